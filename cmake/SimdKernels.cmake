@@ -1,0 +1,21 @@
+# One object per instruction set from csrc/cpu/kernels.cpp. The file is compiled with the flags of that set
+# alone, so no other code of the module can use an instruction that the machine lacks.
+function(botan_fast_add_simd_kernels target)
+  set(sets generic)
+  if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+    list(APPEND sets avx2 avx512)
+  endif()
+  set(flags_generic "")
+  set(flags_avx2 -mavx2 -mfma)
+  set(flags_avx512 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma -mprefer-vector-width=512)
+  foreach(set IN LISTS sets)
+    add_library(botan_fast_kernels_${set} OBJECT csrc/cpu/kernels.cpp)
+    target_include_directories(botan_fast_kernels_${set} PRIVATE csrc)
+    target_compile_options(botan_fast_kernels_${set} PRIVATE
+      -O3 -Wall -Wextra -fno-math-errno -fno-trapping-math ${flags_${set}})
+    target_compile_definitions(botan_fast_kernels_${set} PRIVATE BOTAN_FAST_SIMD=${set})
+    target_sources(${target} PRIVATE $<TARGET_OBJECTS:botan_fast_kernels_${set}>)
+    string(TOUPPER ${set} upper)
+    target_compile_definitions(${target} PRIVATE BOTAN_FAST_HAVE_${upper}=1)
+  endforeach()
+endfunction()
