@@ -12,7 +12,7 @@ function(botan_fast_add_simd_kernels target)
     add_library(botan_fast_kernels_${set} OBJECT csrc/cpu/kernels.cpp)
     target_include_directories(botan_fast_kernels_${set} PRIVATE csrc)
     target_compile_options(botan_fast_kernels_${set} PRIVATE
-      -O3 -Wall -Wextra -fno-math-errno -fno-trapping-math ${flags_${set}})
+      -O3 -ffp-contract=fast -Wall -Wextra -fno-math-errno -fno-trapping-math ${flags_${set}})
     target_compile_definitions(botan_fast_kernels_${set} PRIVATE BOTAN_FAST_SIMD=${set})
     target_sources(${target} PRIVATE $<TARGET_OBJECTS:botan_fast_kernels_${set}>)
     string(TOUPPER ${set} upper)

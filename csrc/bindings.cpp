@@ -1,8 +1,10 @@
 // pybind11 only: addresses and sizes in, nothing else. No torch and no logic; the callers in Python check
 // shapes and dtypes, own the memory, and keep it alive during the call. The GIL is released in every call.
 #include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
 
 #include <cstdint>
+#include <vector>
 
 #include "botan_fast.h"
 
@@ -31,7 +33,93 @@ void bind_targets(py::module_&) {}
 
 void bind_sums(py::module_&) {}
 
-void bind_model(py::module_&) {}
+void bind_memory(py::module_& m) {
+  // A block of the pool as a Python buffer: the tensor made from it keeps it alive, its end gives it back.
+  struct PooledBuffer {
+    explicit PooledBuffer(size_t num_bytes) : num_bytes(num_bytes), data(pool_acquire(num_bytes)) {}
+    ~PooledBuffer() { pool_release(data); }
+    PooledBuffer(const PooledBuffer&) = delete;
+    size_t num_bytes;
+    void* data;
+  };
+  py::class_<PooledBuffer>(m, "PooledBuffer", py::buffer_protocol())
+      .def(py::init<size_t>())
+      .def_buffer([](PooledBuffer& b) {
+        return py::buffer_info(static_cast<uint8_t*>(b.data), static_cast<py::ssize_t>(b.num_bytes));
+      });
+  m.def("pool_trim", &pool_trim, Release());
+}
+
+using Addresses = std::vector<Address>;
+
+MlpWeights mlp_weights(const Addresses& w) {
+  if (w.size() == 4) return {at<float>(w[0]), at<float>(w[1]), at<float>(w[2]), at<float>(w[3]), nullptr, nullptr};
+  return {at<float>(w[0]), at<float>(w[1]), at<float>(w[2]), at<float>(w[3]), at<float>(w[4]), at<float>(w[5])};
+}
+
+ProcessorWeights processor_weights(const Addresses& w, bool edge_node_skip) {
+  return {at<float>(w[0]), at<float>(w[1]), at<float>(w[2]), at<float>(w[3]), at<float>(w[4]),
+          at<float>(w[5]), at<float>(w[6]), at<float>(w[7]), edge_node_skip};
+}
+
+Topology topology(int64_t num_nodes, int64_t num_edges, const Addresses& t) {
+  return {num_nodes,         num_edges,         at<int32_t>(t[0]), at<int32_t>(t[1]),
+          at<int32_t>(t[2]), at<int32_t>(t[3]), at<int32_t>(t[4])};
+}
+
+ProcessorHistory history(const Addresses& h) {
+  return {at<float>(h[0]), at<float>(h[1]), at<float>(h[2]), at<float>(h[3])};
+}
+
+void bind_model(py::module_& m) {
+  m.def("has_fast_path", &has_fast_path);
+  m.def(
+      "mlp_forward",
+      [](int64_t num_rows, int64_t num_inputs, int hidden_size, const Addresses& weights, Address x, Address y,
+         int num_threads) {
+        mlp_forward(num_rows, num_inputs, hidden_size, mlp_weights(weights), at<float>(x), at<float>(y), num_threads);
+      },
+      Release());
+  m.def(
+      "mlp_backward",
+      [](int64_t num_rows, int64_t num_inputs, int hidden_size, const Addresses& weights, Address x, Address y,
+         Address grad_y, Address grad_x, const Addresses& gradients, int num_threads) {
+        const MlpWeights g = mlp_weights(gradients);
+        const auto writable = [](const float* p) { return const_cast<float*>(p); };
+        mlp_backward(num_rows, num_inputs, hidden_size, mlp_weights(weights), at<float>(x), at<float>(y),
+                     at<float>(grad_y), at<float>(grad_x),
+                     {writable(g.w1), writable(g.b1), writable(g.w2), writable(g.b2), writable(g.w3), writable(g.b3)},
+                     num_threads);
+      },
+      Release());
+  m.def(
+      "processor_forward",
+      [](int64_t num_nodes, int64_t num_edges, const Addresses& graph, int hidden_size, int num_steps,
+         bool edge_node_skip, const Addresses& weights, Address x, Address e, Address x0, Address e0, Address x_out,
+         Address e_out, const Addresses& kept, int num_threads) {
+        processor_forward(topology(num_nodes, num_edges, graph), hidden_size, num_steps,
+                          processor_weights(weights, edge_node_skip), at<float>(x), at<float>(e), at<float>(x0),
+                          at<float>(e0), at<float>(x_out), at<float>(e_out), history(kept), num_threads);
+      },
+      Release());
+  m.def(
+      "processor_backward",
+      [](int64_t num_nodes, int64_t num_edges, const Addresses& graph, int hidden_size, int num_steps,
+         bool edge_node_skip, const Addresses& weights, Address x, Address e, Address x0, Address e0, Address x_out,
+         Address e_out, const Addresses& kept, Address grad_x_out, Address grad_e_out, Address grad_x,
+         Address grad_e, Address grad_x0, Address grad_e0, const Addresses& gradients, int num_threads) {
+        processor_backward(topology(num_nodes, num_edges, graph), hidden_size, num_steps,
+                           processor_weights(weights, edge_node_skip), at<float>(x), at<float>(e), at<float>(x0),
+                           at<float>(e0), at<float>(x_out), at<float>(e_out), history(kept), at<float>(grad_x_out),
+                           at<float>(grad_e_out), at<float>(grad_x), at<float>(grad_e), at<float>(grad_x0),
+                           at<float>(grad_e0),
+                           {at<float>(gradients[0]), at<float>(gradients[1]), at<float>(gradients[2]),
+                            at<float>(gradients[3]), at<float>(gradients[4]), at<float>(gradients[5]),
+                            at<float>(gradients[6]), at<float>(gradients[7])},
+                           num_threads);
+      },
+      Release());
+}
 
 }  // namespace
 
@@ -41,5 +129,6 @@ PYBIND11_MODULE(_core, m) {
   bind_neighbor_list(m);
   bind_targets(m);
   bind_sums(m);
+  bind_memory(m);
   bind_model(m);
 }

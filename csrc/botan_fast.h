@@ -34,8 +34,81 @@ const char* simd_level();
 
 // ---- multilayer perceptrons (mlp.cpp) -----------------------------------------------------------------------
 
+// Feature widths H with a fast path; the model falls back to plain torch for the others.
+bool has_fast_path(int hidden_size);
+
+// Weights as torch.nn.Linear keeps them: (out, in) row-major, float32.
+struct MlpWeights {
+  const float *w1, *b1;  // (H, K) (H,)
+  const float *w2, *b2;  // (H, H) (H,)
+  const float *w3, *b3;  // (1, H) (1,), or null: no third layer
+};
+struct MlpGradients {
+  float *w1, *b1, *w2, *b2, *w3, *b3;  // shapes of the weights, overwritten; w3 and b3 null without a third layer
+};
+
+// y = relu(W2 relu(W1 x + b1) + b2) (M, H); with a third layer y = w3 . that + b3 (M,).    x is (M, K).
+void mlp_forward(int64_t num_rows, int64_t num_inputs, int hidden_size, const MlpWeights& weights, const float* x,
+                 float* y, int num_threads);
+
+// Gradients for grad_y of the shape of y; the hidden layers are recomputed. y is read without a third layer
+// only. grad_x (M, K) may be null.
+void mlp_backward(int64_t num_rows, int64_t num_inputs, int hidden_size, const MlpWeights& weights, const float* x,
+                  const float* y, const float* grad_y, float* grad_x, const MlpGradients& gradients,
+                  int num_threads);
+
 // ---- message passing (message_passing.cpp) ------------------------------------------------------------------
 
+// Any directed graph with edges sorted by receiver. Edges that leave node i are
+// sender_order[sender_ptr[i]:sender_ptr[i+1]]; in a symmetric graph that is `reverse` with `row_ptr`.
+struct Topology {
+  int64_t num_nodes, num_edges;
+  const int32_t *senders, *receivers, *row_ptr, *sender_order, *sender_ptr;
+};
+
+// MLP_e reads [x_sender, x_receiver, e, e0] (4 H) and, with edge_node_skip, also [x0_sender, x0_receiver] (6 H).
+// MLP_n reads [x, x0, sum of incoming e] (3 H). All (out, in) row-major, float32.
+struct ProcessorWeights {
+  const float *edge_w1, *edge_b1, *edge_w2, *edge_b2;
+  const float *node_w1, *node_b1, *node_w2, *node_b2;
+  bool edge_node_skip;
+};
+struct ProcessorGradients {
+  float *edge_w1, *edge_b1, *edge_w2, *edge_b2;
+  float *node_w1, *node_b1, *node_w2, *node_b2;
+};
+
+// What the backward pass needs of the forward pass.
+struct ProcessorHistory {
+  float* x;    // (num_steps - 1, N, H) x after each step but the last
+  float* e;    // (num_steps - 1, E, H) e after each step but the last
+  float* sum;  // (num_steps, N, H)     incoming sums
+  float* c;    // (E, H)                W0 e0 + b1
+};
+
+// num_steps times, with the same weights:
+//   e <- relu(W2 relu(W1 [x_sender, x_receiver, e, e0] + b1) + b2)
+//   x <- relu(V2 relu(V1 [x, x0, sum over incoming edges e] + a1) + a2)
+// from (x, e); a null x (e) starts from x0 (e0). History members may all be null: nothing is kept.
+void processor_forward(const Topology& topology, int hidden_size, int num_steps, const ProcessorWeights& weights,
+                       const float* x, const float* e, const float* x0, const float* e0, float* x_out, float* e_out,
+                       const ProcessorHistory& history, int num_threads);
+
+// Gradients of everything. grad_x_out and grad_e_out may be null (zero). grad_x (grad_e) is null exactly when x
+// (e) is: then its part is added to grad_x0 (grad_e0).
+void processor_backward(const Topology& topology, int hidden_size, int num_steps, const ProcessorWeights& weights,
+                        const float* x, const float* e, const float* x0, const float* e0, const float* x_out,
+                        const float* e_out, const ProcessorHistory& history, const float* grad_x_out,
+                        const float* grad_e_out, float* grad_x, float* grad_e, float* grad_x0, float* grad_e0,
+                        const ProcessorGradients& gradients, int num_threads);
+
 // ---- memory (buffer_pool.cpp) -------------------------------------------------------------------------------
+
+// Large arrays come from a pool that keeps freed blocks for the next call: the page faults of a fresh 42 MB
+// array cost more than the arithmetic done on it. Blocks are aligned to 64 bytes and not cleared.
+void* pool_acquire(size_t num_bytes);
+void pool_release(void* block);
+// Gives every unused block back to the system; returns the number of bytes.
+size_t pool_trim();
 
 }  // namespace botan_fast

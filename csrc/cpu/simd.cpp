@@ -1,0 +1,50 @@
+// Chooses the instruction set once, at run time.
+#include <cstdlib>
+#include <cstring>
+
+#include "botan_fast.h"
+#include "cpu/kernels.h"
+
+namespace botan_fast {
+namespace {
+
+enum Level { kGeneric = 0, kAvx2 = 1, kAvx512 = 2 };
+const char* const kNames[] = {"generic", "avx2", "avx512"};
+
+int detect() {
+  int level = kGeneric;
+#if defined(BOTAN_FAST_HAVE_AVX512)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) level = kAvx2;
+  if (level == kAvx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+    level = kAvx512;
+#endif
+  if (const char* forced = std::getenv("BOTAN_FAST_SIMD"))
+    for (int narrower = 0; narrower < level; ++narrower)
+      if (std::strcmp(forced, kNames[narrower]) == 0) level = narrower;
+  return level;
+}
+
+int level() {
+  static const int value = detect();
+  return value;
+}
+
+}  // namespace
+
+const char* simd_level() { return kNames[level()]; }
+
+const Kernels* kernels(int hidden_size) {
+  switch (level()) {
+#if defined(BOTAN_FAST_HAVE_AVX512)
+    case kAvx512: return kernels_avx512(hidden_size);
+    case kAvx2: return kernels_avx2(hidden_size);
+#endif
+    default: return kernels_generic(hidden_size);
+  }
+}
+
+bool has_fast_path(int hidden_size) { return kernels(hidden_size) != nullptr; }
+
+}  // namespace botan_fast

@@ -1,0 +1,1 @@
+#include "botan_fast.h"

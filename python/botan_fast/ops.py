@@ -1,0 +1,316 @@
+"""The compiled operations as torch operators: schema, fake, autograd, dispatch.
+
+Operators live in `torch.ops.botan_fast`: `mlp`, `processor`, `segment_sum`, `scatter_sum` and the backward of
+the first two. This is the only module that calls the compute functions of the compiled core. All are
+deterministic: results are bitwise equal between runs and for any number of threads.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from . import _core, reference
+from .errors import InputError
+
+__all__ = ["has_fast_path", "mlp", "processor", "scatter_sum", "segment_sum"]
+
+_LARGE = 1 << 20  # bytes; smaller arrays are torch's own
+
+
+def has_fast_path(hidden_size: int, dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether the compiled core handles this feature width and dtype on this device; else `reference` runs.
+
+    >>> import torch
+    >>> from botan_fast import ops
+    >>> ops.has_fast_path(64, torch.float32, torch.device("cpu"))
+    True
+    >>> ops.has_fast_path(48, torch.float32, torch.device("cpu"))
+    False
+    """
+    return dtype == torch.float32 and device.type == "cpu" and hidden_size in _FAST_SIZES
+
+
+_FAST_SIZES = frozenset(size for size in range(8, 513, 8) if _core.has_fast_path(size))
+
+
+def _empty(*shape: int) -> Tensor:
+    """An uninitialised float32 tensor; large ones come from the core's pool, which reuses their pages."""
+    num_bytes = 4 * int(np.prod(shape, dtype=np.int64))
+    if num_bytes < _LARGE:
+        return torch.empty(shape)
+    return torch.frombuffer(_core.PooledBuffer(num_bytes), dtype=torch.float32, count=num_bytes // 4).view(shape)
+
+
+def _address(tensor: Tensor | None) -> int:
+    return 0 if tensor is None else tensor.data_ptr()
+
+
+def _addresses(tensors: Sequence[Tensor | None]) -> list[int]:
+    return [_address(t) for t in tensors]
+
+
+def _dense(tensors: Sequence[Tensor]) -> list[Tensor]:
+    return [t.contiguous() for t in tensors]
+
+
+def _dense_or_none(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.contiguous()
+
+
+# ---- mlp ------------------------------------------------------------------------------------------------------
+
+
+@torch.library.custom_op("botan_fast::mlp", mutates_args=(), device_types="cpu")
+def _mlp(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    x, weights = x.contiguous(), _dense(weights)
+    (rows, inputs), hidden = x.shape, weights[0].shape[0]
+    y = _empty(rows, hidden) if len(weights) == 4 else _empty(rows)
+    _core.mlp_forward(
+        rows, inputs, hidden, _addresses(weights), _address(x), _address(y), torch.get_num_threads()
+    )
+    return y
+
+
+@_mlp.register_fake
+def _(x, weights):
+    rows, hidden = x.shape[0], weights[0].shape[0]
+    return x.new_empty((rows, hidden) if len(weights) == 4 else (rows,))
+
+
+@torch.library.custom_op("botan_fast::mlp_backward", mutates_args=(), device_types="cpu")
+def _mlp_backward(
+    x: Tensor, weights: Sequence[Tensor], y: Tensor, grad_y: Tensor, need_grad_x: bool
+) -> tuple[Tensor, list[Tensor]]:
+    x, weights, grad_y = x.contiguous(), _dense(weights), grad_y.contiguous()
+    (rows, inputs), hidden = x.shape, weights[0].shape[0]
+    grad_x = _empty(rows, inputs) if need_grad_x else x.new_empty(0)
+    gradients = [torch.empty_like(w) for w in weights]
+    _core.mlp_backward(
+        rows,
+        inputs,
+        hidden,
+        _addresses(weights),
+        _address(x),
+        _address(y),
+        _address(grad_y),
+        _address(grad_x) if need_grad_x else 0,
+        _addresses(gradients),
+        torch.get_num_threads(),
+    )
+    return grad_x, gradients
+
+
+@_mlp_backward.register_fake
+def _(x, weights, y, grad_y, need_grad_x):
+    return x.new_empty(x.shape if need_grad_x else 0), [torch.empty_like(w) for w in weights]
+
+
+def _mlp_setup(ctx, inputs, output):
+    x, weights = inputs
+    ctx.save_for_backward(x, output, *weights)
+
+
+@once_differentiable
+def _mlp_autograd(ctx, grad_y):
+    x, y, *weights = ctx.saved_tensors
+    need_grad_x = ctx.needs_input_grad[0]
+    grad_x, gradients = _mlp_backward(x, weights, y, grad_y, need_grad_x)
+    return grad_x if need_grad_x else None, gradients
+
+
+_mlp.register_autograd(_mlp_autograd, setup_context=_mlp_setup)
+
+
+def mlp(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
+    """`reference.mlp`, by the compiled core where it has a fast path: (M, K) to (M, H) or (M,).
+
+    >>> import torch
+    >>> from botan_fast import ops, reference
+    >>> x, w = torch.randn(5, 3), [torch.randn(64, 3), torch.randn(64), torch.randn(64, 64), torch.randn(64)]
+    >>> torch.allclose(ops.mlp(x, w), reference.mlp(x, w), rtol=1e-4, atol=1e-4)
+    True
+    """
+    if has_fast_path(weights[0].shape[0], x.dtype, x.device):
+        return _mlp(x, list(weights))
+    return reference.mlp(x, list(weights))
+
+
+# ---- processor ------------------------------------------------------------------------------------------------
+# `topology` is [senders, receivers, row_ptr, sender_order, sender_ptr], all int32; `weights` the four tensors of
+# MLP_e, then the four of MLP_n. Besides x and e the operator returns what its backward needs; empty unless `keep`.
+
+
+def _history_shapes(num_nodes: int, num_edges: int, hidden: int, num_steps: int, keep: bool) -> list[tuple[int, ...]]:
+    if not keep:
+        return [(0,)] * 4
+    return [
+        (num_steps - 1, num_nodes, hidden),
+        (num_steps - 1, num_edges, hidden),
+        (num_steps, num_nodes, hidden),
+        (num_edges, hidden),
+    ]
+
+
+@torch.library.custom_op("botan_fast::processor", mutates_args=(), device_types="cpu")
+def _processor(
+    x: Tensor | None,
+    e: Tensor | None,
+    x0: Tensor,
+    e0: Tensor,
+    topology: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    num_steps: int,
+    keep: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    x, e, x0, e0 = _dense_or_none(x), _dense_or_none(e), x0.contiguous(), e0.contiguous()
+    topology, weights = _dense(topology), _dense(weights)
+    (nodes, hidden), edges = x0.shape, e0.shape[0]
+    x_out, e_out = _empty(nodes, hidden), _empty(edges, hidden)
+    history = [_empty(*shape) for shape in _history_shapes(nodes, edges, hidden, num_steps, keep)]
+    _core.processor_forward(
+        nodes,
+        edges,
+        _addresses(topology),
+        hidden,
+        num_steps,
+        weights[0].shape[1] == 6 * hidden,
+        _addresses(weights),
+        *_addresses((x, e, x0, e0, x_out, e_out)),
+        _addresses(history) if keep else [0] * 4,
+        torch.get_num_threads(),
+    )
+    return x_out, e_out, *history
+
+
+@_processor.register_fake
+def _(x, e, x0, e0, topology, weights, num_steps, keep):
+    shapes = _history_shapes(x0.shape[0], e0.shape[0], x0.shape[1], num_steps, keep)
+    return torch.empty_like(x0), torch.empty_like(e0), *(x0.new_empty(shape) for shape in shapes)
+
+
+@torch.library.custom_op("botan_fast::processor_backward", mutates_args=(), device_types="cpu")
+def _processor_backward(
+    x: Tensor | None,
+    e: Tensor | None,
+    x0: Tensor,
+    e0: Tensor,
+    topology: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    num_steps: int,
+    outputs: Sequence[Tensor],
+    grad_x_out: Tensor | None,
+    grad_e_out: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor]]:
+    x, e, x0, e0 = _dense_or_none(x), _dense_or_none(e), x0.contiguous(), e0.contiguous()
+    grad_x_out, grad_e_out = _dense_or_none(grad_x_out), _dense_or_none(grad_e_out)
+    topology, weights = _dense(topology), _dense(weights)
+    (nodes, hidden), edges = x0.shape, e0.shape[0]
+    grad_x = None if x is None else _empty(nodes, hidden)
+    grad_e = None if e is None else _empty(edges, hidden)
+    grad_x0, grad_e0 = _empty(nodes, hidden), _empty(edges, hidden)
+    gradients = [torch.empty_like(w) for w in weights]
+    _core.processor_backward(
+        nodes,
+        edges,
+        _addresses(topology),
+        hidden,
+        num_steps,
+        weights[0].shape[1] == 6 * hidden,
+        _addresses(weights),
+        *_addresses((x, e, x0, e0, *outputs[:2])),
+        _addresses(outputs[2:]),
+        *_addresses((grad_x_out, grad_e_out, grad_x, grad_e, grad_x0, grad_e0)),
+        _addresses(gradients),
+        torch.get_num_threads(),
+    )
+    empty = x0.new_empty(0)
+    return empty if grad_x is None else grad_x, empty.clone() if grad_e is None else grad_e, grad_x0, grad_e0, gradients
+
+
+@_processor_backward.register_fake
+def _(x, e, x0, e0, topology, weights, num_steps, outputs, grad_x_out, grad_e_out):
+    return (
+        x0.new_empty(0) if x is None else torch.empty_like(x),
+        x0.new_empty(0) if e is None else torch.empty_like(e),
+        torch.empty_like(x0),
+        torch.empty_like(e0),
+        [torch.empty_like(w) for w in weights],
+    )
+
+
+def _processor_setup(ctx, inputs, output):
+    x, e, x0, e0, topology, weights, ctx.num_steps, keep = inputs
+    ctx.num_topology, ctx.num_weights = len(topology), len(weights)
+    ctx.keep = keep
+    ctx.save_for_backward(x, e, x0, e0, *topology, *weights, *output)
+    ctx.set_materialize_grads(False)  # a zero gradient of e alone would be 42 MB at N = 4096
+
+
+@once_differentiable
+def _processor_autograd(ctx, grad_x_out, grad_e_out, *_):
+    if not ctx.keep:
+        raise RuntimeError("botan_fast::processor ran with keep=False; gradients need keep=True")
+    x, e, x0, e0, *rest = ctx.saved_tensors
+    topology, rest = rest[: ctx.num_topology], rest[ctx.num_topology :]
+    weights, outputs = rest[: ctx.num_weights], rest[ctx.num_weights :]
+    if grad_x_out is None and grad_e_out is None:
+        return None, None, None, None, [None] * len(topology), [None] * len(weights), None, None
+    grad_x, grad_e, grad_x0, grad_e0, gradients = _processor_backward(
+        x, e, x0, e0, topology, weights, ctx.num_steps, outputs, grad_x_out, grad_e_out
+    )
+    return (
+        None if x is None else grad_x,
+        None if e is None else grad_e,
+        grad_x0,
+        grad_e0,
+        [None] * len(topology),
+        gradients,
+        None,
+        None,
+    )
+
+
+_processor.register_autograd(_processor_autograd, setup_context=_processor_setup)
+
+
+def processor(
+    x: Tensor | None,
+    e: Tensor | None,
+    x0: Tensor,
+    e0: Tensor,
+    topology: Sequence[Tensor],
+    edge_weights: Sequence[Tensor],
+    node_weights: Sequence[Tensor],
+    num_steps: int,
+) -> tuple[Tensor, Tensor]:
+    """`reference.processor`, by the compiled core where it has a fast path.
+
+    `topology` is [senders, receivers, row_ptr, sender_order, sender_ptr], int32, edges sorted by receiver; the edges
+    that leave node i are sender_order[sender_ptr[i]:sender_ptr[i+1]]. x, x0 (N, H); e, e0 (E, H); float32.
+    Gradients flow to x, e, x0, e0 and all weights. First derivatives only on the fast path; `reference.processor`
+    has all.
+
+    >>> import torch
+    >>> from botan_fast import ops
+    >>> w = [torch.ones(64, 256), torch.zeros(64), torch.eye(64), torch.zeros(64)]
+    >>> v = [torch.ones(64, 192), torch.zeros(64), torch.eye(64), torch.zeros(64)]
+    >>> index = torch.tensor([0], dtype=torch.int32)
+    >>> topology = [index, index + 1, torch.tensor([0, 0, 1], dtype=torch.int32), index,
+    ...             torch.tensor([0, 1, 1], dtype=torch.int32)]
+    >>> x, e = ops.processor(None, None, torch.ones(2, 64), torch.ones(1, 64), topology, w, v, 1)
+    >>> x[:, 0], e[0, 0]
+    (tensor([  128., 16512.]), tensor(256.))
+    """
+    if num_steps == 0:
+        return x0 if x is None else x, e0 if e is None else e
+    if not has_fast_path(x0.shape[1], x0.dtype, x0.device):
+        return reference.processor(x, e, x0, e0, *topology[:2], list(edge_weights), list(node_weights), num_steps)
+    weights = [*edge_weights, *node_weights]
+    keep = torch.is_grad_enabled() and any(
+        t is not None and t.requires_grad for t in (x, e, x0, e0, *weights)
+    )
+    x, e, *_ = _processor(x, e, x0, e0, list(topology), weights, num_steps, keep)
+    return x, e
