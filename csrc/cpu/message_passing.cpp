@@ -190,7 +190,7 @@ void processor_forward(const Topology& topology, int hidden_size, int num_steps,
                        const float* x, const float* e, const float* x0, const float* e0, float* x_out, float* e_out,
                        const ProcessorHistory& history, int num_threads) {
   Processor p(topology, hidden_size, weights, x0, num_threads);
-  const bool keep = history.c != nullptr;
+  const bool keep = history.sum != nullptr;  // c is null in a graph without edges too
   const int64_t node_size = p.N * p.H, edge_size = p.E * p.H;
   Scratch own_c(keep ? 0 : edge_size), own_sum(keep ? 0 : node_size);
   float* c = keep ? history.c : own_c;

@@ -1,7 +1,7 @@
 """The compiled operations as torch operators: schema, fake, autograd, dispatch.
 
-Operators live in `torch.ops.botan_fast`: `mlp`, `processor`, `segment_sum`, `scatter_sum` and the backward of
-the first two. This is the only module that calls the compute functions of the compiled core. All are
+Operators live in `torch.ops.botan_fast`: `mlp`, `processor` and their backward, `segment_sum`, its transpose
+`segment_expand`, and `scatter_sum`. This is the only module that calls the compute functions of the compiled core. All are
 deterministic: results are bitwise equal between runs and for any number of threads.
 """
 
@@ -58,6 +58,154 @@ def _dense(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 def _dense_or_none(tensor: Tensor | None) -> Tensor | None:
     return None if tensor is None else tensor.contiguous()
+
+
+# ---- sums -----------------------------------------------------------------------------------------------------
+
+_SUM_DTYPES = {torch.float32: "f32", torch.float64: "f64"}
+
+
+def _flat(values: Tensor) -> tuple[Tensor, int]:
+    """Dense values and the number of numbers in a row."""
+    return values.contiguous(), int(np.prod(values.shape[1:], dtype=np.int64))
+
+
+def _segment_kernel(name: str, values: Tensor, row_ptr: Tensor):
+    return getattr(_core, f"{name}_{_SUM_DTYPES[values.dtype]}_{'i32' if row_ptr.dtype == torch.int32 else 'i64'}")
+
+
+def _check_row_ptr(row_ptr: Tensor, num_rows: int):
+    if row_ptr[0] != 0 or row_ptr[-1] != num_rows or (row_ptr.diff() < 0).any():
+        raise InputError(
+            f"row_ptr goes from {int(row_ptr[0])} to {int(row_ptr[-1])}; "
+            f"it must rise from 0 to the number of rows of values, {num_rows}, and never fall"
+        )
+
+
+@torch.library.custom_op("botan_fast::segment_sum", mutates_args=(), device_types="cpu")
+def _segment_sum(values: Tensor, row_ptr: Tensor) -> Tensor:
+    (values, width), row_ptr, count = _flat(values), row_ptr.contiguous(), len(row_ptr) - 1
+    _check_row_ptr(row_ptr, len(values))
+    out = values.new_empty((count, *values.shape[1:]))
+    kernel = _segment_kernel("segment_sum", values, row_ptr)
+    kernel(_address(values), len(values), width, _address(row_ptr), count, _address(out), torch.get_num_threads())
+    return out
+
+
+@_segment_sum.register_fake
+def _(values, row_ptr):
+    return values.new_empty((row_ptr.shape[0] - 1, *values.shape[1:]))
+
+
+@torch.library.custom_op("botan_fast::segment_expand", mutates_args=(), device_types="cpu")
+def _segment_expand(values: Tensor, row_ptr: Tensor, num_rows: int) -> Tensor:
+    (values, width), row_ptr = _flat(values), row_ptr.contiguous()
+    out = values.new_empty((num_rows, *values.shape[1:]))
+    kernel = _segment_kernel("segment_expand", values, row_ptr)
+    kernel(_address(values), len(values), width, _address(row_ptr), num_rows, _address(out), torch.get_num_threads())
+    return out
+
+
+@_segment_expand.register_fake
+def _(values, row_ptr, num_rows):
+    return values.new_empty((num_rows, *values.shape[1:]))
+
+
+@torch.library.custom_op("botan_fast::scatter_sum", mutates_args=(), device_types="cpu")
+def _scatter_sum(values: Tensor, index: Tensor, dim_size: int) -> Tensor:
+    (values, width), index = _flat(values), index.to(torch.int64).contiguous()
+    out = values.new_empty((dim_size, *values.shape[1:]))
+    kernel = getattr(_core, f"scatter_sum_{_SUM_DTYPES[values.dtype]}")
+    kernel(_address(values), len(values), width, _address(index), dim_size, _address(out), torch.get_num_threads())
+    return out
+
+
+@_scatter_sum.register_fake
+def _(values, index, dim_size):
+    return values.new_empty((dim_size, *values.shape[1:]))
+
+
+def _segment_setup(ctx, inputs, output):
+    ctx.num_rows = inputs[0].shape[0]
+    ctx.save_for_backward(inputs[1])
+
+
+def _segment_expand_setup(ctx, inputs, output):
+    ctx.save_for_backward(inputs[1])
+
+
+def _scatter_setup(ctx, inputs, output):
+    ctx.save_for_backward(inputs[1])
+
+
+# Each gradient is the transposed sum, itself differentiable: derivatives of any order.
+_segment_sum.register_autograd(
+    lambda ctx, grad: (_segment_expand(grad, ctx.saved_tensors[0], ctx.num_rows), None), setup_context=_segment_setup
+)
+_segment_expand.register_autograd(
+    lambda ctx, grad: (_segment_sum(grad, ctx.saved_tensors[0]), None, None), setup_context=_segment_expand_setup
+)
+_scatter_sum.register_autograd(
+    lambda ctx, grad: (grad.index_select(0, ctx.saved_tensors[0]), None, None), setup_context=_scatter_setup
+)
+
+
+def _check_index(name: str, index: Tensor, at_least: int):
+    if not isinstance(index, Tensor) or index.ndim != 1 or index.dtype not in (torch.int32, torch.int64):
+        found = f"{tuple(index.shape)} {index.dtype}" if isinstance(index, Tensor) else type(index).__name__
+        raise InputError(f"{name} is {found}; it must be a one-dimensional int32 or int64 tensor")
+    if index.shape[0] < at_least:
+        raise InputError(f"{name} is empty; it holds one number more than there are segments")
+
+
+def segment_sum(values: Tensor, row_ptr: Tensor) -> Tensor:
+    """out_i = sum of values_k over row_ptr_i <= k < row_ptr_{i+1}: the sum over incoming edges of a sorted graph.
+
+    Args:
+        values: (E, ...) floating tensor.
+        row_ptr: (N+1,) int32 or int64, rising from 0 to E; equal neighbours mean an empty segment, whose sum is 0.
+
+    Returns (N, ...) of the dtype of `values`. float32 and float64 on the CPU are summed in float64 and rounded once;
+    other dtypes and devices run in plain torch. Differentiable to any order in `values`.
+    Raises InputError when row_ptr does not rise from 0 to E.
+
+    >>> import torch, botan_fast as bf
+    >>> bf.segment_sum(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([0, 2, 2, 3]))
+    tensor([3., 0., 4.])
+    """
+    _check_index("row_ptr", row_ptr, 1)
+    if values.device.type == "cpu" and values.dtype in _SUM_DTYPES:
+        return _segment_sum(values, row_ptr)
+    if not torch.compiler.is_compiling():
+        _check_row_ptr(row_ptr, len(values))
+    return reference.segment_sum(values, row_ptr)
+
+
+def scatter_sum(values: Tensor, index: Tensor, dim_size: int) -> Tensor:
+    """out_i = sum of values_k over all k with index_k = i, index in any order.
+
+    Args:
+        values: (E, ...) floating tensor.
+        index: (E,) int32 or int64 in [0, dim_size).
+        dim_size: rows of the result; a row that no index names is 0.
+
+    Returns (dim_size, ...) of the dtype of `values`. float32 and float64 on the CPU are summed in float64 in the order
+    of k and rounded once, so the result is the same for any number of threads; other dtypes and devices run in
+    plain torch. Differentiable to any order in `values`.
+    Raises InputError when a shape does not fit, and ValueError when an index is outside.
+
+    >>> import torch, botan_fast as bf
+    >>> bf.scatter_sum(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([2, 0, 2]), 3)
+    tensor([2., 0., 5.])
+    """
+    _check_index("index", index, 0)
+    if index.shape[0] != values.shape[0]:
+        raise InputError(f"index has {index.shape[0]} entries and values {values.shape[0]} rows; they must be equal")
+    if dim_size < 0:
+        raise InputError(f"dim_size = {dim_size}; it must not be negative")
+    if values.device.type == "cpu" and values.dtype in _SUM_DTYPES:
+        return _scatter_sum(values, index, dim_size)
+    return reference.scatter_sum(values, index, dim_size)
 
 
 # ---- mlp ------------------------------------------------------------------------------------------------------
