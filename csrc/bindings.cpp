@@ -4,6 +4,8 @@
 #include <pybind11/stl.h>
 
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <vector>
 
 #include "botan_fast.h"
@@ -27,11 +29,96 @@ void bind_build(py::module_& m) {
   m.def("simd_level", &simd_level);
 }
 
-void bind_neighbor_list(py::module_&) {}
+void bind_neighbor_list(py::module_& m) {
+  py::class_<NeighborSearch>(m, "NeighborSearch")
+      .def(py::init([](Address positions, std::int64_t num_nodes, int dimensions, Address cell, double cutoff,
+                       bool self_edges, std::int64_t max_edges, int num_threads) {
+             return std::make_unique<NeighborSearch>(at<const double>(positions), num_nodes, dimensions,
+                                                     at<const double>(cell), cutoff, self_edges, max_edges,
+                                                     num_threads);
+           }),
+           Release())
+      .def_property_readonly("num_edges", &NeighborSearch::num_edges)
+      .def(
+          "fill_graph",
+          [](const NeighborSearch& self, Address senders, Address receivers, Address row_ptr, Address reverse,
+             Address vectors) {
+            self.fill_graph(at<std::int32_t>(senders), at<std::int32_t>(receivers), at<std::int32_t>(row_ptr),
+                            at<std::int32_t>(reverse), at<float>(vectors));
+          },
+          Release())
+      .def(
+          "fill_pairs",
+          [](const NeighborSearch& self, Address first, Address second, Address vectors, Address distances,
+             Address shifts) {
+            self.fill_pairs(at<std::int64_t>(first), at<std::int64_t>(second), at<double>(vectors),
+                            at<double>(distances), at<std::int64_t>(shifts));
+          },
+          Release());
+}
 
-void bind_targets(py::module_&) {}
+template <class T>
+void bind_targets_of(py::module_& m, const char* name) {
+  m.def(
+      name,
+      [](Address initial_positions, Address trajectories, std::int64_t num_runs, std::int64_t num_nodes,
+         int dimensions, Address cell, Address senders, Address row_ptr, Address reverse, Address vectors,
+         Address propensity, Address pair_change, int num_threads) {
+        isoconfigurational_targets<T>(at<const double>(initial_positions), at<const T>(trajectories), num_runs,
+                                      num_nodes, dimensions, at<const double>(cell), at<const std::int32_t>(senders),
+                                      at<const std::int32_t>(row_ptr), at<const std::int32_t>(reverse),
+                                      at<const float>(vectors), at<float>(propensity), at<float>(pair_change),
+                                      num_threads);
+      },
+      Release());
+}
 
-void bind_sums(py::module_&) {}
+void bind_targets(py::module_& m) {
+  bind_targets_of<float>(m, "isoconfigurational_targets_f32");
+  bind_targets_of<double>(m, "isoconfigurational_targets_f64");
+}
+
+// Names end in the dtype of the values and of row_ptr: segment_sum_f32_i64.
+template <class T, class I>
+void bind_segment_sums(py::module_& m, const std::string& suffix) {
+  m.def(
+      ("segment_sum_" + suffix).c_str(),
+      [](Address values, std::int64_t num_rows, std::int64_t width, Address row_ptr, std::int64_t num_segments,
+         Address out, int num_threads) {
+        segment_sum<T, I>(at<const T>(values), num_rows, width, at<const I>(row_ptr), num_segments, at<T>(out),
+                          num_threads);
+      },
+      Release());
+  m.def(
+      ("segment_expand_" + suffix).c_str(),
+      [](Address values, std::int64_t num_segments, std::int64_t width, Address row_ptr, std::int64_t num_rows,
+         Address out, int num_threads) {
+        segment_expand<T, I>(at<const T>(values), num_segments, width, at<const I>(row_ptr), num_rows, at<T>(out),
+                             num_threads);
+      },
+      Release());
+}
+
+template <class T>
+void bind_scatter_sum(py::module_& m, const char* name) {
+  m.def(
+      name,
+      [](Address values, std::int64_t num_rows, std::int64_t width, Address index, std::int64_t dim_size, Address out,
+         int num_threads) {
+        scatter_sum<T>(at<const T>(values), num_rows, width, at<const std::int64_t>(index), dim_size, at<T>(out),
+                       num_threads);
+      },
+      Release());
+}
+
+void bind_sums(py::module_& m) {
+  bind_segment_sums<float, std::int32_t>(m, "f32_i32");
+  bind_segment_sums<float, std::int64_t>(m, "f32_i64");
+  bind_segment_sums<double, std::int32_t>(m, "f64_i32");
+  bind_segment_sums<double, std::int64_t>(m, "f64_i64");
+  bind_scatter_sum<float>(m, "scatter_sum_f32");
+  bind_scatter_sum<double>(m, "scatter_sum_f64");
+}
 
 void bind_memory(py::module_& m) {
   // A block of the pool as a Python buffer: the tensor made from it keeps it alive, its end gives it back.

@@ -17,6 +17,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 namespace botan_fast {
 
@@ -28,9 +29,76 @@ const char* simd_level();
 
 // ---- neighbour list (neighbor_list.cpp) ---------------------------------------------------------------------
 
+// Edges between all pairs with 0 < |r_ij| < cutoff under periodic boundary conditions, decided in float64:
+//
+//   d = r[receiver] - r[sender];  d -= cell^T rint(cell^-T d);  edge when 0 < sqrt(d . d) < cutoff
+//
+// on the positions as given: they may lie outside the box. Every operation is odd in d, hence both directions of
+// a pair are decided alike and their vectors are exact negatives. Perpendicular heights of at least 2 * cutoff
+// (the caller checks) make the image unique. Two particles at the same point (d . d == 0) are refused.
+// O(N) for a bounded density: cells of at least the cutoff, counting sort, no sort beyond that of one row.
+// The search runs in the constructor; the caller then allocates num_edges() entries and calls a fill function.
+class NeighborSearch {
+ public:
+  // positions (N, D) finite, cell (D, D) row vectors; both must outlive the object. cutoff > 0 and finite.
+  // self_edges adds the edge i -> i with the zero vector for every particle.
+  NeighborSearch(const double* positions, int64_t num_nodes, int dimensions, const double* cell, double cutoff,
+                 bool self_edges, int64_t max_edges, int num_threads);
+  ~NeighborSearch();
+  NeighborSearch(const NeighborSearch&) = delete;
+  NeighborSearch& operator=(const NeighborSearch&) = delete;
+
+  int64_t num_edges() const;
+
+  // senders, receivers, reverse (E,), row_ptr (N+1,), vectors (E, D)
+  void fill_graph(int32_t* senders, int32_t* receivers, int32_t* row_ptr, int32_t* reverse, float* vectors) const;
+
+  // The same edges as pairs (first, second) = (receiver, sender), hence sorted by (first, second):
+  // first, second (E,), vectors (E, D) = r[second] - r[first] + shifts @ cell, distances (E,), shifts (E, D).
+  // A null pointer leaves an array out.
+  void fill_pairs(int64_t* first, int64_t* second, double* vectors, double* distances, int64_t* shifts) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
 // ---- targets (targets.cpp) ----------------------------------------------------------------------------------
 
+// Averages over R runs from one configuration, trajectories (R, N, D) unwrapped, T = float or double:
+//
+//   propensity[i]  = < |r_i(t) - r_i(0)| >                                                     (N,) float32
+//   pair_change[k] = < |r_ij(t)| > - |r_ij(0)|, minimum image, k the edge j -> i; self edges 0  (E,) float32
+//
+// Sums are taken in float64 in the order of the runs; each pair is computed once and written to both directions.
+// cell (D, D) must be Minkowski-reduced unless it is diagonal. An edge whose vector in the graph differs in
+// length by more than 1e-4 from that of initial_positions is refused: the graph belongs to other positions.
+template <class T>
+void isoconfigurational_targets(const double* initial_positions, const T* trajectories, int64_t num_runs,
+                                int64_t num_nodes, int dimensions, const double* cell, const int32_t* senders,
+                                const int32_t* row_ptr, const int32_t* reverse, const float* vectors,
+                                float* propensity, float* pair_change, int num_threads);
+
 // ---- sums (segment_sum.cpp) ---------------------------------------------------------------------------------
+
+// T = float or double, I = int32_t or int64_t. Every sum is taken in float64 in the order of the rows and rounded
+// once, so scatter_sum of a sorted index equals segment_sum bit for bit. Empty segments give zeros.
+
+// out[i, f] = sum of values[e, f] for row_ptr[i] <= e < row_ptr[i + 1]; values (E, F), row_ptr (N+1,), out (N, F)
+template <class T, class I>
+void segment_sum(const T* values, int64_t num_rows, int64_t width, const I* row_ptr, int64_t num_segments, T* out,
+                 int num_threads);
+
+// The transpose, which is the gradient of segment_sum: out[e, f] = values[i, f] for row_ptr[i] <= e < row_ptr[i + 1];
+// values (N, F), out (E, F)
+template <class T, class I>
+void segment_expand(const T* values, int64_t num_segments, int64_t width, const I* row_ptr, int64_t num_rows, T* out,
+                    int num_threads);
+
+// out[i, f] = sum of values[e, f] for index[e] == i; values (E, F), index (E,) in any order, out (dim_size, F)
+template <class T>
+void scatter_sum(const T* values, int64_t num_rows, int64_t width, const int64_t* index, int64_t dim_size, T* out,
+                 int num_threads);
 
 // ---- multilayer perceptrons (mlp.cpp) -----------------------------------------------------------------------
 

@@ -1,1 +1,155 @@
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
 #include "botan_fast.h"
+#include "cpu/periodic.h"
+#include "cpu/thread_pool.h"
+
+namespace botan_fast {
+namespace {
+
+constexpr int kRuns = 8;         // runs side by side in memory: one cache line for each coordinate
+constexpr int64_t kNodes = 128;  // receivers of one task
+
+// The length of the minimum image of d. Beyond half of the smallest height the nearest image need not be the one
+// that rounding gives; in a reduced cell it is one of its neighbours.
+template <int D, bool kDiagonal>
+double image_distance(const Cell<D>& box, double safe_squared, double (&d)[D]) {
+  double shift[D];
+  double best = box.template image<kDiagonal>(d, shift);
+  if constexpr (!kDiagonal) {
+    if (best > safe_squared) {
+      for (int code = 0; code < (D == 2 ? 9 : 27); ++code) {
+        const int step[3] = {code % 3 - 1, code / 3 % 3 - 1, code / 9 - 1};
+        double squared = 0;
+        for (int b = 0; b < D; ++b) {
+          double component = d[b];
+          for (int a = 0; a < D; ++a) component += step[a] * box.rows[a][b];
+          squared += component * component;
+        }
+        best = std::min(best, squared);
+      }
+    }
+  }
+  return std::sqrt(best);
+}
+
+std::string text(double value) {
+  char buffer[32];
+  std::snprintf(buffer, sizeof buffer, "%.6g", value);
+  return buffer;
+}
+
+template <int D, bool kDiagonal, class T>
+void targets(const Cell<D>& box, const double* initial, const T* trajectories, int64_t num_runs, int64_t num_nodes,
+             const int32_t* senders, const int32_t* row_ptr, const int32_t* reverse, const float* vectors,
+             float* propensity, float* pair_change, int num_threads) {
+  const int64_t num_tasks = (num_nodes + kNodes - 1) / kNodes;
+  const double height = *std::min_element(box.heights, box.heights + D);
+  const double safe_squared = 0.25 * height * height * (1 - 1e-9);
+  const auto for_nodes = [&](const auto& body) {
+    parallel_for(num_tasks, num_threads, [&](int64_t task) {
+      for (int64_t i = task * kNodes; i < std::min(num_nodes, (task + 1) * kNodes); ++i) body(i);
+    });
+  };
+  std::vector<double> node_sum(num_nodes, 0.0), edge_sum(row_ptr[num_nodes], 0.0);
+  std::vector<double> block(num_nodes * D * kRuns);  // (N, D, kRuns): the runs of a coordinate lie together
+
+  for (int64_t first = 0; first < num_runs; first += kRuns) {
+    const int lanes = static_cast<int>(std::min<int64_t>(kRuns, num_runs - first));
+    for_nodes([&](int64_t i) {
+      double* mine = block.data() + i * D * kRuns;
+      for (int run = 0; run < kRuns; ++run) {
+        // The last block repeats its last run in idle lanes; they are computed and not counted.
+        const T* row = trajectories + ((first + std::min(run, lanes - 1)) * num_nodes + i) * D;
+        double squared = 0;
+        for (int b = 0; b < D; ++b) {
+          const double x = static_cast<double>(row[b]);
+          const double moved = x - initial[i * D + b];
+          mine[b * kRuns + run] = x;
+          squared += moved * moved;
+        }
+        if (run < lanes) node_sum[i] += std::sqrt(squared);
+      }
+    });
+    for_nodes([&](int64_t i) {
+      const Cell<D> local = box;
+      const double* here = block.data() + i * D * kRuns;
+      for (int64_t k = row_ptr[i]; k < row_ptr[i + 1] && senders[k] < i; ++k) {  // each pair once
+        const double* there = block.data() + static_cast<int64_t>(senders[k]) * D * kRuns;
+        double distance[kRuns];
+        for (int run = 0; run < kRuns; ++run) {
+          double d[D];
+          for (int b = 0; b < D; ++b) d[b] = here[b * kRuns + run] - there[b * kRuns + run];
+          distance[run] = image_distance<D, kDiagonal>(local, safe_squared, d);
+        }
+        double sum = edge_sum[k];
+        for (int run = 0; run < lanes; ++run) sum += distance[run];
+        edge_sum[k] = sum;
+      }
+    });
+  }
+
+  struct Mismatch {
+    int64_t edge = -1;
+    double here = 0, graph = 0;
+  };
+  std::vector<Mismatch> mismatches(num_tasks);
+  for_nodes([&](int64_t i) {
+    propensity[i] = static_cast<float>(node_sum[i] / static_cast<double>(num_runs));
+    for (int64_t k = row_ptr[i]; k < row_ptr[i + 1] && senders[k] <= i; ++k) {
+      double d[D], squared = 0;
+      for (int b = 0; b < D; ++b) {
+        d[b] = initial[i * D + b] - initial[senders[k] * static_cast<int64_t>(D) + b];
+        squared += static_cast<double>(vectors[k * D + b]) * vectors[k * D + b];
+      }
+      const double before = image_distance<D, kDiagonal>(box, safe_squared, d);
+      Mismatch& mismatch = mismatches[i / kNodes];
+      if (!(std::fabs(before - std::sqrt(squared)) < 1e-4) && mismatch.edge < 0)
+        mismatch = {k, before, std::sqrt(squared)};
+      const float change =
+          senders[k] == i ? 0.0f : static_cast<float>(edge_sum[k] / static_cast<double>(num_runs) - before);
+      pair_change[k] = change;
+      pair_change[reverse[k]] = change;
+    }
+  });
+  for (const Mismatch& m : mismatches)
+    if (m.edge >= 0)
+      throw std::invalid_argument("initial_positions do not belong to graph: edge " + std::to_string(m.edge) +
+                                  " has length " + text(m.here) + ", in the graph " + text(m.graph) +
+                                  "; build the graph from the same positions and box");
+}
+
+}  // namespace
+
+template <class T>
+void isoconfigurational_targets(const double* initial_positions, const T* trajectories, int64_t num_runs,
+                                int64_t num_nodes, int dimensions, const double* cell, const int32_t* senders,
+                                const int32_t* row_ptr, const int32_t* reverse, const float* vectors,
+                                float* propensity, float* pair_change, int num_threads) {
+  const auto run = [&](const auto& box, auto diagonal) {
+    constexpr int D = sizeof(box.heights) / sizeof(double);
+    targets<D, decltype(diagonal)::value, T>(box, initial_positions, trajectories, num_runs, num_nodes, senders,
+                                             row_ptr, reverse, vectors, propensity, pair_change, num_threads);
+  };
+  const auto choose = [&](const auto& box) {
+    box.diagonal ? run(box, std::true_type{}) : run(box, std::false_type{});
+  };
+  if (num_runs < 1) throw std::invalid_argument("trajectories hold no run; give at least one");
+  if (dimensions == 2) return choose(Cell<2>(cell));
+  if (dimensions == 3) return choose(Cell<3>(cell));
+  throw std::invalid_argument("positions have " + std::to_string(dimensions) + " dimensions; give 2 or 3");
+}
+
+template void isoconfigurational_targets<float>(const double*, const float*, int64_t, int64_t, int, const double*,
+                                                const int32_t*, const int32_t*, const int32_t*, const float*, float*,
+                                                float*, int);
+template void isoconfigurational_targets<double>(const double*, const double*, int64_t, int64_t, int, const double*,
+                                                 const int32_t*, const int32_t*, const int32_t*, const float*, float*,
+                                                 float*, int);
+
+}  // namespace botan_fast
