@@ -108,14 +108,17 @@ def test_content_decides_not_the_name(tmp_path):
     assert bf.load_model(tmp_path / "theirs.safetensors").config["num_steps"] == 7
 
 
-def test_run_directory(tmp_path):
+def test_run_directory(tmp_path, monkeypatch):
     run = tmp_path / "run"
     run.mkdir()
-    assert "is a folder without 'last.safetensors', so not a training run; give a model file" in refused(run)
+    reason = f"path = '{run}' is a folder without 'last.safetensors', so not a training run"
+    assert refused(run) == f"{reason}; give a model file"
     bf.save_model(random_model(seed=1), run / "best.safetensors")
-    assert "give a file in it, such as 'best.safetensors'" in refused(run)
+    assert refused(run) == f"{reason}; give a file in it, such as 'best.safetensors'"
     bf.save_model(random_model(), run / "last.safetensors")
     assert same(bf.load_model(run), random_model())
+    monkeypatch.chdir(run)
+    assert same(bf.load_model("."), random_model())
 
 
 def test_failing_write_keeps_the_old_file(tmp_path, monkeypatch):
@@ -165,6 +168,7 @@ def test_missing_file_suggests_names(tmp_path):
     assert re.search(r"folder '.*nowhere' does not exist; check the spelling", refused(tmp_path / "nowhere" / "m"))
     with pytest.raises(CheckpointError, match="is not a path"):
         bf.load_model(None)
+    assert "is not a path (File name too long)" in refused(tmp_path / ("x" * 5000))
 
 
 def test_empty_unknown_and_foreign_files(tmp_path):
@@ -201,10 +205,12 @@ def test_newer_or_wrong_format_version(tmp_path):
     [
         ({"hidden_size": "64"}, "entry hidden_size = '64' is wrong; it must be a positive integer"),
         ({"hidden_size": True}, "entry hidden_size = 'True' is wrong"),
-        ({"num_steps": 0}, "entry num_steps = '0' is wrong"),
+        ({"num_steps": -1}, "entry num_steps = '-1' is wrong; it must be a non-negative integer"),
+        ({"num_steps": 7.0}, "entry num_steps = '7.0' is wrong"),
+        ({"dimensions": 4}, "entry dimensions = '4' is wrong; it must be 2 or 3"),
         ({"decoders": "both"}, "entry decoders = 'both' is wrong; it must be one of separate, shared, node"),
         ({"decoders": []}, "entry decoders = '[]' is wrong"),
-        ({"edge_node_skip": 1}, "entry edge_node_skip = '1' is wrong; it must be a true or false"),
+        ({"edge_node_skip": 1}, "entry edge_node_skip = '1' is wrong; it must be true or false"),
         ({"cutoff": float("inf")}, "entry cutoff = 'inf' is wrong; it must be a positive number"),
         ({"cutoff": -1.0}, "entry cutoff = '-1.0' is wrong"),
         ({"width": 3}, "entry 'width' is unknown; known are hidden_size,"),
@@ -269,6 +275,10 @@ def test_authors_weights(tmp_path, layout):
     for size in (12, len(content) // 2, len(content) - 1):
         (tmp_path / "part.pth").write_bytes(content[:size])
         assert "is truncated or" in refused(tmp_path / "part.pth")
+    if layout == "zip":  # the older layout has no checksums
+        at = content.index(model.state_dict()["processor.edge_mlp.fc2.weight"].numpy().tobytes())
+        (tmp_path / "part.pth").write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        assert re.search(r"is corrupt: the checksum of '\S+' is wrong; fetch it again$", refused(tmp_path / "part.pth"))
 
 
 def test_wrong_weights_of_the_authors(tmp_path):
@@ -285,6 +295,8 @@ def test_wrong_weights_of_the_authors(tmp_path):
     assert "tensor 'decoder.fc3.bias' of shape (1,) is missing" in text(
         {k: v for k, v in good.items() if k != "decoder.fc3.bias"}
     )
+    wide = {**good, "edge_encoder.fc1.weight": torch.zeros(4, 5)}
+    assert "is of another architecture: entry dimensions = '5' is wrong; it must be 2 or 3" in text(wide)
     assert "tensor 'more' of shape (2,) is not expected" in text({**good, "more": torch.zeros(2)})
     assert "tensor 'node_encoder.fc1.weight' is missing" in text({"conv.weight": torch.zeros(2, 2)})
     assert "holds BOTAN weights without a configuration" in text(random_model().state_dict())

@@ -144,6 +144,9 @@ def load_model(path: str | os.PathLike) -> BOTAN:
         kind = _kind(file)
         readers = {"own": _read_own, "pth": _read_pth, "tensorflow": from_glassy_dynamics}
         config, state = readers[kind](file)
+        config = check_config(config)
+    except InputError as error:
+        raise CheckpointError(f"path = '{file}' is of another architecture: {error}") from None
     except OSError as error:
         raise CheckpointError(f"path = '{file}' cannot be read ({error.strerror or error}); check the file") from None
     with torch.random.fork_rng(devices=[]):  # the random initial weights, at once replaced, take no random numbers
@@ -181,18 +184,19 @@ def _find(path: str | os.PathLike) -> Path:
     """The existing file (or TensorFlow prefix as its index) that ``path`` means."""
     try:
         path = Path(path)
-        if path.is_dir():
-            return _in_run_folder(path)
-        index = path.with_name(path.name + ".index")
+        is_folder, exists = path.is_dir(), path.exists()
+        index = Path(f"{path}.index")
         if path.is_file():
             # Data files of TensorFlow are raw numbers: nothing in them tells, only the name does.
             found = re.fullmatch(r"(.+)\.data-\d{5}-of-\d{5}", path.name)
             return path.with_name(found[1] + ".index") if found else path
         if index.is_file():
             return index
-        exists = path.exists()
     except (TypeError, ValueError, OSError) as error:  # not a path, a null byte, a name too long
-        raise CheckpointError(f"path = {str(path)[:80]!r} is not a path ({error}); give the name of a file") from None
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"path = '{str(path)[:80]}' is not a path ({reason}); give the name of a file") from None
+    if is_folder:
+        return _in_run_folder(path)
     if exists:
         raise CheckpointError(f"path = '{path}' is neither a file nor a folder; give a model file")
     folder = path.parent
@@ -312,13 +316,18 @@ def _check_archive(file: Path) -> None:
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
-    except (zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+            # Before anything is unpacked: a small compressed file could hold terabytes.
+            compressed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
+            damaged = None if compressed else archive.testzip()  # torch itself does not look at the checksums
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError) as error:
         raise _unreadable(file, error) from None
     if not any(member.filename.endswith("/data.pkl") for member in members):
         what = "an .npz data file" if any(m.filename.endswith(".npy") for m in members) else "a zip archive"
         raise CheckpointError(f"path = '{file}' is {what}, not a model; give a model file")
-    if any(member.compress_type != zipfile.ZIP_STORED for member in members):  # a small file could unpack to terabytes
+    if compressed:
         raise CheckpointError(f"path = '{file}' is a compressed archive, which torch.save never writes; save it anew")
+    if damaged:
+        raise CheckpointError(f"path = '{file}' is corrupt: the checksum of '{damaged}' is wrong; fetch it again")
 
 
 def _with_sorted_metadata(content: bytes) -> bytes:

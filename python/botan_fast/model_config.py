@@ -16,9 +16,9 @@ __all__ = ["DECODERS", "check_config", "state_shapes"]
 DECODERS = ("separate", "shared", "node")
 _KINDS = {
     "hidden_size": "positive integer",
-    "num_steps": "positive integer",
-    "decoders": "decoders",
-    "dimensions": "positive integer",
+    "num_steps": "non-negative integer",
+    "decoders": f"one of {', '.join(DECODERS)}",
+    "dimensions": "2 or 3",
     "edge_node_skip": "true or false",
     "self_edges": "true or false",
     "cutoff": "positive number",
@@ -26,14 +26,16 @@ _KINDS = {
 
 
 def _fits(value: Any, kind: str) -> bool:
-    if kind == "decoders":
+    if kind.startswith("one of"):
         return isinstance(value, str) and value in DECODERS
     if kind == "true or false":
         return isinstance(value, bool)
     if isinstance(value, bool):  # a bool is an int to Python, not to us
         return False
-    if kind == "positive integer":
-        return isinstance(value, int) and 1 <= value < 2**31
+    if kind == "2 or 3":
+        return isinstance(value, int) and value in (2, 3)
+    if kind.endswith("integer"):
+        return isinstance(value, int) and (0 if kind.startswith("non") else 1) <= value < 2**31
     return isinstance(value, int | float) and 0 < value < math.inf
 
 
@@ -43,7 +45,7 @@ def check_config(config: Any) -> dict[str, Any]:
     >>> check_config({"hidden_size": 64})
     Traceback (most recent call last):
         ...
-    botan_fast.errors.InputError: entry 'num_steps' is missing; it must be a positive integer
+    botan_fast.errors.InputError: entry 'num_steps' is missing; it must be a non-negative integer
     """
     if not isinstance(config, Mapping):
         raise InputError(f"it is a {type(config).__name__}, not a dictionary of the arguments of BOTAN")
@@ -51,7 +53,7 @@ def check_config(config: Any) -> dict[str, Any]:
         if name not in _KINDS:
             raise InputError(f"entry '{name}' is unknown; known are {', '.join(_KINDS)}")
     for name, kind in _KINDS.items():
-        wanted = f"it must be {'one of ' + ', '.join(DECODERS) if kind == 'decoders' else 'a ' + kind}"
+        wanted = f"it must be {'a ' if kind.endswith(('integer', 'number')) else ''}{kind}"
         if name not in config:
             raise InputError(f"entry '{name}' is missing; {wanted}")
         if not _fits(config[name], kind):
