@@ -1,0 +1,74 @@
+"""Writing files so that a reader never sees half of one."""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from .errors import InputError
+
+__all__ = ["atomic_write"]
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
+    """Write a file completely or not at all.
+
+    The block receives the path of an empty temporary file in the same folder. When the block ends, the file goes to
+    disk (fsync) and takes the name ``path`` in one step (rename); until then an old file at ``path`` stays as it was.
+    When the block raises anything, Ctrl-C included, the temporary file is removed. A symbolic link at ``path`` is
+    followed: the file that it points to is replaced.
+
+    Parameters
+    ----------
+    path
+        File to write; its folder must exist. The temporary name keeps the ending (``.npz``, ``.safetensors``),
+        because some writers choose the format by it.
+
+    Raises
+    ------
+    InputError
+        The folder is missing or cannot be written to, or ``path`` is a folder.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from botan_fast.files import atomic_write
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     target = Path(folder) / "history.csv"
+    ...     with atomic_write(target) as temporary:
+    ...         _ = temporary.write_text("epoch,train_loss\\n")
+    ...     target.read_text()
+    'epoch,train_loss\\n'
+    """
+    target = Path(os.path.realpath(path))
+    if target.is_dir():
+        raise InputError(f"path = '{path}' is a folder; give the name of a file to write in it")
+    temporary = target.with_name(f".{target.stem[:100]}.{secrets.token_hex(6)}.tmp{target.suffix}")
+    try:
+        # mode 0o666 less the umask: what open() gives. mkstemp would make checkpoints private to their owner.
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    except FileNotFoundError:
+        raise InputError(f"path = '{path}': folder '{target.parent}' does not exist; create it first") from None
+    except OSError as error:
+        raise InputError(f"path = '{path}' cannot be written ({error.strerror}); choose another folder") from None
+    try:
+        yield temporary
+        _sync(temporary, os.O_RDWR)
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    with contextlib.suppress(OSError):  # the rename itself reaches the disk; some file systems refuse it for folders
+        _sync(target.parent, os.O_RDONLY)
+
+
+def _sync(path: Path, flags: int) -> None:
+    descriptor = os.open(path, flags)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
