@@ -110,7 +110,7 @@ def _evaluate(arguments) -> int:
         box=_box(arguments),
         density=arguments.density,
         device=_device(arguments),
-        progress=not (arguments.quiet or arguments.json) and sys.stderr.isatty(),
+        progress=not (arguments.quiet or arguments.json),
     )
     if arguments.json:
         print(json.dumps({name: _json_number(value) for name, value in scores.items()}))
@@ -146,7 +146,7 @@ def _predict(arguments) -> int:
         box=_box(arguments),
         density=arguments.density,
         device=_device(arguments),
-        progress=not arguments.quiet and sys.stderr.isatty(),
+        progress=not arguments.quiet,
     )
     written: list[Path] = []
     for prediction in predictions:

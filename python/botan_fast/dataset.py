@@ -3,6 +3,7 @@
 import glob
 import os
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -79,7 +80,7 @@ def load_samples(
     require_targets : bool
         Refuse files without trajectories; otherwise their samples have targets = None.
     progress : bool
-        Show a progress bar on standard error.
+        Show a progress bar on standard error, when that is a terminal.
 
     Returns
     -------
@@ -115,7 +116,7 @@ def load_samples(
     if density is not None and not (np.isfinite(density) and density > 0):
         raise InputError(f"density = {density} must be a positive number")
     files = find_files(data)
-    if progress:
+    if progress and sys.stderr.isatty():
         from tqdm import tqdm
 
         files = tqdm(files, desc="reading", unit="file", leave=False)

@@ -1,6 +1,7 @@
 """Scores of a model on data with targets, and predictions for data without."""
 
 import math
+import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -39,7 +40,7 @@ def evaluate(
     device : str or torch.device, optional
         Where to compute; by default where the model is. The model is moved back afterwards.
     progress : bool
-        Show progress bars on standard error.
+        Show progress bars on standard error, when that is a terminal.
 
     Returns
     -------
@@ -202,7 +203,7 @@ def _forward(
     home = next(model.parameters()).device
     device = choose_device(device, default=home)
     was_training = model.training
-    if progress:
+    if progress and sys.stderr.isatty():
         from tqdm import tqdm
 
         samples = tqdm(samples, desc=description, unit="graph", leave=False)

@@ -152,7 +152,8 @@ class RunDirectory:
             "best_loss": json.dumps(state.best_loss),
         }
         with atomic_write(self.state_file) as temporary:
-            safetensors.torch.save_file(tensors, temporary, metadata)
+            # Not save_file: it makes its own file, which only its owner may read.
+            temporary.write_bytes(safetensors.torch.save(tensors, metadata))
         self.write_results(state, model)
 
     def write_results(self, state: TrainingState, model) -> None:
