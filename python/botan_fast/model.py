@@ -114,9 +114,7 @@ class BOTANLayer(nn.Module):
         self.edge_mlp = MLP((6 if edge_node_skip else 4) * hidden_size, hidden_size)
         self.node_mlp = MLP(3 * hidden_size, hidden_size)
 
-    def forward(
-        self, x: Tensor, e: Tensor, x0: Tensor, e0: Tensor, graph: Graph | Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, e: Tensor, x0: Tensor, e0: Tensor, graph: Graph | Tensor) -> tuple[Tensor, Tensor]:
         self._check(x, e, x0, e0, graph)
         if isinstance(graph, Graph):
             return self.run(x, e, x0, e0, graph_topology(graph), 1)

@@ -1,8 +1,8 @@
 """The compiled operations as torch operators: schema, fake, autograd, dispatch.
 
 Operators live in `torch.ops.botan_fast`: `mlp`, `processor` and their backward, `segment_sum`, its transpose
-`segment_expand`, and `scatter_sum`. This is the only module that calls the compute functions of the compiled core. All are
-deterministic: results are bitwise equal between runs and for any number of threads.
+`segment_expand`, and `scatter_sum`. This is the only module that calls the compute functions of the compiled core.
+All are deterministic: results are bitwise equal between runs and for any number of threads.
 """
 
 from collections.abc import Sequence
@@ -216,9 +216,7 @@ def _mlp(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
     x, weights = x.contiguous(), _dense(weights)
     (rows, inputs), hidden = x.shape, weights[0].shape[0]
     y = _empty(rows, hidden) if len(weights) == 4 else _empty(rows)
-    _core.mlp_forward(
-        rows, inputs, hidden, _addresses(weights), _address(x), _address(y), torch.get_num_threads()
-    )
+    _core.mlp_forward(rows, inputs, hidden, _addresses(weights), _address(x), _address(y), torch.get_num_threads())
     return y
 
 
@@ -457,8 +455,6 @@ def processor(
     if not has_fast_path(x0.shape[1], x0.dtype, x0.device):
         return reference.processor(x, e, x0, e0, *topology[:2], list(edge_weights), list(node_weights), num_steps)
     weights = [*edge_weights, *node_weights]
-    keep = torch.is_grad_enabled() and any(
-        t is not None and t.requires_grad for t in (x, e, x0, e0, *weights)
-    )
+    keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, e, x0, e0, *weights))
     x, e, *_ = _processor(x, e, x0, e0, list(topology), weights, num_steps, keep)
     return x, e
