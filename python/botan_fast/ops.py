@@ -13,7 +13,6 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from . import _core, reference
-from .errors import InputError
 
 __all__ = ["has_fast_path", "mlp", "processor", "scatter_sum", "segment_sum"]
 

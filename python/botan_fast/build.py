@@ -1,0 +1,38 @@
+"""What this installation is: versions, instruction set, threads, devices."""
+
+import platform
+
+__all__ = ["build_info"]
+
+
+def build_info() -> dict[str, str | int | bool]:
+    """Versions and capabilities of this installation, for bug reports and benchmark records.
+
+    Returns
+    -------
+    dict
+        `version` of botan_fast; `torch`, `numpy`, `python`, `platform`; `simd`, the instruction set that the CPU
+        kernels use here ("avx512", "avx2" or "generic"; the environment variable BOTAN_FAST_SIMD forces a narrower
+        one); `threads`, the number that they use (torch.get_num_threads()); `cuda`, whether CUDA kernels are built in.
+
+    Examples
+    --------
+    >>> import botan_fast as bf
+    >>> bf.build_info()["version"] == bf.__version__
+    True
+    """
+    import numpy as np
+    import torch
+
+    from . import __version__, _core
+
+    return {
+        "version": __version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "simd": _core.simd_level(),
+        "threads": torch.get_num_threads(),
+        "cuda": False,
+    }

@@ -1,0 +1,308 @@
+"""From files to samples: the graph and the targets of every configuration, built once and kept in memory."""
+
+import glob
+import os
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from .errors import BotanFastError, DataError, InputError
+from .formats import Configuration, near_matches, read
+from .graph import Graph, build_graph
+from .targets import Targets, isoconfigurational_targets
+
+__all__ = ["Sample", "find_files", "load_samples", "natural_key"]
+
+
+@dataclass
+class Sample:
+    """One configuration, ready for training: about 4 MB for 4,096 particles.
+
+    graph        Graph of the configuration
+    targets      Targets on the edges of the graph, or None where the file holds no trajectories
+    name         name of the configuration, for messages and for the names of result files
+    positions    (N, D) float64 tensor on the CPU, as the file holds them
+    temperature, time   floats in Lennard-Jones units, or None where the file does not tell
+    """
+
+    graph: Graph
+    targets: Targets | None
+    name: str
+    positions: torch.Tensor
+    temperature: float | None = None
+    time: float | None = None
+
+    def to(self, device) -> "Sample":
+        """The sample with its graph and targets on `device`."""
+        targets = self.targets
+        if targets is not None:
+            targets = replace(
+                targets, propensity=targets.propensity.to(device), pair_change=targets.pair_change.to(device)
+            )
+        return replace(self, graph=self.graph.to(device), targets=targets)
+
+
+def load_samples(
+    data,
+    *,
+    cutoff: float = 2.0,
+    self_edges: bool = False,
+    box=None,
+    density: float | None = None,
+    require_targets: bool = True,
+    progress: bool = False,
+) -> list[Sample]:
+    """Read configurations, and build the graph and the targets of each once.
+
+    The targets are averages over the R runs of the isoconfigurational ensemble (Shiba et al., J. Chem. Phys. 158,
+    084503 (2023)): S_i = <|r_i(t) - r_i(0)|> and E_ij = <|r_ij(t)| - |r_ij(0)|>.
+
+    Parameters
+    ----------
+    data : path, glob pattern, list of them, or list of Sample
+        Files in any format of `botan_fast.formats`. The names that a pattern matches are sorted naturally (2 before
+        10); a list keeps its order. Samples are returned as they are, after a check of their cutoff and self edges.
+    cutoff : float
+        Edges are pairs closer than this, in units of sigma_AA.
+    self_edges : bool
+        Does every particle also have an edge to itself (the older node-targeting model)?
+    box : float, (D,) or (D, D) array, optional
+        Periodic box for every file: the edge of a cube, edge lengths, or a cell matrix of row vectors. Overrides the
+        file's box. All files must then have the same number of particles.
+    density : float, optional
+        Number density N / L^D of a cubic box, in place of `box`. The authors' npz files hold no box; their default
+        is 1.2.
+    require_targets : bool
+        Refuse files without trajectories; otherwise their samples have targets = None.
+    progress : bool
+        Show a progress bar on standard error, when that is a terminal.
+
+    Returns
+    -------
+    list of Sample
+        On the CPU.
+
+    Raises
+    ------
+    DataError
+        A file is missing or broken, no file matches a pattern, or the positions do not fit the box.
+    InputError
+        An argument is wrong, or the box is smaller than twice the cutoff.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> import botan_fast as bf
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> box = (100 / 1.2) ** (1 / 3)
+    >>> x = np.random.default_rng(0).random((100, 3)) * box
+    >>> np.savez(folder.name + "/a.npz", types=np.zeros(100, int), initial_positions=x, positions=x[None] + 0.1)
+    >>> [sample] = bf.load_samples(folder.name + "/*.npz")
+    >>> sample.graph.num_nodes, sample.targets.num_runs
+    (100, 1)
+    """
+    given = _given_samples(data)
+    if given is not None:
+        if box is not None or density is not None:
+            raise InputError("box and density belong to files; these samples have their graphs already")
+        return [_check_sample(sample, cutoff, self_edges, require_targets) for sample in given]
+    if box is not None and density is not None:
+        raise InputError(f"box = {box} and density = {density} are both given; give one of them")
+    if density is not None and not (np.isfinite(density) and density > 0):
+        raise InputError(f"density = {density} must be a positive number")
+    files = find_files(data)
+    if progress and sys.stderr.isatty():
+        from tqdm import tqdm
+
+        files = tqdm(files, desc="reading", unit="file", leave=False)
+    samples: list[Sample] = []
+    for file in files:
+        for configuration in read(file):
+            if box is not None and samples and samples[0].graph.num_nodes != len(configuration.types):
+                raise InputError(
+                    f"box = {box} is given for files of different particle numbers: {samples[0].graph.num_nodes} in "
+                    f"{samples[0].name}, {len(configuration.types)} in {file}; load them apart, or give density="
+                )
+            samples.append(_build_sample(configuration, cutoff, self_edges, box, density, require_targets))
+    return samples
+
+
+def find_files(data) -> list[Path]:
+    """The files that a path, a glob pattern, or a list of them names; what a pattern matches is sorted naturally.
+
+    Raises
+    ------
+    DataError
+        when a pattern matches nothing; the message has the pattern and what there is instead.
+
+    Examples
+    --------
+    >>> from botan_fast.dataset import find_files
+    >>> find_files(["a.npz", "b.npz"])
+    [PosixPath('a.npz'), PosixPath('b.npz')]
+    """
+    if isinstance(data, (str, os.PathLike)):
+        data = [data]
+    if not isinstance(data, Iterable):
+        raise InputError(f"data is a {type(data).__name__}; give a path, a glob pattern, or a list of paths or Samples")
+    files = []
+    for item in data:
+        if not isinstance(item, (str, os.PathLike)):
+            raise InputError(
+                f"data holds a {type(item).__name__}; give paths, glob patterns, or Samples, and do not mix"
+            )
+        # A name with brackets can be a file itself.
+        if not glob.has_magic(os.fspath(item)) or Path(item).exists():
+            files.append(Path(item))
+            continue
+        matches = sorted(glob.glob(os.fspath(item), recursive=True), key=natural_key)
+        if not matches:
+            raise DataError(f"no file matches '{item}'{_instead(item)}")
+        files += [Path(match) for match in matches]
+    if not files:
+        raise InputError("data is empty; give at least one file")
+    return files
+
+
+def natural_key(name: str) -> list:
+    """Sort key that puts 2 before 10: digits compare as numbers.
+
+    >>> from botan_fast.dataset import natural_key
+    >>> sorted(["a10", "a2"], key=natural_key)
+    ['a2', 'a10']
+    """
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
+def _instead(pattern) -> str:
+    """What exists in place of the files that a pattern fails to match."""
+    path = Path(pattern)
+    if glob.has_magic(str(path.parent)) or not path.parent.is_dir():
+        return near_matches(path)
+    entries = sorted((entry.name for entry in path.parent.iterdir()), key=natural_key)
+    if not entries:
+        return f"; the folder {path.parent} is empty"
+    shown = ", ".join(entries[:3]) + (", ..." if len(entries) > 3 else "")
+    return f"; the folder {path.parent} holds {shown}"
+
+
+def _given_samples(data) -> list[Sample] | None:
+    """The samples, when `data` is one or a list of them."""
+    if isinstance(data, Sample):
+        return [data]
+    if isinstance(data, (list, tuple)) and data and all(isinstance(item, Sample) for item in data):
+        return list(data)
+    return None
+
+
+def _check_sample(sample: Sample, cutoff: float, self_edges: bool, require_targets: bool) -> Sample:
+    graph = sample.graph
+    if graph.cutoff != cutoff or graph.self_edges != self_edges:
+        raise InputError(
+            f"sample {sample.name} was built with cutoff = {graph.cutoff} and self_edges = {graph.self_edges}, but "
+            f"cutoff = {cutoff} and self_edges = {self_edges} are needed; load it again with these"
+        )
+    if require_targets and sample.targets is None:
+        raise DataError(f"sample {sample.name} has no targets; training and evaluation need configurations with them")
+    return sample
+
+
+def _build_sample(
+    configuration: Configuration, cutoff: float, self_edges: bool, box, density, require_targets: bool
+) -> Sample:
+    c = configuration
+    if require_targets and c.trajectories is None:
+        raise DataError(f"{c.path}: no trajectories, so no targets; training and evaluation need them")
+    box = _box_of(c, box, density)
+    try:
+        graph = build_graph(c.positions, c.types, box, cutoff=cutoff, self_edges=self_edges)
+        targets = None
+        if c.trajectories is not None:
+            targets = isoconfigurational_targets(c.positions, c.trajectories, graph)
+    except BotanFastError as error:
+        raise type(error)(f"{c.path}: {error}") from error
+    return Sample(graph, targets, c.name, torch.from_numpy(c.positions), c.temperature, c.time)
+
+
+def _box_of(configuration: Configuration, box, density: float | None) -> np.ndarray:
+    """The periodic box of a configuration, checked against its positions."""
+    c = configuration
+    number, dimensions = c.positions.shape
+    if box is None and density is None and c.box is not None:
+        box = c.box
+    if box is not None:
+        try:
+            box = np.asarray(box, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise InputError(f"box = {box!r} is not a number or an array of numbers") from None
+        if box.ndim == 0:
+            box = np.full(dimensions, float(box))
+        if box.shape not in ((dimensions,), (dimensions, dimensions)):
+            raise InputError(
+                f"box has shape {box.shape} but {c.path} has {dimensions}-dimensional positions; "
+                f"give a number, {dimensions} edge lengths, or a {dimensions} x {dimensions} cell matrix"
+            )
+        edges_wrong = box.ndim == 1 and (box <= 0).any()
+        if not np.isfinite(box).all() or edges_wrong or (box.ndim == 2 and np.linalg.matrix_rank(box) < dimensions):
+            raise InputError(
+                f"box = {box.tolist()} has no volume; edge lengths must be positive, cell vectors independent"
+            )
+        _check_inside(c, box, f"box = {box.tolist()}")
+        return box
+    if density is None:
+        density = c.density
+    if density is None:
+        raise DataError(f"{c.path}: the file holds no box; give box= or density=")
+    box = np.full(dimensions, (number / density) ** (1 / dimensions))
+    origin = f"box edge L = {box[0]:.6g} (from N = {number} and density = {density})"
+    _check_inside(c, box, origin)
+    _check_filled(c, box, origin)
+    return box
+
+
+def _check_inside(configuration: Configuration, box: np.ndarray, origin: str) -> None:
+    """Refuse a box that does not hold all positions in [0, L): the upper face gets a tolerance for rounding."""
+    positions = configuration.positions
+    # In a triclinic cell the condition is on the fractional coordinates, which end at 1.
+    coordinates, ends = (positions, box) if box.ndim == 1 else (positions @ np.linalg.inv(box), np.ones(len(box)))
+    lowest, highest = coordinates.min(axis=0), coordinates.max(axis=0)
+    kind = "coordinate" if box.ndim == 1 else "fractional coordinate"
+    remedy = "give the right one with box= or density="
+    for axis in range(len(ends)):
+        tolerance = 1e-6 * ends[axis]
+        if highest[axis] > ends[axis] + tolerance:
+            raise DataError(
+                f"{configuration.path}: the largest {kind} along axis {axis} is {highest[axis]:.6g}, outside "
+                f"[0, {ends[axis]:.6g}) of the {origin}; {remedy}"
+            )
+        if lowest[axis] < -tolerance:
+            raise DataError(
+                f"{configuration.path}: the smallest {kind} along axis {axis} is {lowest[axis]:.6g}, outside "
+                f"[0, {ends[axis]:.6g}) of the {origin}; wrap the positions into the box, or {remedy}"
+            )
+
+
+def _check_filled(configuration: Configuration, box: np.ndarray, origin: str) -> None:
+    """Refuse a box computed from a density when it is too large: the particles then leave an empty layer at its faces.
+
+    The layer counts as empty when, along every axis, it is three times as wide as the widest gap between the
+    particles' coordinates and wider than a quarter of the particle distance. Real configurations of a bulk system,
+    crystals included, have no such layer; edges across the faces would be missing without any other sign. A few
+    particles say nothing about it.
+    """
+    ordered = np.sort(configuration.positions, axis=0)
+    if len(ordered) < 50:
+        return
+    layer = box - (ordered[-1] - ordered[0])
+    widest = np.diff(ordered, axis=0).max(axis=0)
+    distance = (np.prod(box) / len(ordered)) ** (1 / len(box))
+    if (layer > np.maximum(3 * widest, 0.25 * distance)).all():
+        raise DataError(
+            f"{configuration.path}: the largest coordinate is {ordered[-1].max():.6g}, which leaves an empty layer in "
+            f"the {origin}; give the right one with box= or density="
+        )

@@ -1,0 +1,92 @@
+"""What every reader gives: a Configuration; and what every reader is: the Reader interface."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ..errors import DataError
+
+__all__ = ["Configuration", "Reader", "check_configuration"]
+
+
+@dataclass
+class Configuration:
+    """One static particle configuration, as a file holds it, and what is known about its future.
+
+    name          short and unique in a data set; the file's name without its ending, unless the file has a better one
+    path          the file, for messages
+    positions     (N, D) float64, D = 2 or 3
+    types         (N,) int64, 0 = A, 1 = B, ...
+    box           (D,) or (D, D) float64, or None where the file does not tell
+    density       number density that gives a cubic box when nobody tells one; None: a box must be given
+    trajectories  (R, N, D) float64, unwrapped: where the particles are at the target time in each run; or None
+    temperature, time   floats in Lennard-Jones units, or None where the file does not tell
+    """
+
+    name: str
+    path: Path
+    positions: np.ndarray
+    types: np.ndarray
+    box: np.ndarray | None = None
+    density: float | None = None
+    trajectories: np.ndarray | None = None
+    temperature: float | None = None
+    time: float | None = None
+
+
+class Reader(Protocol):
+    """One file format. A module of this package with these names is a reader; list it in READERS."""
+
+    NAME: str  # what a user calls the format
+    EXPECTED: str  # what a file of the format holds, for the message about a file that no reader knows
+
+    def recognises(self, path: Path, head: bytes) -> bool:
+        """Does the file's content (`head`: its first 512 bytes) belong to this format? Never its name."""
+
+    def read(self, path: Path) -> list[Configuration]:
+        """All configurations of the file; DataError where it is broken."""
+
+
+def check_configuration(configuration: Configuration) -> Configuration:
+    """What no format may violate: shapes that agree, finite numbers, types that are not negative.
+
+    Raises
+    ------
+    DataError
+        naming the file, the array, its shape or value, and what is expected.
+    """
+    c = configuration
+    if c.positions.ndim != 2 or c.positions.shape[1] not in (2, 3) or c.positions.shape[0] == 0:
+        raise DataError(f"{c.path}: positions have shape {c.positions.shape}; expected (N, 2) or (N, 3) with N > 0")
+    number, dimensions = c.positions.shape
+    if c.types.shape != (number,):
+        raise DataError(
+            f"{c.path}: types have shape {c.types.shape} but positions have shape {c.positions.shape}; "
+            f"expected types of shape ({number},)"
+        )
+    if c.types.min() < 0:
+        raise DataError(f"{c.path}: types hold {c.types.min()}; number the species from 0 (0 = A, 1 = B, ...)")
+    _require_finite(c, "positions", c.positions)
+    if c.trajectories is not None:
+        expected = f"(R, {number}, {dimensions}) with R > 0"
+        if c.trajectories.ndim != 3 or c.trajectories.shape[1:] != c.positions.shape or len(c.trajectories) == 0:
+            raise DataError(
+                f"{c.path}: trajectories have shape {c.trajectories.shape} but positions have shape "
+                f"{c.positions.shape}; expected trajectories of shape {expected}"
+            )
+        _require_finite(c, "trajectories", c.trajectories)
+    return c
+
+
+def _require_finite(configuration: Configuration, name: str, array: np.ndarray) -> None:
+    # A finite sum has finite terms only, and takes one pass without a new array. The exact test settles the rest.
+    with np.errstate(all="ignore"):
+        total = array.sum()
+    if np.isfinite(total) or np.isfinite(array).all():
+        return
+    index = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+    raise DataError(
+        f"{configuration.path}: {name}{list(index)} is {array[index]}; every coordinate must be a finite number"
+    )

@@ -1,0 +1,56 @@
+"""A tiny data set in the format of the authors' files, and a tiny model."""
+
+import numpy as np
+import pytest
+import torch
+
+import botan_fast as bf
+
+NUM_PARTICLES = 80  # at density 1.2 the box is 4.05 wide, just more than twice the cutoff
+DENSITY = 1.2
+TINY = {"hidden_size": 16, "num_steps": 2}
+
+
+def tiny_arrays(seed: int, number: int = NUM_PARTICLES, dimensions: int = 3, runs: int = 6) -> dict[str, np.ndarray]:
+    """The arrays of one file: random particles whose displacements grow with their coordinate number."""
+    rng = np.random.default_rng(seed)
+    edge = (number / DENSITY) ** (1 / dimensions)
+    initial = rng.random((number, dimensions)) * edge
+    types = (np.arange(number) % 5 == 4).astype(np.int8)
+    difference = initial[:, None] - initial[None]
+    difference -= edge * np.rint(difference / edge)
+    neighbours = (np.linalg.norm(difference, axis=2) < 1.3).sum(axis=1)
+    # The scale differs between files, so that the two conventions of the scores differ as well.
+    scale = 0.05 * (1 + seed % 4) * neighbours / neighbours.mean()
+    final = initial + scale[:, None] * rng.standard_normal((runs, number, dimensions))
+    return {"types": types, "initial_positions": initial, "positions": final}
+
+
+def write_tiny(path, seed: int, **options):
+    np.savez(path, **tiny_arrays(seed, **options))
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory):
+    """A folder with train/conf_{1,2,3,10}.npz and test/conf_{20,21}.npz."""
+    folder = tmp_path_factory.mktemp("data")
+    for part, numbers in (("train", (1, 2, 3, 10)), ("test", (20, 21))):
+        (folder / part).mkdir()
+        for number in numbers:
+            write_tiny(folder / part / f"conf_{number}.npz", seed=number)
+    return folder
+
+
+@pytest.fixture
+def tiny_model():
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        return bf.BOTAN(**TINY)
+
+
+@pytest.fixture
+def tiny_model_file(tiny_model, tmp_path):
+    path = tmp_path / "tiny_model.safetensors"
+    bf.save_model(tiny_model, path)
+    return path
