@@ -1,8 +1,8 @@
 """The compiled operations as torch operators: schema, fake, autograd, dispatch.
 
 Operators live in `torch.ops.botan_fast`: `mlp`, `processor` and their backward, `segment_sum`, its transpose
-`segment_expand`, and `scatter_sum`. This is the only module that calls the compute functions of the compiled core. All are
-deterministic: results are bitwise equal between runs and for any number of threads.
+`segment_expand`, and `scatter_sum`. This is the only module that calls the compute functions of the compiled core.
+All are deterministic: results are bitwise equal between runs and for any number of threads.
 """
 
 from collections.abc import Sequence
