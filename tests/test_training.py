@@ -10,7 +10,6 @@ import sys
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, write_tiny
 
 import botan_fast as bf
 from botan_fast.augmentation import random_rotation
@@ -18,6 +17,7 @@ from botan_fast.callbacks import Callback, LogLines, ProgressBar
 from botan_fast.errors import CheckpointError, InputError
 from botan_fast.run_directory import HISTORY_COLUMNS, RunDirectory
 from botan_fast.training import TrainingError
+from conftest import TINY, write_tiny
 
 FAST = {**TINY, "learning_rate": 1e-3, "progress": False, "evaluate_every": 2}
 
@@ -65,9 +65,7 @@ def test_one_epoch_is_adam_on_the_loss_of_the_paper(tiny_data, p):
         torch.manual_seed(3)
         model = bf.BOTAN(**TINY)
     samples = bf.load_samples(tiny_data / "train/*.npz")
-    generator = torch.Generator().manual_seed(
-        int(np.random.SeedSequence([3, 0]).generate_state(1, np.uint64)[0]) >> 1
-    )
+    generator = torch.Generator().manual_seed(int(np.random.SeedSequence([3, 0]).generate_state(1, np.uint64)[0]) >> 1)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     losses, norms = [], []
     for k in torch.randperm(4, generator=generator).tolist():
@@ -84,7 +82,7 @@ def test_one_epoch_is_adam_on_the_loss_of_the_paper(tiny_data, p):
         for w in model.parameters():
             w.grad *= min(1.0, 1.0 / (norms[-1] + 1e-6))
         optimizer.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     [row] = result.history
     assert row["train_loss"] == pytest.approx(np.mean(losses), rel=1e-5)
     assert row["gradient_norm"] == pytest.approx(np.mean(norms), rel=1e-5)
@@ -92,10 +90,10 @@ def test_one_epoch_is_adam_on_the_loss_of_the_paper(tiny_data, p):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
 
-def test_the_loss_decreases_and_the_scores_rise(tiny_data):
-    history = run(tiny_data, epochs=30).history
+def test_the_losses_decrease(tiny_data):
+    history = run(tiny_data, epochs=15).history
     assert history[-1]["train_loss"] < 0.5 * history[0]["train_loss"]
-    assert history[-1]["test_loss"] < 0.7 * history[0]["test_loss"]
+    assert history[-1]["test_loss"] < 0.9 * history[0]["test_loss"]
     for part in ("train_node_loss", "train_edge_loss"):
         assert history[-1][part] < history[0][part]
 
@@ -113,8 +111,10 @@ def test_history_rows(tiny_data, uninterrupted):
     assert last["edge_pearson"] == scores["edge_pearson"]
 
 
-def test_seeds(tiny_data):
-    results = [run(tiny_data, epochs=2, seed=seed, augmentation="o3") for seed in (1, 1, 2)]
+@pytest.mark.parametrize("hidden_size", [32, 12])  # with and without compiled kernels
+def test_seeds(tiny_data, hidden_size):
+    options = {"epochs": 2, "augmentation": "o3", "hidden_size": hidden_size}
+    results = [run(tiny_data, seed=seed, **options) for seed in (1, 1, 2)]
     assert_same_run(results[0], results[1])
     assert results[0].history[0]["train_loss"] != results[2].history[0]["train_loss"]
 
@@ -133,7 +133,9 @@ def test_the_global_random_state_is_neither_read_nor_changed(tiny_data):
 def test_nodes_only_uses_batches_of_five_and_no_edge_decoder(tiny_data, monkeypatch):
     sizes = []
     original = bf.batch_graphs
-    monkeypatch.setattr("botan_fast.training.batch_graphs", lambda graphs: sizes.append(len(graphs)) or original(graphs))
+    monkeypatch.setattr(
+        "botan_fast.training.batch_graphs", lambda graphs: sizes.append(len(graphs)) or original(graphs)
+    )
     files = [*sorted((tiny_data / "train").glob("*.npz")), *sorted((tiny_data / "test").glob("*.npz"))]
     result = bf.train(files, p=1, epochs=1, **FAST)
     assert sizes == [5]  # and a last batch of one graph, which needs no union
@@ -153,7 +155,7 @@ def test_a_batch_is_the_mean_over_all_particles_and_edges(tmp_path):
         prediction = model(s.graph)
         errors[0].append((prediction.node - s.targets.propensity) ** 2)
         errors[1].append((prediction.edge - s.targets.pair_change) ** 2)
-    node, edge = (float(torch.cat(part).mean()) for part in errors)
+    node, edge = (torch.cat(part).mean().item() for part in errors)
     assert result.history[0]["train_node_loss"] == pytest.approx(node, rel=1e-5)
     assert result.history[0]["train_edge_loss"] == pytest.approx(edge, rel=1e-5)
 
@@ -181,7 +183,9 @@ def test_two_dimensions(tmp_path):
 
 def test_init_copies_and_leaves_the_source_alone(tiny_data, tiny_model, tiny_model_file):
     before = {name: value.clone() for name, value in tiny_model.state_dict().items()}
-    a, b = (run(tiny_data, epochs=1, init=init, hidden_size=None, num_steps=2) for init in (tiny_model, tiny_model_file))
+    a, b = (
+        run(tiny_data, epochs=1, init=init, hidden_size=None, num_steps=2) for init in (tiny_model, tiny_model_file)
+    )
     assert_same_run(a, b)
     assert all(torch.equal(value, before[name]) for name, value in tiny_model.state_dict().items())
 
@@ -262,7 +266,7 @@ class Killer(Callback):
             replace = os.replace
             os.replace = lambda a, b: die() if "training_state" in str(b) else replace(a, b)
 
-bf.train(train, test, hidden_size=16, num_steps=2, learning_rate=1e-3, progress=False, evaluate_every=2, epochs=6,
+bf.train(train, test, hidden_size=32, num_steps=2, learning_rate=1e-3, progress=False, evaluate_every=2, epochs=6,
          output=output, callbacks=[Killer()])
 """
 
@@ -313,7 +317,9 @@ def test_a_loss_that_is_not_finite_stops_the_run(tiny_data, tmp_path):
         if row["epoch"] == 1:
             samples[2].targets.propensity[7] = float("nan")
 
-    with pytest.raises(TrainingError, match=r"loss = nan .* in epoch 2, configuration conf_3: .*learning_rate") as error:
+    with pytest.raises(
+        TrainingError, match=r"loss = nan .* in epoch 2, configuration conf_3: .*learning_rate"
+    ) as error:
         bf.train(samples, epochs=6, output=output, callbacks=[poison], checkpoint_every=10, **FAST)
     assert "\n" not in str(error.value)
     assert RunDirectory(output).read_state().epochs == 2
@@ -329,7 +335,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tiny_data, tmp_path):
         ({"learning_rate": 2e-3}, r"learning_rate = 0\.002 .* learning_rate = 0\.001;"),
         ({"augmentation": "o3"}, r"augmentation = 'o3' .* augmentation = 'octahedral';"),
         ({"batch_size": 2}, r"batch_size = 2 .* batch_size = 1;"),
-        ({"hidden_size": 8}, r"hidden_size = 8 .* hidden_size = 16;"),
+        ({"hidden_size": 8}, r"hidden_size = 8 .* hidden_size = 32;"),
         ({"decoders": "shared"}, r"decoders = 'shared' .* decoders = 'separate';"),
         ({"density": 1.2}, r"density = 1\.2 .* density = None;"),
         ({"test": None}, r"test = 0 configurations .* test = 2 configurations;"),
@@ -426,8 +432,8 @@ def test_wrong_arguments(tiny_data, options, message):
 
 
 def test_init_of_another_architecture(tiny_data, tiny_model, tmp_path):
-    with pytest.raises(InputError, match=r"hidden_size = 32 but init has hidden_size = 16; leave hidden_size out"):
-        run(tiny_data, init=tiny_model, hidden_size=32)
+    with pytest.raises(InputError, match=r"hidden_size = 16 but init has hidden_size = 32; leave hidden_size out"):
+        run(tiny_data, init=tiny_model, hidden_size=16)
     write_tiny(tmp_path / "flat.npz", seed=0, dimensions=2)
     with pytest.raises(InputError, match=r"init has dimensions = 3 but the training data are 2-dimensional"):
         bf.train(tmp_path / "flat.npz", init=tiny_model, progress=False)
