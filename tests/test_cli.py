@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -81,50 +82,11 @@ def test_every_option_of_train_arrives(tiny_data, tmp_path, monkeypatch):
         raise bf.BotanFastError("far enough")
 
     monkeypatch.setattr(botan_fast.training, "train", fake)
-    options = [
-        "--p",
-        "0.3",
-        "--epochs",
-        "7",
-        "--init",
-        "m.pth",
-        "--seed",
-        "3",
-        "--augmentation",
-        "o3",
-        "--learning-rate",
-        "0.01",
-        "--clip-norm",
-        "2",
-        "--batch-size",
-        "3",
-        "--evaluate-every",
-        "2",
-        "--checkpoint-every",
-        "4",
-        "--hidden-size",
-        "16",
-        "--num-steps",
-        "3",
-        "--decoders",
-        "shared",
-        "--edge-node-skip",
-        "--self-edges",
-        "--cutoff",
-        "1.9",
-        "--box",
-        "5",
-        "6",
-        "7",
-        "--density",
-        "1.1",
-        "--device",
-        "cpu",
-        "--quiet",
-        "--resume",
-        "-o",
-        "run",
-    ]
+    options = shlex.split(
+        "--p 0.3 --epochs 7 --init m.pth --seed 3 --augmentation o3 --learning-rate 0.01 --clip-norm 2 --batch-size 3 "
+        "--evaluate-every 2 --checkpoint-every 4 --hidden-size 16 --num-steps 3 --decoders shared --edge-node-skip "
+        "--self-edges --cutoff 1.9 --box 5 6 7 --density 1.1 --device cpu --quiet --resume -o run"
+    )
     assert main(["train", "--train", "c_10.npz", "c_2.npz", "--test", "t.npz", *options]) == 2
     assert seen == {
         "train": ["c_2.npz", "c_10.npz"],
@@ -355,7 +317,7 @@ def test_predict_refuses_before_it_overwrites(tiny_data, tiny_model_file, tmp_pa
     arguments = ["predict", "--model", tiny_model_file, "--quiet", "--data", tiny_data / "test/*.npz", "-o"]
     (tmp_path / "file").write_text("mine")
     assert "is a file; name a folder" in error_line([*arguments, tmp_path / "file"], capsys)
-    assert "2 configurations" in error_line([*arguments, tmp_path / "out.xyz"], capsys)
+    assert "is one file, for 2 configurations; name a folder" in error_line([*arguments, tmp_path / "out.xyz"], capsys)
     assert not (tmp_path / "out.xyz").exists()
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "conf_21.xyz").write_text("mine")
@@ -363,7 +325,7 @@ def test_predict_refuses_before_it_overwrites(tiny_data, tiny_model_file, tmp_pa
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["conf_21.xyz"]
     write_tiny(tmp_path / "conf_20.npz", seed=0)
     twice = [*arguments[:-2], tiny_data / "test/conf_20.npz", tmp_path / "conf_20.npz", "-o", tmp_path / "both"]
-    assert "of the same name" in error_line(twice, capsys)
+    assert "two configurations are named conf_20" in error_line(twice, capsys)
 
 
 @pytest.mark.parametrize(
