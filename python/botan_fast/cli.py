@@ -131,7 +131,7 @@ def _evaluate(arguments) -> int:
 
 def _predict(arguments) -> int:
     from .checkpoint import load_model
-    from .dataset import load_samples
+    from .samples import load_samples
     from .evaluation import predict
     from .predictions import write_npz, write_xyz
 
@@ -320,7 +320,7 @@ def _add_common(parser: _Parser) -> None:
 
 def _in_order(data: list[str]) -> list[str]:
     """Files in natural order, whether the shell expanded a pattern (1, 10, 2) or botan_fast does."""
-    from .dataset import natural_key
+    from .samples import natural_key
 
     return sorted(data, key=natural_key)
 

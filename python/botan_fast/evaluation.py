@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from .dataset import Sample, load_samples
+from .samples import Sample, load_samples
 from .errors import InputError
 from .predictions import ConfigurationPrediction
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from .dataset import Sample, natural_key
+from .samples import Sample, natural_key
 from .dataset_format import open_dataset, read_attribute, read_group, read_json, read_text, reading
 from .errors import InputError
 from .stored_samples import Item, StoredSample, read_configuration, read_targets

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .dataset import Sample
+from .samples import Sample
 from .errors import InputError
 from .files import atomic_write
 

@@ -15,7 +15,7 @@ import h5py
 import numpy as np
 import torch
 
-from .dataset import Sample
+from .samples import Sample
 from .dataset_format import TARGETS, read_array, read_attribute, read_group
 from .errors import BotanFastError, DataError, InputError
 from .graph import Graph, build_graph, check_box

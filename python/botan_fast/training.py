@@ -11,7 +11,7 @@ import torch
 
 from .augmentation import random_rotation
 from .callbacks import Callback, FunctionCallback, default_callbacks
-from .dataset import Sample, load_samples
+from .samples import Sample, load_samples
 from .errors import BotanFastError, InputError
 from .evaluation import choose_device, evaluate
 from .graph import Graph, batch_graphs

@@ -10,7 +10,7 @@ import torch
 
 from .augmentation import check_augmentation
 from .checkpoint import load_model
-from .dataset import Sample
+from .samples import Sample
 from .errors import InputError
 from .model import BOTAN
 

@@ -155,7 +155,7 @@ def find_files(data) -> list[Path]:
 
     Examples
     --------
-    >>> from botan_fast.dataset import find_files
+    >>> from botan_fast.samples import find_files
     >>> find_files(["a.npz", "b.npz"])
     [PosixPath('a.npz'), PosixPath('b.npz')]
     """
@@ -185,7 +185,7 @@ def find_files(data) -> list[Path]:
 def natural_key(name: str) -> list:
     """Sort key that puts 2 before 10: digits compare as numbers.
 
-    >>> from botan_fast.dataset import natural_key
+    >>> from botan_fast.samples import natural_key
     >>> sorted(["a10", "a2"], key=natural_key)
     ['a2', 'a10']
     """
