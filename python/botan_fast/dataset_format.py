@@ -26,6 +26,7 @@ __all__ = [
     "VERSION",
     "finished_parts",
     "is_dataset",
+    "known_number",
     "open_dataset",
     "parts_folder",
     "read_array",
@@ -218,6 +219,11 @@ def write_array(group: h5py.Group, name: str, array: np.ndarray, compress: bool 
         chunks[0] = max(1, _CHUNK // max(1, array.size // array.shape[0]))
     filters = {"shuffle": True, "compression": "gzip", "compression_opts": 1} if compress else {}
     group.create_dataset(name, data=array, chunks=tuple(max(1, n) for n in chunks), fletcher32=True, **filters)
+
+
+def known_number(value) -> float | None:
+    """A temperature or time as a float; None for NaN, which says 'unknown' in a file."""
+    return None if value is None or np.isnan(value) else float(value)
 
 
 def parts_folder(path) -> Path:
