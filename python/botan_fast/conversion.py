@@ -103,6 +103,7 @@ def convert(
       temperature 0.44, time 13: 1 configurations, 1 runs
     """
     letters = _check_targets(targets)
+    Choice(temperature, time)  # checks them
     output = Path(output)
     files = find_files(inputs)
     _check_output(output, files, append, force)
@@ -246,14 +247,16 @@ def _finished(writer: DatasetWriter) -> dict[str, tuple[set[int], int]]:
 
 def _unique_names(files: list[Path]) -> dict[Path, str]:
     """A name for each file: its own without the ending, preceded by its folders as far as it takes to be unique."""
-    names = {}
+    same: dict[str, set[Path]] = {}
     for file in files:
-        depth, same = 1, [other for other in files if other.stem == file.stem and other != file]
-        whole = [file.stem, *reversed(file.absolute().parts[1:-1])]
-        others = [[other.stem, *reversed(other.absolute().parts[1:-1])] for other in same]
-        while depth < len(whole) and any(whole[:depth] == other[:depth] for other in others):
+        same.setdefault(file.stem, set()).add(file)
+    names = {}
+    for stem, group in same.items():
+        parts = {file: (stem, *reversed(file.absolute().parts[1:-1])) for file in group}
+        depth = 1
+        while len({path[:depth] for path in parts.values()}) < len(group) and depth < max(map(len, parts.values())):
             depth += 1
-        names[file] = "_".join(reversed(whole[:depth]))
+        names |= {file: "_".join(reversed(path[:depth])) for file, path in parts.items()}
     return names
 
 

@@ -83,6 +83,9 @@ def checked_arrays(record: Record, cutoff: float) -> dict:
     """The arrays of a record in the dtypes of the file, checked."""
     if not isinstance(record.name, str) or not record.name:
         raise InputError(f"name = {record.name!r} must be a text that is not empty")
+    for name, value in [("temperature", record.temperature), *(("time", time.time) for time in record.times)]:
+        if value is not None and not isinstance(value, (int, float, np.number)):
+            raise InputError(f"{name} = {value!r} is not a number; give a number, or None where it is unknown")
     positions = as_array("positions", record.positions, np.float64)
     graph = build_graph(positions, record.types, record.box, cutoff=cutoff)
     pairs = pair_list(graph)

@@ -192,7 +192,7 @@ def _from_dataset(dataset, choice: Choice, cutoff, self_edges, require_targets) 
 
 def _sources(data) -> list:
     """The files of other formats as paths, and the data sets, opened."""
-    from .dataset_format import is_dataset
+    from .dataset_format import finished_parts, is_dataset
     from .hdf5_dataset import Dataset
 
     if isinstance(data, Dataset):
@@ -203,7 +203,9 @@ def _sources(data) -> list:
         if isinstance(part, list) and part and isinstance(part[0], Dataset):
             sources += part
         else:
-            sources += [Dataset(path) if is_dataset(path) else path for path in find_files(part)]
+            for path in find_files(part):
+                unfinished = not path.exists() and finished_parts(path)  # Dataset says what to do
+                sources.append(Dataset(path) if is_dataset(path) or unfinished else path)
     return sources
 
 
