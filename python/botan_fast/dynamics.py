@@ -153,6 +153,12 @@ class BondBreaking:
 
     values (...) float64: C_B of each frame. particles (N,) float64: C_B of each particle, averaged over all frames
     (1 for a particle without a bond). mean: the average of `values`. bonds (N,) int64: bonds at time 0.
+
+    >>> import botan_fast as bf
+    >>> start = [[1.0, 0.0], [2.0, 0.0]]
+    >>> result = bf.bond_breaking(start, start, box=[8.0, 8.0])
+    >>> result.mean, result.bonds.tolist()
+    (1.0, [1, 1])
     """
 
     values: np.ndarray

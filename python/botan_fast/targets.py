@@ -38,6 +38,12 @@ class Targets:
     ======================  ===  ============  =================================================================
 
     The equations are those of `isoconfigurational_targets`.
+
+    >>> import torch
+    >>> import botan_fast as bf
+    >>> targets = bf.Targets(torch.tensor([0.25]), torch.empty(0), num_runs=1)
+    >>> targets.node("S").tolist()
+    [0.25]
     """
 
     propensity: torch.Tensor
@@ -52,11 +58,6 @@ class Targets:
         """The node target `name`: a letter S, R, D, G or L, or the name of the field. Shape (N,), float32.
 
         Raises `InputError` for another name, and for a target that was not computed.
-
-        >>> import torch
-        >>> import botan_fast as bf
-        >>> bf.Targets(torch.tensor([0.25]), torch.empty(0), num_runs=1).node("S").tolist()
-        [0.25]
         """
         field = NODE_TARGETS.get(name, name)
         if field not in NODE_TARGETS.values():
