@@ -6,11 +6,11 @@ import sys
 
 import pytest
 import torch
-from graphs import cosine, random_mlp, random_topology, relative_l2
 
 import botan_fast as bf
 from botan_fast import ops, reference
 from botan_fast.errors import InputError
+from graphs import cosine, random_mlp, random_topology, relative_l2
 
 PRECISION = 1e-5  # relative L2 of outputs and gradients against float64
 
@@ -189,7 +189,17 @@ def test_narrower_instruction_sets(level, tmp_path):
     """The same tests with the instruction set of an older processor."""
     environment = {**os.environ, "BOTAN_FAST_SIMD": level}
     names = "test_processor or test_mlp"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", f"({names}) and not sets"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        __file__,
+        "-k",
+        f"({names}) and not sets",
+    ]
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
     probe = "from botan_fast import _core; print(_core.simd_level())"
@@ -243,7 +253,9 @@ def test_opcheck_processor(start):
     case = Case(12, 70, hidden=32, start=start, steps=2)
     t = leaves(case.tensors, torch.float32)
     torch.library.opcheck(torch.ops.botan_fast.processor, (*t[:4], case.topology, t[4:], 2, True))
-    torch.library.opcheck(torch.ops.botan_fast.processor, (*case.tensors[:4], case.topology, case.tensors[4:], 2, False))
+    torch.library.opcheck(
+        torch.ops.botan_fast.processor, (*case.tensors[:4], case.topology, case.tensors[4:], 2, False)
+    )
 
 
 @pytest.mark.parametrize("decode", [False, True])

@@ -36,6 +36,13 @@ class Graph:
     ============  ================  ======================================================================
 
     Make one with `build_graph`; join several with `batch_graphs`.
+
+    >>> import botan_fast as bf
+    >>> graph = bf.build_graph([[0.1, 0.0], [0.9, 0.0]], [0, 1], box=[4.0, 4.0], cutoff=2.0)
+    >>> graph
+    Graph(num_nodes=2, num_edges=2, dimensions=2, cutoff=2.0, self_edges=False, box=[4.0, 4.0], device='cpu')
+    >>> graph.edge_index.tolist(), graph.row_ptr.tolist()
+    ([[1, 0], [0, 1]], [0, 1, 2])
     """
 
     senders: torch.Tensor
@@ -134,13 +141,13 @@ def build_graph(positions, types, box, cutoff=2.0, self_edges=False, device=None
     Source: Shiba et al., J. Chem. Phys. 158, 084503 (2023), Sec. II.
 
     >>> import botan_fast as bf
-    >>> graph = bf.build_graph([[0.1, 0.0], [0.9, 0.0], [3.0, 0.0]], [0, 0, 1], box=[4.0, 4.0], cutoff=2.0)
+    >>> graph = bf.build_graph([[0.25, 0.0], [1.0, 0.0], [2.5, 0.0]], [0, 0, 1], box=[4.0, 4.0], cutoff=1.75)
     >>> graph.senders.tolist(), graph.receivers.tolist()
-    ([1, 2, 0, 0], [0, 0, 1, 2])
-    >>> graph.vectors[:, 0].tolist()
-    [-0.800000011920929, 1.100000023841858, 0.800000011920929, -1.100000023841858]
+    ([1, 0, 2, 1], [0, 1, 1, 2])
+    >>> graph.vectors[:, 0].tolist()  # r[receiver] - r[sender]
+    [-0.75, 0.75, -1.5, 1.5]
     >>> graph.reverse.tolist()
-    [2, 3, 0, 1]
+    [1, 0, 3, 2]
     """
     if device is None and isinstance(positions, torch.Tensor):
         device = positions.device
