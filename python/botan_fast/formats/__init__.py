@@ -1,30 +1,30 @@
 """Readers, one module for each file format. A file's content chooses the reader, never its name."""
 
-import difflib
+from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import DataError
-from . import pyg_botan
+from . import layout
 from .base import Configuration, Reader
-from .npz import is_zip, npz_keys
+from .registry import FILE_READERS, choose, near_matches
 
-__all__ = ["READERS", "Configuration", "near_matches", "read"]
+__all__ = ["READERS", "Configuration", "iterate", "near_matches", "read"]
 
-READERS: tuple[Reader, ...] = (pyg_botan,)
+READERS: tuple[Reader, ...] = (*FILE_READERS, layout)
 
 
 def read(path) -> list[Configuration]:
-    """Read every configuration of one file, in any format of `READERS`.
+    """Read every configuration of one file, in any format of `READERS`, or of the files that a pattern describes.
 
     Parameters
     ----------
     path : str or Path
-        The file.
+        The file; or a pattern with placeholders, such as 'T0.44/{configuration}/run{run}/frame{time}.dump'.
 
     Returns
     -------
     list of Configuration
-        NumPy arrays, checked: shapes agree, coordinates are finite, types are not negative.
+        NumPy arrays, checked: shapes agree, coordinates are finite, types are not negative, trajectories are
+        unwrapped. A configuration with several target times comes once for each of them, in the order of time.
 
     Raises
     ------
@@ -42,35 +42,24 @@ def read(path) -> list[Configuration]:
     >>> read(folder.name + "/a.npz")[0].positions.shape
     (100, 3)
     """
+    return list(iterate(path))
+
+
+def iterate(path) -> Iterator[Configuration]:
+    """The same configurations as `read`, one after the other: of a layout, only one is in memory at a time.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> from botan_fast.formats import iterate
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> np.savez(folder.name + "/a.npz", types=[0, 1], positions=[[0.5, 0.5], [4.5, 1.5]], box=5.0)
+    >>> [c.types.tolist() for c in iterate(folder.name + "/a.npz")]
+    [[0, 1]]
+    """
     path = Path(path)
-    if path.is_dir():
-        raise DataError(f"{path} is a directory; name the files in it, for example '{path / '*.npz'}'")
-    try:
-        with open(path, "rb") as file:
-            head = file.read(512)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file{near_matches(path)}") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    for reader in READERS:
-        if reader.recognises(path, head):
-            return reader.read(path)
-    expected = "; ".join(reader.EXPECTED for reader in READERS)
-    if not head:
-        found = "is empty"
-    elif is_zip(head):
-        found = f"is an npz with {', '.join(npz_keys(path)) or 'no arrays'}"
-    else:
-        found = f"begins with {head[:8]!r}, which is not an npz"
-    raise DataError(f"{path} {found}; expected {expected}")
-
-
-def near_matches(path: Path) -> str:
-    """'; did you mean ...?' with the names in the same folder that come closest, or where the path stops existing."""
-    folder = path.parent
-    if not folder.is_dir():
-        while not folder.exists() and folder != folder.parent:
-            folder = folder.parent
-        return f"; the path exists only up to {folder}"
-    names = difflib.get_close_matches(path.name, [entry.name for entry in folder.iterdir()], n=3)
-    return f"; did you mean {' or '.join(str(folder / name) for name in names)}?" if names else ""
+    if layout.is_pattern(path) and not path.exists():
+        yield from layout.iterate(path)
+        return
+    reader = choose(path, READERS)
+    yield from (layout.iterate if reader is layout else reader.read)(path)
