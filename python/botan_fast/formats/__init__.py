@@ -1,13 +1,15 @@
 """Readers, one module for each file format. A file's content chooses the reader, never its name."""
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from . import layout
 from .base import Configuration, Reader
+from .layout import is_pattern
 from .registry import FILE_READERS, choose, near_matches
 
-__all__ = ["READERS", "Configuration", "iterate", "near_matches", "read"]
+__all__ = ["READERS", "Configuration", "is_layout", "is_pattern", "iterate", "iterate_groups", "near_matches", "read"]
 
 READERS: tuple[Reader, ...] = (*FILE_READERS, layout)
 
@@ -57,9 +59,24 @@ def iterate(path) -> Iterator[Configuration]:
     >>> [c.types.tolist() for c in iterate(folder.name + "/a.npz")]
     [[0, 1]]
     """
+    for group in iterate_groups(path):
+        yield from group
+
+
+def iterate_groups(path, skip: Callable[[str], bool] | None = None) -> Iterator[list[Configuration]]:
+    """The same configurations, those that differ in their time alone together.
+
+    Of a layout, the configurations whose name `skip` says yes to are left out, and their files are not read.
+    """
     path = Path(path)
-    if layout.is_pattern(path) and not path.exists():
-        yield from layout.iterate(path)
+    if is_layout(path):
+        yield from layout.iterate_groups(path, skip)
         return
-    reader = choose(path, READERS)
-    yield from (layout.iterate if reader is layout else reader.read)(path)
+    for _, group in itertools.groupby(choose(path, READERS).read(path), key=lambda c: (c.name, c.temperature)):
+        yield list(group)
+
+
+def is_layout(path) -> bool:
+    """Does the path describe many files, as a pattern or as the TOML file of one?"""
+    path = Path(path)
+    return (is_pattern(path) and not path.exists()) or choose(path, READERS) is layout

@@ -19,7 +19,7 @@ that hold whole ensembles (npz, pickle) are read as they are, and get their temp
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -142,6 +142,12 @@ def read(path: Path) -> list[Configuration]:
 
 def iterate(path) -> Iterator[Configuration]:
     """The configurations of a layout, one group of files after the other: no more than one is in memory at once."""
+    for group in iterate_groups(path):
+        yield from group
+
+
+def iterate_groups(path, skip: Callable[[str], bool] | None = None) -> Iterator[list[Configuration]]:
+    """Each configuration at all its times. Those whose name `skip` says yes to are left out and not read."""
     layout = load_layout(path)
     for values, files in _groups(layout).items():
         known = dict(zip(("temperature", "configuration"), values, strict=True))
@@ -149,11 +155,13 @@ def iterate(path) -> Iterator[Configuration]:
         name = known["configuration"] or files[0][1].stem
         if known["temperature"] is not None:
             name = f"T{known['temperature']}_{name}"
+        if skip is not None and skip(name):
+            continue
         reader = choose(files[0][1])
         if hasattr(reader, "read_frames"):
-            yield from _ensemble(layout, name, temperature, known, files)
+            yield list(_ensemble(layout, name, temperature, known, files))
         else:
-            yield from _whole_files(layout, name, temperature, files)
+            yield list(_whole_files(layout, name, temperature, files))
 
 
 def _fields(layout: Layout) -> list[str]:
