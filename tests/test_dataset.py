@@ -103,6 +103,7 @@ def test_positions_around_zero_are_refused(tmp_path):
 
 def test_the_upper_face_belongs_to_the_box(tmp_path):
     arrays = tiny_arrays(0)
+    arrays["positions"][:, 0] += EDGE - arrays["initial_positions"][0]
     arrays["initial_positions"][0] = EDGE
     np.savez(tmp_path / "face.npz", **arrays)
     assert bf.load_samples(tmp_path / "face.npz")[0].graph.num_nodes == 80

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from . import layout
 from .base import Configuration, Reader
 from .registry import FILE_READERS, choose, near_matches
@@ -62,4 +64,9 @@ def iterate(path) -> Iterator[Configuration]:
         yield from layout.iterate(path)
         return
     reader = choose(path, READERS)
-    yield from (layout.iterate if reader is layout else reader.read)(path)
+    if reader is layout:
+        yield from layout.iterate(path)
+        return
+    with np.errstate(all="ignore"):  # numbers that are not finite have their own check at the end
+        configurations = reader.read(path)
+    yield from configurations

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import DataError
 from .base import Configuration
 from .frames import Frame, drop_flat_axis, frames_to_configurations
-from .hdf5 import dataset, is_hdf5, open_hdf5, read_array
+from .hdf5 import attribute, dataset, is_hdf5, open_hdf5, read_array
 
 NAME = "H5MD"
 EXPECTED = "an H5MD file with /h5md and /particles"
@@ -85,7 +85,8 @@ class _Element:
         axis = dataset(self.path, item, name)
         if axis is None:
             return None
-        offset = float(axis.attrs.get("offset", 0))
+        offset = attribute(self.path, axis, "offset")
+        offset = 0.0 if offset is None or offset.dtype.kind == "S" else float(offset.reshape(-1)[0])
         axis = read_array(self.path, axis)
         if axis.ndim == 0:
             return offset + float(axis) * np.arange(len(self.values))
@@ -110,9 +111,10 @@ def _box(path: Path, group: h5py.Group) -> _Element:
     box = group.get("box")
     if not isinstance(box, h5py.Group):
         raise DataError(f"{path}: {group.name} has no box; expected box/edges")
-    boundary = [x.decode() if isinstance(x, bytes) else str(x) for x in np.ravel(box.attrs.get("boundary", []))]
-    if any(kind != "periodic" for kind in boundary):
-        raise DataError(f"{path}: {box.name} has boundary {', '.join(boundary)}; expected a periodic box")
+    boundary = attribute(path, box, "boundary")
+    if boundary is not None and boundary.dtype.kind == "S" and (boundary != b"periodic").any():
+        kinds = ", ".join(kind.decode("ascii", "replace") for kind in boundary.ravel()[:3])
+        raise DataError(f"{path}: {box.name} has boundary {kinds}; expected a periodic box")
     if "edges" not in box:
         raise DataError(f"{path}: {box.name} has no edges; expected the edge lengths or vectors")
     # Edges that hold for all times: (D,) or (D, D); else the same with frames before them.
