@@ -460,7 +460,9 @@ def _processor_autograd(ctx, grad_x_out, grad_e_out, *_):
     )
 
 
-torch.library.register_autograd("botan_fast::processor", _processor_autograd, setup_context=_processor_setup, lib=_library)
+torch.library.register_autograd(
+    "botan_fast::processor", _processor_autograd, setup_context=_processor_setup, lib=_library
+)
 
 
 def processor(
