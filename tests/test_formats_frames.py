@@ -323,7 +323,7 @@ def test_h5md_sorted_by_id(tmp_path):
         (lambda g: g.__delitem__("position"), "has no position"),
         (lambda g: g.__delitem__("species"), "has no species"),
         (
-            lambda g: g["box"].attrs.__setitem__("boundary", [b"periodic", b"none", b"periodic"]),
+            lambda g: g["box"].attrs.__setitem__("boundary", np.array([b"periodic", b"none", b"periodic"])),
             "boundary periodic, none",
         ),
         (

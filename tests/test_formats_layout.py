@@ -102,6 +102,8 @@ def test_a_separate_initial_configuration(tmp_path):
 def test_iterate_reads_one_configuration_at_a_time(tmp_path):
     systems = simulations()
     write_runs(tmp_path, systems)
+    left = iterate(tmp_path / "T0.44/{configuration}/run{run}.dump", skip=lambda name: name != "conf2")
+    assert [c.name for c in left] == ["conf2"] * 3
     configurations = iterate(tmp_path / "T0.44/{configuration}/run{run}.dump")
     assert next(configurations).name == "conf1"
     # What comes later is not even looked at yet.

@@ -1,15 +1,16 @@
 """Readers, one module for each file format. A file's content chooses the reader, never its name."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from . import layout
 from .base import Configuration, Reader
+from .layout import is_pattern
 from .registry import FILE_READERS, choose, near_matches
 
-__all__ = ["READERS", "Configuration", "iterate", "near_matches", "read"]
+__all__ = ["READERS", "Configuration", "is_pattern", "iterate", "near_matches", "read"]
 
 READERS: tuple[Reader, ...] = (*FILE_READERS, layout)
 
@@ -47,8 +48,10 @@ def read(path) -> list[Configuration]:
     return list(iterate(path))
 
 
-def iterate(path) -> Iterator[Configuration]:
+def iterate(path, skip: Callable[[str], bool] | None = None) -> Iterator[Configuration]:
     """The same configurations as `read`, one after the other: of a layout, only one is in memory at a time.
+
+    Of a layout, the configurations whose name `skip` says yes to are left out, and their files are not read.
 
     Examples
     --------
@@ -60,12 +63,12 @@ def iterate(path) -> Iterator[Configuration]:
     [[0, 1]]
     """
     path = Path(path)
-    if layout.is_pattern(path) and not path.exists():
-        yield from layout.iterate(path)
+    if is_pattern(path) and not path.exists():
+        yield from layout.iterate(path, skip)
         return
     reader = choose(path, READERS)
     if reader is layout:
-        yield from layout.iterate(path)
+        yield from layout.iterate(path, skip)
         return
     with np.errstate(all="ignore"):  # numbers that are not finite have their own check at the end
         configurations = reader.read(path)

@@ -2,7 +2,8 @@
 
 Read are `/particles/<group>/position` with its `step` and `time`, `image` (which unwraps: r = position + image · box),
 `species`, `id` and `box/edges`. With several groups, the one of the name `all` or the first in the alphabet is meant.
-Species are counted from 0, or from 1 where no particle has 0.
+Species are counted from 0, or from 1 where no particle has 0. A `boundary` that is not periodic is refused where it is
+stored as strings of fixed length; others are not looked at, see `hdf5.attribute`.
 The layout of the file: https://www.nongnu.org/h5md/h5md.html
 """
 

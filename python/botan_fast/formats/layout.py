@@ -19,7 +19,7 @@ that hold whole ensembles (npz, pickle) are read as they are, and get their temp
 
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -140,8 +140,11 @@ def read(path: Path) -> list[Configuration]:
     return list(iterate(path))
 
 
-def iterate(path) -> Iterator[Configuration]:
-    """The configurations of a layout, one group of files after the other: no more than one is in memory at once."""
+def iterate(path, skip: Callable[[str], bool] | None = None) -> Iterator[Configuration]:
+    """The configurations of a layout, one group of files after the other: no more than one is in memory at once.
+
+    Those whose name `skip` says yes to are left out, and their files are not read.
+    """
     layout = load_layout(path)
     for values, files in _groups(layout).items():
         known = dict(zip(("temperature", "configuration"), values, strict=True))
@@ -149,6 +152,8 @@ def iterate(path) -> Iterator[Configuration]:
         name = known["configuration"] or files[0][1].stem
         if known["temperature"] is not None:
             name = f"T{known['temperature']}_{name}"
+        if skip is not None and skip(name):
+            continue
         reader = choose(files[0][1])
         with np.errstate(all="ignore"):  # numbers that are not finite have their own check at the end
             if hasattr(reader, "read_frames"):
@@ -188,7 +193,7 @@ def _groups(layout: Layout) -> dict[tuple, list[tuple[dict, Path]]]:
     while rest and "*" not in rest[0] and len(rest) > 1:
         fixed.append(rest.pop(0))
     if not rest or "\x00" in layout.pattern:
-        raise DataError(f"{layout.where}: pattern = {layout.pattern!r} names no file; expected folder/file{{run}} or the like")
+        raise DataError(f"{layout.where}: pattern = {layout.pattern!r} names no file")
     folder = root.joinpath(*fixed)
     escaped = "/".join(re.sub(r"([\[\]?])", r"[\1]", part) for part in rest)
     found: dict[tuple, list[tuple[dict, Path]]] = {}
