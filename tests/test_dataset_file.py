@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import botan_fast as bf
-from botan_fast import hdf5_dataset
+from botan_fast import dataset
 from botan_fast.errors import DataError, InputError
 from botan_fast.pairs import edge_values, graph_from_pairs, pair_list, pair_values
 from conftest import tiny_arrays
@@ -539,5 +539,5 @@ def test_a_file_that_only_h5py_reads_back(file):
 def test_the_dataset_module_does_not_depend_on_the_file_name(file, tmp_path):
     (tmp_path / "data.bin").write_bytes(file.read_bytes())
     assert len(bf.load_samples(tmp_path / "data.bin", time=1, temperature=0.44)) == 6
-    assert hdf5_dataset.Dataset is bf.Dataset
+    assert dataset.Dataset is bf.Dataset
     assert os.access(file, os.R_OK)

@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from .dataset import Dataset
 from .dataset_format import is_dataset, parts_folder
 from .dataset_writer import DatasetWriter
 from .errors import InputError
 from .formats import Configuration, is_layout, iterate_groups
-from .hdf5_dataset import Dataset
 from .records import Record, TimeRecord
 from .samples import build_sample, find_files
 from .selection import Choice

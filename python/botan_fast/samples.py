@@ -203,8 +203,8 @@ def _from_dataset(dataset, choice: Choice, cutoff, self_edges, require_targets) 
 
 def _sources(data) -> list:
     """The files of other formats as paths, and the data sets, opened."""
+    from .dataset import Dataset
     from .dataset_format import finished_parts, is_dataset
-    from .hdf5_dataset import Dataset
 
     if isinstance(data, Dataset):
         return [data]

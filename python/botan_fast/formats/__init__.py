@@ -4,6 +4,8 @@ import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+
 from . import layout
 from .base import Configuration, Reader
 from .layout import is_pattern
@@ -47,8 +49,10 @@ def read(path) -> list[Configuration]:
     return list(iterate(path))
 
 
-def iterate(path) -> Iterator[Configuration]:
+def iterate(path, skip: Callable[[str], bool] | None = None) -> Iterator[Configuration]:
     """The same configurations as `read`, one after the other: of a layout, only one is in memory at a time.
+
+    Of a layout, the configurations whose name `skip` says yes to are left out, and their files are not read.
 
     Examples
     --------
@@ -72,7 +76,10 @@ def iterate_groups(path, skip: Callable[[str], bool] | None = None) -> Iterator[
     if is_layout(path):
         yield from layout.iterate_groups(path, skip)
         return
-    for _, group in itertools.groupby(choose(path, READERS).read(path), key=lambda c: (c.name, c.temperature)):
+    reader = choose(path, READERS)
+    with np.errstate(all="ignore"):  # numbers that are not finite have their own check at the end
+        configurations = reader.read(path)
+    for _, group in itertools.groupby(configurations, key=lambda c: (c.name, c.temperature)):
         yield list(group)
 
 

@@ -94,10 +94,13 @@ def check_configuration(configuration: Configuration) -> Configuration:
                 raise DataError(f"{c.path}: {name} has shape {values.shape}; expected ({number},), one per particle")
             _require_finite(c, name, values)
     box = c.box
-    if box is None and c.density is not None:
-        box = np.full(dimensions, (number / c.density) ** (1 / dimensions))
-    if c.box is not None:
-        refuse_bad_box(c.path, c.box, dimensions)
+    if box is not None:
+        refuse_bad_box(c.path, box, dimensions)
+    elif c.density is not None:
+        # The box is a guess until the user agrees: it counts here where it holds the positions.
+        edge = (number / c.density) ** (1 / dimensions)
+        if c.positions.min() >= 0 and c.positions.max() <= edge:
+            box = np.full(dimensions, edge)
     if box is not None and c.trajectories is not None:
         refuse_wrapped(c.path, c.positions, c.trajectories, box)
     return c

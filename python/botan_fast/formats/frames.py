@@ -7,7 +7,7 @@ import numpy as np
 
 from ..errors import DataError
 from .base import Configuration, check_configuration
-from .periodic import place_in_box
+from .periodic import place_in_box, refuse_wrapped
 
 __all__ = ["Frame", "drop_flat_axis", "frames_to_configurations", "type_numbers"]
 
@@ -21,6 +21,7 @@ class Frame:
     box         (D,) or (D, D) float64 row vectors
     origin      (D,) float64, the corner of the box
     ids         (N,) int64, the particles' own numbers; rows are sorted by it. None: the file has none
+    wrapped     does the format say that the coordinates are wrapped into the box?
     step, time  where the frame lies in the simulation: step number, time in Lennard-Jones units, or None
     """
 
@@ -31,6 +32,7 @@ class Frame:
     ids: np.ndarray | None = None
     step: int | None = None
     time: float | None = None
+    wrapped: bool = False
 
 
 def drop_flat_axis(path, frames: list[Frame]) -> list[Frame]:
@@ -92,6 +94,7 @@ def frames_to_configurations(name: str, path: Path, frames: list[Frame]) -> list
     base = Configuration(name=name, path=path, positions=positions, types=first.types, box=first.box)
     if not later:
         return [check_configuration(base)]
+    refuse_wrapped(path, positions, moved, first.box, any(frame.wrapped for frame in frames))
     result = []
     for k, frame in enumerate(later):
         known = frame.time is not None and first.time is not None

@@ -2,7 +2,8 @@
 
 Read are `/particles/<group>/position` with its `step` and `time`, `image` (which unwraps: r = position + image · box),
 `species`, `id` and `box/edges`. With several groups, the one of the name `all` or the first in the alphabet is meant.
-Species are counted from 0, or from 1 where no particle has 0.
+Species are counted from 0, or from 1 where no particle has 0. A `boundary` that is not periodic is refused where it is
+stored as strings of fixed length; others are not looked at, see `hdf5.attribute`.
 The layout of the file: https://www.nongnu.org/h5md/h5md.html
 """
 
@@ -14,7 +15,7 @@ import numpy as np
 from ..errors import DataError
 from .base import Configuration
 from .frames import Frame, drop_flat_axis, frames_to_configurations
-from .hdf5 import dataset, is_hdf5, open_hdf5, read_array
+from .hdf5 import attribute, dataset, is_hdf5, open_hdf5, read_array
 
 NAME = "H5MD"
 EXPECTED = "an H5MD file with /h5md and /particles"
@@ -85,7 +86,8 @@ class _Element:
         axis = dataset(self.path, item, name)
         if axis is None:
             return None
-        offset = float(axis.attrs.get("offset", 0))
+        offset = attribute(self.path, axis, "offset")
+        offset = 0.0 if offset is None or offset.dtype.kind == "S" else float(offset.reshape(-1)[0])
         axis = read_array(self.path, axis)
         if axis.ndim == 0:
             return offset + float(axis) * np.arange(len(self.values))
@@ -110,9 +112,10 @@ def _box(path: Path, group: h5py.Group) -> _Element:
     box = group.get("box")
     if not isinstance(box, h5py.Group):
         raise DataError(f"{path}: {group.name} has no box; expected box/edges")
-    boundary = [x.decode() if isinstance(x, bytes) else str(x) for x in np.ravel(box.attrs.get("boundary", []))]
-    if any(kind != "periodic" for kind in boundary):
-        raise DataError(f"{path}: {box.name} has boundary {', '.join(boundary)}; expected a periodic box")
+    boundary = attribute(path, box, "boundary")
+    if boundary is not None and boundary.dtype.kind == "S" and (boundary != b"periodic").any():
+        kinds = ", ".join(kind.decode("ascii", "replace") for kind in boundary.ravel()[:3])
+        raise DataError(f"{path}: {box.name} has boundary {kinds}; expected a periodic box")
     if "edges" not in box:
         raise DataError(f"{path}: {box.name} has no edges; expected the edge lengths or vectors")
     # Edges that hold for all times: (D,) or (D, D); else the same with frames before them.

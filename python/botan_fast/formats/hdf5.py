@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import DataError
 
-__all__ = ["dataset", "is_hdf5", "open_hdf5", "read_array"]
+__all__ = ["attribute", "dataset", "is_hdf5", "open_hdf5", "read_array"]
 
 # A compressed chunk of HDF5 (deflate) holds at most this many times its own size.
 MAX_RATIO = 1100
@@ -46,6 +46,20 @@ def dataset(path: Path, group: h5py.Group, name: str) -> h5py.Dataset | None:
     if item.external is not None or item.is_virtual:
         raise DataError(f"{path}: {item.name} keeps its data in another file; expected a dataset of this file")
     return item
+
+
+def attribute(path: Path, item: h5py.HLObject, name: str) -> np.ndarray | None:
+    """The numbers or strings of fixed length in an attribute; None where there is none, or it has other content.
+
+    Strings of variable length are left alone: the library follows their addresses wherever a damaged file says, and may
+    not come back.
+    """
+    if name not in item.attrs:
+        return None
+    content = item.attrs.get_id(name)
+    if content.dtype.kind not in "fiubS" or content.shape is None or content.get_storage_size() > 1 << 16:
+        return None
+    return np.asarray(item.attrs[name])
 
 
 def read_array(path: Path, item: h5py.Dataset, selection=()) -> np.ndarray:

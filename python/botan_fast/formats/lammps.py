@@ -163,7 +163,8 @@ def _read_atoms(path, lines: _Lines, columns: list[str], count: int, number: int
     positions = np.stack([column(axis + kind) for axis in axes], axis=1)
     if kind in ("s", "su"):
         positions = origin + (positions * cell if cell.ndim == 1 else positions @ cell)
-    if kind in ("", "s") and all("i" + axis in place for axis in axes):
+    wrapped = kind in ("", "s") and not all("i" + axis in place for axis in axes)
+    if kind in ("", "s") and not wrapped:
         images = np.stack([column("i" + axis, np.int64) for axis in axes], axis=1)
         positions = positions + (images * cell if cell.ndim == 1 else images @ cell)
     if "type" in place:
@@ -183,7 +184,7 @@ def _read_atoms(path, lines: _Lines, columns: list[str], count: int, number: int
         ids, positions, types = ids[order], positions[order], types[order]
         if (np.diff(ids) == 0).any():
             raise DataError(f"{path}: frame {number} holds atom {ids[:-1][np.diff(ids) == 0][0]} twice; {REMEDY}")
-    return Frame(positions, types, cell, origin, ids, step, time)
+    return Frame(positions, types, cell, origin, ids, step, time, wrapped)
 
 
 def _show(line: bytes) -> str:

@@ -28,7 +28,7 @@ import numpy as np
 from ..errors import DataError
 from .base import Configuration, check_configuration
 from .frames import Frame, require_same_particles
-from .periodic import place_in_box
+from .periodic import place_in_box, refuse_wrapped
 from .registry import choose
 
 try:
@@ -158,10 +158,12 @@ def iterate_groups(path, skip: Callable[[str], bool] | None = None) -> Iterator[
         if skip is not None and skip(name):
             continue
         reader = choose(files[0][1])
-        if hasattr(reader, "read_frames"):
-            yield list(_ensemble(layout, name, temperature, known, files))
-        else:
-            yield list(_whole_files(layout, name, temperature, files))
+        with np.errstate(all="ignore"):  # numbers that are not finite have their own check at the end
+            if hasattr(reader, "read_frames"):
+                configurations = list(_ensemble(layout, name, temperature, known, files))
+            else:
+                configurations = list(_whole_files(layout, name, temperature, files))
+        yield configurations
 
 
 def _fields(layout: Layout) -> list[str]:
@@ -193,6 +195,8 @@ def _groups(layout: Layout) -> dict[tuple, list[tuple[dict, Path]]]:
     rest = list(Path(relative).parts)
     while rest and "*" not in rest[0] and len(rest) > 1:
         fixed.append(rest.pop(0))
+    if not rest or "\x00" in layout.pattern:
+        raise DataError(f"{layout.where}: pattern = {layout.pattern!r} names no file")
     folder = root.joinpath(*fixed)
     escaped = "/".join(re.sub(r"([\[\]?])", r"[\1]", part) for part in rest)
     found: dict[tuple, list[tuple[dict, Path]]] = {}
@@ -256,10 +260,12 @@ def _ensemble(layout: Layout, name: str, temperature, known: dict, files: list) 
         if len(frames) != 1:
             raise DataError(f"{start_path}: {len(frames)} frames; expected one, the initial configuration")
         start = frames[0]
+    separate = start
     moved: dict[tuple, list[np.ndarray]] = {}
+    wrapped = False
     expected, first_run = None, None
     for run, members in runs.items():
-        frames = _run(layout, members, start)
+        frames = _run(layout, members, separate)
         if start is None:
             start, start_path = frames[0][1], members[0][1]
         keys = [key for key, _, _ in frames]
@@ -271,6 +277,7 @@ def _ensemble(layout: Layout, name: str, temperature, known: dict, files: list) 
                 _require_same_place(file, start, frame, start_path)
             else:
                 moved.setdefault(key, []).append(frame.positions)
+            wrapped |= frame.wrapped
         keys = [key for key in keys if not _is_zero(key)]
         if expected is None:
             expected, first_run = keys, members[0][1]
@@ -285,6 +292,7 @@ def _ensemble(layout: Layout, name: str, temperature, known: dict, files: list) 
     positions, _ = place_in_box(start_path, start.positions, None, start.box, start.origin)
     shift = positions - start.positions
     for k, ((time, index), arrays) in enumerate(moved.items()):
+        refuse_wrapped(files[0][1].parent, start.positions, np.stack(arrays), start.box, wrapped)
         yield check_configuration(
             Configuration(
                 name=name,
@@ -311,7 +319,10 @@ def _frames(file: Path) -> list[Frame]:
 
 
 def _run(layout: Layout, members: list, start: Frame | None) -> list[tuple[tuple, Frame, Path]]:
-    """The frames of one run as ((time, index), frame, file), from early to late."""
+    """The frames of one run as ((time, index), frame, file), from early to late.
+
+    `start` is the initial configuration where it has a file of its own; else the run's first frame is it.
+    """
     named = {"time", "step", "index"} & set(_fields(layout))
     collected = []
     for values, file in members:
@@ -331,7 +342,7 @@ def _run(layout: Layout, members: list, start: Frame | None) -> list[tuple[tuple
         ]
     else:
         result = _by_frame(layout, collected, start)
-    result.sort(key=lambda item: tuple(-1.0 if part is None else part for part in item[0]))
+    result.sort(key=lambda item: (not _is_zero(item[0]), item[0][0] or 0.0, item[0][1] or 0))
     if start is None and not _is_zero(result[0][0]):
         raise DataError(
             f"{result[0][2]}: the first frame is at time {_label([result[0][0]])}, not 0; "

@@ -39,7 +39,9 @@ def npz_keys(path: Path) -> list[str]:
     """Names of the arrays in an npz; DataError when the archive is truncated or damaged."""
     try:
         with zipfile.ZipFile(path) as archive:
-            return [name.removesuffix(".npy") for name in archive.namelist()]
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+            # They go into messages of one line; a damaged name can hold anything.
+            return ["".join(c if c.isprintable() else "?" for c in name) for name in names]
     except _BROKEN as error:
         raise DataError(f"{path}: truncated or damaged npz ({error}); copy or download the file again") from error
 

@@ -61,7 +61,7 @@ def place_in_box(path, positions: np.ndarray, trajectories: np.ndarray | None, b
     return positions, trajectories
 
 
-def refuse_wrapped(path, positions: np.ndarray, trajectories: np.ndarray, box: np.ndarray) -> None:
+def refuse_wrapped(path, positions: np.ndarray, trajectories: np.ndarray, box: np.ndarray, wrapped=False) -> None:
     """DataError when trajectories have been wrapped into the box, or count from other images than the positions.
 
     Displacements are measured in units of the box edges, one component at a time. A particle that leaves through a
@@ -73,6 +73,8 @@ def refuse_wrapped(path, positions: np.ndarray, trajectories: np.ndarray, box: n
       particles really move by half the box, at least as many have left it.
     - Some component is larger than 3/4 while none lies between 1/4 and 3/4. Real displacements come in all sizes up
       to the largest; a jump by a whole edge leaves that gap.
+
+    Where the format says that its coordinates are `wrapped`, one component larger than 1/2 is enough.
 
     Trajectories in which no particle crosses a face are the same wrapped and unwrapped, and pass. What this cannot
     see: runs outside the box that count from other images, when particles also really move by 1/4 to 3/4 of an edge.
@@ -87,12 +89,13 @@ def refuse_wrapped(path, positions: np.ndarray, trajectories: np.ndarray, box: n
     outside = np.count_nonzero((coordinates < -0.05) | (coordinates > 1.05))
     inside = one_edge or np.count_nonzero(displacements > 0.5) > 2 * outside
     gap = largest > 0.75 and not ((displacements > 0.25) & (displacements < 0.75)).any()
-    if not (inside or gap):
+    if not (inside or gap or wrapped):
         return
     run, particle, axis = (int(i) for i in np.unravel_index(displacements.argmax(), displacements.shape))
-    why = "particles stay inside the box" if inside else "no particle moved by between 0.25 and 0.75 of an edge"
+    why = "particles stay inside the box" if inside else "none moves by between 0.25 and 0.75 of an edge"
+    why = "the format says that coordinates are wrapped" if wrapped else why
     raise DataError(
-        f"{path}: particle {particle} of run {run} moves by {largest:.3g} box edges along axis {axis} although {why}: "
+        f"{path}: particle {particle} of run {run} moves by {largest:.3g} box edges along axis {axis}, but {why}: "
         "the trajectories are wrapped into the periodic box, or start from other images than the initial positions; "
         "write unwrapped coordinates (in LAMMPS: xu yu zu, or x y z with ix iy iz)"
     )

@@ -142,7 +142,8 @@ class _Unpickler(pickle.Unpickler):
         try:
             return _STAND_INS[module, name]
         except KeyError:
-            raise _Refused(f"{module}.{name}") from None
+            # A damaged name can hold anything, line ends too.
+            raise _Refused("".join(c if c.isprintable() else "?" for c in f"{module}.{name}"[:100])) from None
 
     def persistent_load(self, _):
         raise _Refused("an object outside the file")

@@ -19,7 +19,7 @@ import numpy as np
 
 from ..errors import DataError
 from .base import Configuration, check_configuration
-from .hdf5 import dataset, is_hdf5, open_hdf5, read_array
+from .hdf5 import attribute, dataset, is_hdf5, open_hdf5, read_array
 from .npz import is_zip, npz_keys, read_npz
 from .periodic import place_in_box
 
@@ -72,9 +72,9 @@ def _arrays(path: Path, group: h5py.Group) -> dict[str, np.ndarray]:
         if item is not None:
             arrays[key] = read_array(path, item)
         elif key in group.attrs:
-            arrays[key] = np.asarray(group.attrs[key])
-            if arrays[key].dtype.kind not in "fiub":
-                raise DataError(f"{path}: attribute {key} of {group.name} holds {group.attrs[key]!r}; expected numbers")
+            arrays[key] = attribute(path, group, key)
+            if arrays[key] is None or arrays[key].dtype.kind == "S":
+                raise DataError(f"{path}: attribute {key} of {group.name} does not hold numbers")
     return arrays
 
 
