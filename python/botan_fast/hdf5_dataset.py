@@ -1,0 +1,337 @@
+"""The data set: one HDF5 file with many configurations, temperatures and times (docs/dataset.md), read lazily."""
+
+import math
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+
+from .dataset import Sample, natural_key
+from .dataset_format import open_dataset, read_array, read_attribute, read_group, read_json, read_text, reading
+from .dataset_writer import edge_values, pair_list
+from .errors import BotanFastError, DataError, InputError
+from .graph import Graph, build_graph
+from .targets import Targets
+
+__all__ = ["Dataset"]
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One configuration at one time: what is known without reading an array."""
+
+    group: str  # name in /configurations
+    name: str
+    temperature: float | None
+    time: float | None
+    num_runs: int
+    index: int | None  # of the time in the configuration; None where the configuration has no targets
+
+
+class Dataset(Sequence):
+    """A data set file: a sequence of `Sample`, one for each configuration and time, read when asked for.
+
+    Opening reads names, temperatures and times, no arrays. Items are ordered as the configurations were added, the
+    times of one configuration ascending. A slice, `select` and `train_test_split` give a Dataset of a part of the items
+    on the same open file.
+
+    Parameters
+    ----------
+    path : path
+        A file that `convert`, `botan-fast simulate` or `DatasetWriter` made.
+
+    Raises
+    ------
+    DataError
+        The file is missing, truncated, damaged, no data set, or of a newer format. Damage to an array is found by its
+        checksum when the array is read.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> import botan_fast as bf
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> x = np.random.default_rng(0).random((100, 3)) * 5
+    >>> with bf.DatasetWriter(folder.name + "/a.h5") as writer:
+    ...     for k in range(5):
+    ...         times = [bf.TimeRecord(time=t, num_runs=32, propensity=np.full(100, t)) for t in (1.0, 10.0)]
+    ...         writer.add(bf.Record(f"conf_{k}", x + k, np.zeros(100, int), 5.0, temperature=0.44, times=times))
+    >>> dataset = bf.Dataset(folder.name + "/a.h5")
+    >>> len(dataset), dataset.times, dataset.temperatures
+    (10, [1.0, 10.0], [0.44])
+    >>> late = dataset.select(time=10.0)
+    >>> len(late), late[0].name, late[0].graph.num_nodes, float(late[0].targets.propensity[0])
+    (5, 'conf_0', 100, 10.0)
+    >>> train, test = late.train_test_split(test=0.2, seed=0)
+    >>> len(train), len(test)
+    (4, 1)
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self._file = _File(self.path)
+        with self._file.lock, reading(self.path):
+            file = self._file.get()
+            self.cutoff = float(read_attribute(self.path, file, "cutoff", "f", ()))
+            self.provenance = read_json(self.path, file, "provenance")
+            self._items = _read_items(self.path, file)
+
+    # ---- the sequence ------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return self._part(self._items[index])
+        return self.load(index)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self.load(index) for index in range(len(self)))
+
+    def load(self, index: int, *, cutoff: float | None = None, self_edges: bool = False) -> Sample:
+        """The sample `index`, with another graph than the file's own if need be.
+
+        The cutoff must not exceed the file's where the targets of pairs are to be had.
+        """
+        item = self._items[index]
+        with self._file.lock, reading(self.path):
+            groups = read_group(self.path, self._file.get(), "configurations")
+            stored = _read_configuration(self.path, read_group(self.path, groups, item.group), item)
+        return stored.sample(self.path, item, self.cutoff, self.cutoff if cutoff is None else cutoff, self_edges)
+
+    # ---- what there is -----------------------------------------------------------------------------------------
+
+    @property
+    def names(self) -> list[str]:
+        """Name of the configuration of each item."""
+        return [item.name for item in self._items]
+
+    @property
+    def temperatures(self) -> list[float]:
+        """The temperatures that occur, ascending; unknown ones are left out."""
+        return sorted({item.temperature for item in self._items if item.temperature is not None})
+
+    @property
+    def times(self) -> list[float]:
+        """The times that occur, ascending; unknown ones are left out."""
+        return sorted({item.time for item in self._items if item.time is not None})
+
+    def describe(self) -> str:
+        """What the data set holds, as a text for people: one line for each temperature and time."""
+        configurations = len({item.group for item in self._items})
+        lines = [f"{self.path}: {configurations} configurations, {len(self)} samples, cutoff {self.cutoff:g}"]
+        table: dict[tuple, list[_Item]] = {}
+        for item in self._items:
+            table.setdefault((_order(item.temperature), _order(item.time)), []).append(item)
+        for _, items in sorted(table.items()):
+            first, runs = items[0], sorted({item.num_runs for item in items})
+            shown = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
+            lines.append(
+                f"  temperature {_shown(first.temperature)}, time {_shown(first.time)}: {len(items)} configurations"
+                + (f", {shown} runs" if first.index is not None else ", no targets")
+            )
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"Dataset('{self.path}', {len(self)} samples)"
+
+    # ---- parts -------------------------------------------------------------------------------------------------
+
+    def select(self, *, temperature=None, time=None) -> "Dataset":
+        """The items of a temperature and a time: a number or a list of them each; None takes all.
+
+        Raises
+        ------
+        InputError
+            when nothing fits; the message lists what there is.
+        """
+        items = self._items
+        for name, wanted in (("temperature", temperature), ("time", time)):
+            if wanted is None:
+                continue
+            for value in np.atleast_1d(np.asarray(wanted, dtype=np.float64)):
+                if not any(_same(getattr(item, name), value) for item in items):
+                    there = sorted({getattr(item, name) for item in items} - {None})
+                    raise InputError(
+                        f"{name} = {value:g} is not in {self.path}; it holds {name}s "
+                        f"{', '.join(f'{x:g}' for x in there) or 'unknown'}"
+                    )
+            items = [
+                item for item in items if any(_same(getattr(item, name), value) for value in np.atleast_1d(wanted))
+            ]
+        return self._part(items)
+
+    def train_test_split(self, test: float = 0.2, seed: int = 0) -> tuple["Dataset", "Dataset"]:
+        """Split at random by configuration: all times of a configuration are on the same side.
+
+        Parameters
+        ----------
+        test : float
+            Fraction of the configurations, between 0 and 1, that are for the test; at least one is on each side.
+        seed : int
+            The same seed gives the same split of the same file on every machine.
+
+        Returns the training and the test part; both keep the order of the file.
+        """
+        if not 0 < test < 1:
+            raise InputError(f"test = {test} must be a fraction between 0 and 1, such as 0.2")
+        groups = list(dict.fromkeys(item.group for item in self._items))
+        if len(groups) < 2:
+            raise InputError(f"{self.path}: {len(groups)} configuration cannot be split; two are the least")
+        number = min(max(1, round(test * len(groups))), len(groups) - 1)
+        chosen = {groups[k] for k in np.random.default_rng(seed).permutation(len(groups))[:number]}
+        return (
+            self._part([item for item in self._items if item.group not in chosen]),
+            self._part([item for item in self._items if item.group in chosen]),
+        )
+
+    def _part(self, items: list[_Item]) -> "Dataset":
+        part = object.__new__(Dataset)
+        part.__dict__.update(self.__dict__, _items=items)
+        return part
+
+    # ---- the file ----------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close the file, also for the parts of this data set. Reading an item opens it again."""
+        self._file.close()
+
+    def __enter__(self) -> "Dataset":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+
+class _File:
+    """The open file, shared by a data set and its parts. Survives pickling and fork: each process opens its own."""
+
+    def __init__(self, path: Path):
+        self.path, self.lock = path, threading.RLock()
+        self._file, self._process = None, None
+
+    def get(self) -> h5py.File:
+        if self._file is None or self._process != os.getpid():
+            self._file, self._process = open_dataset(self.path), os.getpid()
+        return self._file
+
+    def close(self) -> None:
+        with self.lock:
+            if self._file is not None and self._process == os.getpid():
+                self._file.close()
+            self._file = None
+
+    def __getstate__(self):
+        return self.path
+
+    def __setstate__(self, path):
+        self.__init__(path)
+
+
+@dataclass
+class _Stored:
+    """The arrays of a configuration at one time, as they are in the file."""
+
+    positions: np.ndarray
+    types: np.ndarray
+    box: np.ndarray
+    pairs: np.ndarray
+    propensity: np.ndarray | None
+    pair_change: np.ndarray | None
+
+    def sample(self, path: Path, item: _Item, file_cutoff: float, cutoff: float, self_edges: bool) -> Sample:
+        try:
+            graph = build_graph(self.positions, self.types, self.box, cutoff=cutoff, self_edges=self_edges)
+        except BotanFastError as error:
+            raise DataError(f"{path}: configuration {item.name}: {error}") from error
+        change = None
+        if self.pair_change is not None:
+            change = torch.from_numpy(self._on_pairs_of(graph, path, item, file_cutoff))
+            change = edge_values(graph, change)
+        targets = None
+        if self.propensity is not None:
+            targets = Targets(torch.from_numpy(self.propensity), change, item.num_runs)
+        return Sample(graph, targets, item.name, torch.from_numpy(self.positions), item.temperature, item.time)
+
+    def _on_pairs_of(self, graph: Graph, path: Path, item: _Item, file_cutoff: float) -> np.ndarray:
+        """The values of the pairs of a graph, which are those of the file, or some of them for a smaller cutoff."""
+        found = pair_list(graph)
+        if graph.cutoff == file_cutoff:
+            if np.array_equal(found, self.pairs):
+                return self.pair_change
+            raise DataError(
+                f"{path}: the pair list of configuration {item.name} is not that of its positions and cutoff = "
+                f"{file_cutoff}; make the data set again"
+            )
+        if graph.cutoff > file_cutoff:
+            raise InputError(
+                f"cutoff = {graph.cutoff} but {path} holds pairs up to cutoff = {file_cutoff}; convert the data again "
+                "with the larger cutoff"
+            )
+        number = len(self.positions)
+        stored, wanted = (pairs[0].astype(np.int64) * number + pairs[1] for pairs in (self.pairs, found))
+        place = np.minimum(np.searchsorted(stored, wanted), len(stored) - 1)
+        if not np.array_equal(stored[place], wanted):
+            raise DataError(f"{path}: pairs of configuration {item.name} are missing; make the data set again")
+        return self.pair_change[place]
+
+
+def _read_items(path: Path, file: h5py.File) -> list[_Item]:
+    items = []
+    groups = read_group(path, file, "configurations")
+    for key in sorted(groups, key=natural_key):
+        group = read_group(path, groups, key)
+        name = read_text(path, group, "name") or key
+        temperature = _known(float(read_attribute(path, group, "temperature", "f", ())))
+        times = read_attribute(path, group, "time", "f", (None,)).tolist()
+        runs = read_attribute(path, group, "num_runs", "iu", (len(times),)).tolist()
+        if not times:
+            items.append(_Item(key, name, temperature, None, 0, None))
+        for k in sorted(range(len(times)), key=lambda k: _order(_known(times[k]))):
+            items.append(_Item(key, name, temperature, _known(times[k]), runs[k], k))
+    return items
+
+
+def _read_configuration(path: Path, group: h5py.Group, item: _Item) -> _Stored:
+    positions = read_array(path, group, "positions", "<f8", (None, None))
+    number = len(positions)
+    box = read_attribute(path, group, "box", "f", (None,) * min(2, np.ndim(group.attrs.get("box", 0.0))))
+    types = read_array(path, group, "types", "<i4", (number,))
+    pairs = read_array(path, group, "pairs", "<i4", (2, None))
+    propensity = change = None
+    if item.index is not None:
+        one = read_group(path, read_group(path, group, "times"), f"{item.index:03d}")
+        if "propensity" in one:
+            propensity = _finite(path, item, read_array(path, one, "propensity", "<f4", (number,)))
+        if "pair_change" in one:
+            change = _finite(path, item, read_array(path, one, "pair_change", "<f4", (pairs.shape[1],)))
+    return _Stored(positions, types, box, pairs, propensity, change)
+
+
+def _finite(path: Path, item: _Item, array: np.ndarray) -> np.ndarray:
+    if not np.isfinite(array).all():
+        raise DataError(f"{path}: a target of configuration {item.name} is not finite; make the data set again")
+    return array
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _order(value: float | None) -> float:
+    return -math.inf if value is None else value
+
+
+def _same(value: float | None, wanted: float) -> bool:
+    """Numbers that people type: 0.1 + 0.2 is 0.3."""
+    return value is not None and math.isclose(value, wanted, rel_tol=1e-9)
+
+
+def _shown(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:g}"
