@@ -78,6 +78,39 @@ void bind_targets(py::module_& m) {
   bind_targets_of<double>(m, "isoconfigurational_targets_f64");
 }
 
+template <class T>
+void bind_local_targets_of(py::module_& m, const std::string& suffix) {
+  m.def(
+      ("local_targets_" + suffix).c_str(),
+      [](Address initial_positions, Address trajectories, std::int64_t num_runs, std::int64_t num_nodes,
+         int dimensions, Address cell, Address senders, Address row_ptr, Address vectors, double radius,
+         double strain_radius, Address relative_propensity, Address local_displacement,
+         Address nonaffine_displacement, Address local_strain, Address local_field, int num_threads) {
+        local_targets<T>(at<const double>(initial_positions), at<const T>(trajectories), num_runs, num_nodes,
+                         dimensions, at<const double>(cell), at<const std::int32_t>(senders),
+                         at<const std::int32_t>(row_ptr), at<const float>(vectors), radius, strain_radius,
+                         {at<float>(relative_propensity), at<float>(local_displacement),
+                          at<float>(nonaffine_displacement), at<float>(local_strain), at<float>(local_field)},
+                         num_threads);
+      },
+      Release());
+  m.def(
+      ("surviving_bonds_" + suffix).c_str(),
+      [](Address initial_positions, Address trajectories, std::int64_t num_runs, std::int64_t num_nodes,
+         int dimensions, Address row_ptr, Address neighbors, Address bonds, Address limits, Address kept,
+         int num_threads) {
+        surviving_bonds<T>(at<const double>(initial_positions), at<const T>(trajectories), num_runs, num_nodes,
+                           dimensions, at<const std::int64_t>(row_ptr), at<const std::int64_t>(neighbors),
+                           at<const double>(bonds), at<const double>(limits), at<std::int32_t>(kept), num_threads);
+      },
+      Release());
+}
+
+void bind_local_targets(py::module_& m) {
+  bind_local_targets_of<float>(m, "f32");
+  bind_local_targets_of<double>(m, "f64");
+}
+
 // Names end in the dtype of the values and of row_ptr: segment_sum_f32_i64.
 template <class T, class I>
 void bind_segment_sums(py::module_& m, const std::string& suffix) {
@@ -215,6 +248,7 @@ PYBIND11_MODULE(_core, m) {
   bind_build(m);
   bind_neighbor_list(m);
   bind_targets(m);
+  bind_local_targets(m);
   bind_sums(m);
   bind_memory(m);
   bind_model(m);

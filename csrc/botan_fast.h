@@ -79,6 +79,37 @@ void isoconfigurational_targets(const double* initial_positions, const T* trajec
                                 const int32_t* row_ptr, const int32_t* reverse, const float* vectors,
                                 float* propensity, float* pair_change, int num_threads);
 
+// ---- local targets (local_targets.cpp) ----------------------------------------------------------------------
+
+// Averages over R runs of what distinguishes the displacement u_i = r_i(t) - r_i(0) from that of the neighbours of i
+// at time 0. w_j = u_j - u_i and d_j = r_j(0) - r_i(0) (minimum image) for the n neighbours j of i:
+//
+//   U_i = mean of u_j over |d_j| < radius (u_i itself without a neighbour)           local_field  (R, N, D) float32
+//   relative_propensity[i]    = < |u_i - U_i| >
+//   local_displacement[i]     = < |U_i| >
+//   J_i = (sum w_j d_j^T) (sum d_j d_j^T)^+ over |d_j| < strain_radius, ^+ the pseudo-inverse
+//   nonaffine_displacement[i] = < sqrt(sum |w_j - J_i d_j|^2 / n) >, 0 without a neighbour
+//   local_strain[i]           = < sqrt(tr(dev(G)^2) / 2) >, G = (J + J^T + J^T J) / 2, dev(G) = G - tr(G) / D
+//
+// Null pointers leave arrays out; all but the field are (N,) float32. Sums are in float64 in the order of the runs.
+// Self edges are ignored. Refuses a graph whose vectors differ by more than 1e-4 from initial_positions.
+struct LocalTargets {
+  float *relative_propensity, *local_displacement, *nonaffine_displacement, *local_strain, *local_field;
+};
+template <class T>
+void local_targets(const double* initial_positions, const T* trajectories, int64_t num_runs, int64_t num_nodes,
+                   int dimensions, const double* cell, const int32_t* senders, const int32_t* row_ptr,
+                   const float* vectors, double radius, double strain_radius, const LocalTargets& out,
+                   int num_threads);
+
+// kept[run, i] = number of bonds k in row_ptr[i]:row_ptr[i+1] with |bonds[k] + u_j - u_i| < limits[k],
+// where j = neighbors[k].
+// row_ptr (N+1,), neighbors (P,) int64; bonds (P, D) = r_j(0) - r_i(0), limits (P,) float64; kept (R, N) int32
+template <class T>
+void surviving_bonds(const double* initial_positions, const T* trajectories, int64_t num_runs, int64_t num_nodes,
+                     int dimensions, const int64_t* row_ptr, const int64_t* neighbors, const double* bonds,
+                     const double* limits, int32_t* kept, int num_threads);
+
 // ---- sums (segment_sum.cpp) ---------------------------------------------------------------------------------
 
 // T = float or double, I = int32_t or int64_t. Every sum is taken in float64 in the order of the rows and rounded

@@ -36,6 +36,13 @@ class Graph:
     ============  ================  ======================================================================
 
     Make one with `build_graph`; join several with `batch_graphs`.
+
+    >>> import botan_fast as bf
+    >>> graph = bf.build_graph([[0.1, 0.0], [0.9, 0.0]], [0, 1], box=[4.0, 4.0], cutoff=2.0)
+    >>> graph
+    Graph(num_nodes=2, num_edges=2, dimensions=2, cutoff=2.0, self_edges=False, box=[4.0, 4.0], device='cpu')
+    >>> graph.edge_index.tolist(), graph.row_ptr.tolist()
+    ([[1, 0], [0, 1]], [0, 1, 2])
     """
 
     senders: torch.Tensor

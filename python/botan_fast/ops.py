@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from . import _core, reference
+from .errors import InputError
 
 __all__ = ["has_fast_path", "mlp", "processor", "scatter_sum", "segment_sum"]
 
