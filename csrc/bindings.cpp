@@ -57,6 +57,20 @@ void bind_neighbor_list(py::module_& m) {
           Release());
 }
 
+void bind_pairs(py::module_& m) {
+  m.def(
+      "graph_from_pairs",
+      [](Address first, Address second, std::int64_t num_pairs, Address positions, std::int64_t num_nodes,
+         int dimensions, Address cell, double cutoff, bool self_edges, Address senders, Address receivers,
+         Address row_ptr, Address reverse, Address vectors) {
+        graph_from_pairs(at<const std::int32_t>(first), at<const std::int32_t>(second), num_pairs,
+                         at<const double>(positions), num_nodes, dimensions, at<const double>(cell), cutoff,
+                         self_edges, at<std::int32_t>(senders), at<std::int32_t>(receivers),
+                         at<std::int32_t>(row_ptr), at<std::int32_t>(reverse), at<float>(vectors));
+      },
+      Release());
+}
+
 template <class T>
 void bind_targets_of(py::module_& m, const char* name) {
   m.def(
@@ -247,6 +261,7 @@ PYBIND11_MODULE(_core, m) {
   m.doc() = "Compiled core of botan_fast; use the public functions of the package instead.";
   bind_build(m);
   bind_neighbor_list(m);
+  bind_pairs(m);
   bind_targets(m);
   bind_local_targets(m);
   bind_sums(m);

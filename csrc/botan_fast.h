@@ -63,6 +63,15 @@ class NeighborSearch {
   std::unique_ptr<State> state_;
 };
 
+// ---- graphs from pair lists (pairs.cpp) ---------------------------------------------------------------------
+
+// The graph that NeighborSearch gives, bit for bit, from its undirected pairs: first, second (P,) with
+// first < second, sorted by (first, second). E = 2 P, or 2 P + N with self_edges. One pass, no search.
+// Pairs out of range or order, and pairs that are not closer than the cutoff, are refused.
+void graph_from_pairs(const int32_t* first, const int32_t* second, int64_t num_pairs, const double* positions,
+                      int64_t num_nodes, int dimensions, const double* cell, double cutoff, bool self_edges,
+                      int32_t* senders, int32_t* receivers, int32_t* row_ptr, int32_t* reverse, float* vectors);
+
 // ---- targets (targets.cpp) ----------------------------------------------------------------------------------
 
 // Averages over R runs from one configuration, trajectories (R, N, D) unwrapped, T = float or double:

@@ -1,7 +1,5 @@
 """The readers: what they read, and what they say about files that they cannot read."""
 
-import warnings
-
 import numpy as np
 import pytest
 
@@ -69,19 +67,20 @@ def nan_at(index, key):
     ],
 )
 def test_wrong_arrays(tmp_path, changes, message):
-    with pytest.raises(DataError, match=message) as error, warnings.catch_warnings():
-        warnings.simplefilter("error")
-        read(write(tmp_path / "bad.npz", **changes))
+    path = write(tmp_path / "bad.npz", **changes)
+    with pytest.raises(DataError, match=message) as error:
+        read(path)
     assert "bad.npz" in str(error.value)
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.filterwarnings("error")
 def test_infinite_positions_are_refused_without_a_warning(tmp_path):
     initial = tiny_arrays(0)["initial_positions"].copy()
     initial[0], initial[1] = np.inf, -np.inf
-    with pytest.raises(DataError, match=r"positions\[0, 0\] is inf"), warnings.catch_warnings():
-        warnings.simplefilter("error")
-        read(write(tmp_path / "bad.npz", initial_positions=initial))
+    path = write(tmp_path / "bad.npz", initial_positions=initial)
+    with pytest.raises(DataError, match=r"positions\[0, 0\] is inf"):
+        read(path)
 
 
 def test_truncated_at_every_place(tmp_path):

@@ -131,6 +131,7 @@ def _evaluate(arguments) -> int:
 
 def _predict(arguments) -> int:
     from .checkpoint import load_model
+    from .dataset import load_samples
     from .evaluation import predict
     from .predictions import write_npz, write_xyz
 
@@ -140,32 +141,38 @@ def _predict(arguments) -> int:
     single = writers.get(output.suffix) if not output.is_dir() else None
     if single is None and output.exists() and not output.is_dir():
         raise InputError(f"OUT = '{output}' is a file; name a folder, or a file that ends in .npz, .xyz or .extxyz")
-    predictions = predict(
-        load_model(arguments.model),
+    model = load_model(arguments.model)
+    samples = load_samples(
         _in_order(arguments.data),
+        cutoff=model.config["cutoff"],
+        self_edges=model.config["self_edges"],
         box=_box(arguments),
         density=arguments.density,
-        device=_device(arguments),
+        require_targets=False,
         progress=not arguments.quiet,
     )
-    written: list[Path] = []
-    for prediction in predictions:
-        if single is not None:
-            targets = {output: single}
-        else:
-            output.mkdir(parents=True, exist_ok=True)
-            targets = {output / f"{prediction.name}{suffix}": writers[suffix] for suffix in (".npz", ".xyz")}
-        for path, write in targets.items():
-            if path in written:
-                raise InputError(
-                    f"OUT = '{output}' would get two configurations of the same name in {path.name}; "
-                    "name a folder, and predict files of the same name into separate folders"
-                )
-            if path.exists() and not arguments.force:
-                raise InputError(f"'{path}' exists; choose another OUT, or overwrite with --force")
+    predictions = predict(model, samples, device=_device(arguments), progress=not arguments.quiet)
+    # Everything that can be wrong is found before the first file is written.
+    if single is not None:
+        if len(samples) > 1:
+            raise InputError(f"OUT = '{output}' is one file, for {len(samples)} configurations; name a folder")
+        targets = [[(output, single)]]
+    else:
+        endings = (".npz", ".xyz")
+        targets = [[(output / f"{sample.name}{end}", writers[end]) for end in endings] for sample in samples]
+    paths = [path for group in targets for path, _ in group]
+    if len(set(paths)) < len(paths):
+        twice = next(sample.name for sample in samples if sum(s.name == sample.name for s in samples) > 1)
+        raise InputError(f"two configurations are named {twice}; predict them into separate folders")
+    if not arguments.force and any(path.exists() for path in paths):
+        first = next(path for path in paths if path.exists())
+        raise InputError(f"'{first}' exists; choose another OUT, or overwrite with --force")
+    if single is None:
+        output.mkdir(parents=True, exist_ok=True)
+    for prediction, group in zip(predictions, targets, strict=True):
+        for path, write in group:
             write(prediction, path)
-            written.append(path)
-    print(f"wrote {written[0]}" + (f" and {len(written) - 1} more files" if len(written) > 1 else ""))
+    print(f"wrote {paths[0]}" + (f" and {len(paths) - 1} more files" if len(paths) > 1 else ""))
     return 0
 
 

@@ -39,9 +39,10 @@ from .dataset_format import (
 from .errors import BotanFastError, InputError
 from .files import atomic_write
 from .graph import Graph, as_array, build_graph, check_finite
+from .pairs import pair_list, pair_values
 from .targets import Targets
 
-__all__ = ["DatasetWriter", "Record", "TimeRecord", "pair_list", "pair_values"]
+__all__ = ["DatasetWriter", "Record", "TimeRecord"]
 
 
 @dataclass
@@ -50,9 +51,10 @@ class TimeRecord:
 
     time                 float, or None where nobody knows it
     num_runs             size of the isoconfigurational ensemble
-    propensity           (N,) S_i, or None
-    pair_change          (P,) E_ij of each undirected pair in the order of `pair_list`, or None
-    relative_propensity, strain, local_displacement   (N,) R_i, D_i and the local displacement field, or None
+    propensity           (N,) S_i
+    pair_change          (P,) E_ij of each undirected pair in the order of `botan_fast.pairs.pair_list`, or None
+    relative_propensity, nonaffine_displacement, local_strain, local_displacement
+                         (N,) R_i, D_i, G_i and L_i of `isoconfigurational_targets`, or None
 
     Examples
     --------
@@ -63,22 +65,25 @@ class TimeRecord:
 
     time: float | None
     num_runs: int
-    propensity: np.ndarray | None = None
+    propensity: np.ndarray
     pair_change: np.ndarray | None = None
     relative_propensity: np.ndarray | None = None
-    strain: np.ndarray | None = None
+    nonaffine_displacement: np.ndarray | None = None
+    local_strain: np.ndarray | None = None
     local_displacement: np.ndarray | None = None
 
     @classmethod
-    def from_targets(cls, time: float | None, targets: Targets, graph: Graph, **others) -> "TimeRecord":
-        """The record of the `Targets` on a graph; `others` are further arrays of one number for each particle."""
-        change = targets.pair_change
+    def from_targets(cls, time: float | None, targets: Targets, graph: Graph) -> "TimeRecord":
+        """The record of the `Targets` on a graph of the writer's cutoff."""
+        arrays = {name: getattr(targets, name, None) for name in TARGETS}
         return cls(
             time,
             targets.num_runs,
-            None if targets.propensity is None else targets.propensity.cpu().numpy(),
-            None if change is None else pair_values(graph, change),
-            **others,
+            **{
+                name: pair_values(graph, array) if TARGETS[name] == "pair" else array.cpu().numpy()
+                for name, array in arrays.items()
+                if array is not None
+            },
         )
 
 
@@ -104,35 +109,6 @@ class Record:
     times: list[TimeRecord] = field(default_factory=list)
     order: int | None = None
     source: str = ""
-
-
-def pair_list(graph: Graph) -> np.ndarray:
-    """The undirected pairs of a graph: (2, P) int32 with i < j, sorted by (i, j); self edges are left out.
-
-    Examples
-    --------
-    >>> import botan_fast as bf
-    >>> from botan_fast.dataset_writer import pair_list
-    >>> graph = bf.build_graph([[0.1, 0.0], [0.9, 0.0], [3.0, 0.0]], [0, 0, 1], box=[4.0, 4.0])
-    >>> pair_list(graph).tolist()
-    [[0, 0, 1], [1, 2, 2]]
-    """
-    upper = graph.senders > graph.receivers
-    return np.stack([graph.receivers[upper].cpu().numpy(), graph.senders[upper].cpu().numpy()])
-
-
-def pair_values(graph: Graph, values) -> np.ndarray:
-    """The value (P,) of each pair of `pair_list`, from those (E,) of the directed edges."""
-    return values[graph.senders > graph.receivers].cpu().numpy()
-
-
-def edge_values(graph: Graph, values):
-    """The values (E,) of the directed edges from those (P,) of the pairs of `pair_list`; self edges get 0."""
-    upper = graph.senders > graph.receivers
-    result = values.new_zeros(graph.num_edges)
-    result[upper] = values
-    result[graph.reverse[upper].long()] = values
-    return result
 
 
 class DatasetWriter:

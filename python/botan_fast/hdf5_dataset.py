@@ -3,34 +3,19 @@
 import math
 import os
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
-import torch
 
 from .dataset import Sample, natural_key
-from .dataset_format import open_dataset, read_array, read_attribute, read_group, read_json, read_text, reading
-from .dataset_writer import edge_values, pair_list
-from .errors import BotanFastError, DataError, InputError
-from .graph import Graph, build_graph
-from .targets import Targets
+from .dataset_format import open_dataset, read_attribute, read_group, read_json, read_text, reading
+from .errors import InputError
+from .stored_samples import Item, StoredSample, read_configuration, read_targets
 
 __all__ = ["Dataset"]
-
-
-@dataclass(frozen=True)
-class _Item:
-    """One configuration at one time: what is known without reading an array."""
-
-    group: str  # name in /configurations
-    name: str
-    temperature: float | None
-    time: float | None
-    num_runs: int
-    index: int | None  # of the time in the configuration; None where the configuration has no targets
 
 
 class Dataset(Sequence):
@@ -80,6 +65,8 @@ class Dataset(Sequence):
             self.cutoff = float(read_attribute(self.path, file, "cutoff", "f", ()))
             self.provenance = read_json(self.path, file, "provenance")
             self._items = _read_items(self.path, file)
+        # Arrays of configurations that are in use, for their samples at several times.
+        self._shared = weakref.WeakValueDictionary()
 
     # ---- the sequence ------------------------------------------------------------------------------------------
 
@@ -101,9 +88,20 @@ class Dataset(Sequence):
         """
         item = self._items[index]
         with self._file.lock, reading(self.path):
-            groups = read_group(self.path, self._file.get(), "configurations")
-            stored = _read_configuration(self.path, read_group(self.path, groups, item.group), item)
-        return stored.sample(self.path, item, self.cutoff, self.cutoff if cutoff is None else cutoff, self_edges)
+            group = read_group(self.path, read_group(self.path, self._file.get(), "configurations"), item.group)
+            configuration = self._shared.get(item.group)
+            if configuration is None:
+                configuration = read_configuration(self.path, group, self.cutoff)
+                self._shared[item.group] = configuration
+            arrays = read_targets(self.path, group, item, configuration)
+        cutoff = self.cutoff if cutoff is None else float(cutoff)
+        return StoredSample(self.path, item, configuration, arrays, cutoff, bool(self_edges))
+
+    def arrays(self, index: int) -> dict[str, np.ndarray]:
+        """Everything that the file holds of the item: `positions`, `types`, `box`, `pairs`, and the targets by name."""
+        sample = self.load(index)
+        own = vars(sample._configuration)
+        return {name: np.asarray(own[name]) for name in ("positions", "types", "box", "pairs")} | sample._arrays
 
     # ---- what there is -----------------------------------------------------------------------------------------
 
@@ -126,7 +124,7 @@ class Dataset(Sequence):
         """What the data set holds, as a text for people: one line for each temperature and time."""
         configurations = len({item.group for item in self._items})
         lines = [f"{self.path}: {configurations} configurations, {len(self)} samples, cutoff {self.cutoff:g}"]
-        table: dict[tuple, list[_Item]] = {}
+        table: dict[tuple, list[Item]] = {}
         for item in self._items:
             table.setdefault((_order(item.temperature), _order(item.time)), []).append(item)
         for _, items in sorted(table.items()):
@@ -137,6 +135,12 @@ class Dataset(Sequence):
                 + (f", {shown} runs" if first.index is not None else ", no targets")
             )
         return "\n".join(lines)
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_shared": None}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state, _shared=weakref.WeakValueDictionary())
 
     def __repr__(self) -> str:
         return f"Dataset('{self.path}', {len(self)} samples)"
@@ -191,7 +195,7 @@ class Dataset(Sequence):
             self._part([item for item in self._items if item.group in chosen]),
         )
 
-    def _part(self, items: list[_Item]) -> "Dataset":
+    def _part(self, items: list[Item]) -> "Dataset":
         part = object.__new__(Dataset)
         part.__dict__.update(self.__dict__, _items=items)
         return part
@@ -234,55 +238,7 @@ class _File:
         self.__init__(path)
 
 
-@dataclass
-class _Stored:
-    """The arrays of a configuration at one time, as they are in the file."""
-
-    positions: np.ndarray
-    types: np.ndarray
-    box: np.ndarray
-    pairs: np.ndarray
-    propensity: np.ndarray | None
-    pair_change: np.ndarray | None
-
-    def sample(self, path: Path, item: _Item, file_cutoff: float, cutoff: float, self_edges: bool) -> Sample:
-        try:
-            graph = build_graph(self.positions, self.types, self.box, cutoff=cutoff, self_edges=self_edges)
-        except BotanFastError as error:
-            raise DataError(f"{path}: configuration {item.name}: {error}") from error
-        change = None
-        if self.pair_change is not None:
-            change = torch.from_numpy(self._on_pairs_of(graph, path, item, file_cutoff))
-            change = edge_values(graph, change)
-        targets = None
-        if self.propensity is not None:
-            targets = Targets(torch.from_numpy(self.propensity), change, item.num_runs)
-        return Sample(graph, targets, item.name, torch.from_numpy(self.positions), item.temperature, item.time)
-
-    def _on_pairs_of(self, graph: Graph, path: Path, item: _Item, file_cutoff: float) -> np.ndarray:
-        """The values of the pairs of a graph, which are those of the file, or some of them for a smaller cutoff."""
-        found = pair_list(graph)
-        if graph.cutoff == file_cutoff:
-            if np.array_equal(found, self.pairs):
-                return self.pair_change
-            raise DataError(
-                f"{path}: the pair list of configuration {item.name} is not that of its positions and cutoff = "
-                f"{file_cutoff}; make the data set again"
-            )
-        if graph.cutoff > file_cutoff:
-            raise InputError(
-                f"cutoff = {graph.cutoff} but {path} holds pairs up to cutoff = {file_cutoff}; convert the data again "
-                "with the larger cutoff"
-            )
-        number = len(self.positions)
-        stored, wanted = (pairs[0].astype(np.int64) * number + pairs[1] for pairs in (self.pairs, found))
-        place = np.minimum(np.searchsorted(stored, wanted), len(stored) - 1)
-        if not np.array_equal(stored[place], wanted):
-            raise DataError(f"{path}: pairs of configuration {item.name} are missing; make the data set again")
-        return self.pair_change[place]
-
-
-def _read_items(path: Path, file: h5py.File) -> list[_Item]:
+def _read_items(path: Path, file: h5py.File) -> list[Item]:
     items = []
     groups = read_group(path, file, "configurations")
     for key in sorted(groups, key=natural_key):
@@ -292,32 +248,10 @@ def _read_items(path: Path, file: h5py.File) -> list[_Item]:
         times = read_attribute(path, group, "time", "f", (None,)).tolist()
         runs = read_attribute(path, group, "num_runs", "iu", (len(times),)).tolist()
         if not times:
-            items.append(_Item(key, name, temperature, None, 0, None))
+            items.append(Item(key, name, temperature, None, 0, None))
         for k in sorted(range(len(times)), key=lambda k: _order(_known(times[k]))):
-            items.append(_Item(key, name, temperature, _known(times[k]), runs[k], k))
+            items.append(Item(key, name, temperature, _known(times[k]), runs[k], k))
     return items
-
-
-def _read_configuration(path: Path, group: h5py.Group, item: _Item) -> _Stored:
-    positions = read_array(path, group, "positions", "<f8", (None, None))
-    number = len(positions)
-    box = read_attribute(path, group, "box", "f", (None,) * min(2, np.ndim(group.attrs.get("box", 0.0))))
-    types = read_array(path, group, "types", "<i4", (number,))
-    pairs = read_array(path, group, "pairs", "<i4", (2, None))
-    propensity = change = None
-    if item.index is not None:
-        one = read_group(path, read_group(path, group, "times"), f"{item.index:03d}")
-        if "propensity" in one:
-            propensity = _finite(path, item, read_array(path, one, "propensity", "<f4", (number,)))
-        if "pair_change" in one:
-            change = _finite(path, item, read_array(path, one, "pair_change", "<f4", (pairs.shape[1],)))
-    return _Stored(positions, types, box, pairs, propensity, change)
-
-
-def _finite(path: Path, item: _Item, array: np.ndarray) -> np.ndarray:
-    if not np.isfinite(array).all():
-        raise DataError(f"{path}: a target of configuration {item.name} is not finite; make the data set again")
-    return array
 
 
 def _known(value: float) -> float | None:

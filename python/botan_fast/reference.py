@@ -84,9 +84,9 @@ def processor(
     senders, receivers = senders.long(), receivers.long()
     skip = edge_weights[0].shape[1] == 6 * e0.shape[1]
     for _ in range(num_steps):
-        inputs = [x[senders], x[receivers], e, e0]
+        inputs = [x.index_select(0, senders), x.index_select(0, receivers), e, e0]
         if skip:
-            inputs += [x0[senders], x0[receivers]]
+            inputs += [x0.index_select(0, senders), x0.index_select(0, receivers)]
         e = mlp(torch.cat(inputs, dim=1), edge_weights)
         x = mlp(torch.cat([x, x0, scatter_sum(e, receivers, x0.shape[0])], dim=1), node_weights)
     return x, e
