@@ -28,6 +28,19 @@ class Sample:
     name         name of the configuration, for messages and for the names of result files
     positions    (N, D) float64 tensor on the CPU, as the file holds them
     temperature, time   floats in Lennard-Jones units, or None where the file does not tell
+
+    Examples
+    --------
+    A configuration that is in memory already, without targets: enough for `predict`.
+
+    >>> import torch
+    >>> import botan_fast as bf
+    >>> positions = torch.rand(100, 3, dtype=torch.float64) * 5
+    >>> graph = bf.build_graph(positions, torch.zeros(100, dtype=torch.int64), [5.0, 5.0, 5.0])
+    >>> sample = bf.Sample(graph, None, "mine", positions)
+    >>> [prediction] = bf.predict(bf.BOTAN(hidden_size=8, num_steps=1), [sample])
+    >>> prediction.name
+    'mine'
     """
 
     graph: Graph
