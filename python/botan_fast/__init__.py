@@ -39,6 +39,7 @@ _PUBLIC = {
     "evaluate": "evaluation",
     "predict": "evaluation",
     "train": "training",
+    "simulate": "simulation",
     "BotanFastError": "errors",
 }
 
