@@ -339,7 +339,7 @@ def test_command(tmp_path, capsys):
     )
     assert run(parser.parse_args(["-o", str(tmp_path / "ka.h5"), *line.split()])) == 0
     out = capsys.readouterr().out
-    assert "tau_alpha (F_s = 1/e) lies outside the times" in out
+    assert "F_s falls to 1/e outside these times" in out
     assert "largest energy drift" in out
     assert (tmp_path / "ka.h5").exists()
 

@@ -1,5 +1,6 @@
 """The command `botan-fast simulate`. Heavy imports are inside `run`: --help answers at once."""
 
+import shlex
 import sys
 
 __all__ = ["add_arguments", "run"]
@@ -54,7 +55,7 @@ def add_arguments(parser) -> None:
     model("--dt", type=float, default=0.005, metavar="TIME", help="time step")
 
     other = parser.add_argument_group("other").add_argument
-    other("--wave-number", type=float, default=7.25, metavar="K", help="of F_s, which gives the measured tau_alpha")
+    other("--wave-number", type=float, default=7.25, metavar="K", help="of F_s, which is printed at the end")
     other("--checkpoint-steps", type=int, default=100_000, metavar="N", help="thermostat steps between two checkpoints")
     other("--threads", type=int, default=1, metavar="N", help="OpenMP threads of LAMMPS; shards scale better")
 
@@ -77,8 +78,8 @@ def run(arguments) -> int:
         for time, value in zip(result.times, result.scattering, strict=True):
             print(f"{time:10g}{value:8.4f}")
         measured = result.tau_alpha
-        print(f"tau_alpha = {measured:.4g}" if measured else "tau_alpha (F_s = 1/e) lies outside the times")
+        print("F_s falls to 1/e " + (f"at t = {measured:.4g}" if measured else "outside these times"))
         print(f"mean temperature {temperature:.4f}, largest energy drift {drift:.2g} T per particle")
     print(f"data set: {result.output}")
-    print(f"next: botan-fast train --train {result.output} --time {result.times[0]:g} --output run")
+    print(f"next: botan-fast train --train {shlex.quote(str(result.output))} --output run")
     return 0

@@ -40,7 +40,8 @@ class SimulationResult:
     """What `simulate` returns.
 
     output: the data set. times: of the targets. configurations: the `ConfigurationCheck` of each one of this call's
-    share. scattering (T,): F_s(k, t), averaged over them. tau_alpha: where it falls to 1/e, None outside the times.
+    share. scattering (T,): F_s(k, t), averaged over them. tau_alpha: where it falls to 1/e, None outside the times. It
+    depends on k: at T = 0.64 it is half of the paper's 16.5 for k = 7.25 (docs/simulate.md).
     """
 
     output: Path
@@ -96,8 +97,8 @@ def simulate(
     Options of the protocol, in reduced units (length sigma_AA, energy epsilon_AA, time sigma_AA sqrt(m / epsilon_AA)):
 
     temperature (0.64), density (1.2), num_particles (4096), fraction_b (0.2)
-    tau_alpha : structural relaxation time at this temperature, sets the length of the equilibration; 16.5 at 0.64,
-        to be given at others. The result has the measured one.
+    tau_alpha : structural relaxation time at this temperature, the unit of `equilibration` and `decorrelation`; the
+        paper's 16.5 at 0.64, to be given at other temperatures. The result says where F_s falls to 1/e.
     configurations (1), runs (32) : how many configurations, and runs from each.
     times : of the targets; default 8 from 0.13 to tau_alpha, equally spaced in the logarithm. Rounded to steps.
     configurations_per_quench (1) : 1: each configuration has a quench of its own. More: they follow each other on the
