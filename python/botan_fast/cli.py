@@ -172,7 +172,8 @@ def _predict(arguments) -> int:
     for prediction, group in zip(predictions, targets, strict=True):
         for path, write in group:
             write(prediction, path)
-    print(f"wrote {paths[0]}" + (f" and {len(paths) - 1} more files" if len(paths) > 1 else ""))
+    more = f" and {len(paths) - 1} more file{'s' if len(paths) > 2 else ''}" if len(paths) > 1 else ""
+    print(f"wrote {paths[0]}{more}")
     return 0
 
 
@@ -195,11 +196,18 @@ class _UsageError(Exception):
     """A mistake in the arguments."""
 
 
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Names a default where there is one: not for switches, nor where the text itself says what is used."""
+
+    def _get_help_string(self, action):
+        return action.help if action.default in (None, False) else super()._get_help_string(action)
+
+
 class _Parser(argparse.ArgumentParser):
     """argparse with one-line errors and suggestions."""
 
     def __init__(self, **options):
-        super().__init__(allow_abbrev=False, formatter_class=argparse.ArgumentDefaultsHelpFormatter, **options)
+        super().__init__(allow_abbrev=False, formatter_class=_HelpFormatter, **options)
 
     def error(self, message):
         chosen = re.search(r"invalid choice: '(.+?)' \(choose from (.+)\)", message)

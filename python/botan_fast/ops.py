@@ -60,6 +60,28 @@ def _dense_or_none(tensor: Tensor | None) -> Tensor | None:
     return None if tensor is None else tensor.contiguous()
 
 
+_library = torch.library.Library("botan_fast", "DEF")
+
+
+def _operator(name: str, schema: str):
+    """Defines botan_fast::name with the decorated function as its CPU kernel, and gives back the operator.
+
+    The low-level registration: `torch.library.custom_op` would import the whole of torch's compiler, seconds of it, at
+    the first call of a process.
+    """
+
+    def register(kernel):
+        _library.define(name + schema)
+        _library.impl(name, kernel, "CPU")
+        return getattr(torch.ops.botan_fast, name).default
+
+    return register
+
+
+def _fake(name: str):
+    return torch.library.register_fake(f"botan_fast::{name}", lib=_library)
+
+
 # ---- sums -----------------------------------------------------------------------------------------------------
 
 _SUM_DTYPES = {torch.float32: "f32", torch.float64: "f64"}
@@ -82,7 +104,7 @@ def _check_row_ptr(row_ptr: Tensor, num_rows: int):
         )
 
 
-@torch.library.custom_op("botan_fast::segment_sum", mutates_args=(), device_types="cpu")
+@_operator("segment_sum", "(Tensor values, Tensor row_ptr) -> Tensor")
 def _segment_sum(values: Tensor, row_ptr: Tensor) -> Tensor:
     (values, width), row_ptr, count = _flat(values), row_ptr.contiguous(), len(row_ptr) - 1
     _check_row_ptr(row_ptr, len(values))
@@ -92,12 +114,12 @@ def _segment_sum(values: Tensor, row_ptr: Tensor) -> Tensor:
     return out
 
 
-@_segment_sum.register_fake
+@_fake("segment_sum")
 def _(values, row_ptr):
     return values.new_empty((row_ptr.shape[0] - 1, *values.shape[1:]))
 
 
-@torch.library.custom_op("botan_fast::segment_expand", mutates_args=(), device_types="cpu")
+@_operator("segment_expand", "(Tensor values, Tensor row_ptr, SymInt num_rows) -> Tensor")
 def _segment_expand(values: Tensor, row_ptr: Tensor, num_rows: int) -> Tensor:
     (values, width), row_ptr = _flat(values), row_ptr.contiguous()
     out = values.new_empty((num_rows, *values.shape[1:]))
@@ -106,12 +128,12 @@ def _segment_expand(values: Tensor, row_ptr: Tensor, num_rows: int) -> Tensor:
     return out
 
 
-@_segment_expand.register_fake
+@_fake("segment_expand")
 def _(values, row_ptr, num_rows):
     return values.new_empty((num_rows, *values.shape[1:]))
 
 
-@torch.library.custom_op("botan_fast::scatter_sum", mutates_args=(), device_types="cpu")
+@_operator("scatter_sum", "(Tensor values, Tensor index, SymInt dim_size) -> Tensor")
 def _scatter_sum(values: Tensor, index: Tensor, dim_size: int) -> Tensor:
     (values, width), index = _flat(values), index.to(torch.int64).contiguous()
     out = values.new_empty((dim_size, *values.shape[1:]))
@@ -120,7 +142,7 @@ def _scatter_sum(values: Tensor, index: Tensor, dim_size: int) -> Tensor:
     return out
 
 
-@_scatter_sum.register_fake
+@_fake("scatter_sum")
 def _(values, index, dim_size):
     return values.new_empty((dim_size, *values.shape[1:]))
 
@@ -139,14 +161,23 @@ def _scatter_setup(ctx, inputs, output):
 
 
 # Each gradient is the transposed sum, itself differentiable: derivatives of any order.
-_segment_sum.register_autograd(
-    lambda ctx, grad: (_segment_expand(grad, ctx.saved_tensors[0], ctx.num_rows), None), setup_context=_segment_setup
+torch.library.register_autograd(
+    "botan_fast::segment_sum",
+    lambda ctx, grad: (_segment_expand(grad, ctx.saved_tensors[0], ctx.num_rows), None),
+    setup_context=_segment_setup,
+    lib=_library,
 )
-_segment_expand.register_autograd(
-    lambda ctx, grad: (_segment_sum(grad, ctx.saved_tensors[0]), None, None), setup_context=_segment_expand_setup
+torch.library.register_autograd(
+    "botan_fast::segment_expand",
+    lambda ctx, grad: (_segment_sum(grad, ctx.saved_tensors[0]), None, None),
+    setup_context=_segment_expand_setup,
+    lib=_library,
 )
-_scatter_sum.register_autograd(
-    lambda ctx, grad: (grad.index_select(0, ctx.saved_tensors[0]), None, None), setup_context=_scatter_setup
+torch.library.register_autograd(
+    "botan_fast::scatter_sum",
+    lambda ctx, grad: (grad.index_select(0, ctx.saved_tensors[0]), None, None),
+    setup_context=_scatter_setup,
+    lib=_library,
 )
 
 
@@ -211,7 +242,7 @@ def scatter_sum(values: Tensor, index: Tensor, dim_size: int) -> Tensor:
 # ---- mlp ------------------------------------------------------------------------------------------------------
 
 
-@torch.library.custom_op("botan_fast::mlp", mutates_args=(), device_types="cpu")
+@_operator("mlp", "(Tensor x, Tensor[] weights) -> Tensor")
 def _mlp(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
     x, weights = x.contiguous(), _dense(weights)
     (rows, inputs), hidden = x.shape, weights[0].shape[0]
@@ -220,13 +251,15 @@ def _mlp(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
     return y
 
 
-@_mlp.register_fake
+@_fake("mlp")
 def _(x, weights):
     rows, hidden = x.shape[0], weights[0].shape[0]
     return x.new_empty((rows, hidden) if len(weights) == 4 else (rows,))
 
 
-@torch.library.custom_op("botan_fast::mlp_backward", mutates_args=(), device_types="cpu")
+@_operator(
+    "mlp_backward", "(Tensor x, Tensor[] weights, Tensor y, Tensor grad_y, bool need_grad_x) -> (Tensor, Tensor[])"
+)
 def _mlp_backward(
     x: Tensor, weights: Sequence[Tensor], y: Tensor, grad_y: Tensor, need_grad_x: bool
 ) -> tuple[Tensor, list[Tensor]]:
@@ -249,7 +282,7 @@ def _mlp_backward(
     return grad_x, gradients
 
 
-@_mlp_backward.register_fake
+@_fake("mlp_backward")
 def _(x, weights, y, grad_y, need_grad_x):
     return x.new_empty(x.shape if need_grad_x else 0), [torch.empty_like(w) for w in weights]
 
@@ -267,7 +300,7 @@ def _mlp_autograd(ctx, grad_y):
     return grad_x if need_grad_x else None, gradients
 
 
-_mlp.register_autograd(_mlp_autograd, setup_context=_mlp_setup)
+torch.library.register_autograd("botan_fast::mlp", _mlp_autograd, setup_context=_mlp_setup, lib=_library)
 
 
 def mlp(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
@@ -300,7 +333,11 @@ def _history_shapes(num_nodes: int, num_edges: int, hidden: int, num_steps: int,
     ]
 
 
-@torch.library.custom_op("botan_fast::processor", mutates_args=(), device_types="cpu")
+@_operator(
+    "processor",
+    "(Tensor? x, Tensor? e, Tensor x0, Tensor e0, Tensor[] topology, Tensor[] weights, int num_steps, bool keep)"
+    " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+)
 def _processor(
     x: Tensor | None,
     e: Tensor | None,
@@ -331,13 +368,17 @@ def _processor(
     return x_out, e_out, *history
 
 
-@_processor.register_fake
+@_fake("processor")
 def _(x, e, x0, e0, topology, weights, num_steps, keep):
     shapes = _history_shapes(x0.shape[0], e0.shape[0], x0.shape[1], num_steps, keep)
     return torch.empty_like(x0), torch.empty_like(e0), *(x0.new_empty(shape) for shape in shapes)
 
 
-@torch.library.custom_op("botan_fast::processor_backward", mutates_args=(), device_types="cpu")
+@_operator(
+    "processor_backward",
+    "(Tensor? x, Tensor? e, Tensor x0, Tensor e0, Tensor[] topology, Tensor[] weights, int num_steps, "
+    "Tensor[] outputs, Tensor? grad_x_out, Tensor? grad_e_out) -> (Tensor, Tensor, Tensor, Tensor, Tensor[])",
+)
 def _processor_backward(
     x: Tensor | None,
     e: Tensor | None,
@@ -376,7 +417,7 @@ def _processor_backward(
     return empty if grad_x is None else grad_x, empty.clone() if grad_e is None else grad_e, grad_x0, grad_e0, gradients
 
 
-@_processor_backward.register_fake
+@_fake("processor_backward")
 def _(x, e, x0, e0, topology, weights, num_steps, outputs, grad_x_out, grad_e_out):
     return (
         x0.new_empty(0) if x is None else torch.empty_like(x),
@@ -419,7 +460,9 @@ def _processor_autograd(ctx, grad_x_out, grad_e_out, *_):
     )
 
 
-_processor.register_autograd(_processor_autograd, setup_context=_processor_setup)
+torch.library.register_autograd(
+    "botan_fast::processor", _processor_autograd, setup_context=_processor_setup, lib=_library
+)
 
 
 def processor(
