@@ -14,7 +14,7 @@ from .errors import BotanFastError, InputError
 
 __all__ = ["main"]
 
-DATA_HELP = "files, or quoted glob patterns such as 'data/*.npz'"
+DATA_HELP = "data sets, other files, or quoted glob patterns such as 'data/*.npz'"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -109,6 +109,8 @@ def _evaluate(arguments) -> int:
         _in_order(arguments.data),
         box=_box(arguments),
         density=arguments.density,
+        temperature=arguments.temperature,
+        time=arguments.time,
         device=_device(arguments),
         progress=not (arguments.quiet or arguments.json),
     )
@@ -131,9 +133,9 @@ def _evaluate(arguments) -> int:
 
 def _predict(arguments) -> int:
     from .checkpoint import load_model
-    from .dataset import load_samples
     from .evaluation import predict
     from .predictions import write_npz, write_xyz
+    from .samples import load_samples
 
     _set_threads(arguments)
     output = Path(arguments.output)
@@ -148,6 +150,8 @@ def _predict(arguments) -> int:
         self_edges=model.config["self_edges"],
         box=_box(arguments),
         density=arguments.density,
+        temperature=arguments.temperature,
+        time=arguments.time,
         require_targets=False,
         progress=not arguments.quiet,
     )
@@ -239,6 +243,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         "train": _add_train(commands),
         "evaluate": _add_evaluate(commands),
         "predict": _add_predict(commands),
+        "convert": _add_convert(commands),
         "info": _add_info(commands),
     }
     if argv and argv[0] in known:
@@ -311,6 +316,14 @@ def _add_predict(commands) -> _Parser:
     return parser
 
 
+def _add_convert(commands) -> _Parser:
+    from . import convert_command
+
+    parser = _add_command(commands, "convert", convert_command.run, convert_command.DESCRIPTION)
+    convert_command.add_arguments(parser)
+    return parser
+
+
 def _add_info(commands) -> _Parser:
     parser = _add_command(commands, "info", _info, "Print versions, instruction set, threads and devices.")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -321,6 +334,8 @@ def _add_common(parser: _Parser) -> None:
     add = parser.add_argument
     add("--box", type=float, nargs="+", metavar="L", help="edge of the periodic box, or one number for each axis")
     add("--density", type=float, help="number density of a cubic box (default: the file's box; authors' npz: 1.2)")
+    add("--temperature", type=float, nargs="+", metavar="T", help="which of the data's temperatures to take")
+    add("--time", type=float, nargs="+", metavar="T", help="which of the data's times to take")
     add("--device", help="cpu, cuda, ... (default: cuda where torch finds it)")
     add("--threads", type=int, metavar="N", help="CPU threads (default: torch's choice)")
     add("--quiet", action="store_true", help="no progress on standard error")
@@ -328,7 +343,7 @@ def _add_common(parser: _Parser) -> None:
 
 def _in_order(data: list[str]) -> list[str]:
     """Files in natural order, whether the shell expanded a pattern (1, 10, 2) or botan_fast does."""
-    from .dataset import natural_key
+    from .samples import natural_key
 
     return sorted(data, key=natural_key)
 

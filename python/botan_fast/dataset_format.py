@@ -7,6 +7,7 @@ metadata of files written with `LIBVER`, and Fletcher's sum guards each chunk of
 
 import contextlib
 import json
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from .errors import DataError
+from .errors import BotanFastError, DataError
 from .formats import near_matches
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "VERSION",
     "finished_parts",
     "is_dataset",
+    "known_number",
     "open_dataset",
     "parts_folder",
     "read_array",
@@ -73,7 +75,7 @@ def reading(path) -> Iterator[None]:
     """Turn whatever HDF5 reports inside the block into one DataError that names the file."""
     try:
         yield
-    except DataError:
+    except BotanFastError:
         raise
     # h5py reports damage with most of Python's built-in exceptions, MemoryError included.
     except (OSError, RuntimeError, LookupError, ValueError, TypeError, AttributeError, MemoryError) as error:
@@ -171,10 +173,9 @@ def read_attribute(path, item, name: str, kinds: str, shape: tuple) -> np.ndarra
     if name not in item.attrs:
         raise DataError(f"{path}: {item.name} has no attribute {name}; make the data set again")
     identifier = item.attrs.get_id(name)
-    if identifier.dtype.kind not in kinds or identifier.get_storage_size() > 1 << 24:
-        raise DataError(
-            f"{path}: attribute {name} of {item.name} has dtype {identifier.dtype}; make the data set again"
-        )
+    if identifier.dtype.kind not in kinds or math.prod(identifier.shape) > 1 << 20:
+        found = f"{identifier.dtype} {identifier.shape}"
+        raise DataError(f"{path}: attribute {name} of {item.name} is {found}; make the data set again")
     value = np.asarray(item.attrs[name])
     if value.ndim != len(shape) or any(n is not None and n != m for n, m in zip(shape, value.shape, strict=True)):
         raise DataError(f"{path}: attribute {name} of {item.name} has shape {value.shape}; make the data set again")
@@ -185,7 +186,8 @@ def read_text(path, item, name: str) -> str:
     """A text attribute, '' where it is missing."""
     if name not in item.attrs:
         return ""
-    text = _text(item.attrs[name]) if item.attrs.get_id(name).dtype.kind in "SO" else None
+    kind = h5py.check_string_dtype(item.attrs.get_id(name).dtype)  # texts of variable length are what h5py writes
+    text = _text(item.attrs[name]) if kind is not None and (kind.length or 0) <= 1 << 20 else None
     if text is None:
         raise DataError(f"{path}: attribute {name} of {item.name} is not text; make the data set again")
     return text
@@ -218,6 +220,11 @@ def write_array(group: h5py.Group, name: str, array: np.ndarray, compress: bool 
         chunks[0] = max(1, _CHUNK // max(1, array.size // array.shape[0]))
     filters = {"shuffle": True, "compression": "gzip", "compression_opts": 1} if compress else {}
     group.create_dataset(name, data=array, chunks=tuple(max(1, n) for n in chunks), fletcher32=True, **filters)
+
+
+def known_number(value) -> float | None:
+    """A temperature or time as a float; None for NaN, which says 'unknown' in a file."""
+    return None if value is None or np.isnan(value) else float(value)
 
 
 def parts_folder(path) -> Path:

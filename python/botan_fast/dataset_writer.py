@@ -21,10 +21,10 @@ import numpy as np
 from .dataset_format import (
     FORMAT,
     LIBVER,
-    TARGETS,
     UNITS,
     VERSION,
     finished_parts,
+    known_number,
     open_dataset,
     parts_folder,
     read_array,
@@ -38,77 +38,9 @@ from .dataset_format import (
 )
 from .errors import BotanFastError, InputError
 from .files import atomic_write
-from .graph import Graph, as_array, build_graph, check_finite
-from .pairs import pair_list, pair_values
-from .targets import Targets
+from .records import Record, checked_arrays
 
-__all__ = ["DatasetWriter", "Record", "TimeRecord"]
-
-
-@dataclass
-class TimeRecord:
-    """The targets of a configuration at one time, averages over `num_runs` runs. Lengths in units of sigma_AA.
-
-    time                 float, or None where nobody knows it
-    num_runs             size of the isoconfigurational ensemble
-    propensity           (N,) S_i
-    pair_change          (P,) E_ij of each undirected pair in the order of `botan_fast.pairs.pair_list`, or None
-    relative_propensity, nonaffine_displacement, local_strain, local_displacement
-                         (N,) R_i, D_i, G_i and L_i of `isoconfigurational_targets`, or None
-
-    Examples
-    --------
-    >>> import numpy as np, botan_fast as bf
-    >>> bf.TimeRecord(time=13.0, num_runs=32, propensity=np.zeros(100)).time
-    13.0
-    """
-
-    time: float | None
-    num_runs: int
-    propensity: np.ndarray
-    pair_change: np.ndarray | None = None
-    relative_propensity: np.ndarray | None = None
-    nonaffine_displacement: np.ndarray | None = None
-    local_strain: np.ndarray | None = None
-    local_displacement: np.ndarray | None = None
-
-    @classmethod
-    def from_targets(cls, time: float | None, targets: Targets, graph: Graph) -> "TimeRecord":
-        """The record of the `Targets` on a graph of the writer's cutoff."""
-        arrays = {name: getattr(targets, name, None) for name in TARGETS}
-        return cls(
-            time,
-            targets.num_runs,
-            **{
-                name: pair_values(graph, array) if TARGETS[name] == "pair" else array.cpu().numpy()
-                for name, array in arrays.items()
-                if array is not None
-            },
-        )
-
-
-@dataclass
-class Record:
-    """One configuration and its targets at one or several times, as `DatasetWriter.add` takes it.
-
-    name         unique among the configurations of its temperature
-    positions    (N, D) float64, D = 2 or 3, kept bit for bit
-    types        (N,) integers, 0 = A, 1 = B, ...
-    box          float, (D,) or (D, D), see `build_graph`
-    temperature  float in units of epsilon_AA / k_B, or None
-    times        list of TimeRecord
-    order        place in the data set; by default after all that are there
-    source       where the data came from, for the record
-    """
-
-    name: str
-    positions: np.ndarray
-    types: np.ndarray
-    box: np.ndarray | float
-    temperature: float | None = None
-    times: list[TimeRecord] = field(default_factory=list)
-    order: int | None = None
-    source: str = ""
+__all__ = ["DatasetWriter"]
 
 
 class DatasetWriter:
@@ -122,6 +54,10 @@ class DatasetWriter:
         Pairs closer than this, in units of sigma_AA, are in the pair lists.
     provenance : dict, optional
         How the data came about, for the record: anything that JSON can hold.
+    settings : dict, optional
+        What must be the same for a writer that continues an interrupted one.
+    overwrite : bool
+        Start with an empty data set, unless there is an interrupted writer of the same settings to continue.
 
     A kill at any moment loses at most the configuration that was being added: a new writer on the same path continues
     with `finished`. Leaving the `with` block by an error or by Ctrl-C keeps the parts and does not merge them. Several
@@ -130,9 +66,9 @@ class DatasetWriter:
     Raises
     ------
     InputError
-        another writer has the file, or its cutoff is a different one.
+        Another writer has the file, its cutoff is a different one, or an interrupted writer had other settings.
     DataError
-        the file exists and is no data set, or is damaged.
+        The file exists and is no data set, or is damaged.
 
     Examples
     --------
@@ -147,7 +83,15 @@ class DatasetWriter:
     ['conf_1']
     """
 
-    def __init__(self, path, *, cutoff: float = 2.0, provenance: dict | None = None):
+    def __init__(
+        self,
+        path,
+        *,
+        cutoff: float = 2.0,
+        provenance: dict | None = None,
+        settings: dict | None = None,
+        overwrite: bool = False,
+    ):
         self.path = Path(path)
         self.cutoff = float(cutoff)
         self._provenance = dict(provenance or {})
@@ -159,9 +103,11 @@ class DatasetWriter:
             raise InputError(f"path = '{path}' is a folder; give the name of a file to write in it")
         if not self.path.parent.is_dir():
             raise InputError(f"path = '{path}': folder '{self.path.parent}' does not exist; create it first")
+        self._new = not self._parts.exists()
         self._lock = self._acquire()
         try:
             self._remove_leftovers()
+            self._begin(settings, overwrite)
             if self.path.exists():
                 self._index(self.path)
             self._merge()
@@ -177,10 +123,10 @@ class DatasetWriter:
     def has(self, name: str, temperature: float | None = None, time: float | None = None) -> bool:
         """Are the targets of this configuration at this time stored? None stands for unknown, not for any."""
         entry = self._entries.get(_key(name, temperature))
-        return entry is not None and _number(time) in entry.times
+        return entry is not None and known_number(time) in entry.times
 
     def sources(self) -> list[str]:
-        """The `source` of every stored configuration."""
+        """The `source` of every stored record."""
         return [source for entry in self._entries.values() for source in entry.sources]
 
     def add(self, record: Record) -> None:
@@ -195,7 +141,7 @@ class DatasetWriter:
             configuration has.
         """
         try:
-            arrays = _check_record(record, self.cutoff)
+            arrays = checked_arrays(record, self.cutoff)
         except BotanFastError as error:
             raise type(error)(f"configuration {record.name}: {error}") from error
         with self._mutex:
@@ -208,7 +154,7 @@ class DatasetWriter:
             order = known.order if known else record.order
             if order is None:
                 order = 1 + max((entry.order for entry in self._entries.values()), default=-1)
-            times = [_number(time.time) for time in record.times]
+            times = [known_number(time.time) for time in record.times]
             digest = hashlib.sha256(repr((key, times)).encode()).hexdigest()[:16]
             part = self._parts / f"{order:08d}-{digest}.h5"
             with atomic_write(part) as temporary, h5py.File(temporary, "w", libver=LIBVER) as file:
@@ -226,9 +172,7 @@ class DatasetWriter:
                 return
             try:
                 self._merge()
-                with contextlib.suppress(OSError):
-                    (self._parts / ".lock").unlink()
-                    self._parts.rmdir()
+                self._remove_parts()
             finally:
                 self._release()
 
@@ -264,13 +208,43 @@ class DatasetWriter:
 
     def _release(self) -> None:
         if self._lock is not None:
+            # Nothing was finished: leave no trace. Otherwise the folder says that there is something to continue.
+            if self._new and not any(place != self.path for e in self._entries.values() for place, _ in e.places):
+                self._remove_parts()
             self._lock.close()
             self._lock = None
+
+    def _begin(self, settings: dict | None, overwrite: bool) -> None:
+        """Continue what an interrupted writer left, or begin anew."""
+        session = self._parts / "session.json"
+        wanted = json.loads(json.dumps(settings))
+        if not self._new:
+            found = None
+            with contextlib.suppress(OSError, ValueError):
+                found = json.loads(session.read_text(encoding="utf-8"))
+            if found == wanted or not (found or overwrite or finished_parts(self.path)):
+                overwrite = False
+            elif not overwrite:
+                raise InputError(
+                    f"path = '{self.path}' was being written with other settings ({_difference(found, wanted)}) when "
+                    "it was interrupted; repeat with those, or overwrite it"
+                )
+        if overwrite:
+            for file in [*finished_parts(self.path), self.path]:
+                file.unlink(missing_ok=True)
+        with atomic_write(session) as temporary:
+            temporary.write_text(json.dumps(settings), encoding="utf-8")
+
+    def _remove_parts(self) -> None:
+        with contextlib.suppress(OSError):
+            for name in ("session.json", ".lock"):
+                (self._parts / name).unlink(missing_ok=True)
+            self._parts.rmdir()
 
     def _remove_leftovers(self) -> None:
         """Remove the temporary files of a writer that was killed while it wrote."""
         name = f".{glob.escape(self.path.stem[:100])}.{'?' * 12}.tmp{glob.escape(self.path.suffix)}"
-        for temporary in [*self._parts.glob(".*.tmp.h5"), *self.path.parent.glob(name)]:
+        for temporary in [*self._parts.glob(".*.tmp.*"), *self.path.parent.glob(name)]:
             with contextlib.suppress(OSError):
                 temporary.unlink()
 
@@ -298,11 +272,11 @@ class DatasetWriter:
                 key = _key(read_text(path, group, "name"), float(read_attribute(path, group, "temperature", "f", ())))
                 order = int(read_attribute(path, group, "order", "i", ()))
                 entry = self._entries.setdefault(key, _Entry(key[0], order))
-                new = [_number(time) for time in times if _number(time) not in entry.times]
+                new = [known_number(time) for time in times if known_number(time) not in entry.times]
                 if new or not entry.places:
                     entry.times += new
                     entry.places.append((path, name))
-                    entry.sources.append(read_text(path, group, "source"))
+                    entry.sources += read_text(path, group, "source").splitlines()
 
     def _check_known(self, record: Record, known: "_Entry") -> None:
         place, name = known.places[0]
@@ -314,7 +288,7 @@ class DatasetWriter:
                 f"configuration {record.name} differs from one of the same name and temperature = "
                 f"{record.temperature} in '{self.path}'; give it another name, or its temperature"
             )
-        again = [time.time for time in record.times if _number(time.time) in known.times]
+        again = [time.time for time in record.times if known_number(time.time) in known.times]
         if again or not record.times:
             raise InputError(
                 f"configuration {record.name} at time = {again[0] if again else None} is in '{self.path}' already; "
@@ -360,47 +334,16 @@ class _Entry:
     sources: list[str] = field(default_factory=list)
 
 
-def _number(value) -> float | None:
-    return None if value is None or np.isnan(value) else float(value)
+def _difference(was: dict | None, now: dict | None) -> str:
+    was, now = was or {}, now or {}
+    for name in {**was, **now}:
+        if was.get(name) != now.get(name):
+            return f"{name} = {was.get(name)} instead of {now.get(name)}"
+    return "unknown"
 
 
 def _key(name: str, temperature) -> tuple:
-    return name, _number(temperature)
-
-
-def _check_record(record: Record, cutoff: float) -> dict:
-    """The arrays of a record in the dtypes of the file, checked."""
-    if not isinstance(record.name, str) or not record.name:
-        raise InputError(f"name = {record.name!r} must be a text that is not empty")
-    positions = as_array("positions", record.positions, np.float64)
-    graph = build_graph(positions, record.types, record.box, cutoff=cutoff)
-    pairs = pair_list(graph)
-    lengths = {"particle": len(positions), "pair": pairs.shape[1]}
-    if len({_number(time.time) for time in record.times}) < len(record.times):
-        raise InputError(f"times = {[time.time for time in record.times]} holds one time twice")
-    targets = []
-    for time in record.times:
-        if not isinstance(time.num_runs, (int, np.integer)) or time.num_runs < 1:
-            raise InputError(f"num_runs = {time.num_runs!r} must be a whole number of at least 1")
-        arrays = {}
-        for name, per in TARGETS.items():
-            if getattr(time, name) is None:
-                continue
-            array = as_array(name, getattr(time, name), np.float32)
-            if array.shape != (lengths[per],):
-                raise InputError(
-                    f"{name} has shape {array.shape}; {lengths[per]} {per}s (cutoff = {cutoff}) need ({lengths[per]},)"
-                )
-            check_finite(name, array)
-            arrays[name] = array
-        targets.append(arrays)
-    return {
-        "positions": positions,
-        "types": graph.types.numpy().astype(np.int32),
-        "box": graph.box.numpy(),
-        "pairs": pairs,
-        "targets": targets,
-    }
+    return name, known_number(temperature)
 
 
 def _write_root(file: h5py.File, cutoff: float, *history: dict) -> None:
@@ -435,9 +378,9 @@ def _copy(source: h5py.Group, groups: h5py.Group, name: str) -> None:
         source.file.copy(source, groups, name)
         return
     target = groups[name]
-    there = {_number(time) for time in target.attrs["time"]}
+    there = {known_number(time) for time in target.attrs["time"]}
     count = len(target.attrs["time"])
-    chosen = [k for k, time in enumerate(source.attrs["time"]) if _number(time) not in there]
+    chosen = [k for k, time in enumerate(source.attrs["time"]) if known_number(time) not in there]
     for k in chosen:
         source.file.copy(source[f"times/{k:03d}"], target["times"], f"{count:03d}")
         count += 1
@@ -445,3 +388,6 @@ def _copy(source: h5py.Group, groups: h5py.Group, name: str) -> None:
         joined = np.concatenate([target.attrs[attribute], source.attrs[attribute][chosen]])
         del target.attrs[attribute]
         target.attrs[attribute] = joined
+    sources = "\n".join(filter(None, (read_text("", group, "source") for group in (target, source))))
+    del target.attrs["source"]
+    write_text(target, "source", sources)

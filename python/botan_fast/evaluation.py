@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from .dataset import Sample, load_samples
 from .errors import InputError
 from .predictions import ConfigurationPrediction
+from .samples import Sample, load_samples
 
 __all__ = ["PAIR_CUTOFF", "choose_device", "evaluate", "pearson", "predict"]
 
@@ -17,7 +17,15 @@ PAIR_CUTOFF = 1.35  # A-A pairs closer than this at t = 0, the first neighbour s
 
 
 def evaluate(
-    model, data, *, box=None, density: float | None = None, device=None, progress: bool = False
+    model,
+    data,
+    *,
+    box=None,
+    density: float | None = None,
+    temperature=None,
+    time=None,
+    device=None,
+    progress: bool = False,
 ) -> dict[str, float | int | None]:
     """Compare a model's predictions with the targets.
 
@@ -33,9 +41,9 @@ def evaluate(
     ----------
     model : BOTAN
         Its parameters and its mode (train or eval) are the same afterwards.
-    data : path, glob pattern, list of them, or list of Sample
+    data : path, glob pattern, Dataset, list of them, or list of Sample
         See `load_samples`; the model's cutoff and self edges apply.
-    box, density
+    box, density, temperature, time
         See `load_samples`.
     device : str or torch.device, optional
         Where to compute; by default where the model is. The model is moved back afterwards.
@@ -68,7 +76,7 @@ def evaluate(
     >>> scores["num_configurations"], abs(scores["node_pearson"]) <= 1
     (1, True)
     """
-    samples = _samples_for(model, data, box, density, require_targets=True, progress=progress)
+    samples = _samples_for(model, data, box, density, temperature, time, require_targets=True, progress=progress)
     scores: dict[str, list[float]] = {name: [] for name in ("node_loss", "node_pearson", "edge_loss", "edge_pearson")}
     pooled: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"node": [], "edge": []}
     for sample, node, edge in _forward(model, samples, device, progress, "evaluating"):
@@ -93,13 +101,21 @@ def evaluate(
 
 
 def predict(
-    model, data, *, box=None, density: float | None = None, device=None, progress: bool = False
+    model,
+    data,
+    *,
+    box=None,
+    density: float | None = None,
+    temperature=None,
+    time=None,
+    device=None,
+    progress: bool = False,
 ) -> Iterator[ConfigurationPrediction]:
     """Predict the propensity of every particle and the pair-distance change of every directed edge.
 
     Parameters
     ----------
-    model, data, box, density, device, progress
+    model, data, box, density, temperature, time, device, progress
         As in `evaluate`; the files need no trajectories.
 
     Yields
@@ -125,7 +141,7 @@ def predict(
     ('a', (100,))
     """
     # Not a generator itself: bad input is reported by the call, not by the first step of a loop.
-    samples = _samples_for(model, data, box, density, require_targets=False, progress=progress)
+    samples = _samples_for(model, data, box, density, temperature, time, require_targets=False, progress=progress)
     return (
         ConfigurationPrediction.from_sample(
             sample, node.astype(np.float32), None if edge is None else edge.astype(np.float32)
@@ -176,7 +192,9 @@ def choose_device(device=None, default: torch.device | None = None) -> torch.dev
     return chosen
 
 
-def _samples_for(model, data, box, density, *, require_targets: bool, progress: bool) -> list[Sample]:
+def _samples_for(
+    model, data, box, density, temperature, time, *, require_targets: bool, progress: bool
+) -> list[Sample]:
     config = model.config
     samples = load_samples(
         data,
@@ -184,6 +202,8 @@ def _samples_for(model, data, box, density, *, require_targets: bool, progress: 
         self_edges=config["self_edges"],
         box=box,
         density=density,
+        temperature=temperature,
+        time=time,
         require_targets=require_targets,
         progress=progress,
     )

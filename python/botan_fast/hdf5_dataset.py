@@ -1,5 +1,6 @@
 """The data set: one HDF5 file with many configurations, temperatures and times (docs/dataset.md), read lazily."""
 
+import itertools
 import math
 import os
 import threading
@@ -10,9 +11,10 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from .dataset import Sample, natural_key
-from .dataset_format import open_dataset, read_attribute, read_group, read_json, read_text, reading
+from .dataset_format import known_number, open_dataset, read_attribute, read_group, read_json, read_text, reading
 from .errors import InputError
+from .samples import Sample, natural_key
+from .selection import Choice
 from .stored_samples import Item, StoredSample, read_configuration, read_targets
 
 __all__ = ["Dataset"]
@@ -110,6 +112,15 @@ class Dataset(Sequence):
         """Name of the configuration of each item."""
         return [item.name for item in self._items]
 
+    def temperature_time_pairs(self) -> list[tuple[float | None, float | None]]:
+        """Temperature and time of each item, None where unknown."""
+        return [(item.temperature, item.time) for item in self._items]
+
+    @property
+    def groups(self) -> list[str]:
+        """The group in the file that holds each item; those of one configuration at several times are the same."""
+        return [item.group for item in self._items]
+
     @property
     def temperatures(self) -> list[float]:
         """The temperatures that occur, ascending; unknown ones are left out."""
@@ -155,20 +166,9 @@ class Dataset(Sequence):
         InputError
             when nothing fits; the message lists what there is.
         """
-        items = self._items
-        for name, wanted in (("temperature", temperature), ("time", time)):
-            if wanted is None:
-                continue
-            for value in np.atleast_1d(np.asarray(wanted, dtype=np.float64)):
-                if not any(_same(getattr(item, name), value) for item in items):
-                    there = sorted({getattr(item, name) for item in items} - {None})
-                    raise InputError(
-                        f"{name} = {value:g} is not in {self.path}; it holds {name}s "
-                        f"{', '.join(f'{x:g}' for x in there) or 'unknown'}"
-                    )
-            items = [
-                item for item in items if any(_same(getattr(item, name), value) for value in np.atleast_1d(wanted))
-            ]
+        choice = Choice(temperature, time, several=True)
+        items = list(itertools.compress(self._items, choice.among(self.temperature_time_pairs())))
+        choice.check_found()
         return self._part(items)
 
     def train_test_split(self, test: float = 0.2, seed: int = 0) -> tuple["Dataset", "Dataset"]:
@@ -244,27 +244,18 @@ def _read_items(path: Path, file: h5py.File) -> list[Item]:
     for key in sorted(groups, key=natural_key):
         group = read_group(path, groups, key)
         name = read_text(path, group, "name") or key
-        temperature = _known(float(read_attribute(path, group, "temperature", "f", ())))
+        temperature = known_number(float(read_attribute(path, group, "temperature", "f", ())))
         times = read_attribute(path, group, "time", "f", (None,)).tolist()
         runs = read_attribute(path, group, "num_runs", "iu", (len(times),)).tolist()
         if not times:
             items.append(Item(key, name, temperature, None, 0, None))
-        for k in sorted(range(len(times)), key=lambda k: _order(_known(times[k]))):
-            items.append(Item(key, name, temperature, _known(times[k]), runs[k], k))
+        for k in sorted(range(len(times)), key=lambda k: _order(known_number(times[k]))):
+            items.append(Item(key, name, temperature, known_number(times[k]), runs[k], k))
     return items
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def _order(value: float | None) -> float:
     return -math.inf if value is None else value
-
-
-def _same(value: float | None, wanted: float) -> bool:
-    """Numbers that people type: 0.1 + 0.2 is 0.3."""
-    return value is not None and math.isclose(value, wanted, rel_tol=1e-9)
 
 
 def _shown(value: float | None) -> str:

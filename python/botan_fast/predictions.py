@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .dataset import Sample
 from .errors import InputError
 from .files import atomic_write
+from .samples import Sample
 
 __all__ = ["ConfigurationPrediction", "write_npz", "write_xyz"]
 

@@ -15,11 +15,11 @@ import h5py
 import numpy as np
 import torch
 
-from .dataset import Sample
-from .dataset_format import TARGETS, read_array, read_attribute, read_group
+from .dataset_format import TARGETS, read_array, read_attribute, read_group, read_text
 from .errors import BotanFastError, DataError, InputError
 from .graph import Graph, build_graph, check_box
 from .pairs import edge_values, graph_from_pairs, pair_list
+from .samples import Sample
 from .targets import Targets
 
 __all__ = ["Item", "StoredConfiguration", "StoredSample", "read_configuration", "read_targets"]
@@ -48,6 +48,7 @@ class StoredConfiguration:
     box: np.ndarray  # (D,) or (D, D) float64
     pairs: np.ndarray  # (2, P) int32
     cutoff: float
+    source: str = ""
 
 
 class StoredSample(Sample):
@@ -72,6 +73,13 @@ class StoredSample(Sample):
                 f"cutoff = {cutoff} but {path} holds pairs up to cutoff = {configuration.cutoff}; convert the data "
                 "again with the larger cutoff"
             )
+
+    # What Sample's own properties would make the graph for.
+    cutoff = property(lambda self: self._cutoff)
+    self_edges = property(lambda self: self._self_edges)
+    has_targets = property(lambda self: bool(self._arrays))
+
+    source = property(lambda self: self._configuration.source)
 
     @property
     def graph(self) -> Graph:
@@ -170,7 +178,7 @@ def read_configuration(path: Path, group: h5py.Group, cutoff: float) -> StoredCo
             f"{path}: configuration {group.name} has positions {positions.shape}; expected finite ones, (N, 2) or "
             "(N, 3), and types from 0; make the data set again"
         )
-    return StoredConfiguration(torch.from_numpy(positions), types, box, pairs, cutoff)
+    return StoredConfiguration(torch.from_numpy(positions), types, box, pairs, cutoff, read_text(path, group, "source"))
 
 
 def read_targets(path: Path, group: h5py.Group, item: Item, configuration: StoredConfiguration) -> dict:

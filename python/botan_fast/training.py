@@ -2,21 +2,21 @@
 
 import math
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 
 import torch
 
 from .augmentation import random_rotation
 from .callbacks import Callback, FunctionCallback, default_callbacks
-from .dataset import Sample, load_samples
 from .errors import BotanFastError, InputError
 from .evaluation import choose_device, evaluate
 from .graph import Graph, batch_graphs
 from .model import BOTAN
 from .run_directory import RunDirectory, TrainingState
+from .samples import Sample, load_samples
 from .training_settings import (
     TrainingSettings,
     check_resumed,
@@ -71,6 +71,8 @@ def train(
     cutoff: float | None = None,
     box=None,
     density: float | None = None,
+    temperature=None,
+    time=None,
     device=None,
     progress: bool = True,
     callbacks: Sequence = (),
@@ -83,7 +85,7 @@ def train(
 
     Parameters
     ----------
-    train, test : path, glob pattern, list of them, or list of Sample
+    train, test : path, glob pattern, Dataset, list of them, or list of Sample
         Configurations with trajectories, see `load_samples`. Without `test` there are no scores.
     p : float
         Weight of the node loss: 0.4 for both targets, 0 for edges only (pretraining), 1 for nodes only.
@@ -112,8 +114,8 @@ def train(
     hidden_size, num_steps, decoders, edge_node_skip, self_edges, cutoff : optional
         Options of `BOTAN`, with its defaults; for p = 1 the default of `decoders` is "node". With `init` they come from
         there.
-    box, density : optional
-        Periodic box of the files, see `load_samples`.
+    box, density, temperature, time : optional
+        Periodic box of the files, and the choice of temperature and time, see `load_samples`.
     device : str or torch.device, optional
         By default the GPU if torch has one, else the CPU.
     progress : bool
@@ -177,6 +179,7 @@ def train(
     source = load_init(init)
     config = model_config(source, options, settings.p)
     reading = {"cutoff": config["cutoff"], "self_edges": config["self_edges"], "box": box, "density": density}
+    reading |= {"temperature": temperature, "time": time}
     train_samples = load_samples(train, **reading, progress=progress)
     test_samples = [] if test is None else load_samples(test, **reading, progress=progress)
     dimensions = _same_dimensions([*train_samples, *test_samples])
@@ -204,11 +207,11 @@ def train(
         for watcher in watchers:
             watcher.run_started(state.epochs, settings.epochs, -(-len(train_samples) // settings.batch_size))
         for epoch in range(state.epochs, settings.epochs):
-            start = time.perf_counter()
+            start = perf_counter()
             row = {"epoch": epoch, **_train_epoch(model, optimizer, train_samples, settings, epoch, watchers)}
             last = epoch == settings.epochs - 1
             row |= _test(model, test_samples if last or epoch % settings.evaluate_every == 0 else [], settings.p)
-            row |= {"seconds": time.perf_counter() - start, "learning_rate": settings.learning_rate}
+            row |= {"seconds": perf_counter() - start, "learning_rate": settings.learning_rate}
 
             loss, best_loss = row["test_loss"], state.best_loss
             improved = loss is not None and (best_loss is None or loss < best_loss)

@@ -10,9 +10,9 @@ import torch
 
 from .augmentation import check_augmentation
 from .checkpoint import load_model
-from .dataset import Sample
 from .errors import InputError
 from .model import BOTAN
+from .samples import Sample
 
 __all__ = ["TrainingSettings", "check_resumed", "describe_run", "initial_model", "load_init", "model_config"]
 

@@ -1,10 +1,11 @@
 """From files to samples: the graph and the targets of every configuration, built once and kept in memory."""
 
 import glob
+import itertools
 import os
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import torch
 from .errors import BotanFastError, DataError, InputError
 from .formats import Configuration, near_matches, read
 from .graph import Graph, build_graph
+from .selection import Choice
 from .targets import Targets, isoconfigurational_targets
 
 __all__ = ["Sample", "find_files", "load_samples", "natural_key"]
@@ -50,13 +52,26 @@ class Sample:
     temperature: float | None = None
     time: float | None = None
 
+    @property
+    def cutoff(self) -> float:
+        """Cutoff of the graph."""
+        return self.graph.cutoff
+
+    @property
+    def self_edges(self) -> bool:
+        """Does the graph have self edges?"""
+        return self.graph.self_edges
+
+    @property
+    def has_targets(self) -> bool:
+        """Are there targets? Asking does not make them, where they are made on use."""
+        return self.targets is not None
+
     def to(self, device) -> "Sample":
         """The sample with its graph and targets on `device`."""
         targets = self.targets
         if targets is not None:
-            targets = replace(
-                targets, propensity=targets.propensity.to(device), pair_change=targets.pair_change.to(device)
-            )
+            targets = targets.to(device)
         return replace(self, graph=self.graph.to(device), targets=targets)
 
 
@@ -67,6 +82,8 @@ def load_samples(
     self_edges: bool = False,
     box=None,
     density: float | None = None,
+    temperature=None,
+    time=None,
     require_targets: bool = True,
     progress: bool = False,
 ) -> list[Sample]:
@@ -77,9 +94,10 @@ def load_samples(
 
     Parameters
     ----------
-    data : path, glob pattern, list of them, or list of Sample
-        Files in any format of `botan_fast.formats`. The names that a pattern matches are sorted naturally (2 before
-        10); a list keeps its order. Samples are returned as they are, after a check of their cutoff and self edges.
+    data : path, glob pattern, Dataset, list of them, or list of Sample
+        Files in any format of `botan_fast.formats`, or HDF5 data sets, see `Dataset`. The names that a pattern matches
+        are sorted naturally (2 before 10); a list keeps its order. Samples are returned as they are, after a check of
+        their cutoff and self edges.
     cutoff : float
         Edges are pairs closer than this, in units of sigma_AA.
     self_edges : bool
@@ -90,6 +108,9 @@ def load_samples(
     density : float, optional
         Number density N / L^D of a cubic box, in place of `box`. The authors' npz files hold no box; their default
         is 1.2.
+    temperature, time : float or list of float, optional
+        Which of the temperatures and times to take, in Lennard-Jones units. Data that hold several need a choice; a
+        list chooses several.
     require_targets : bool
         Refuse files without trajectories; otherwise their samples have targets = None.
     progress : bool
@@ -105,7 +126,8 @@ def load_samples(
     DataError
         A file is missing or broken, no file matches a pattern, or the positions do not fit the box.
     InputError
-        An argument is wrong, or the box is smaller than twice the cutoff.
+        An argument is wrong, the box is smaller than twice the cutoff, or the data hold several temperatures or times
+        and none is chosen; the message lists them.
 
     Examples
     --------
@@ -123,26 +145,74 @@ def load_samples(
     if given is not None:
         if box is not None or density is not None:
             raise InputError("box and density belong to files; these samples have their graphs already")
+        if temperature is not None or time is not None:
+            raise InputError("temperature and time choose from files and data sets; give those samples alone")
         return [_check_sample(sample, cutoff, self_edges, require_targets) for sample in given]
     if box is not None and density is not None:
         raise InputError(f"box = {box} and density = {density} are both given; give one of them")
     if density is not None and not (np.isfinite(density) and density > 0):
         raise InputError(f"density = {density} must be a positive number")
-    files = find_files(data)
-    if progress and sys.stderr.isatty():
-        from tqdm import tqdm
-
-        files = tqdm(files, desc="reading", unit="file", leave=False)
+    choice = Choice(temperature, time)
     samples: list[Sample] = []
-    for file in files:
-        for configuration in read(file):
-            if box is not None and samples and samples[0].graph.num_nodes != len(configuration.types):
-                raise InputError(
-                    f"box = {box} is given for files of different particle numbers: {samples[0].graph.num_nodes} in "
-                    f"{samples[0].name}, {len(configuration.types)} in {file}; load them apart, or give density="
-                )
-            samples.append(_build_sample(configuration, cutoff, self_edges, box, density, require_targets))
+    with _progress(progress) as bar:
+        for source in _sources(data):
+            if isinstance(source, Path):
+                loaded = _from_file(source, choice, cutoff, self_edges, box, density, require_targets, samples)
+            else:
+                if box is not None or density is not None:
+                    raise InputError(f"box and density are for files that hold no box; {source.path} holds one")
+                loaded = _from_dataset(source, choice, cutoff, self_edges, require_targets)
+            for sample in loaded:
+                samples.append(sample)
+                bar.update()
+    choice.check_found()
+    if not samples:
+        raise InputError(f"no configuration has {choice.describe()} together; choose others")
     return samples
+
+
+def _from_file(path, choice: Choice, cutoff, self_edges, box, density, require_targets, before) -> Iterator[Sample]:
+    configurations = read(path)
+    chosen = choice.among((c.temperature, c.time) for c in configurations)
+    for configuration in itertools.compress(configurations, chosen):
+        if box is not None and before and len(before[0].positions) != len(configuration.types):
+            raise InputError(
+                f"box = {box} is given for files of different particle numbers: {len(before[0].positions)} in "
+                f"{before[0].name}, {len(configuration.types)} in {path}; load them apart, or give density="
+            )
+        yield _build_sample(configuration, cutoff, self_edges, box, density, require_targets)
+
+
+def _from_dataset(dataset, choice: Choice, cutoff, self_edges, require_targets) -> Iterator[Sample]:
+    chosen = choice.among(dataset.temperature_time_pairs())
+    for index in itertools.compress(range(len(dataset)), chosen):
+        sample = dataset.load(index, cutoff=cutoff, self_edges=self_edges)
+        yield _check_sample(sample, cutoff, self_edges, require_targets)
+
+
+def _sources(data) -> list:
+    """The files of other formats as paths, and the data sets, opened."""
+    from .dataset_format import finished_parts, is_dataset
+    from .hdf5_dataset import Dataset
+
+    if isinstance(data, Dataset):
+        return [data]
+    parts = [[item] for item in data] if isinstance(data, (list, tuple)) and data else [data]
+    sources = []
+    for part in parts:
+        if isinstance(part, list) and part and isinstance(part[0], Dataset):
+            sources += part
+        else:
+            for path in find_files(part):
+                unfinished = not path.exists() and finished_parts(path)  # Dataset says what to do
+                sources.append(Dataset(path) if is_dataset(path) or unfinished else path)
+    return sources
+
+
+def _progress(show: bool):
+    from tqdm import tqdm
+
+    return tqdm(desc="reading", unit=" configurations", leave=False, disable=not (show and sys.stderr.isatty()))
 
 
 def find_files(data) -> list[Path]:
@@ -155,14 +225,16 @@ def find_files(data) -> list[Path]:
 
     Examples
     --------
-    >>> from botan_fast.dataset import find_files
+    >>> from botan_fast.samples import find_files
     >>> find_files(["a.npz", "b.npz"])
     [PosixPath('a.npz'), PosixPath('b.npz')]
     """
     if isinstance(data, (str, os.PathLike)):
         data = [data]
     if not isinstance(data, Iterable):
-        raise InputError(f"data is a {type(data).__name__}; give a path, a glob pattern, or a list of paths or Samples")
+        raise InputError(
+            f"data is a {type(data).__name__}; give a path, a glob pattern, a Dataset, or a list of paths or Samples"
+        )
     files = []
     for item in data:
         if not isinstance(item, (str, os.PathLike)):
@@ -185,7 +257,7 @@ def find_files(data) -> list[Path]:
 def natural_key(name: str) -> list:
     """Sort key that puts 2 before 10: digits compare as numbers.
 
-    >>> from botan_fast.dataset import natural_key
+    >>> from botan_fast.samples import natural_key
     >>> sorted(["a10", "a2"], key=natural_key)
     ['a2', 'a10']
     """
@@ -214,13 +286,12 @@ def _given_samples(data) -> list[Sample] | None:
 
 
 def _check_sample(sample: Sample, cutoff: float, self_edges: bool, require_targets: bool) -> Sample:
-    graph = sample.graph
-    if graph.cutoff != cutoff or graph.self_edges != self_edges:
+    if (sample.cutoff, sample.self_edges) != (cutoff, self_edges):
         raise InputError(
-            f"sample {sample.name} was built with cutoff = {graph.cutoff} and self_edges = {graph.self_edges}, but "
+            f"sample {sample.name} was built with cutoff = {sample.cutoff} and self_edges = {sample.self_edges}, but "
             f"cutoff = {cutoff} and self_edges = {self_edges} are needed; load it again with these"
         )
-    if require_targets and sample.targets is None:
+    if require_targets and not sample.has_targets:
         raise DataError(f"sample {sample.name} has no targets; training and evaluation need configurations with them")
     return sample
 
