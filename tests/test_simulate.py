@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from botan_fast import kob_andersen, simulation
-from botan_fast.cli_simulate import add_arguments, run
 from botan_fast.errors import InputError
 from botan_fast.kob_andersen import Engine, Potential, SimulationError, lattice, maxwell_boltzmann, wrap
+from botan_fast.simulate_command import add_arguments, run
 from botan_fast.simulation import simulate
 from botan_fast.simulation_protocol import Protocol
 
@@ -295,7 +295,7 @@ def test_interrupt_leaves_a_state_that_continues(tmp_path):
     arguments = ["-o", str(path), "--num-particles", "400", "--tau-alpha", "500", "--times", "0.1", "--quiet"]
     script = """
         import argparse, sys
-        from botan_fast.cli_simulate import add_arguments, run
+        from botan_fast.simulate_command import add_arguments, run
         parser = argparse.ArgumentParser()
         add_arguments(parser)
         sys.exit(run(parser.parse_args()))

@@ -222,9 +222,9 @@ class _Task:
 
     def configuration(self, quench: int, state: int, system: dict) -> None:
         """The runs from one configuration, their targets, and its record in the data set."""
-        from .dataset_writer import Record, TimeRecord
         from .dynamics import self_intermediate_scattering
         from .graph import build_graph
+        from .records import Record, TimeRecord
         from .targets import isoconfigurational_targets
 
         protocol = self.protocol

@@ -1,19 +1,18 @@
-"""The command `botan-fast simulate`. Heavy imports are inside `run`: --help answers at once."""
+"""botan-fast simulate: the command line of `simulate`. Imports that take time are inside the functions."""
 
 import shlex
 import sys
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["DESCRIPTION", "add_arguments", "run"]
 
 DESCRIPTION = (
-    "Simulate the Kob-Andersen mixture with LAMMPS and write a data set. Reduced units: length sigma_AA, energy "
-    "epsilon_AA, time sigma_AA sqrt(m / epsilon_AA). The same command continues an interrupted simulation."
+    "Simulate the Kob-Andersen mixture with LAMMPS and write a data set. In units of sigma_AA, epsilon_AA and "
+    "sigma_AA sqrt(m / epsilon_AA). The same command continues an interrupted simulation."
 )
 
 
 def add_arguments(parser) -> None:
     """Add the arguments of the command to an argparse parser."""
-    parser.description = DESCRIPTION
     add = parser.add_argument
     add("--output", "-o", required=True, metavar="FILE.h5", help="data set; one that exists is added to")
     add("--shard", metavar="I/N", help="make part I of N (1 ... N) of the quenches, into FILE.I-of-N.h5")
