@@ -244,6 +244,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         "evaluate": _add_evaluate(commands),
         "predict": _add_predict(commands),
         "convert": _add_convert(commands),
+        "simulate": _add_simulate(commands),
         "info": _add_info(commands),
     }
     if argv and argv[0] in known:
@@ -314,6 +315,14 @@ def _add_predict(commands) -> _Parser:
     )
     add("--force", action="store_true", help="overwrite files")
     _add_common(parser)
+    return parser
+
+
+def _add_simulate(commands) -> _Parser:
+    from . import simulate_command
+
+    parser = _add_command(commands, "simulate", simulate_command.run, simulate_command.DESCRIPTION)
+    simulate_command.add_arguments(parser)
     return parser
 
 
