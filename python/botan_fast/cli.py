@@ -245,6 +245,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         "predict": _add_predict(commands),
         "convert": _add_convert(commands),
         "simulate": _add_simulate(commands),
+        "demo": _add_demo(commands),
         "info": _add_info(commands),
     }
     if argv and argv[0] in known:
@@ -331,6 +332,14 @@ def _add_convert(commands) -> _Parser:
 
     parser = _add_command(commands, "convert", convert_command.run, convert_command.DESCRIPTION)
     convert_command.add_arguments(parser)
+    return parser
+
+
+def _add_demo(commands) -> _Parser:
+    from . import demo_command
+
+    parser = _add_command(commands, "demo", demo_command.run, demo_command.DESCRIPTION)
+    demo_command.add_arguments(parser)
     return parser
 
 

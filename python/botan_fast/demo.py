@@ -13,6 +13,7 @@ from .model import BOTAN
 from .predictions import write_npz, write_xyz
 from .samples import load_samples
 from .training import train
+from .training_settings import initial_model, model_config
 
 __all__ = ["DemoResult", "demo", "demo_data"]
 
@@ -85,8 +86,8 @@ def demo(output="botan-fast-demo", *, time: float = TIME, epochs: int = EPOCHS, 
     train_samples, test_samples = load_samples(train_data), load_samples(test_data)
     options = {"p": 0.4, "epochs": epochs, "learning_rate": LEARNING_RATE, "augmentation": "o3", "seed": 0}
     output.mkdir(parents=True, exist_ok=True)
-    untrained = train(train_samples, p=0.4, epochs=0, seed=0, progress=False).model
-    before = evaluate(untrained, test_samples)
+    config = model_config(None, {}, options["p"])
+    before = evaluate(initial_model(None, config, 3, options["seed"]), test_samples)
     result = train(
         train_samples, test_samples, output=output / "run", resume=True, evaluate_every=10, progress=progress, **options
     )
