@@ -150,6 +150,17 @@ def test_configurations_without_targets(tmp_path):
         bf.load_samples(path)
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_configurations_without_pairs(tmp_path, number):
+    positions = np.array([[0.0, 0, 0], [4, 4, 4]])[:number]
+    time = bf.TimeRecord(1.0, 1, np.ones(number), np.empty(0))
+    path = write(tmp_path / "a.h5", [bf.Record("far", positions, np.zeros(number, int), 8.0, times=[time])])
+    for cutoff in (2.0, 1.0):
+        [sample] = bf.load_samples(path, cutoff=cutoff)
+        assert sample.graph.num_edges == 0
+        assert sample.targets.pair_change.shape == (0,)
+
+
 def test_samples_are_pickled_copied_and_compared_like_others(file):
     dataset = bf.Dataset(file)
     sample, again = pickle.loads(pickle.dumps((dataset, dataset[3])))
