@@ -40,6 +40,7 @@ _PUBLIC = {
     "evaluate": "evaluation",
     "predict": "evaluation",
     "train": "training",
+    "simulate": "simulation",
     "BotanFastError": "errors",
 }
 

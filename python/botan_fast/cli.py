@@ -244,6 +244,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         "evaluate": _add_evaluate(commands),
         "predict": _add_predict(commands),
         "convert": _add_convert(commands),
+        "simulate": _add_simulate(commands),
         "info": _add_info(commands),
     }
     if argv and argv[0] in known:
@@ -277,6 +278,7 @@ def _add_train(commands) -> _Parser:
     add("--checkpoint-every", type=int, default=1, metavar="K", help="save the run every K epochs")
     add("--hidden-size", type=int, help="feature width (default: 64, or that of --init)")
     add("--num-steps", type=int, help="message passing steps (default: 7, or that of --init)")
+    add("--node-target", help="node target: S propensity, R, D, G or L (default: S, or that of --init)")
     add("--decoders", help="separate, shared or node (default: separate, node for p = 1, or that of --init)")
     add("--edge-node-skip", action="store_true", default=None, help="feed the encoded nodes to the edges in every step")
     add("--self-edges", action="store_true", default=None, help="give every particle an edge to itself")
@@ -313,6 +315,14 @@ def _add_predict(commands) -> _Parser:
     )
     add("--force", action="store_true", help="overwrite files")
     _add_common(parser)
+    return parser
+
+
+def _add_simulate(commands) -> _Parser:
+    from . import simulate_command
+
+    parser = _add_command(commands, "simulate", simulate_command.run, simulate_command.DESCRIPTION)
+    simulate_command.add_arguments(parser)
     return parser
 
 
