@@ -85,7 +85,8 @@ def test_every_option_of_train_arrives(tiny_data, tmp_path, monkeypatch):
     options = shlex.split(
         "--p 0.3 --epochs 7 --init m.pth --seed 3 --augmentation o3 --learning-rate 0.01 --clip-norm 2 --batch-size 3 "
         "--evaluate-every 2 --checkpoint-every 4 --hidden-size 16 --num-steps 3 --decoders shared --edge-node-skip "
-        "--self-edges --cutoff 1.9 --box 5 6 7 --density 1.1 --device cpu --quiet --resume -o run"
+        "--self-edges --cutoff 1.9 --box 5 6 7 --density 1.1 --temperature 0.44 --time 1.3 13 "
+        "--device cpu --quiet --resume -o run"
     )
     assert main(["train", "--train", "c_10.npz", "c_2.npz", "--test", "t.npz", *options]) == 2
     assert seen == {
@@ -109,6 +110,8 @@ def test_every_option_of_train_arrives(tiny_data, tmp_path, monkeypatch):
         "cutoff": 1.9,
         "box": [5.0, 6.0, 7.0],
         "density": 1.1,
+        "temperature": [0.44],
+        "time": [1.3, 13.0],
         "device": "cpu",
         "progress": False,
         "resume": True,

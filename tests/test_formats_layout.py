@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import botan_fast as bf
-from botan_fast.errors import DataError
+from botan_fast.errors import DataError, InputError
 from botan_fast.formats import iterate, read
 from format_files import frames_of, lammps_text, simulation, write_gsd, write_h5md, xyz_text
 
@@ -58,8 +58,11 @@ def test_a_pattern_with_one_file_for_each_frame(tmp_path):
     assert {c.temperature for c in configurations} == {0.44}
     check(read(str(tmp_path / "T0.44/{configuration}/run{run}/frame{time}.dump")), systems)
     # Straight into training.
-    samples = bf.load_samples(str(pattern), cutoff=2.0)
-    assert len(samples) == 9
+    with pytest.raises(InputError, match=r"times 0\.5, 4, 30; choose with time="):
+        bf.load_samples(str(pattern), cutoff=2.0)
+    assert len(bf.load_samples(str(pattern), cutoff=2.0, time=[0.5, 4, 30])) == 9
+    samples = bf.load_samples(str(pattern), cutoff=2.0, time=0.5)
+    assert len(samples) == 3
     assert samples[0].targets.num_runs == 4
     expected = np.linalg.norm(systems["conf1"].displacements[0], axis=2).mean(axis=0)
     np.testing.assert_allclose(samples[0].targets.propensity.numpy(), expected, rtol=1e-5)

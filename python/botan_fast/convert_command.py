@@ -63,6 +63,12 @@ def run(arguments: argparse.Namespace) -> int:
             file=sys.stderr,
         )
         return 130
-    print(Dataset(path).describe())
-    print(f"next: botan-fast train --train {shlex.quote(str(path))} --output run")
+    dataset = Dataset(path)
+    print(dataset.describe())
+    choice = "".join(
+        f" --{name} {values[0]:g}"
+        for name, values in (("temperature", dataset.temperatures), ("time", dataset.times))
+        if len(values) > 1
+    )
+    print(f"next: botan-fast train --train {shlex.quote(str(path))}{choice} --output run")
     return 0

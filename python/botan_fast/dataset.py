@@ -139,7 +139,7 @@ class Dataset(Sequence):
         for item in self._items:
             table.setdefault((_order(item.temperature), _order(item.time)), []).append(item)
         for _, items in sorted(table.items()):
-            first, runs = items[0], sorted({item.num_runs for item in items})
+            first, runs = items[0], sorted({item.num_runs for item in items} - {0}) or [0]
             shown = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
             lines.append(
                 f"  temperature {_shown(first.temperature)}, time {_shown(first.time)}: {len(items)} configurations"

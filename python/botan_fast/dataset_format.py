@@ -220,6 +220,8 @@ def write_array(group: h5py.Group, name: str, array: np.ndarray, compress: bool 
     elif array.size > _CHUNK:
         chunks[0] = max(1, _CHUNK // max(1, array.size // array.shape[0]))
     filters = {"shuffle": True, "compression": "gzip", "compression_opts": 1} if compress else {}
+    if array.size == 0:  # chunks of an array that cannot grow must not exceed it
+        filters["maxshape"] = (None,) * array.ndim
     group.create_dataset(name, data=array, chunks=tuple(max(1, n) for n in chunks), fletcher32=True, **filters)
 
 

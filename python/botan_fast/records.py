@@ -69,6 +69,13 @@ class Record:
     times        list of TimeRecord
     order        place in the data set; by default after all that are there
     source       where the data came from, for the record
+
+    Examples
+    --------
+    >>> import numpy as np, botan_fast as bf
+    >>> times = [bf.TimeRecord(time=t, num_runs=32, propensity=np.zeros(2)) for t in (1.3, 13.0)]
+    >>> bf.Record("conf_1", [[0.0, 0, 0], [1.0, 0, 0]], [0, 1], 5.0, temperature=0.44, times=times).name
+    'conf_1'
     """
 
     name: str

@@ -63,7 +63,7 @@ def iterate(path, skip: Callable[[str], bool] | None = None) -> Iterator[Configu
     >>> [c.types.tolist() for c in iterate(folder.name + "/a.npz")]
     [[0, 1]]
     """
-    for group in iterate_groups(path):
+    for group in iterate_groups(path, skip):
         yield from group
 
 

@@ -36,7 +36,7 @@ try:
 except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib
 
-__all__ = ["Layout", "is_pattern", "iterate", "load_layout", "read"]
+__all__ = ["Layout", "is_pattern", "iterate_groups", "load_layout", "read"]
 
 NAME = "layout (TOML)"
 EXPECTED = "a TOML file with a pattern, which describes the files of many runs"
@@ -137,17 +137,14 @@ def _entries(path: Path, entries: dict) -> dict:
 
 
 def read(path: Path) -> list[Configuration]:
-    return list(iterate(path))
-
-
-def iterate(path) -> Iterator[Configuration]:
-    """The configurations of a layout, one group of files after the other: no more than one is in memory at once."""
-    for group in iterate_groups(path):
-        yield from group
+    return [configuration for group in iterate_groups(path) for configuration in group]
 
 
 def iterate_groups(path, skip: Callable[[str], bool] | None = None) -> Iterator[list[Configuration]]:
-    """Each configuration at all its times. Those whose name `skip` says yes to are left out and not read."""
+    """Each configuration at all its times, one after the other: no more than one is in memory at once.
+
+    Those whose name `skip` says yes to are left out, and their files are not read.
+    """
     layout = load_layout(path)
     for values, files in _groups(layout).items():
         known = dict(zip(("temperature", "configuration"), values, strict=True))
