@@ -1,5 +1,7 @@
 """A tiny data set in the format of the authors' files, and a tiny model."""
 
+import signal
+
 import numpy as np
 import pytest
 import torch
@@ -29,6 +31,14 @@ def tiny_arrays(seed: int, number: int = NUM_PARTICLES, dimensions: int = 3, run
 def write_tiny(path, seed: int, **options):
     np.savez(path, **tiny_arrays(seed, **options))
     return path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sigint_raises():
+    """Ctrl-C works as in a terminal even where the tests run in the background of a shell, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -243,7 +243,7 @@ BAD_DATA = {
     "nothing matches": (lambda folder: [folder / "*.npz"], r"no file matches '.*/\*\.npz'"),
     "folder": (lambda folder: [folder], r"is a directory; name the files in it"),
     "truncated npz": (truncated, r"bad\.npz: truncated or damaged npz \(.*\); copy or download the file again"),
-    "not an npz": (text_file, r"bad\.npz begins with .* not an npz; expected an npz with types, initial_positions"),
+    "not an npz": (text_file, r"bad\.npz begins with .* no format does; expected an npz with types, initial_positions"),
     "wrong keys": (
         lambda folder: save(folder, positions=None),
         r"an npz with types, initial_positions; expected an npz",

@@ -82,6 +82,73 @@ def test_data_sets_are_merged_and_filtered(tiny_data, tmp_path):
         bf.convert(late, tmp_path / "wide.h5", cutoff=2.0)
 
 
+def write_nodes_only(path, times, **more):
+    """GlassBench's layout: ready-made propensities at several times, without runs and without the times' values."""
+    arrays = tiny_arrays(1)
+    edge = (80 / 1.2) ** (1 / 3)
+    prop = np.linspace(0.1, 1, 80) * np.arange(1, times + 1)[:, None]
+    initial = arrays["initial_positions"] - edge / 2
+    np.savez(path, types=arrays["types"] + 1, initial_positions=initial, md_prop=prop, bb_prop=prop / 2, **more)
+    return prop
+
+
+def test_ready_made_node_targets_without_runs(tmp_path):
+    prop = write_nodes_only(tmp_path / "one.npz", 3)
+    with pytest.raises(InputError, match=r"one\.npz: the file has 3 times and does not tell which; convert it"):
+        bf.load_samples(tmp_path / "one.npz")
+    for wrong in (None, 5.0, [1.0, 2.0]):
+        with pytest.raises(InputError, match=r"one\.npz: the file has 3 times and does not tell which, but time ="):
+            bf.convert(tmp_path / "one.npz", tmp_path / "a.h5", time=wrong)
+    path = bf.convert(tmp_path / "one.npz", tmp_path / "a.h5", time=[1.0, 10.0, 100.0], targets="SER")
+    dataset = bf.Dataset(path)
+    assert dataset.times == [1.0, 10.0, 100.0]
+    np.testing.assert_array_equal(dataset.arrays(2)["propensity"], prop[2].astype(np.float32))
+    np.testing.assert_array_equal(dataset.arrays(1)["bond_breaking"], (prop[1] / 2).astype(np.float32))
+    assert "time 10: 1 configurations" in dataset.describe()
+    assert " runs" not in dataset.describe()
+    options = {"hidden_size": 8, "num_steps": 1, "epochs": 1, "time": 10, "progress": False}
+    with pytest.raises(DataError, match=r"configuration one has no E_ij, which p = 0\.4 trains; use p=1"):
+        bf.train(path, **options)
+    [row] = bf.train(path, path, p=1, decoders="separate", **options).history
+    assert row["edge_pearson"] is None
+    assert row["node_pearson"] is not None
+    [prediction] = bf.predict(bf.BOTAN(hidden_size=8, num_steps=1), path, time=10)
+    assert prediction.target_pair_change is None
+    assert prediction.pair_change is not None
+
+
+def test_further_targets(tiny_data, tmp_path):
+    path = bf.convert(tiny_data / "train/conf_1.npz", tmp_path / "a.h5", targets="SDRL")
+    arrays = tiny_arrays(1)
+    graph = bf.Dataset(path)[0].graph
+    wanted = bf.isoconfigurational_targets(arrays["initial_positions"], arrays["positions"], graph, which="SERDL")
+    [sample] = bf.load_samples(path)
+    for letter in "SRDGL":
+        assert sample.targets.node(letter).equal(wanted.node(letter))
+    assert sample.targets.pair_change is None
+    later = bf.Dataset(bf.convert(path, tmp_path / "b.h5", targets="SL"))
+    assert set(later.arrays(0)) == {"positions", "types", "box", "pairs", "propensity", "local_displacement"}
+
+
+def test_the_finished_configurations_of_a_layout_are_not_read_again(tmp_path, monkeypatch):
+    for seed in range(4):
+        write_tiny(tmp_path / f"c{seed}_time5.npz", seed=seed)
+    pattern = tmp_path / "{configuration}_time{time}.npz"
+    whole = bf.convert(pattern, tmp_path / "whole.h5")
+    assert bf.Dataset(whole).names == ["c0", "c1", "c2", "c3"]
+    assert bf.Dataset(whole).times == [5.0]
+    broken = tmp_path / "c2_time5.npz"
+    data = broken.read_bytes()
+    broken.write_bytes(data[:1000])
+    with pytest.raises(DataError, match="c2_time5"):
+        bf.convert(pattern, tmp_path / "a.h5")
+    broken.write_bytes(data)
+    for finished in (tmp_path / "c0_time5.npz", tmp_path / "c1_time5.npz"):
+        finished.write_bytes(b"not to be read")
+    bf.convert(pattern, tmp_path / "a.h5")
+    assert contents(tmp_path / "a.h5") == contents(whole)
+
+
 def test_append_adds_files_and_times_and_skips_what_is_there(tiny_data, tmp_path, monkeypatch):
     path = tmp_path / "a.h5"
     bf.convert(tiny_data / "train/*.npz", path, time=1, temperature=0.44)
@@ -93,7 +160,7 @@ def test_append_adds_files_and_times_and_skips_what_is_there(tiny_data, tmp_path
     assert [len(bf.Dataset(path).select(time=t)) for t in (1, 5)] == [6, 2]
     before = contents(path)
     with monkeypatch.context() as patch:
-        patch.setattr("botan_fast.conversion.read", lambda _: pytest.fail("read again"))
+        patch.setattr("botan_fast.conversion.iterate_groups", lambda *_: pytest.fail("read again"))
         bf.convert(tiny_data / "test/*.npz", path, time=5, temperature=0.44, append=True)
     assert contents(path) == before
     bf.convert(tiny_data / "test/*.npz", path, force=True)
@@ -134,7 +201,7 @@ def test_a_broken_file_stops_it_and_repairing_it_continues(tiny_data, tmp_path):
         bf.convert([*files[:2], bad, files[3]], tmp_path / "a.h5")
     with pytest.raises(DataError, match="holds 2 finished configurations, repeat the command"):
         bf.load_samples(tmp_path / "a.h5")
-    with pytest.raises(InputError, match="with other settings .time = None instead of 5.0.*repeat with those"):
+    with pytest.raises(InputError, match=r"with other settings \(time = None instead of 5\.0\).*repeat with those"):
         bf.convert(files, tmp_path / "a.h5", time=5)
     bad.write_bytes(files[2].read_bytes())
     bf.convert([*files[:2], bad, files[3]], tmp_path / "a.h5")
@@ -172,16 +239,16 @@ def test_nothing_finished_is_read_again_after_an_interruption(tiny_data, tmp_pat
     from botan_fast import conversion
 
     arguments = ["convert", str(tiny_data / "t*/*.npz"), "-o", str(tmp_path / "a.h5"), "--quiet"]
-    read, seen = conversion.read, []
+    iterate, seen = conversion.iterate_groups, []
 
-    def interrupted(file):
+    def interrupted(file, skip):
         seen.append(file.name)
         if len(seen) == 3:
             raise KeyboardInterrupt
-        return read(file)
+        return iterate(file, skip)
 
     with monkeypatch.context() as patch:
-        patch.setattr(conversion, "read", interrupted)
+        patch.setattr(conversion, "iterate_groups", interrupted)
         assert main(arguments) == 130
         assert "2 finished configurations are kept, repeat the command" in capsys.readouterr().err
         assert main(arguments) == 0

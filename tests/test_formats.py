@@ -110,10 +110,10 @@ def test_flipped_bytes_never_give_wrong_numbers(tmp_path):
 
 def test_other_files(tmp_path):
     (tmp_path / "empty.npz").write_bytes(b"")
-    (tmp_path / "text.npz").write_text("ITEM: TIMESTEP\n0\n")
+    (tmp_path / "text.npz").write_text("TIMESTEP: 0\n")
     with pytest.raises(DataError, match=r"empty\.npz is empty; expected an npz with types"):
         read(tmp_path / "empty.npz")
-    with pytest.raises(DataError, match=r"begins with b'ITEM: TI', which is not an npz"):
+    with pytest.raises(DataError, match=r"begins with b'TIMESTEP', which no format does"):
         read(tmp_path / "text.npz")
     with pytest.raises(DataError, match=r"is a directory; name the files in it, for example '.*\*\.npz'"):
         read(tmp_path)

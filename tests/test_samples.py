@@ -95,7 +95,8 @@ def test_an_explicit_box_may_be_larger_than_the_cloud_of_particles(tiny_data):
 
 def test_positions_around_zero_are_refused(tmp_path):
     arrays = tiny_arrays(0)
-    arrays["initial_positions"] = arrays["initial_positions"] - EDGE / 2
+    for name in ("initial_positions", "positions"):
+        arrays[name] = arrays[name] - EDGE / 2
     np.savez(tmp_path / "centred.npz", **arrays)
     with pytest.raises(DataError, match=r"smallest coordinate along axis 0 is -1\.9\d+.*wrap the positions"):
         bf.load_samples(tmp_path / "centred.npz")
@@ -103,6 +104,7 @@ def test_positions_around_zero_are_refused(tmp_path):
 
 def test_the_upper_face_belongs_to_the_box(tmp_path):
     arrays = tiny_arrays(0)
+    arrays["positions"][:, 0] += EDGE - arrays["initial_positions"][0]
     arrays["initial_positions"][0] = EDGE
     np.savez(tmp_path / "face.npz", **arrays)
     assert bf.load_samples(tmp_path / "face.npz")[0].graph.num_nodes == 80

@@ -32,7 +32,7 @@ _PUBLIC = {
     "save_model": "checkpoint",
     "Sample": "samples",
     "load_samples": "samples",
-    "Dataset": "hdf5_dataset",
+    "Dataset": "dataset",
     "DatasetWriter": "dataset_writer",
     "Record": "records",
     "TimeRecord": "records",

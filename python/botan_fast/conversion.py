@@ -1,26 +1,27 @@
 """From files in any readable format to one HDF5 data set."""
 
+import contextlib
 import dataclasses
 import hashlib
 import itertools
 import json
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from .dataset import Dataset
 from .dataset_format import is_dataset, parts_folder
 from .dataset_writer import DatasetWriter
-from .errors import BotanFastError, InputError
-from .formats import Configuration, read
-from .hdf5_dataset import Dataset
+from .errors import InputError
+from .formats import Configuration, is_layout, iterate_groups
 from .records import Record, TimeRecord
-from .samples import _build_sample, find_files
+from .samples import build_sample, find_files
 from .selection import Choice
-from .targets import Targets, isoconfigurational_targets
+from .targets import Targets
 
 __all__ = ["convert"]
 
@@ -59,7 +60,8 @@ def convert(
     Parameters
     ----------
     inputs : path, glob pattern, or list of them
-        Files in any format of `botan_fast.formats`, and data sets. Their order is the order in the data set.
+        Files in any format of `botan_fast.formats`, patterns of layouts, and data sets. Their order is the order in
+        the data set.
     output : path
         The data set. One that is finished is not overwritten, unless `append` or `force` is given.
     cutoff : float, optional
@@ -68,7 +70,7 @@ def convert(
         Periodic box of the files, see `load_samples`.
     time, temperature : float or list of float, optional
         Time and temperature of the data in Lennard-Jones units, where the files do not tell; where they tell, which
-        of them to take (by default all).
+        of them to take (by default all). Files with several times that they do not name need a list of all of them.
     targets : str or list of str
         Letters of the targets to compute, see `isoconfigurational_targets`: S always, and any of E, R, D, L. Files
         without trajectories give those that they hold.
@@ -124,15 +126,16 @@ def convert(
         done, names = _finished(writer), _unique_names(files)
         for file in tqdm(files, desc="converting", unit="file", disable=not show):
             identity = _identity(file, settings)
-            finished, number = done.get(identity, (set(), None))
-            if len(finished) == number:
+            finished, complete = done.get(identity, (set(), False))
+            if complete:
                 continue
-            for place, (count, make) in enumerate(reading.records(file), 1):
-                if place not in finished:
+            for name, make, last in reading.records(file, finished.__contains__):
+                name = names[file] if name == file.stem else name
+                if name not in finished:
                     record = make()
-                    if record.name == file.stem:
-                        record.name = names[file]
-                    record.source = "\n".join(filter(None, (f"{file} [{identity} {place}/{count}]", record.source)))
+                    record.name = name
+                    mark = f"{file} [{identity}{' last' if last else ''}]"
+                    record.source = "\n".join(filter(None, (mark, record.source)))
                     writer.add(record)
     return output
 
@@ -144,49 +147,80 @@ class _Reading:
         self.cutoff, self.box, self.density, self.letters = cutoff, box, density, letters
         self.temperature, self.time = temperature, time
 
-    def records(self, file: Path) -> Iterator[tuple[int, object]]:
-        """For each record of the file, the number of all of them and a function that makes it."""
-        return self._of_dataset(file) if is_dataset(file) else self._of_file(file)
+    def records(self, file: Path, skip: Callable[[str], bool]) -> Iterator[tuple[str, Callable[[], Record], bool]]:
+        """For each record of a file its name, a function that makes it, and is it known to be the last one?
 
-    def _of_file(self, file: Path):
-        configurations = self._chosen(file, read(file), lambda c: (c.temperature, c.time))
-        groups = [
-            [configuration for configuration, _ in group]
-            for _, group in itertools.groupby(
-                zip(configurations, itertools.count()), key=lambda pair: _group_key(pair[0])
+        Those to skip may be left out.
+        """
+        choice = Choice(self.temperature, self.time, several=True)
+        found = False
+        for entry in self._of_dataset(file, choice) if is_dataset(file) else self._of_file(file, choice, skip):
+            found = True
+            yield entry
+        try:
+            choice.check_found()
+            if not found:
+                raise InputError(f"no configuration has {choice.describe()}; choose others")
+        except InputError as error:
+            raise InputError(f"{file}: {error}") from None
+
+    def _of_file(self, file: Path, choice: Choice, skip):
+        groups = iterate_groups(file, skip)
+        # A layout is read bit by bit, and without what is finished. The records of one file are all there at once.
+        records = (self._chosen(file, choice, group) for group in groups)
+        if is_layout(file):
+            yield from ((name, make, False) for name, make in filter(None, records))
+        else:
+            yield from _marking_last(list(filter(None, records)))
+
+    def _chosen(self, file: Path, choice: Choice, group: list[Configuration]):
+        """Name and maker of the record of one configuration, or None when it has none of the chosen times."""
+        name, temperature = group[0].name, _filled(group[0].temperature, self.temperature)
+        group = self._with_times(file, group)
+        group = list(itertools.compress(group, choice.among((temperature, c.time) for c in group)))
+        return (name, lambda: self._record(group)) if group else None
+
+    def _with_times(self, file: Path, configurations: list[Configuration]) -> list[Configuration]:
+        """The configurations of one name with the times that the caller gave where the file has none."""
+        unknown = [c for c in configurations if c.time is None]
+        given = [None] if self.time is None else np.atleast_1d(self.time).tolist()
+        if not unknown or given == [None] == [c.time for c in unknown]:
+            return configurations
+        if len(given) != len(unknown):
+            raise InputError(
+                f"{file}: the file has {len(unknown)} times and does not tell which, but time = {self.time}; give all "
+                "of them, in its order"
             )
-        ]
-        for group in groups:
-            yield len(groups), lambda group=group: self._record(group)
+        times = iter(given)
+        return [dataclasses.replace(c, time=next(times)) if c.time is None else c for c in configurations]
 
     def _record(self, group: list[Configuration]) -> Record:
         """One record of the configurations that differ in their time alone."""
         first, times, sample = group[0], [], None
         for c in group:
-            sample = _build_sample(c, self.cutoff, False, self.box, self.density, require_targets=False)
-            targets = sample.targets
-            if c.trajectories is not None and set(self.letters) - {"S", "E"}:
-                try:
-                    targets = isoconfigurational_targets(c.positions, c.trajectories, sample.graph, which=self.letters)
-                except BotanFastError as error:
-                    raise type(error)(f"{c.path}: {error}") from error
-            if targets is not None:
-                times.append(TimeRecord.from_targets(_filled(c.time, self.time), self._wanted(targets), sample.graph))
+            sample = build_sample(c, self.cutoff, False, self.box, self.density, False, which=self.letters)
+            if sample.targets is not None:
+                times.append(TimeRecord.from_targets(c.time, self._wanted(sample.targets), sample.graph))
+                times[-1].bond_breaking = c.node_fields.get("bond_breaking")
         temperature = _filled(first.temperature, self.temperature)
         graph = sample.graph
         return Record(first.name, first.positions, graph.types.numpy(), graph.box.numpy(), temperature, times)
 
-    def _of_dataset(self, file: Path):
+    def _of_dataset(self, file: Path, choice: Choice):
         dataset = Dataset(file)
-        numbered = list(zip(dataset.temperature_time_pairs(), dataset.groups, range(len(dataset)), strict=True))
-        numbered = self._chosen(file, numbered, lambda entry: entry[0])
-        groups = [list(group) for _, group in itertools.groupby(numbered, key=lambda entry: entry[1])]
-        for group in groups:
-            yield len(groups), lambda group=group: self._merged(dataset, group)
+        pairs = [
+            (_filled(temperature, self.temperature), _filled(time, self.time))
+            for temperature, time in dataset.temperature_time_pairs()
+        ]
+        chosen = itertools.compress(range(len(dataset)), choice.among(pairs))
+        groups = [list(group) for _, group in itertools.groupby(chosen, key=lambda index: dataset.groups[index])]
+        yield from _marking_last(
+            [(dataset.names[group[0]], lambda group=group: self._merged(dataset, group)) for group in groups]
+        )
 
     def _merged(self, dataset: Dataset, group: list) -> Record:
         times = []
-        for _, _, index in group:
+        for index in group:
             sample = dataset.load(index, cutoff=self.cutoff)
             if sample.has_targets:
                 time = _filled(sample.time, self.time)
@@ -209,24 +243,6 @@ class _Reading:
         present = {field.name for field in dataclasses.fields(targets)}
         return dataclasses.replace(targets, **dict.fromkeys(unwanted & present))
 
-    def _chosen(self, file: Path, items: list, of) -> list:
-        """The items whose temperature and time are wanted; what the file does not tell, the caller does."""
-        choice = Choice(self.temperature, self.time, several=True)
-        try:
-            pairs = [of(item) for item in items]
-            filled = [(_filled(temperature, self.temperature), _filled(time, self.time)) for temperature, time in pairs]
-            chosen = list(itertools.compress(items, choice.among(filled)))
-            if not chosen:
-                choice.check_found()
-                raise InputError(f"no configuration has {choice.describe()}; choose others")
-        except InputError as error:
-            raise InputError(f"{file}: {error}") from None
-        return chosen
-
-
-def _group_key(c: Configuration) -> tuple:
-    return c.name, c.temperature, c.positions.tobytes()
-
 
 def _filled(value: float | None, given) -> float | None:
     """A value of the file, or the one that the caller gave in its place."""
@@ -236,12 +252,18 @@ def _filled(value: float | None, given) -> float | None:
     return float(given[0]) if len(given) == 1 else None
 
 
-def _finished(writer: DatasetWriter) -> dict[str, tuple[set[int], int]]:
-    """For each input file that the data set knows: which of its records are stored, and how many it has."""
-    done: dict[str, tuple[set[int], int]] = {}
-    for source in writer.sources():
-        for identity, place, count in re.findall(r"\[([0-9a-f]{16}) (\d+)/(\d+)\]$", source):
-            done.setdefault(identity, (set(), int(count)))[0].add(int(place))
+def _marking_last(records: list) -> Iterator[tuple]:
+    return ((name, make, place == len(records)) for place, (name, make) in enumerate(records, 1))
+
+
+def _finished(writer: DatasetWriter) -> dict[str, tuple[set[str], bool]]:
+    """For each input file that the data set knows: the names of its stored records, and are they all of them?"""
+    done: dict[str, tuple[set[str], bool]] = {}
+    for name, source in writer.sources():
+        mark = re.search(r"\[([0-9a-f]{16})( last)?\]$", source)
+        if mark:
+            names, complete = done.get(mark[1], (set(), False))
+            done[mark[1]] = names | {name}, complete or mark[2] is not None
     return done
 
 
@@ -262,11 +284,9 @@ def _unique_names(files: list[Path]) -> dict[Path, str]:
 
 def _identity(file: Path, settings: dict) -> str:
     """Tells whether a file was converted already, with the same settings, and has not changed since."""
-    try:
-        status = file.stat()
-    except OSError:
-        return ""  # the reader reports it
-    what = [str(file.resolve()), status.st_size, status.st_mtime_ns, settings]
+    what = [str(file.resolve()), settings]
+    with contextlib.suppress(OSError):  # the pattern of a layout is no file; one that is missing the reader reports
+        what += [file.stat().st_size, file.stat().st_mtime_ns]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
 
 

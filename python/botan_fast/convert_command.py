@@ -29,9 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
     from .conversion import convert
+    from .dataset import Dataset
     from .dataset_format import finished_parts
     from .errors import InputError
-    from .hdf5_dataset import Dataset
     from .samples import natural_key
 
     if arguments.threads is not None:

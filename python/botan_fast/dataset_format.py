@@ -53,6 +53,7 @@ TARGETS = {
     "nonaffine_displacement": "particle",
     "local_strain": "particle",
     "local_displacement": "particle",
+    "bond_breaking": "particle",
 }
 _CHUNK = 1 << 18  # elements of a chunk at most: 1 to 2 MB
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}

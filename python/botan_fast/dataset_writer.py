@@ -125,9 +125,9 @@ class DatasetWriter:
         entry = self._entries.get(_key(name, temperature))
         return entry is not None and known_number(time) in entry.times
 
-    def sources(self) -> list[str]:
-        """The `source` of every stored record."""
-        return [source for entry in self._entries.values() for source in entry.sources]
+    def sources(self) -> list[tuple[str, str]]:
+        """(name, source) of every stored record."""
+        return [(entry.name, source) for entry in self._entries.values() for source in entry.sources]
 
     def add(self, record: Record) -> None:
         """Store a configuration. When this returns, it is on the disk.
@@ -163,7 +163,7 @@ class DatasetWriter:
             entry = self._entries.setdefault(key, _Entry(record.name, order))
             entry.times += times
             entry.places.append((part, "000000"))
-            entry.sources.append(record.source)
+            entry.sources += record.source.splitlines()
 
     def close(self) -> None:
         """Merge everything into the file and remove the parts. A second call does nothing."""

@@ -55,7 +55,8 @@ def evaluate(
     dict
         The four scores above, `node_loss` and `edge_loss` (mean squared errors over all particles and over all
         directed edges of a configuration, then the mean over configurations), `num_configurations`. A coefficient is
-        nan where predictions or targets do not vary. The edge values are None for a model without edge decoder. All
+        nan where predictions or targets do not vary. The edge values are None for a model without edge decoder
+        and for data without E_ij. All
         sums are in float64.
 
     Raises
@@ -82,7 +83,7 @@ def evaluate(
     for sample, node, edge in _forward(model, samples, device, progress, "evaluating"):
         masks = _masks(sample)
         parts = [("node", node, sample.targets.propensity)]
-        if edge is not None:
+        if edge is not None and sample.has_pair_targets:
             parts.append(("edge", edge, sample.targets.pair_change))
         for name, prediction, target in parts:
             target = _float64(target)

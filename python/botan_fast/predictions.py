@@ -56,7 +56,7 @@ class ConfigurationPrediction:
             distance=graph.vectors.norm(dim=1).numpy(),
             pair_change=pair_change,
             target_propensity=None if targets is None else targets.propensity.cpu().numpy(),
-            target_pair_change=None if targets is None else targets.pair_change.cpu().numpy(),
+            target_pair_change=targets.pair_change.cpu().numpy() if sample.has_pair_targets else None,
         )
 
 

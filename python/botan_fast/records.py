@@ -18,11 +18,12 @@ class TimeRecord:
     """The targets of a configuration at one time, averages over `num_runs` runs. Lengths in units of sigma_AA.
 
     time                 float, or None where nobody knows it
-    num_runs             size of the isoconfigurational ensemble
+    num_runs             size of the isoconfigurational ensemble; 0: unknown
     propensity           (N,) S_i
     pair_change          (P,) E_ij of each undirected pair in the order of `botan_fast.pairs.pair_list`, or None
     relative_propensity, nonaffine_displacement, local_strain, local_displacement
                          (N,) R_i, D_i, G_i and L_i of `isoconfigurational_targets`, or None
+    bond_breaking        (N,) bond-breaking propensity, or None
 
     Examples
     --------
@@ -39,6 +40,7 @@ class TimeRecord:
     nonaffine_displacement: np.ndarray | None = None
     local_strain: np.ndarray | None = None
     local_displacement: np.ndarray | None = None
+    bond_breaking: np.ndarray | None = None
 
     @classmethod
     def from_targets(cls, time: float | None, targets: Targets, graph: Graph) -> "TimeRecord":
@@ -94,8 +96,8 @@ def checked_arrays(record: Record, cutoff: float) -> dict:
         raise InputError(f"times = {[time.time for time in record.times]} holds one time twice")
     targets = []
     for time in record.times:
-        if not isinstance(time.num_runs, (int, np.integer)) or time.num_runs < 1:
-            raise InputError(f"num_runs = {time.num_runs!r} must be a whole number of at least 1")
+        if not isinstance(time.num_runs, (int, np.integer)) or time.num_runs < 0:
+            raise InputError(f"num_runs = {time.num_runs!r} must be a whole number, 0 where it is unknown")
         arrays = {}
         for name, per in TARGETS.items():
             if getattr(time, name) is None:

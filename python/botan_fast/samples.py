@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from .errors import BotanFastError, DataError, InputError
-from .formats import Configuration, near_matches, read
+from .formats import Configuration, is_pattern, iterate_groups, near_matches
 from .graph import Graph, build_graph
 from .selection import Choice
 from .targets import Targets, isoconfigurational_targets
@@ -66,6 +66,11 @@ class Sample:
     def has_targets(self) -> bool:
         """Are there targets? Asking does not make them, where they are made on use."""
         return self.targets is not None
+
+    @property
+    def has_pair_targets(self) -> bool:
+        """Is E_ij among the targets?"""
+        return self.targets is not None and self.targets.pair_change is not None
 
     def to(self, device) -> "Sample":
         """The sample with its graph and targets on `device`."""
@@ -172,15 +177,21 @@ def load_samples(
 
 
 def _from_file(path, choice: Choice, cutoff, self_edges, box, density, require_targets, before) -> Iterator[Sample]:
-    configurations = read(path)
-    chosen = choice.among((c.temperature, c.time) for c in configurations)
-    for configuration in itertools.compress(configurations, chosen):
-        if box is not None and before and len(before[0].positions) != len(configuration.types):
+    # All times of a configuration come together, so that an error can list them.
+    for configurations in iterate_groups(path):
+        chosen = list(itertools.compress(configurations, choice.among((c.temperature, c.time) for c in configurations)))
+        if sum(c.time is None for c in chosen) > 1:
             raise InputError(
-                f"box = {box} is given for files of different particle numbers: {len(before[0].positions)} in "
-                f"{before[0].name}, {len(configuration.types)} in {path}; load them apart, or give density="
+                f"{path}: the file has {len(chosen)} times and does not tell which; convert it to a data set with all "
+                "of them, in its order, in time="
             )
-        yield _build_sample(configuration, cutoff, self_edges, box, density, require_targets)
+        for configuration in chosen:
+            if box is not None and before and len(before[0].positions) != len(configuration.types):
+                raise InputError(
+                    f"box = {box} is given for files of different particle numbers: {len(before[0].positions)} in "
+                    f"{before[0].name}, {len(configuration.types)} in {path}; load them apart, or give density="
+                )
+            yield build_sample(configuration, cutoff, self_edges, box, density, require_targets)
 
 
 def _from_dataset(dataset, choice: Choice, cutoff, self_edges, require_targets) -> Iterator[Sample]:
@@ -192,8 +203,8 @@ def _from_dataset(dataset, choice: Choice, cutoff, self_edges, require_targets) 
 
 def _sources(data) -> list:
     """The files of other formats as paths, and the data sets, opened."""
+    from .dataset import Dataset
     from .dataset_format import finished_parts, is_dataset
-    from .hdf5_dataset import Dataset
 
     if isinstance(data, Dataset):
         return [data]
@@ -241,8 +252,8 @@ def find_files(data) -> list[Path]:
             raise InputError(
                 f"data holds a {type(item).__name__}; give paths, glob patterns, or Samples, and do not mix"
             )
-        # A name with brackets can be a file itself.
-        if not glob.has_magic(os.fspath(item)) or Path(item).exists():
+        # A name with brackets can be a file itself; the pattern of a layout has its own reader.
+        if not glob.has_magic(os.fspath(item)) or Path(item).exists() or is_pattern(item):
             files.append(Path(item))
             continue
         matches = sorted(glob.glob(os.fspath(item), recursive=True), key=natural_key)
@@ -296,18 +307,21 @@ def _check_sample(sample: Sample, cutoff: float, self_edges: bool, require_targe
     return sample
 
 
-def _build_sample(
-    configuration: Configuration, cutoff: float, self_edges: bool, box, density, require_targets: bool
+def build_sample(
+    configuration: Configuration, cutoff: float, self_edges: bool, box, density, require_targets: bool, which="SE"
 ) -> Sample:
+    """The sample of what a reader read, with the targets `which` as far as the file has what they are made of."""
     c = configuration
-    if require_targets and c.trajectories is None:
+    if require_targets and c.trajectories is None and c.propensity is None:
         raise DataError(f"{c.path}: no trajectories, so no targets; training and evaluation need them")
     box = _box_of(c, box, density)
+    targets = None
     try:
         graph = build_graph(c.positions, c.types, box, cutoff=cutoff, self_edges=self_edges)
-        targets = None
         if c.trajectories is not None:
-            targets = isoconfigurational_targets(c.positions, c.trajectories, graph)
+            targets = isoconfigurational_targets(c.positions, c.trajectories, graph, which=which)
+        elif c.propensity is not None:
+            targets = Targets(torch.from_numpy(c.propensity.astype(np.float32)), None, 0)
     except BotanFastError as error:
         raise type(error)(f"{c.path}: {error}") from error
     return Sample(graph, targets, c.name, torch.from_numpy(c.positions), c.temperature, c.time)

@@ -78,6 +78,7 @@ class StoredSample(Sample):
     cutoff = property(lambda self: self._cutoff)
     self_edges = property(lambda self: self._self_edges)
     has_targets = property(lambda self: bool(self._arrays))
+    has_pair_targets = property(lambda self: "pair_change" in self._arrays)
 
     source = property(lambda self: self._configuration.source)
 

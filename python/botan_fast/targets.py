@@ -29,8 +29,9 @@ class Targets:
     ======================  ===  ============  =================================================================
     propensity              S    (N,) float32  displacement
     pair_change             E    (E,) float32  change of the pair distance in the edge order of the graph, both
-                                               directions of a pair equal bit for bit, 0 on self edges
-    num_runs                                   size of the ensemble
+                                               directions of a pair equal bit for bit, 0 on self edges; None where the
+                                               data hold ready-made node targets alone
+    num_runs                                   size of the ensemble; 0 where the data do not tell
     relative_propensity     R    (N,) float32  displacement relative to the neighbours, or None
     nonaffine_displacement  D    (N,) float32  residual of the affine fit to the motion of the neighbours, or None
     local_strain            G    (N,) float32  von Mises strain of that fit (dimensionless), or None
@@ -47,7 +48,7 @@ class Targets:
     """
 
     propensity: torch.Tensor
-    pair_change: torch.Tensor
+    pair_change: torch.Tensor | None
     num_runs: int
     relative_propensity: torch.Tensor | None = None
     nonaffine_displacement: torch.Tensor | None = None

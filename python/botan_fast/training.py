@@ -11,7 +11,7 @@ import torch
 
 from .augmentation import random_rotation
 from .callbacks import Callback, FunctionCallback, default_callbacks
-from .errors import BotanFastError, InputError
+from .errors import BotanFastError, DataError, InputError
 from .evaluation import choose_device, evaluate
 from .graph import Graph, batch_graphs
 from .model import BOTAN
@@ -182,6 +182,7 @@ def train(
     reading |= {"temperature": temperature, "time": time}
     train_samples = load_samples(train, **reading, progress=progress)
     test_samples = [] if test is None else load_samples(test, **reading, progress=progress)
+    _require_pair_targets([*train_samples, *test_samples], settings.p)
     dimensions = _same_dimensions([*train_samples, *test_samples])
     model = initial_model(source, config, dimensions, settings.seed)
     description = describe_run(settings, model, init, train_samples, test_samples, box, density)
@@ -256,7 +257,7 @@ def _train_epoch(
         graph, node_target, edge_target = _make_batch(batch, settings.augmentation, generator)
         prediction = model(graph)
         node_loss = torch.mean((prediction.node - node_target) ** 2)
-        if prediction.edge is None:
+        if prediction.edge is None or edge_target is None:
             edge_loss = torch.zeros_like(node_loss)
         else:
             edge_loss = torch.mean((prediction.edge - edge_target) ** 2)
@@ -289,7 +290,7 @@ def _train_epoch(
 
 def _make_batch(
     samples: list[Sample], augmentation: str, generator: torch.Generator
-) -> tuple[Graph, torch.Tensor, torch.Tensor]:
+) -> tuple[Graph, torch.Tensor, torch.Tensor | None]:
     """The disjoint union of the samples' graphs, each turned by its own rotation, and their targets (N,), (E,)."""
     graphs = []
     for sample in samples:
@@ -299,10 +300,10 @@ def _make_batch(
             graph = graph.replace(vectors=graph.vectors @ rotation.T.to(graph.vectors.device))
         graphs.append(graph)
     node_target = [sample.targets.propensity for sample in samples]
-    edge_target = [sample.targets.pair_change for sample in samples]
-    if len(samples) == 1:
-        return graphs[0], node_target[0], edge_target[0]
-    return batch_graphs(graphs), torch.cat(node_target), torch.cat(edge_target)
+    edge_target = [sample.targets.pair_change for sample in samples if sample.has_pair_targets]
+    edge_target = torch.cat(edge_target) if len(edge_target) == len(samples) else None
+    graph = graphs[0] if len(graphs) == 1 else batch_graphs(graphs)
+    return graph, torch.cat(node_target), edge_target
 
 
 def _test(model: BOTAN, samples: list[Sample], p: float) -> dict:
@@ -325,6 +326,14 @@ def _open_run(run: RunDirectory, description: dict, fresh: TrainingState) -> Tra
     if state is None or state.epochs < description["settings"]["epochs"]:
         run.write_config(description)  # a continued run may have more epochs than before
     return fresh if state is None else state
+
+
+def _require_pair_targets(samples: list[Sample], p: float) -> None:
+    for sample in samples:
+        if p < 1 and not sample.has_pair_targets:
+            raise DataError(
+                f"configuration {sample.name} has no E_ij, which p = {p} trains; use p=1, or data with trajectories"
+            )
 
 
 def _same_dimensions(samples: list[Sample]) -> int:

@@ -1,30 +1,34 @@
 """Readers, one module for each file format. A file's content chooses the reader, never its name."""
 
-import difflib
+import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ..errors import DataError
-from . import pyg_botan
+import numpy as np
+
+from . import layout
 from .base import Configuration, Reader
-from .npz import is_zip, npz_keys
+from .layout import is_pattern
+from .registry import FILE_READERS, choose, near_matches
 
-__all__ = ["READERS", "Configuration", "near_matches", "read"]
+__all__ = ["READERS", "Configuration", "is_layout", "is_pattern", "iterate", "iterate_groups", "near_matches", "read"]
 
-READERS: tuple[Reader, ...] = (pyg_botan,)
+READERS: tuple[Reader, ...] = (*FILE_READERS, layout)
 
 
 def read(path) -> list[Configuration]:
-    """Read every configuration of one file, in any format of `READERS`.
+    """Read every configuration of one file, in any format of `READERS`, or of the files that a pattern describes.
 
     Parameters
     ----------
     path : str or Path
-        The file.
+        The file; or a pattern with placeholders, such as 'T0.44/{configuration}/run{run}/frame{time}.dump'.
 
     Returns
     -------
     list of Configuration
-        NumPy arrays, checked: shapes agree, coordinates are finite, types are not negative.
+        NumPy arrays, checked: shapes agree, coordinates are finite, types are not negative, trajectories are
+        unwrapped. A configuration with several target times comes once for each of them, in the order of time.
 
     Raises
     ------
@@ -42,35 +46,44 @@ def read(path) -> list[Configuration]:
     >>> read(folder.name + "/a.npz")[0].positions.shape
     (100, 3)
     """
+    return list(iterate(path))
+
+
+def iterate(path, skip: Callable[[str], bool] | None = None) -> Iterator[Configuration]:
+    """The same configurations as `read`, one after the other: of a layout, only one is in memory at a time.
+
+    Of a layout, the configurations whose name `skip` says yes to are left out, and their files are not read.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> from botan_fast.formats import iterate
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> np.savez(folder.name + "/a.npz", types=[0, 1], positions=[[0.5, 0.5], [4.5, 1.5]], box=5.0)
+    >>> [c.types.tolist() for c in iterate(folder.name + "/a.npz")]
+    [[0, 1]]
+    """
+    for group in iterate_groups(path):
+        yield from group
+
+
+def iterate_groups(path, skip: Callable[[str], bool] | None = None) -> Iterator[list[Configuration]]:
+    """The same configurations, those that differ in their time alone together.
+
+    Of a layout, the configurations whose name `skip` says yes to are left out, and their files are not read.
+    """
     path = Path(path)
-    if path.is_dir():
-        raise DataError(f"{path} is a directory; name the files in it, for example '{path / '*.npz'}'")
-    try:
-        with open(path, "rb") as file:
-            head = file.read(512)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file{near_matches(path)}") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    for reader in READERS:
-        if reader.recognises(path, head):
-            return reader.read(path)
-    expected = "; ".join(reader.EXPECTED for reader in READERS)
-    if not head:
-        found = "is empty"
-    elif is_zip(head):
-        found = f"is an npz with {', '.join(npz_keys(path)) or 'no arrays'}"
-    else:
-        found = f"begins with {head[:8]!r}, which is not an npz"
-    raise DataError(f"{path} {found}; expected {expected}")
+    if is_layout(path):
+        yield from layout.iterate_groups(path, skip)
+        return
+    reader = choose(path, READERS)
+    with np.errstate(all="ignore"):  # numbers that are not finite have their own check at the end
+        configurations = reader.read(path)
+    for _, group in itertools.groupby(configurations, key=lambda c: (c.name, c.temperature)):
+        yield list(group)
 
 
-def near_matches(path: Path) -> str:
-    """'; did you mean ...?' with the names in the same folder that come closest, or where the path stops existing."""
-    folder = path.parent
-    if not folder.is_dir():
-        while not folder.exists() and folder != folder.parent:
-            folder = folder.parent
-        return f"; the path exists only up to {folder}"
-    names = difflib.get_close_matches(path.name, [entry.name for entry in folder.iterdir()], n=3)
-    return f"; did you mean {' or '.join(str(folder / name) for name in names)}?" if names else ""
+def is_layout(path) -> bool:
+    """Does the path describe many files, as a pattern or as the TOML file of one?"""
+    path = Path(path)
+    return (is_pattern(path) and not path.exists()) or choose(path, READERS) is layout

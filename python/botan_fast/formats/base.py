@@ -1,19 +1,23 @@
 """What every reader gives: a Configuration; and what every reader is: the Reader interface."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from ..errors import DataError
+from .periodic import refuse_bad_box, refuse_wrapped
 
 __all__ = ["Configuration", "Reader", "check_configuration"]
 
 
 @dataclass
 class Configuration:
-    """One static particle configuration, as a file holds it, and what is known about its future.
+    """One static particle configuration, as a file holds it, and what is known about its future at one target time.
+
+    A file with several target times gives one Configuration per time, in the order of time. They have the same name
+    and share the arrays `positions` and `types` (`a.positions is b.positions`).
 
     name          short and unique in a data set; the file's name without its ending, unless the file has a better one
     path          the file, for messages
@@ -23,6 +27,9 @@ class Configuration:
     density       number density that gives a cubic box when nobody tells one; None: a box must be given
     trajectories  (R, N, D) float64, unwrapped: where the particles are at the target time in each run; or None
     temperature, time   floats in Lennard-Jones units, or None where the file does not tell
+    time_index    which of the file's target times this is, counted from 0 as the file counts; None: it has only one
+    propensity    (N,) float64, S_i where the file holds it ready-made; trajectories, if given too, agree with it
+    node_fields   other values per particle that the file holds ready-made at this time: name -> (N,) float64
     """
 
     name: str
@@ -34,6 +41,9 @@ class Configuration:
     trajectories: np.ndarray | None = None
     temperature: float | None = None
     time: float | None = None
+    time_index: int | None = None
+    propensity: np.ndarray | None = None
+    node_fields: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class Reader(Protocol):
@@ -50,7 +60,7 @@ class Reader(Protocol):
 
 
 def check_configuration(configuration: Configuration) -> Configuration:
-    """What no format may violate: shapes that agree, finite numbers, types that are not negative.
+    """What no format may violate: shapes that agree, finite numbers, types that are not negative, unwrapped runs.
 
     Raises
     ------
@@ -77,6 +87,22 @@ def check_configuration(configuration: Configuration) -> Configuration:
                 f"{c.positions.shape}; expected trajectories of shape {expected}"
             )
         _require_finite(c, "trajectories", c.trajectories)
+    fields = {"propensity": c.propensity, **c.node_fields}
+    for name, values in fields.items():
+        if values is not None:
+            if values.shape != (number,):
+                raise DataError(f"{c.path}: {name} has shape {values.shape}; expected ({number},), one per particle")
+            _require_finite(c, name, values)
+    box = c.box
+    if box is not None:
+        refuse_bad_box(c.path, box, dimensions)
+    elif c.density is not None:
+        # The box is a guess until the user agrees: it counts here where it holds the positions.
+        edge = (number / c.density) ** (1 / dimensions)
+        if c.positions.min() >= 0 and c.positions.max() <= edge:
+            box = np.full(dimensions, edge)
+    if box is not None and c.trajectories is not None:
+        refuse_wrapped(c.path, c.positions, c.trajectories, box)
     return c
 
 

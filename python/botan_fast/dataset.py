@@ -143,7 +143,7 @@ class Dataset(Sequence):
             shown = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
             lines.append(
                 f"  temperature {_shown(first.temperature)}, time {_shown(first.time)}: {len(items)} configurations"
-                + (f", {shown} runs" if first.index is not None else ", no targets")
+                + (", no targets" if first.index is None else f", {shown} runs" if runs[-1] else "")
             )
         return "\n".join(lines)
 

@@ -1,0 +1,86 @@
+"""What a result file says about the machine and the software. No names of hosts or users."""
+
+import datetime
+import os
+import platform
+import re
+import subprocess
+from importlib import metadata
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("torch", "numpy", "pytest-benchmark", "vesin", "matscipy")
+
+
+def cpu_model() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE)
+        if found:
+            return found[1].strip()
+    if platform.system() == "Darwin":
+        answer = _output("sysctl", "-n", "machdep.cpu.brand_string")
+        if answer:
+            return answer
+    return platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def describe(threads: int | None = None) -> dict:
+    """machine, versions, commit, date; `load_average` tells whether the machine was quiet."""
+    import torch
+
+    import botan_fast as bf
+
+    info = bf.build_info()
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return {
+        "date": datetime.date.today().isoformat(),
+        "machine": {
+            "cpu": cpu_model(),
+            "architecture": platform.machine(),
+            "cores": cores(),
+            "memory_bytes": memory,
+            "simd": info["simd"],
+            "system": platform.system(),
+            "load_average": [round(x, 2) for x in os.getloadavg()],
+        },
+        "threads": threads or torch.get_num_threads(),
+        "versions": {"python": platform.python_version(), "botan_fast": bf.__version__}
+        | {name: version for name in PACKAGES if (version := _version(name))},
+        "commit": commit(),
+    }
+
+
+def commit() -> str | None:
+    """The git commit, with "+changes" when files differ from it; None outside a repository."""
+    found = _output("git", "rev-parse", "HEAD")
+    if not found:
+        return None
+    # Results and the table made from them change with every measurement.
+    changes = _output("git", "status", "--porcelain", "--", ".", ":!benchmarks/results", ":!README.md")
+    return found + ("+changes" if changes else "")
+
+
+def slug(text: str) -> str:
+    """Lower case and dashes, for file names: "Intel(R) Xeon(R) Gold 6338 CPU @ 2.00GHz" is "intel-xeon-gold-6338"."""
+    text = re.sub(r"\((R|TM|tm)\)|@.*|\bCPU\b|\d+-Core Processor|\bProcessor\b", " ", text)
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _output(*command: str) -> str | None:
+    try:
+        return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,64 @@
+"""Peak resident memory of one operation in a process of its own: `python -m benchmarks.memory OPERATION NAME`.
+
+Prints a line of JSON: peak_bytes, and start_bytes, what the process held before the operation (torch, the input).
+"""
+
+import argparse
+import json
+import resource
+import sys
+from pathlib import Path
+
+OPERATIONS = ("training_step", "inference", "loading")
+
+
+def peak_bytes() -> int:
+    """The largest resident size of this process so far."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # ru_maxrss of Linux also counts what the parent process held when it started this one; VmHWM does not.
+        [line] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+        return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, others kB
+
+
+def operation(name: str, implementation: str, particles: int):
+    """A function without arguments that does it once."""
+    import torch
+
+    import botan_fast as bf
+
+    from . import authors, networks
+    from .inputs import problem
+
+    if name == "loading":
+        path = problem(particles).path
+        return lambda: bf.load_samples(path) if implementation == "botan_fast" else authors.load(path)
+    net = networks.network(implementation, particles)
+    if name == "inference":
+        return torch.no_grad()(net.predict)
+    optimizer = torch.optim.Adam(net.module.parameters(), lr=1e-4)
+    return lambda: authors.training_step(net.predict, optimizer, *net.targets)
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("operation", choices=OPERATIONS)
+    parser.add_argument("implementation")
+    parser.add_argument("--particles", type=int, default=4096)
+    parser.add_argument("--threads", type=int)
+    options = parser.parse_args(arguments)
+    if options.threads:
+        import torch
+
+        torch.set_num_threads(options.threads)
+    function = operation(options.operation, options.implementation, options.particles)
+    start = peak_bytes()
+    for _ in range(3):  # the second round shows what is kept from the first
+        function()
+    print(json.dumps({"peak_bytes": peak_bytes(), "start_bytes": start}))
+
+
+if __name__ == "__main__":
+    main()

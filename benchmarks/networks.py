@@ -1,0 +1,109 @@
+"""The implementations of the network behind one interface, checked against each other before anything is timed."""
+
+from collections.abc import Callable
+from functools import cache, lru_cache
+from shutil import which
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+import botan_fast as bf
+from botan_fast import ops
+
+from .authors import AuthorsBOTAN, loss_of
+from .inputs import model, problem
+from .split import SplitBOTAN
+
+NAMES = ("botan_fast", "authors", "split", "split_compiled")
+
+
+class Network(NamedTuple):
+    """One implementation, on one input."""
+
+    module: torch.nn.Module
+    predict: Callable[[], tuple[Tensor, Tensor]]  # node (N,), edge (E,) in the order of `targets`
+    process: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # x0 (N, H), e0 (E, H) to x, e
+    targets: tuple[Tensor, Tensor]
+    vectors: Tensor  # (E, 3)
+
+
+def available() -> list[str]:
+    """Names of the implementations that run here: torch.compile needs a compiler."""
+    return [name for name in NAMES if name != "split_compiled" or which("g++") or which("c++") or which("clang++")]
+
+
+def network(name: str, number: int, decoders: str = "shared") -> Network:
+    """The implementation `name` with the weights of `inputs.model`, on the problem of `number` particles."""
+    task, ours = problem(number), model(decoders)
+    if name == "botan_fast":
+        return ours_on(ours, task.graph, task.targets)
+    inputs = task.inputs if name == "authors" else task.sorted_inputs
+    module = (AuthorsBOTAN if name == "authors" else SplitBOTAN)(decoders=decoders)
+    module.load_state_dict(ours.state_dict())
+    forward, process = module.forward, module.process
+    if name == "split_compiled":
+        # Without the reset, networks of earlier tests count towards the number of recompilations after which
+        # torch falls back to eager mode.
+        torch.compiler.reset()
+        forward, process = (torch.compile(f, dynamic=False, fullgraph=True) for f in (forward, process))
+    return Network(
+        module,
+        lambda: forward(inputs),
+        lambda x0, e0: process(x0, e0, inputs.edge_index),
+        (inputs.propensity, inputs.pair_change),
+        inputs.vectors,
+    )
+
+
+def ours_on(ours: bf.BOTAN, graph: bf.Graph, targets: bf.Targets) -> Network:
+    processor = ours.processor
+    topology = [graph.senders, graph.receivers, graph.row_ptr, graph.sender_order, graph.sender_ptr]
+    edge_weights, node_weights = processor.edge_mlp.weights(), processor.node_mlp.weights()
+    steps = ours.config["num_steps"]
+    return Network(
+        ours,
+        lambda: ours(graph),
+        lambda x0, e0: ops.processor(None, None, x0, e0, topology, edge_weights, node_weights, steps),
+        (targets.propensity, targets.pair_change),
+        graph.vectors,
+    )
+
+
+@lru_cache(maxsize=1)
+def _answer(number: int) -> tuple[Tensor, Tensor, Tensor]:
+    """What botan_fast gives: node, edge by (sender, receiver), and the gradient of the loss."""
+    return _compute("botan_fast", number)
+
+
+def _compute(name: str, number: int) -> tuple[Tensor, Tensor, Tensor]:
+    subject = network(name, number)
+    node, edge = subject.predict()
+    loss = loss_of(node, edge, *subject.targets)
+    named = dict(subject.module.named_parameters())
+    # A fixed order of the names: the classes need not list their parameters alike.
+    gradient = torch.autograd.grad(loss, [named[key] for key in sorted(named)])
+    if name != "authors":
+        edge = edge[problem(number).graph.reverse.long()]
+    return node.detach(), edge.detach(), torch.cat([g.flatten() for g in gradient])
+
+
+@cache
+def checked(name: str, number: int) -> str:
+    """`name`, after its predictions and gradients have been found equal to those of botan_fast."""
+    if name == "botan_fast":
+        checked("authors", number)
+        return name
+    expected, found = _answer(number), _compute(name, number)
+    for what, a, b, tolerance in zip(
+        ("node predictions", "edge predictions", "gradients"), found, expected, (1e-4, 1e-4, 1e-4), strict=True
+    ):
+        error = difference(a, b)
+        assert error < tolerance, f"{what} of {name} and botan_fast differ: relative L2 = {error}"
+    return name
+
+
+def difference(a: Tensor, b: Tensor) -> float:
+    """Relative L2 norm of a - b, by the spread of b: a common offset of all entries hides no error."""
+    b = b.double()
+    return float((a.double() - b).norm() / (b - b.mean()).norm())

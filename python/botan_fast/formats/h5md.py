@@ -1,0 +1,154 @@
+"""H5MD, the HDF5 layout for molecular simulations (de Buyl, Colberg, Höfling, Comput. Phys. Commun. 185, 1546 (2014)).
+
+Read are `/particles/<group>/position` with its `step` and `time`, `image` (which unwraps: r = position + image · box),
+`species`, `id` and `box/edges`. With several groups, the one of the name `all` or the first in the alphabet is meant.
+Species are counted from 0, or from 1 where no particle has 0. A `boundary` that is not periodic is refused where it is
+stored as strings of fixed length; others are not looked at, see `hdf5.attribute`.
+The layout of the file: https://www.nongnu.org/h5md/h5md.html
+"""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from ..errors import DataError
+from .base import Configuration
+from .frames import Frame, drop_flat_axis, frames_to_configurations
+from .hdf5 import attribute, dataset, is_hdf5, open_hdf5, read_array
+
+NAME = "H5MD"
+EXPECTED = "an H5MD file with /h5md and /particles"
+
+
+def recognises(path: Path, head: bytes) -> bool:
+    if not is_hdf5(head):
+        return False
+    with open_hdf5(path) as file:
+        return "h5md" in file and "particles" in file
+
+
+def read(path: Path) -> list[Configuration]:
+    return frames_to_configurations(path.stem, path, read_frames(path))
+
+
+def read_frames(path: Path) -> list[Frame]:
+    with open_hdf5(path) as file:
+        groups = file["particles"]
+        names = sorted(name for name in groups if isinstance(groups.get(name), h5py.Group))
+        if not names:
+            raise DataError(f"{path}: /particles holds no group; expected one with position and box")
+        group = groups["all" if "all" in names else names[0]]
+        position = _Element(path, group, "position", 2)
+        if not position:
+            raise DataError(f"{path}: {group.name} has no position; expected it with shape (frames, N, D)")
+        edges, species = _box(path, group), _Element(path, group, "species", 1)
+        image, ids = _Element(path, group, "image", 2), _Element(path, group, "id", 1)
+        if not species:
+            raise DataError(f"{path}: {group.name} has no species; expected the particles' types")
+        frames = [_frame(path, k, position, edges, species, image, ids) for k in range(position.frames)]
+    lowest = min(frame.types.min() for frame in frames)
+    if lowest > 0:
+        for frame in frames:
+            frame.types = frame.types - 1
+    return drop_flat_axis(path, frames)
+
+
+class _Element:
+    """An element of H5MD: a dataset that holds for all times, or a group with value, step and time."""
+
+    def __init__(self, path: Path, group: h5py.Group, name: str, rank: int):
+        self.path, self.name, self.values = path, f"{group.name}/{name}", None
+        self.steps = self.times = None
+        if name not in group:
+            return
+        item = group[name]
+        if isinstance(item, h5py.Dataset):
+            self.values = read_array(path, dataset(path, group, name))[None]
+        else:
+            value = dataset(path, item, "value")
+            if value is None:
+                raise DataError(f"{path}: {self.name} has no value; expected the dataset of all frames")
+            self.values = read_array(path, value)
+            self.steps, self.times = self._axis(item, "step"), self._axis(item, "time")
+        if self.values.ndim != rank + 1 or 0 in self.values.shape:
+            raise DataError(f"{path}: {self.name} has shape {self.values.shape}; expected {rank} axes for each frame")
+
+    def __bool__(self) -> bool:
+        return self.values is not None
+
+    @property
+    def frames(self) -> int:
+        return len(self.values)
+
+    def _axis(self, item: h5py.Group, name: str) -> np.ndarray | None:
+        """The step or time of every frame: a list, or one interval and the offset of the first."""
+        axis = dataset(self.path, item, name)
+        if axis is None:
+            return None
+        offset = attribute(self.path, axis, "offset")
+        offset = 0.0 if offset is None or offset.dtype.kind == "S" else float(offset.reshape(-1)[0])
+        axis = read_array(self.path, axis)
+        if axis.ndim == 0:
+            return offset + float(axis) * np.arange(len(self.values))
+        if axis.shape != (len(self.values),):
+            raise DataError(f"{self.path}: {self.name}/{name} has shape {axis.shape}; expected ({len(self.values)},)")
+        return axis
+
+    def at(self, frame: int, position: "_Element") -> np.ndarray:
+        """The value at the step of frame `frame` of the positions; what does not depend on time is always the same."""
+        if len(self.values) == 1:
+            return self.values[0]
+        if self.steps is not None and position.steps is not None:
+            match = np.flatnonzero(self.steps == position.steps[frame])
+            if len(match):
+                return self.values[match[0]]
+        elif len(self.values) == position.frames:
+            return self.values[frame]
+        raise DataError(f"{self.path}: {self.name} has no value at frame {frame} of position; write both together")
+
+
+def _box(path: Path, group: h5py.Group) -> _Element:
+    box = group.get("box")
+    if not isinstance(box, h5py.Group):
+        raise DataError(f"{path}: {group.name} has no box; expected box/edges")
+    boundary = attribute(path, box, "boundary")
+    if boundary is not None and boundary.dtype.kind == "S" and (boundary != b"periodic").any():
+        kinds = ", ".join(kind.decode("ascii", "replace") for kind in boundary.ravel()[:3])
+        raise DataError(f"{path}: {box.name} has boundary {kinds}; expected a periodic box")
+    if "edges" not in box:
+        raise DataError(f"{path}: {box.name} has no edges; expected the edge lengths or vectors")
+    # Edges that hold for all times: (D,) or (D, D); else the same with frames before them.
+    item = box["edges"]
+    rank = item.ndim if isinstance(item, h5py.Dataset) else dataset(path, item, "value").ndim - 1
+    if rank == 0 and isinstance(item, h5py.Dataset):
+        raise DataError(f"{path}: {item.name} is one number; expected the edge length along each axis")
+    return _Element(path, box, "edges", rank)
+
+
+def _frame(path, number, position, edges, species, image, ids) -> Frame:
+    positions = position.values[number].astype(np.float64)
+    count, size = positions.shape
+    box = edges.at(number, position).astype(np.float64)
+    if box.shape not in ((size,), (size, size)):
+        raise DataError(f"{path}: {edges.name} has shape {box.shape} but positions have {size} dimensions")
+    if box.ndim == 2 and not (box - np.diag(np.diag(box))).any():
+        box = np.diag(box).copy()
+    types = species.at(number, position)
+    if types.shape != (count,):
+        raise DataError(f"{path}: {species.name} has shape {types.shape}; expected ({count},)")
+    if image:
+        images = image.at(number, position).astype(np.float64)
+        if images.shape != positions.shape:
+            raise DataError(f"{path}: {image.name} has shape {images.shape}; expected {positions.shape}")
+        positions = positions + (images * box if box.ndim == 1 else images @ box)
+    step = None if position.steps is None else int(position.steps[number])
+    time = None if position.times is None else float(position.times[number])
+    frame = Frame(positions, types.astype(np.int64), box, np.zeros(size), None, step, time)
+    if ids:
+        frame.ids = ids.at(number, position).astype(np.int64)
+        if frame.ids.shape != (count,):
+            raise DataError(f"{path}: {ids.name} has shape {frame.ids.shape}; expected ({count},)")
+        order = np.argsort(frame.ids, kind="stable")
+        frame.ids, frame.positions, frame.types = frame.ids[order], positions[order], frame.types[order]
+    return frame

@@ -1,0 +1,70 @@
+"""All readers of single files, and the choice of one by a file's content."""
+
+import difflib
+from pathlib import Path
+
+from ..errors import DataError
+from . import extended_xyz, glassbench, glassy_dynamics, h5md, hoomd_gsd, lammps, plain, pyg_botan
+from .base import Reader
+from .hdf5 import is_hdf5, open_hdf5
+from .npz import is_zip, npz_keys
+from .text import text_head
+
+__all__ = ["FILE_READERS", "choose", "near_matches"]
+
+FILE_READERS: tuple[Reader, ...] = (
+    pyg_botan,
+    glassbench,
+    glassy_dynamics,
+    lammps,
+    extended_xyz,
+    hoomd_gsd,
+    h5md,
+    plain,
+)
+
+
+def choose(path: Path, readers: tuple[Reader, ...] = FILE_READERS) -> Reader:
+    """The reader for the content of a file.
+
+    Raises
+    ------
+    DataError
+        The file is missing or broken, or no reader knows it; the message says what it holds and what is expected.
+    """
+    if path.is_dir():
+        raise DataError(f"{path} is a directory; name the files in it, for example '{path / '*.npz'}'")
+    try:
+        with open(path, "rb") as file:
+            head = file.read(512)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file{near_matches(path)}") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    for reader in readers:
+        if reader.recognises(path, head):
+            return reader
+    expected = [reader.EXPECTED for reader in readers]
+    if not head:
+        found = "is empty"
+    elif is_zip(head):
+        found = f"is an npz with {', '.join(npz_keys(path)) or 'no arrays'}"
+        expected = [text for text in expected if "npz" in text]
+    elif is_hdf5(head):
+        with open_hdf5(path) as file:
+            found = f"is an HDF5 file with {', '.join(list(file)[:10]) or 'nothing'}"
+        expected = [text for text in expected if "HDF5" in text or "H5MD" in text]
+    else:
+        found = f"begins with {(text_head(head) or head)[:8]!r}, which no format does"
+    raise DataError(f"{path} {found}; expected {'; '.join(expected)}")
+
+
+def near_matches(path: Path) -> str:
+    """'; did you mean ...?' with the names in the same folder that come closest, or where the path stops existing."""
+    folder = path.parent
+    if not folder.is_dir():
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        return f"; the path exists only up to {folder}"
+    names = difflib.get_close_matches(path.name, [entry.name for entry in folder.iterdir()], n=3)
+    return f"; did you mean {' or '.join(str(folder / name) for name in names)}?" if names else ""

@@ -1,0 +1,240 @@
+"""The models that botan_fast is measured against compute the same function; the report makes the right table."""
+
+import copy
+import json
+
+import pytest
+import torch
+from benchmarks import authors, floor, inputs, machine, report, run
+from benchmarks.split import SplitBOTAN
+
+import botan_fast as bf
+
+NUMBER = 100
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """On a busy machine the threads of torch would spend their time waiting for each other on arrays this small."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def problem():
+    found = inputs.problem(NUMBER)
+    inputs.problem.cache_clear()
+    return found
+
+
+def lively_model(decoders):
+    """BOTAN whose features spread: torch's own initial weights leave little of them after seven steps."""
+    ours = inputs.model(decoders)
+    with torch.no_grad():
+        for name, parameter in ours.named_parameters():
+            parameter.mul_(1.5 if name.endswith("weight") else 3.0)
+    return ours
+
+
+def spread_error(a, b):
+    """Relative L2 norm of a - b, by the spread of b."""
+    a, b = a.detach().double(), b.detach().double()
+    return float((a - b).norm() / (b - b.mean()).norm())
+
+
+@pytest.mark.parametrize("decoders", ["shared", "separate"])
+@pytest.mark.parametrize("other", [authors.AuthorsBOTAN, SplitBOTAN])
+def test_model_agrees_with_independent_writing(problem, decoders, other):
+    """Predictions, loss and the gradient of every weight, against float64 of the other."""
+    ours = lively_model(decoders)
+    theirs = other(decoders=decoders)
+    theirs.load_state_dict(ours.state_dict())
+    theirs.double()
+    by_sender = other is authors.AuthorsBOTAN
+    data = (problem.inputs if by_sender else problem.sorted_inputs).to(torch.float64)
+    order = problem.graph.reverse.long() if by_sender else slice(None)
+
+    prediction = ours(problem.graph)
+    node, edge = theirs(data)
+    assert spread_error(prediction.node, node) < 1e-5
+    assert spread_error(prediction.edge[order], edge) < 1e-5
+
+    loss = authors.loss_of(prediction.node, prediction.edge, problem.targets.propensity, problem.targets.pair_change)
+    expected = authors.loss_of(node, edge, data.propensity, data.pair_change)
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    loss.backward()
+    expected.backward()
+    gradients = {name: p.grad for name, p in theirs.named_parameters()}
+    for name, parameter in ours.named_parameters():
+        error = float((parameter.grad.double() - gradients[name]).norm() / gradients[name].norm())
+        assert error < 1e-4, f"{name}: {error}"
+
+
+def test_authors_and_split_agree_in_float64(problem):
+    first = authors.AuthorsBOTAN().double()
+    second = SplitBOTAN().double()
+    second.load_state_dict(first.state_dict())
+    data = problem.inputs.to(torch.float64)  # both take edges in any order
+    for a, b in zip(first(data), second(data), strict=True):
+        assert spread_error(a, b) < 1e-11
+
+
+def test_training_step_follows_the_recipe(problem):
+    """botan_fast and the authors' sequence take the same steps."""
+    ours = lively_model("shared")
+    theirs = authors.AuthorsBOTAN()
+    theirs.load_state_dict(copy.deepcopy(ours.state_dict()))
+    data, targets = problem.inputs, problem.targets
+    losses = []
+    for model, predict, wanted in (
+        (ours, lambda: ours(problem.graph), (targets.propensity, targets.pair_change)),
+        (theirs, lambda: theirs(data), (data.propensity, data.pair_change)),
+    ):
+        optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+        losses.append([authors.training_step(predict, optimizer, *wanted) for _ in range(4)])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert losses[0][-1] < losses[0][0]
+
+
+def test_loading_agrees_with_distance_matrix(problem):
+    [sample], theirs = bf.load_samples(problem.path), authors.load(problem.path)
+    order = sample.graph.reverse.long()
+    assert torch.equal(sample.graph.edge_index[:, order], theirs.edge_index)
+    for ours, expected in (
+        (sample.graph.vectors[order], theirs.vectors),
+        (sample.graph.types.float()[:, None], theirs.types),
+        (sample.targets.propensity, theirs.propensity),
+        (sample.targets.pair_change[order], theirs.pair_change),
+    ):
+        torch.testing.assert_close(ours, expected, rtol=0, atol=2e-6)
+
+
+def test_synthetic_configuration_is_a_dense_liquid():
+    arrays = inputs.configuration(4096)
+    length = (4096 / inputs.DENSITY) ** (1 / 3)
+    graph = bf.build_graph(arrays["initial_positions"], arrays["types"], [length] * 3)
+    assert graph.num_edges == pytest.approx(166_484, rel=0.005)  # a configuration of the authors
+    assert graph.vectors.norm(dim=1).min() > 0.75
+    assert arrays["initial_positions"].min() >= 0
+    assert arrays["initial_positions"].max() < length
+
+
+def test_floor():
+    """Hand count for one node, one edge, H = 1, one step, D = 1: 8 multiply-adds per edge, 11 per node."""
+    assert floor.forward_flops(1, 1, hidden=1, steps=1, dimensions=1) == 2 * (8 + 11)
+    assert floor.training_flops(1, 1, hidden=1, steps=1, dimensions=1) == 6 * (8 + 11) - 4
+    assert floor.forward_flops(4096, 166_484) == pytest.approx(26e9, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("Intel(R) Xeon(R) Gold 6338 CPU @ 2.00GHz", "intel-xeon-gold-6338"),
+        ("AMD EPYC 9654 96-Core Processor", "amd-epyc-9654"),
+        ("Apple M2 Pro", "apple-m2-pro"),
+    ],
+)
+def test_device_names(model, expected):
+    assert machine.slug(model) == expected
+
+
+def entry(operation, implementation, seconds, **facts):
+    """As pytest-benchmark writes them."""
+    sizes = {} if operation in ("copy", "matrix_product") else {"particles": 4096, "edges": 1000, "input": "synthetic"}
+    extra = {"operation": operation, "implementation": implementation, "threads": 2} | sizes | facts
+    stats = {"median": seconds, "iqr": 0.01, "min": seconds, "max": seconds, "rounds": 7, "mean": seconds}
+    return {"extra_info": extra, "stats": stats}
+
+
+@pytest.fixture
+def record():
+    timings = [
+        entry("copy", "torch", 0.5, bytes=10_000_000_000),
+        entry("matrix_product", "torch", 0.1, flops=20_000_000_000),
+        entry("training_step", "botan_fast", 0.5, flops=75_000_000_000),
+        entry("training_step", "authors", 4.0, flops=75_000_000_000),
+        entry("training_step", "split", 2.5, flops=75_000_000_000),
+        entry("neighbor_list", "botan_fast", 0.004),
+        entry("neighbor_list", "vesin", 0.014),
+        entry("loading", "authors", 1.9),  # without ours: no row
+    ]
+    memory = {"operation": "training_step", "particles": 4096, "threads": 2, "start_bytes": 1}
+    return {
+        "date": "2026-01-02",
+        "machine": {"cpu": "A CPU", "cores": 2, "simd": "avx512"},
+        "threads": 2,
+        "versions": {"torch": "2.13.0", "botan_fast": "0.1.0"},
+        "commit": "0123456789abcdef+changes",
+        "memory": [
+            memory | {"implementation": "botan_fast", "peak_bytes": 800_000_000},
+            memory | {"implementation": "authors", "peak_bytes": 2_400_000_000},
+        ],
+    } | run.summarize(timings)
+
+
+def test_summary(record):
+    assert record["ceilings"] == {"copy_bytes_per_second": 2e10, "matrix_product_flops_per_second": 2e11}
+    assert record["timings"][0]["fraction_of_floor"] == pytest.approx(0.75)
+    found = {(r["operation"], r["implementation"]): r["over_botan_fast"] for r in record["ratios"]}
+    assert found == pytest.approx(
+        {("training_step", "authors"): 8.0, ("training_step", "split"): 5.0, ("neighbor_list", "vesin"): 3.5}
+    )
+
+
+def test_table(record):
+    lines = report.table(record, "a-2026-01-02.json").splitlines()
+    assert lines[2:5] == [
+        "| training step | 4.00 s | split weights in torch 2.50 s (5.0×) | 500 ms | **8.0×** | 75 % |",
+        "| neighbour list |  | vesin 14.0 ms (3.5×) | 4.00 ms |  |  |",
+        "| peak memory, training step | 2.40 GB |  | 0.80 GB | **3.0×** |  |",
+    ]
+    assert len(lines) == 7
+    for part in (
+        "Medians of 7 rounds",
+        "2 threads of A CPU",
+        "AVX-512",
+        "at 0123456+changes",
+        "200 GFLOP/s",
+        "20 GB/s",
+    ):
+        assert part in lines[6]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"), [(0.99949, "999 ms"), (0.9996, "1.00 s"), (12.34, "12.3 s"), (0.0099999, "10.0 ms")]
+)
+def test_durations(seconds, shown):
+    assert report.duration(seconds) == shown
+
+
+def test_report_writes_and_checks_readme(record, tmp_path):
+    result, readme = tmp_path / "a-2026-01-02.json", tmp_path / "README.md"
+    result.write_text(json.dumps(record))
+    readme.write_text(f"before\n\n{report.BEGIN}\nold\n{report.END}\n\nafter\n")
+    arguments = [str(result), "--readme", str(readme)]
+    with pytest.raises(SystemExit, match=r"is not what a-2026-01-02\.json gives"):
+        report.main([*arguments, "--check"])
+    report.main(arguments)
+    report.main([*arguments, "--check"])
+    text = readme.read_text()
+    assert text.startswith(f"before\n\n{report.BEGIN}\n| |")
+    assert text.endswith(f"\n{report.END}\n\nafter\n")
+    readme.write_text(text.replace("500 ms", "400 ms"))
+    with pytest.raises(SystemExit, match="is not what"):
+        report.main([*arguments, "--check"])
+    readme.write_text("no markers")
+    with pytest.raises(SystemExit, match="must hold"):
+        report.main(arguments)
+
+
+def test_report_chooses_the_result(record, tmp_path):
+    old, new = tmp_path / "b-2026-01-02.json", tmp_path / "a-2026-01-03.json"
+    old.write_text(json.dumps(record))
+    new.write_text(json.dumps(record | {"date": "2026-01-03"}))
+    readme = "From [b-2026-01-02.json](benchmarks/results/b-2026-01-02.json)."
+    assert report.choose(readme, tmp_path, check=True) == old
+    assert report.choose(readme, tmp_path, check=False) == new
+    with pytest.raises(SystemExit, match="no result"):
+        report.choose("", tmp_path / "empty", check=False)
