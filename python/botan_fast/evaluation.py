@@ -29,7 +29,7 @@ def evaluate(
 ) -> dict[str, float | int | None]:
     """Compare a model's predictions with the targets.
 
-    The node score is Pearson's correlation of S_hat_i with S_i over the particles of type A; the edge score that of
+    The node score is Pearson's correlation of S_hat_i with S_i (or with the model's other node target) over the particles of type A; the edge score that of
     E_hat_ij with E_ij over the directed A-A pairs with r_ij(0) < 1.35 (Shiba et al., J. Chem. Phys. 158, 084503
     (2023)). Two conventions are in use, and they differ when the mean of the targets varies between configurations:
 
@@ -82,7 +82,7 @@ def evaluate(
     pooled: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"node": [], "edge": []}
     for sample, node, edge in _forward(model, samples, device, progress, "evaluating"):
         masks = _masks(sample)
-        parts = [("node", node, sample.targets.propensity)]
+        parts = [("node", node, sample.targets.node(model.config["node_target"]))]
         if edge is not None and sample.has_pair_targets:
             parts.append(("edge", edge, sample.targets.pair_change))
         for name, prediction, target in parts:
@@ -145,7 +145,10 @@ def predict(
     samples = _samples_for(model, data, box, density, temperature, time, require_targets=False, progress=progress)
     return (
         ConfigurationPrediction.from_sample(
-            sample, node.astype(np.float32), None if edge is None else edge.astype(np.float32)
+            sample,
+            node.astype(np.float32),
+            None if edge is None else edge.astype(np.float32),
+            model.config["node_target"],
         )
         for sample, node, edge in _forward(model, samples, device, progress, "predicting")
     )
@@ -205,6 +208,7 @@ def _samples_for(
         density=density,
         temperature=temperature,
         time=time,
+        node_target=config["node_target"],
         require_targets=require_targets,
         progress=progress,
     )

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from . import ops
 from .errors import InputError
 from .graph import Graph
+from .targets import NODE_TARGETS
 
 __all__ = ["BOTAN", "MLP", "BOTANLayer", "Prediction"]
 
@@ -172,6 +173,7 @@ class BOTAN(nn.Module):
         edge_node_skip: MLP_e also reads x0 of both ends (Bapst et al. 2020).
         self_edges: the graphs hold an edge from every particle to itself (Bapst et al. 2020).
         cutoff: neighbour distance of the graphs that the model is meant for, in the units of the positions.
+        node_target: what the node output means: "S" the propensity, or another letter of `Targets` (R, D, G, L).
 
     Raises InputError for an argument outside these, and when a graph does not fit the model.
 
@@ -192,6 +194,7 @@ class BOTAN(nn.Module):
         edge_node_skip: bool = False,
         self_edges: bool = False,
         cutoff: float = 2.0,
+        node_target: str = "S",
     ):
         super().__init__()
         for name, value, least in (("hidden_size", hidden_size, 1), ("num_steps", num_steps, 0)):
@@ -203,6 +206,8 @@ class BOTAN(nn.Module):
             raise InputError(f"dimensions = {dimensions!r}; BOTAN knows 2 and 3")
         if not 0 < cutoff < float("inf"):
             raise InputError(f"cutoff = {cutoff!r}; it must be a positive length")
+        if node_target not in NODE_TARGETS:
+            raise InputError(f"node_target = {node_target!r}; choose one of {', '.join(map(repr, NODE_TARGETS))}")
         self.config = {
             "hidden_size": hidden_size,
             "num_steps": num_steps,
@@ -211,6 +216,7 @@ class BOTAN(nn.Module):
             "edge_node_skip": bool(edge_node_skip),
             "self_edges": bool(self_edges),
             "cutoff": float(cutoff),
+            "node_target": node_target,
         }
         self.node_encoder = MLP(1, hidden_size)
         self.edge_encoder = MLP(dimensions, hidden_size)

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from .errors import InputError
+from .targets import NODE_TARGETS
 
 __all__ = ["DECODERS", "check_config", "state_shapes"]
 
@@ -22,12 +23,15 @@ _KINDS = {
     "edge_node_skip": "true or false",
     "self_edges": "true or false",
     "cutoff": "positive number",
+    "node_target": f"one of {', '.join(NODE_TARGETS)}",
 }
+# Entries that files of earlier versions lack, and what those meant.
+_DEFAULTS = {"node_target": "S"}
 
 
 def _fits(value: Any, kind: str) -> bool:
     if kind.startswith("one of"):
-        return isinstance(value, str) and value in DECODERS
+        return isinstance(value, str) and value in kind.removeprefix("one of ").split(", ")
     if kind == "true or false":
         return isinstance(value, bool)
     if isinstance(value, bool):  # a bool is an int to Python, not to us
@@ -52,6 +56,7 @@ def check_config(config: Any) -> dict[str, Any]:
     for name in config:
         if name not in _KINDS:
             raise InputError(f"entry '{name}' is unknown; known are {', '.join(_KINDS)}")
+    config = {**_DEFAULTS, **config}
     for name, kind in _KINDS.items():
         wanted = f"it must be {'a ' if kind.endswith(('integer', 'number')) else ''}{kind}"
         if name not in config:

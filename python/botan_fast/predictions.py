@@ -7,6 +7,7 @@ import numpy as np
 from .errors import InputError
 from .files import atomic_write
 from .samples import Sample
+from .targets import NODE_TARGETS
 
 __all__ = ["ConfigurationPrediction", "write_npz", "write_xyz"]
 
@@ -19,7 +20,7 @@ class ConfigurationPrediction:
     positions           (N, D) float64, as in the data
     types               (N,) int64, 0 = A
     box                 (D,) or (D, D) float64
-    propensity          (N,) float32, predicted S_i
+    propensity          (N,) float32, predicted S_i, or the model's other node target
     senders, receivers  (E,) int32: row k of the pair arrays is the edge senders[k] -> receivers[k]
     distance            (E,) float32, r_ij(0)
     pair_change         (E,) float32, predicted E_ij of the directed edge, or None without edge decoder. The model does
@@ -38,10 +39,16 @@ class ConfigurationPrediction:
     pair_change: np.ndarray | None = None
     target_propensity: np.ndarray | None = None
     target_pair_change: np.ndarray | None = None
+    node_target: str = "S"
+
+    @property
+    def quantity(self) -> str:
+        """Name of the node values in files: "propensity", or the field of `Targets` that `node_target` stands for."""
+        return NODE_TARGETS[self.node_target]
 
     @classmethod
     def from_sample(
-        cls, sample: Sample, propensity: np.ndarray, pair_change: np.ndarray | None
+        cls, sample: Sample, propensity: np.ndarray, pair_change: np.ndarray | None, node_target: str = "S"
     ) -> "ConfigurationPrediction":
         """Join a sample with the outputs (N,) and (E,) of a model for it."""
         graph, targets = sample.graph.to("cpu"), sample.targets
@@ -55,15 +62,17 @@ class ConfigurationPrediction:
             receivers=graph.receivers.numpy(),
             distance=graph.vectors.norm(dim=1).numpy(),
             pair_change=pair_change,
-            target_propensity=None if targets is None else targets.propensity.cpu().numpy(),
+            target_propensity=targets.node(node_target).cpu().numpy() if sample.has_node_target(node_target) else None,
             target_pair_change=targets.pair_change.cpu().numpy() if sample.has_pair_targets else None,
+            node_target=node_target,
         )
 
 
 def write_npz(prediction: ConfigurationPrediction, path) -> None:
     """Write the arrays of a prediction under the names of its fields; those that are None are left out.
 
-    The file is written completely or not at all.
+    For a model of another node target, "propensity" in the names becomes its name in `Targets`. The file is written
+    completely or not at all.
 
     Examples
     --------
@@ -77,7 +86,8 @@ def write_npz(prediction: ConfigurationPrediction, path) -> None:
     ...     print(np.load(folder + "/a.npz")["propensity"])
     [1.]
     """
-    arrays = {key: value for key, value in vars(prediction).items() if value is not None}
+    arrays = {key: value for key, value in vars(prediction).items() if value is not None and key != "node_target"}
+    arrays = {key.replace("propensity", prediction.quantity): value for key, value in arrays.items()}
     with atomic_write(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
 
@@ -113,10 +123,10 @@ def write_xyz(prediction: ConfigurationPrediction, path) -> None:
     cell = np.eye(3)
     cell[:dimensions, :dimensions] = np.diag(p.box) if p.box.ndim == 1 else p.box
     positions = np.pad(p.positions, ((0, 0), (0, 3 - dimensions)))
-    columns, properties = [p.propensity], "species:S:1:pos:R:3:propensity:R:1"
+    columns, properties = [p.propensity], f"species:S:1:pos:R:3:{p.quantity}:R:1"
     if p.target_propensity is not None:
         columns.append(p.target_propensity)
-        properties += ":target_propensity:R:1"
+        properties += f":target_{p.quantity}:R:1"
     lattice = " ".join(f"{x:.17g}" for x in cell.ravel())
     periodic = "T T T" if dimensions == 3 else "T T F"
     with atomic_write(path) as temporary, open(temporary, "w", encoding="utf-8") as file:

@@ -16,7 +16,7 @@ from .errors import BotanFastError, DataError, InputError
 from .formats import Configuration, is_pattern, iterate_groups, near_matches
 from .graph import Graph, build_graph
 from .selection import Choice
-from .targets import Targets, isoconfigurational_targets
+from .targets import NODE_TARGETS, Targets, isoconfigurational_targets
 
 __all__ = ["Sample", "find_files", "load_samples", "natural_key"]
 
@@ -72,6 +72,10 @@ class Sample:
         """Is E_ij among the targets?"""
         return self.targets is not None and self.targets.pair_change is not None
 
+    def has_node_target(self, letter: str) -> bool:
+        """Is this node target (a letter of `NODE_TARGETS`) among the targets?"""
+        return self.targets is not None and getattr(self.targets, NODE_TARGETS[letter]) is not None
+
     def to(self, device) -> "Sample":
         """The sample with its graph and targets on `device`."""
         targets = self.targets
@@ -89,6 +93,7 @@ def load_samples(
     density: float | None = None,
     temperature=None,
     time=None,
+    node_target: str = "S",
     require_targets: bool = True,
     progress: bool = False,
 ) -> list[Sample]:
@@ -116,6 +121,8 @@ def load_samples(
     temperature, time : float or list of float, optional
         Which of the temperatures and times to take, in Lennard-Jones units. Data that hold several need a choice; a
         list chooses several.
+    node_target : {"S", "R", "D", "G", "L"}
+        Node target to compute beside S_i, see `isoconfigurational_targets`; a data set must hold it.
     require_targets : bool
         Refuse files without trajectories; otherwise their samples have targets = None.
     progress : bool
@@ -146,13 +153,15 @@ def load_samples(
     >>> sample.graph.num_nodes, sample.targets.num_runs
     (100, 1)
     """
+    if node_target not in NODE_TARGETS:
+        raise InputError(f"node_target = {node_target!r}; choose one of {', '.join(map(repr, NODE_TARGETS))}")
     given = _given_samples(data)
     if given is not None:
         if box is not None or density is not None:
             raise InputError("box and density belong to files; these samples have their graphs already")
         if temperature is not None or time is not None:
             raise InputError("temperature and time choose from files and data sets; give those samples alone")
-        return [_check_sample(sample, cutoff, self_edges, require_targets) for sample in given]
+        return [_check_sample(sample, cutoff, self_edges, node_target, require_targets) for sample in given]
     if box is not None and density is not None:
         raise InputError(f"box = {box} and density = {density} are both given; give one of them")
     if density is not None and not (np.isfinite(density) and density > 0):
@@ -162,12 +171,15 @@ def load_samples(
     with _progress(progress) as bar:
         for source in _sources(data):
             if isinstance(source, Path):
-                loaded = _from_file(source, choice, cutoff, self_edges, box, density, require_targets, samples)
+                build = {"cutoff": cutoff, "self_edges": self_edges, "box": box, "density": density}
+                build |= {"require_targets": require_targets, "which": "SE" + node_target.replace("S", "")}
+                loaded = _from_file(source, choice, build, samples)
             else:
                 if box is not None or density is not None:
                     raise InputError(f"box and density are for files that hold no box; {source.path} holds one")
-                loaded = _from_dataset(source, choice, cutoff, self_edges, require_targets)
+                loaded = _from_dataset(source, choice, cutoff, self_edges)
             for sample in loaded:
+                _check_sample(sample, cutoff, self_edges, node_target, require_targets)
                 samples.append(sample)
                 bar.update()
     choice.check_found()
@@ -176,7 +188,7 @@ def load_samples(
     return samples
 
 
-def _from_file(path, choice: Choice, cutoff, self_edges, box, density, require_targets, before) -> Iterator[Sample]:
+def _from_file(path, choice: Choice, build: dict, before: list[Sample]) -> Iterator[Sample]:
     # All times of a configuration come together, so that an error can list them.
     for configurations in iterate_groups(path):
         chosen = list(itertools.compress(configurations, choice.among((c.temperature, c.time) for c in configurations)))
@@ -186,19 +198,19 @@ def _from_file(path, choice: Choice, cutoff, self_edges, box, density, require_t
                 "of them, in its order, in time="
             )
         for configuration in chosen:
-            if box is not None and before and len(before[0].positions) != len(configuration.types):
+            if build["box"] is not None and before and len(before[0].positions) != len(configuration.types):
                 raise InputError(
-                    f"box = {box} is given for files of different particle numbers: {len(before[0].positions)} in "
-                    f"{before[0].name}, {len(configuration.types)} in {path}; load them apart, or give density="
+                    f"box = {build['box']} is given for files of different particle numbers: "
+                    f"{len(before[0].positions)} in {before[0].name}, {len(configuration.types)} in {path}; "
+                    "load them apart, or give density="
                 )
-            yield build_sample(configuration, cutoff, self_edges, box, density, require_targets)
+            yield build_sample(configuration, **build)
 
 
-def _from_dataset(dataset, choice: Choice, cutoff, self_edges, require_targets) -> Iterator[Sample]:
+def _from_dataset(dataset, choice: Choice, cutoff, self_edges) -> Iterator[Sample]:
     chosen = choice.among(dataset.temperature_time_pairs())
     for index in itertools.compress(range(len(dataset)), chosen):
-        sample = dataset.load(index, cutoff=cutoff, self_edges=self_edges)
-        yield _check_sample(sample, cutoff, self_edges, require_targets)
+        yield dataset.load(index, cutoff=cutoff, self_edges=self_edges)
 
 
 def _sources(data) -> list:
@@ -296,7 +308,7 @@ def _given_samples(data) -> list[Sample] | None:
     return None
 
 
-def _check_sample(sample: Sample, cutoff: float, self_edges: bool, require_targets: bool) -> Sample:
+def _check_sample(sample: Sample, cutoff: float, self_edges: bool, node_target: str, require_targets: bool) -> Sample:
     if (sample.cutoff, sample.self_edges) != (cutoff, self_edges):
         raise InputError(
             f"sample {sample.name} was built with cutoff = {sample.cutoff} and self_edges = {sample.self_edges}, but "
@@ -304,6 +316,11 @@ def _check_sample(sample: Sample, cutoff: float, self_edges: bool, require_targe
         )
     if require_targets and not sample.has_targets:
         raise DataError(f"sample {sample.name} has no targets; training and evaluation need configurations with them")
+    if require_targets and not sample.has_node_target(node_target):
+        raise DataError(
+            f"sample {sample.name} does not hold node_target = {node_target!r} ({NODE_TARGETS[node_target]}); "
+            f"convert the runs to a data set with targets='SE{node_target}', or train on the runs themselves"
+        )
     return sample
 
 

@@ -20,7 +20,7 @@ from .errors import BotanFastError, DataError, InputError
 from .graph import Graph, build_graph, check_box
 from .pairs import edge_values, graph_from_pairs, pair_list
 from .samples import Sample
-from .targets import Targets
+from .targets import NODE_TARGETS, Targets
 
 __all__ = ["Item", "StoredConfiguration", "StoredSample", "read_configuration", "read_targets"]
 
@@ -79,6 +79,9 @@ class StoredSample(Sample):
     self_edges = property(lambda self: self._self_edges)
     has_targets = property(lambda self: bool(self._arrays))
     has_pair_targets = property(lambda self: "pair_change" in self._arrays)
+
+    def has_node_target(self, letter: str) -> bool:
+        return NODE_TARGETS[letter] in self._arrays
 
     source = property(lambda self: self._configuration.source)
 

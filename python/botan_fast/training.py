@@ -69,6 +69,7 @@ def train(
     edge_node_skip: bool | None = None,
     self_edges: bool | None = None,
     cutoff: float | None = None,
+    node_target: str | None = None,
     box=None,
     density: float | None = None,
     temperature=None,
@@ -111,7 +112,7 @@ def train(
         Scores are computed after the epochs 0, k, 2k, ... and after the last one.
     checkpoint_every : int
         The run is saved after every k-th epoch and the last one; also when it is interrupted.
-    hidden_size, num_steps, decoders, edge_node_skip, self_edges, cutoff : optional
+    hidden_size, num_steps, decoders, edge_node_skip, self_edges, cutoff, node_target : optional
         Options of `BOTAN`, with its defaults; for p = 1 the default of `decoders` is "node". With `init` they come from
         there.
     box, density, temperature, time : optional
@@ -175,11 +176,12 @@ def train(
         "edge_node_skip": edge_node_skip,
         "self_edges": self_edges,
         "cutoff": cutoff,
+        "node_target": node_target,
     }
     source = load_init(init)
     config = model_config(source, options, settings.p)
     reading = {"cutoff": config["cutoff"], "self_edges": config["self_edges"], "box": box, "density": density}
-    reading |= {"temperature": temperature, "time": time}
+    reading |= {"temperature": temperature, "time": time, "node_target": config["node_target"]}
     train_samples = load_samples(train, **reading, progress=progress)
     test_samples = [] if test is None else load_samples(test, **reading, progress=progress)
     _require_pair_targets([*train_samples, *test_samples], settings.p)
@@ -248,19 +250,20 @@ def _train_epoch(
 ) -> dict:
     """One pass over the samples in random order. Returns means over the batches: losses and gradient norm."""
     model.train()
+    target = model.config["node_target"]
     generator = settings.generator(epoch)
     order = torch.randperm(len(samples), generator=generator).tolist()
     totals = [0.0, 0.0, 0.0, 0.0]
     starts = range(0, len(order), settings.batch_size)
     for start in starts:
         batch = [samples[i] for i in order[start : start + settings.batch_size]]
-        graph, node_target, edge_target = _make_batch(batch, settings.augmentation, generator)
+        graph, node_targets, edge_targets = _make_batch(batch, target, settings.augmentation, generator)
         prediction = model(graph)
-        node_loss = torch.mean((prediction.node - node_target) ** 2)
-        if prediction.edge is None or edge_target is None:
+        node_loss = torch.mean((prediction.node - node_targets) ** 2)
+        if prediction.edge is None or edge_targets is None:
             edge_loss = torch.zeros_like(node_loss)
         else:
-            edge_loss = torch.mean((prediction.edge - edge_target) ** 2)
+            edge_loss = torch.mean((prediction.edge - edge_targets) ** 2)
         # A decoder whose loss has no weight gets no gradient, rather than one of zeros.
         parts = [(settings.p, node_loss), (1 - settings.p, edge_loss)]
         loss = sum(weight * part for weight, part in parts if weight > 0)
@@ -289,7 +292,7 @@ def _train_epoch(
 
 
 def _make_batch(
-    samples: list[Sample], augmentation: str, generator: torch.Generator
+    samples: list[Sample], node_target: str, augmentation: str, generator: torch.Generator
 ) -> tuple[Graph, torch.Tensor, torch.Tensor | None]:
     """The disjoint union of the samples' graphs, each turned by its own rotation, and their targets (N,), (E,)."""
     graphs = []
@@ -299,11 +302,11 @@ def _make_batch(
         if rotation is not None:
             graph = graph.replace(vectors=graph.vectors @ rotation.T.to(graph.vectors.device))
         graphs.append(graph)
-    node_target = [sample.targets.propensity for sample in samples]
+    node_targets = [sample.targets.node(node_target) for sample in samples]
     edge_target = [sample.targets.pair_change for sample in samples if sample.has_pair_targets]
     edge_target = torch.cat(edge_target) if len(edge_target) == len(samples) else None
     graph = graphs[0] if len(graphs) == 1 else batch_graphs(graphs)
-    return graph, torch.cat(node_target), edge_target
+    return graph, torch.cat(node_targets), edge_target
 
 
 def _test(model: BOTAN, samples: list[Sample], p: float) -> dict:

@@ -80,7 +80,8 @@ def model_config(source: BOTAN | None, options: dict, p: float) -> dict:
     given = {name: value for name, value in options.items() if value is not None}
     if source is None:
         # Without an edge loss an edge decoder would stay random, and its predictions would be noise.
-        config = {"decoders": "node" if p == 1 else "separate", "cutoff": 2.0, "self_edges": False} | given
+        decoders = "node" if p == 1 else "separate"
+        config = {"decoders": decoders, "cutoff": 2.0, "self_edges": False, "node_target": "S"} | given
     else:
         config = dict(source.config)
         for name, value in given.items():
