@@ -31,13 +31,8 @@ def evaluate(
 
     The node score is Pearson's correlation of S_hat_i with S_i (or with the model's other node target) over the
     particles of type A; the edge score that of E_hat_ij with E_ij over the directed A-A pairs with r_ij(0) < 1.35
-<<<<<<< HEAD
     (Shiba et al., J. Chem. Phys. 158, 084503 (2023)). Two conventions are in use, and they differ when the mean of
     the targets varies between configurations:
-=======
-    (Shiba et al., J. Chem. Phys. 158, 084503 (2023)). Two conventions are in use, and they differ when the mean of the
-    targets varies between configurations:
->>>>>>> hdf5
 
     - `node_pearson`, `edge_pearson`: one coefficient for each configuration, then their mean (the paper);
     - `node_pearson_pooled`, `edge_pearson_pooled`: one coefficient over the particles or pairs of all configurations
