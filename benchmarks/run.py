@@ -11,7 +11,6 @@ from . import machine
 from .memory import OPERATIONS
 
 RESULTS = machine.ROOT / "benchmarks" / "results"
-FACTS = ("operation", "implementation", "particles", "edges", "input", "threads", "flops", "bytes")
 
 
 def main(arguments=None) -> Path:
@@ -65,7 +64,7 @@ def summarize(benchmarks: list[dict]) -> dict:
     """ceilings, timings and ratios from the entries of pytest-benchmark."""
     timings = []
     for entry in benchmarks:
-        facts = {key: entry["extra_info"][key] for key in FACTS if key in entry["extra_info"]}
+        facts = dict(entry["extra_info"])
         stats = {key: entry["stats"][key] for key in ("median", "iqr", "min", "max", "rounds")}
         timings.append(facts | stats)
     # A ceiling is the best that the machine can do, hence the minimum of the times.

@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 import botan_fast as bf
 from botan_fast.pairs import pair_list
@@ -60,6 +61,7 @@ def test_load(benchmark, large):
     benchmark.pedantic(load, rounds=3)
     worst = {name: max(result[name] for result in found) for name in found[0]}
     benchmark.extra_info |= {"operation": "load_dataset", "implementation": "botan_fast", **worst}
+    benchmark.extra_info |= {"particles": PARTICLES, "threads": torch.get_num_threads(), "input": "random points"}
     benchmark.extra_info["file_mb"] = large.stat().st_size / 1e6
     assert worst["samples"] == CONFIGURATIONS
     assert worst["load_s"] + worst["graphs_s"] < 20
