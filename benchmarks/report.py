@@ -47,7 +47,7 @@ def table(record: dict, name: str) -> str:
         "| | authors' sequence | others (their time / ours) | botan_fast | authors' / ours | of the floor |",
         "|---|---|---|---|---|---|",
     ]
-    timings = [t for t in record["timings"] if t["particles"] == size]
+    timings = [t for t in record["timings"] if t["particles"] == size and t["operation"] in OPERATIONS]
     lines += rows(timings, OPERATIONS, "median", duration)
     lines += rows([m for m in record["memory"] if m["particles"] == size], MEMORY, "peak_bytes", amount)
     return "\n".join([*lines, "", caption(record, timings, size, name)])
