@@ -83,10 +83,10 @@ def test_every_option_of_train_arrives(tiny_data, tmp_path, monkeypatch):
 
     monkeypatch.setattr(botan_fast.training, "train", fake)
     options = shlex.split(
-        "--p 0.3 --epochs 7 --init m.pth --seed 3 --augmentation o3 --learning-rate 0.01 --clip-norm 2 --batch-size 3 "
-        "--evaluate-every 2 --checkpoint-every 4 --hidden-size 16 --num-steps 3 --node-target R --decoders shared "
-        "--edge-node-skip --self-edges --cutoff 1.9 --box 5 6 7 --density 1.1 --temperature 0.44 --time 1.3 13 "
-        "--device cpu --quiet --resume -o run"
+        "--p 0.3 --epochs 7 --init m.pth --seed 3 --augmentation o3 --learning-rate 0.01 --schedule cosine "
+        "--clip-norm 2 --batch-size 3 --evaluate-every 2 --checkpoint-every 4 --hidden-size 16 --num-steps 3 "
+        "--node-target R --decoders shared --edge-node-skip --self-edges --cutoff 1.9 --box 5 6 7 --density 1.1 "
+        "--temperature 0.44 --time 1.3 13 --device cpu --quiet --resume -o run"
     )
     assert main(["train", "--train", "c_10.npz", "c_2.npz", "--test", "t.npz", *options]) == 2
     assert seen == {
@@ -98,6 +98,7 @@ def test_every_option_of_train_arrives(tiny_data, tmp_path, monkeypatch):
         "seed": 3,
         "augmentation": "o3",
         "learning_rate": 0.01,
+        "schedule": "cosine",
         "clip_norm": 2.0,
         "batch_size": 3,
         "evaluate_every": 2,

@@ -273,6 +273,7 @@ def _add_train(commands) -> _Parser:
     add("--seed", type=int, default=0, help="decides initial weights, order and rotations")
     add("--augmentation", default="octahedral", help="random rotations: octahedral, o3 or none")
     add("--learning-rate", type=float, default=1e-4, help="step size of Adam")
+    add("--schedule", default="constant", help="of the step size: constant, or cosine (a rise, then a fall to zero)")
     add("--clip-norm", type=float, default=1.0, help="largest norm of the gradient")
     add("--batch-size", type=int, help="graphs in a batch (default: 1; 5 for p = 1)")
     add("--evaluate-every", type=int, default=5, metavar="K", help="compute the scores every K epochs")

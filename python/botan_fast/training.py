@@ -59,6 +59,7 @@ def train(
     resume: bool = False,
     augmentation: str = "octahedral",
     learning_rate: float = 1e-4,
+    schedule: str = "constant",
     clip_norm: float = 1.0,
     batch_size: int | None = None,
     evaluate_every: int = 5,
@@ -100,12 +101,17 @@ def train(
         Folder for the run's files (see `botan_fast.run_directory`); without it nothing is written.
     resume : bool
         Continue the run in `output` after its last saved epoch; the result is bitwise that of a run that was never
-        interrupted. Every argument must be as it was, apart from epochs, checkpoint_every, device, progress and
-        callbacks. A folder without a run starts one; a run with that many epochs is returned as it is.
+        interrupted. Every argument must be as it was, apart from epochs (with a constant schedule), checkpoint_every,
+        device, progress and callbacks. A folder without a run starts one; a run with that many epochs is returned as
+        it is.
     augmentation : {"octahedral", "o3", "none"}
         Distribution of the rotations, see `botan_fast.augmentation.random_rotation`.
     learning_rate, clip_norm : float
         Step size of Adam, and the largest norm of a gradient.
+    schedule : {"constant", "cosine"}
+        How the step size goes along the run; the authors keep it constant. "cosine" raises it from 0 to learning_rate
+        within the first twentieth of the steps and lets it fall to 0 along a half cosine: short runs get further with
+        it, at a larger learning_rate. Its steps depend on `epochs`, so such a run cannot be extended on resume.
     batch_size : int, optional
         Graphs in a batch; by default 1, and 5 for p = 1.
     evaluate_every : int
@@ -157,6 +163,7 @@ def train(
         seed=seed,
         augmentation=augmentation,
         learning_rate=learning_rate,
+        schedule=schedule,
         clip_norm=clip_norm,
         batch_size=(5 if p == 1 else 1) if batch_size is None else batch_size,
         evaluate_every=evaluate_every,
@@ -214,7 +221,7 @@ def train(
             row = {"epoch": epoch, **_train_epoch(model, optimizer, train_samples, settings, epoch, watchers)}
             last = epoch == settings.epochs - 1
             row |= _test(model, test_samples if last or epoch % settings.evaluate_every == 0 else [], settings.p)
-            row |= {"seconds": perf_counter() - start, "learning_rate": settings.learning_rate}
+            row |= {"seconds": perf_counter() - start, "learning_rate": optimizer.param_groups[0]["lr"]}
 
             loss, best_loss = row["test_loss"], state.best_loss
             improved = loss is not None and (best_loss is None or loss < best_loss)
@@ -255,7 +262,7 @@ def _train_epoch(
     order = torch.randperm(len(samples), generator=generator).tolist()
     totals = [0.0, 0.0, 0.0, 0.0]
     starts = range(0, len(order), settings.batch_size)
-    for start in starts:
+    for number, start in enumerate(starts):
         batch = [samples[i] for i in order[start : start + settings.batch_size]]
         graph, node_targets, edge_targets = _make_batch(batch, target, settings.augmentation, generator)
         prediction = model(graph)
@@ -278,6 +285,8 @@ def _train_epoch(
                 f"loss = {values[0]} and gradient norm = {values[3]} in epoch {epoch}, configuration {names}: the last "
                 f"good weights are kept; lower learning_rate = {settings.learning_rate} or check that configuration"
             )
+        for group in optimizer.param_groups:
+            group["lr"] = settings.step_size(epoch, number, len(starts))
         optimizer.step()
         totals = [total + value for total, value in zip(totals, values, strict=True)]
         for watcher in watchers:

@@ -17,6 +17,9 @@ from .samples import Sample
 __all__ = ["TrainingSettings", "check_resumed", "describe_run", "initial_model", "load_init", "model_config"]
 
 
+SCHEDULES = ("constant", "cosine")
+
+
 @dataclass(frozen=True)
 class TrainingSettings:
     """The numbers of a run, checked."""
@@ -26,6 +29,7 @@ class TrainingSettings:
     seed: int
     augmentation: str
     learning_rate: float
+    schedule: str
     clip_norm: float
     batch_size: int
     evaluate_every: int
@@ -54,6 +58,20 @@ class TrainingSettings:
             value = getattr(self, name)
             _require(math.isfinite(value) and value > 0, name, value, "give a positive number")
         check_augmentation(self.augmentation)
+        _require(self.schedule in SCHEDULES, "schedule", self.schedule, f"choose one of {', '.join(SCHEDULES)}")
+
+    def step_size(self, epoch: int, batch: int, num_batches: int) -> float:
+        """The learning rate of a batch, from its place in the run alone: a resumed run needs no further state.
+
+        constant   learning_rate
+        cosine     learning_rate min(1, 20 u) (1 + cos(pi u)) / 2, where u is the part of the run that is done: a rise
+                   over the first twentieth, then a fall to zero (Loshchilov & Hutter, arXiv:1608.03983, no restarts)
+        """
+        if self.schedule == "constant":
+            return self.learning_rate
+        done, total = epoch * num_batches + batch, self.epochs * num_batches
+        rise = min(1.0, 20 * (done + 1) / total)
+        return self.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * done / total))
 
     def generator(self, epoch: int) -> torch.Generator:
         """The source of all randomness of one epoch (order of the samples, rotations).
@@ -115,7 +133,7 @@ def initial_model(source: BOTAN | None, config: dict, dimensions: int, seed: int
 def describe_run(
     settings: TrainingSettings, model: BOTAN, init, train: list[Sample], test: list[Sample], box, density
 ) -> dict:
-    """What config.json records, and what must be the same on resume apart from `epochs` and `checkpoint_every`."""
+    """What config.json records, and what must be the same on resume (see check_resumed)."""
     from . import __version__
 
     return {
@@ -133,6 +151,8 @@ def describe_run(
 def check_resumed(recorded: dict, given: dict, folder: Path) -> None:
     """Refuse to resume a run with other settings, data or weights than it began with.
 
+    `checkpoint_every` may differ, and `epochs` where the learning rate is constant.
+
     Raises
     ------
     InputError
@@ -146,11 +166,14 @@ def check_resumed(recorded: dict, given: dict, folder: Path) -> None:
         )
 
     try:
-        pairs = [(name, recorded["settings"][name], now) for name, now in given["settings"].items()]
+        settings = {"schedule": "constant"} | recorded["settings"]  # the one that runs had before there was a choice
+        pairs = [(name, settings[name], now) for name, now in given["settings"].items()]
         pairs += [(name, recorded["model"][name], now) for name, now in given["model"].items()]
         pairs += [(name, recorded[name], given[name]) for name in ("box", "density")]
+        # The end of a run decides every step of a schedule; a constant step size lets a run be extended.
+        free = ("epochs", "checkpoint_every") if settings["schedule"] == "constant" else ("checkpoint_every",)
         for name, was, now in pairs:
-            if name not in ("epochs", "checkpoint_every") and was != now:
+            if name not in free and was != now:
                 refuse(name, repr(was), repr(now))
         was, now = recorded["init"], given["init"]
         if (was and was["sha256"]) != (now and now["sha256"]):
