@@ -122,7 +122,7 @@ def sweep_cases():
 
 @pytest.mark.parametrize(("number", "name"), sweep_cases())
 def test_graph_sweep(benchmark, number, name):
-    """The whole graph from 512 to a million particles; the peers give the plain list. Cost per particle: ns_per_particle."""
+    """The whole graph from 512 to a million particles; the peers give the plain list. Records ns_per_particle."""
     task = sweep_positions(number)
     if name == "botan_fast":
         types = np.zeros(number, dtype=np.int64)

@@ -19,7 +19,7 @@ TILTED = np.array([[11.0, 0.0, 0.0], [9.0, 8.0, 0.0], [-8.0, 5.0, 6.0]])
 
 
 def formula(positions, box, cutoff, receivers=None):
-    """(receivers, senders, vectors float32) of csrc/botan_fast.h, with its order of operations, for an orthorhombic box."""
+    """(receivers, senders, vectors float32) of csrc/botan_fast.h, with its order of operations; boxes without tilt."""
     dimensions = positions.shape[1]
     lengths = np.broadcast_to(np.asarray(box, dtype=np.float64), dimensions)
     inverse = 1 / lengths
@@ -167,7 +167,15 @@ def digest():
     """A checksum of graphs and pair lists of many kinds of boxes."""
     total = hashlib.sha256()
     rng = np.random.default_rng(7)
-    for box in ([7.0] * 3, [4.1, 30.0, 9.0], [4.1, 5.0, 5.5], [20.0, 31.0], TILTED, TILTED * 3, np.diag([9.0, 8.0, 7.0])):
+    for box in (
+        [7.0] * 3,
+        [4.1, 30.0, 9.0],
+        [4.1, 5.0, 5.5],
+        [20.0, 31.0],
+        TILTED,
+        TILTED * 3,
+        np.diag([9.0, 8.0, 7.0]),
+    ):
         dimensions = len(box)
         for positions in (rng.random((700, dimensions)) @ brute_force.as_cell(box, dimensions), None):
             if positions is None:

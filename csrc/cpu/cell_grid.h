@@ -178,8 +178,8 @@ class CellGrid {
     num_cells_ = total();
   }
 
-  // When a squared distance in float32 decides. Each coordinate and the sum with a shift are rounded to 2^-24 of at most
-  // three box lengths, and the binning adds its own error; the bounds allow for several times as much.
+  // When a squared distance in float32 decides. Each coordinate and the sum with a shift are rounded to 2^-24 of at
+  // most three box lengths, and the binning adds its own error; the bounds allow for several times as much.
   void choose_bounds() {
     double extent = 0, reach = 0;
     for (int b = 0; b < D; ++b) {

@@ -152,7 +152,8 @@ struct NeighborSearch::State {
               bool edge = self_edges;
               if (q != p) {
                 double d[D], shift[D];
-                const double squared = difference<D, kDiagonal, kTight>(box, grid.places[p], grid.places[q], d, shift);
+                const double squared =
+                    difference<D, kDiagonal, kTight>(box, grid.places[p], grid.places[q], d, shift);
                 edge = squared < threshold;
                 if (squared == 0) lower(coincident, grid.order[p]);
               }
@@ -205,9 +206,9 @@ struct NeighborSearch::State {
     return tight ? search_with<D, true, true>(box) : search_with<D, true, false>(box);
   }
 
-  // Calls row(p, i, k): the row of the particle at place p, of name i, whose first edge is k. Particles that are near each
-  // other come one after another, so what is read stays in the cache; where they write may lie anywhere, so those lines
-  // are asked for one row ahead, by ahead(first edge, last edge).
+  // Calls row(p, i, k): the row of the particle at place p, of name i, whose first edge is k. Particles that are near
+  // each other come one after another, so what is read stays in the cache; where they write may lie anywhere, so those
+  // lines are asked for one row ahead, by ahead(first edge, last edge).
   template <class Row, class Ahead>
   void for_rows(const Row& row, const Ahead& ahead) const {
     parallel_for((num_nodes + kTask - 1) / kTask, num_threads, [&](int64_t task) {
@@ -266,8 +267,8 @@ struct NeighborSearch::State {
     });
   }
 
-  // Rows are ordered by sender. Walking the receivers upwards therefore meets the edges that leave a node in the order of
-  // that node's own row, whose next entry is the opposite edge. A walk that starts at a later receiver starts each row
+  // Rows are ordered by sender. Walking the receivers upwards therefore meets the edges that leave a node in the order
+  // of that node's own row, whose next entry is the opposite edge. A walk that starts at a later receiver starts each row
   // at its first sender from there on.
   void fill_reverse(const int32_t* senders, int32_t* reverse) const {
     const int64_t parts = num_edges < 1 << 15 ? 1 : std::min<int64_t>(num_threads, kMaxCursors);
