@@ -194,7 +194,8 @@ struct NeighborSearch::State {
       for (int b = 0; b < D; ++b) d[b] = positions[twin * D + b] - positions[j * D + b];
       if (box.template image<kDiagonal, kTight>(d, shift) == 0)
         throw std::invalid_argument("positions[" + std::to_string(twin) + "] and positions[" + std::to_string(j) +
-                                    "] are the same point of the periodic box; remove or move one of the two particles");
+                                    "] are the same point of the periodic box; remove or move one of the two "
+                                    "particles");
     }
   }
 
@@ -268,8 +269,8 @@ struct NeighborSearch::State {
   }
 
   // Rows are ordered by sender. Walking the receivers upwards therefore meets the edges that leave a node in the order
-  // of that node's own row, whose next entry is the opposite edge. A walk that starts at a later receiver starts each row
-  // at its first sender from there on.
+  // of that node's own row, whose next entry is the opposite edge. A walk that starts at a later receiver starts each
+  // row at its first sender from there on.
   void fill_reverse(const int32_t* senders, int32_t* reverse) const {
     const int64_t parts = num_edges < 1 << 15 ? 1 : std::min<int64_t>(num_threads, kMaxCursors);
     int64_t begin[kMaxCursors + 1];  // receivers
