@@ -33,7 +33,7 @@ class Problem(NamedTuple):
     sorted_inputs: Inputs  # edges in the order of the graph, by (receiver, sender)
 
 
-def configuration(number: int, seed: int = 0) -> dict[str, np.ndarray]:
+def configuration(number: int, seed: int = 0, num_runs: int = NUM_RUNS) -> dict[str, np.ndarray]:
     """Arrays of the authors' npz files: particles of a dense liquid, about 40 neighbours each, none overlapping.
 
     A face-centred lattice with a quarter more sites than particles, random sites empty, every particle displaced, order
@@ -50,7 +50,7 @@ def configuration(number: int, seed: int = 0) -> dict[str, np.ndarray]:
     initial = (chosen + nearest * rng.uniform(-0.06, 0.06, chosen.shape)) % length
     initial[initial >= length] = 0.0  # the remainder of a tiny negative number rounds up to the length
     types = (np.arange(number) >= 0.8 * number).astype(np.int8)  # A first, then B, four to one
-    final = initial + rng.normal(scale=0.3, size=(NUM_RUNS, number, 3))
+    final = initial + rng.normal(scale=0.3, size=(num_runs, number, 3))
     return {"types": types, "initial_positions": initial, "positions": final}
 
 

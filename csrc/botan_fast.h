@@ -36,7 +36,8 @@ const char* simd_level();
 // on the positions as given: they may lie outside the box. Every operation is odd in d, hence both directions of
 // a pair are decided alike and their vectors are exact negatives. Perpendicular heights of at least 2 * cutoff
 // (the caller checks) make the image unique. Two particles at the same point (d . d == 0) are refused.
-// O(N) for a bounded density: cells of at least the cutoff, counting sort, no sort beyond that of one row.
+// O(N) for a bounded density: cells of at least the cutoff, counting sort, no sort beyond that of one row. Candidates
+// are sorted out in float32 with bounds on its rounding; wherever these leave a doubt, the formula decides.
 // The search runs in the constructor; the caller then allocates num_edges() entries and calls a fill function.
 class NeighborSearch {
  public:

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstring>
+#include <utility>
 
 #include "botan_fast.h"
 
@@ -23,6 +24,28 @@ class Scratch {
  private:
   size_t size_;
   float* data_;
+};
+
+// Elements of any type, not cleared.
+template <class T>
+class Pooled {
+ public:
+  Pooled() = default;
+  explicit Pooled(int64_t size) : data_(static_cast<T*>(pool_acquire(static_cast<size_t>(size) * sizeof(T)))) {}
+  Pooled(Pooled&& other) noexcept : data_(other.data_) { other.data_ = nullptr; }
+  Pooled& operator=(Pooled&& other) noexcept {
+    std::swap(data_, other.data_);
+    return *this;
+  }
+  ~Pooled() {
+    if (data_) pool_release(data_);
+  }
+
+  T* get() const { return data_; }
+  T& operator[](int64_t i) const { return data_[i]; }
+
+ private:
+  T* data_ = nullptr;
 };
 
 }  // namespace botan_fast

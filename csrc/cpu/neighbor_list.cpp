@@ -9,19 +9,14 @@
 #include <vector>
 
 #include "botan_fast.h"
+#include "cpu/cell_grid.h"
+#include "cpu/neighbor_kernels.h"
 #include "cpu/periodic.h"
 #include "cpu/thread_pool.h"
 
 namespace botan_fast {
-namespace {
 
-constexpr int64_t kTask = 256;       // particles of one task
-constexpr int64_t kBlock = 128;      // candidates whose distances are computed at once
-constexpr int64_t kRankLimit = 128;  // rows up to this length are ordered by ranks
-constexpr double kFar = 1 << 30;     // box lengths; beyond them float64 holds less than seven digits of the image
-
-// The shortest text that reads back as the same number.
-std::string text(double value) {
+std::string shortest_text(double value) {
   char buffer[32];
   for (int digits = 1; digits <= 17; ++digits) {
     std::snprintf(buffer, sizeof buffer, "%.*g", digits, value);
@@ -29,6 +24,13 @@ std::string text(double value) {
   }
   return buffer;
 }
+
+namespace {
+
+constexpr int64_t kTask = 128;  // particles of one task, about
+constexpr int64_t kAhead = 8;          // rows whose pointers are asked for early
+constexpr int64_t kMaxCursors = 8;     // tables of next edges; see fill_reverse
+constexpr int64_t kCursorTask = 4096;  // receivers of one task
 
 // The smallest number whose square root is not below the cutoff: d2 < it exactly when sqrt(d2) < cutoff.
 double squared_threshold(double cutoff) {
@@ -38,31 +40,42 @@ double squared_threshold(double cutoff) {
   return squared;
 }
 
-// Orders n distinct numbers. A row has about 40: counting the smaller ones of each vectorises and never branches.
-void order_row(const int32_t* row, int64_t n, int32_t* out) {
-  if (n > kRankLimit) {
-    std::copy(row, row + n, out);
-    std::sort(out, out + n);
-    return;
-  }
-  for (int64_t a = 0; a < n; ++a) {
-    const int32_t value = row[a];
-    int32_t rank = 0;
-    for (int64_t b = 0; b < n; ++b) rank += row[b] < value;
-    out[rank] = value;
-  }
-}
+// Memory for rows whose number is not known in advance.
+class Arena {
+ public:
+  explicit Arena(int64_t block) : block_(block) {}
 
-struct Run {
-  int64_t begin, end;  // consecutive particles in cell order
+  // Room for n numbers, of which keep() takes the first ones.
+  int32_t* room(int64_t n) {
+    if (left_ < n) {
+      left_ = std::max(n, block_);
+      blocks_.emplace_back(left_);
+      next_ = blocks_.back().get();
+    }
+    return next_;
+  }
+  void keep(int64_t n) { next_ += n, left_ -= n; }
+
+ private:
+  int64_t block_, left_ = 0;
+  int32_t* next_ = nullptr;
+  std::vector<Pooled<int32_t>> blocks_;
 };
 
-// Cells along one axis that hold neighbours of cell c: at most two ranges [begin, end), no cell twice.
-int neighbor_ranges(int64_t c, int64_t n, Run (&range)[2]) {
-  if (n < 3) return range[0] = {0, n}, 1;
-  if (c == 0) return range[0] = {0, 2}, range[1] = {n - 1, n}, 2;
-  if (c == n - 1) return range[0] = {0, 1}, range[1] = {n - 2, n}, 2;
-  return range[0] = {c - 1, c + 2}, 1;
+// Asks for the cache lines of an array that will be written soon.
+template <class T>
+void prefetch(T* begin, T* end) {
+  const auto line = [](T* p) { return reinterpret_cast<uintptr_t>(p) & ~uintptr_t{63}; };
+  for (uintptr_t p = line(begin); p < reinterpret_cast<uintptr_t>(end); p += 64)
+    __builtin_prefetch(reinterpret_cast<void*>(p), 1);
+}
+
+// Orders places by name.
+void sort_row(const int32_t* names, const int32_t* places, int64_t n, int32_t* out) {
+  std::vector<std::pair<int32_t, int32_t>> row(n);
+  for (int64_t a = 0; a < n; ++a) row[a] = {names[a], places[a]};
+  std::sort(row.begin(), row.end());
+  for (int64_t a = 0; a < n; ++a) out[a] = row[a].second;
 }
 
 }  // namespace
@@ -78,154 +91,112 @@ struct NeighborSearch::State {
   int num_threads;
 
   int64_t num_edges = 0;
-  std::vector<int32_t> order;               // particles in cell order
-  std::vector<std::vector<int32_t>> lists;  // for each task: the ordered rows of its particles, one after another
-  std::vector<int32_t> row_ptr;
+  Pooled<int32_t> order;    // names of the particles in cell order
+  Pooled<Place> places;     // their positions
+  Pooled<const int32_t*> rows;  // for each place the places of its neighbours, ordered by name
+  Pooled<int32_t> row_ptr;
+  std::vector<Arena> arenas;
 
-  template <int D>
-  struct Bins {
-    int64_t count[3] = {1, 1, 1};      // cells along each axis, the last one fastest; axis 0 is idle in 2D
-    std::vector<int32_t> cell_of;      // cell of each particle, in cell order
-    std::vector<int32_t> cell_begin;   // first particle of each cell
-    std::vector<double> coordinate[D];  // positions in cell order
-  };
-
-  template <int D>
-  Bins<D> make_bins(const Cell<D>& box) {
-    double reach[D] = {};  // largest |fractional coordinate|, hence the rounding error of the binning
-    std::vector<double> fraction(num_nodes * D);
-    for (int64_t i = 0; i < num_nodes; ++i)
-      for (int b = 0; b < D; ++b) {
-        double s = 0;
-        for (int a = 0; a < D; ++a) s += positions[i * D + a] * box.inverse[a][b];
-        if (!(std::fabs(s) < kFar))
-          throw std::invalid_argument("positions[" + std::to_string(i) + "] lies " + text(std::fabs(s)) +
-                                      " box lengths from the origin along axis " + std::to_string(b) +
-                                      "; wrap the positions into the box");
-        reach[b] = std::max(reach[b], std::fabs(s));
-        fraction[i * D + b] = s - std::floor(s);
-      }
-    Bins<D> bins;
-    int64_t* count = bins.count + 3 - D;
-    for (int b = 0; b < D; ++b) {
-      // A little wider than the cutoff, so that no pair is lost to the rounding of the fractions.
-      const double width = cutoff * (1 + 1e-9) + box.heights[b] * 1e-14 * (1 + reach[b]);
-      count[b] = static_cast<int64_t>(std::min(std::max(1.0, box.heights[b] / width), 1e6));
-    }
-    // Dilute systems: no more cells than about two for each particle.
-    while (count[0] * count[1] * (D == 3 ? count[2] : 1) > std::max<int64_t>(64, 2 * num_nodes)) {
-      int64_t* largest = std::max_element(count, count + D);
-      *largest = (*largest + 1) / 2;
-    }
-    const int64_t num_cells = bins.count[0] * bins.count[1] * bins.count[2];
-    std::vector<int32_t> cell_index(num_nodes);
-    bins.cell_begin.assign(num_cells + 1, 0);
-    for (int64_t i = 0; i < num_nodes; ++i) {
-      int64_t c = 0;
-      for (int b = 0; b < D; ++b)  // a fraction of a tiny negative number rounds to 1: the last cell
-        c = c * count[b] + std::min(static_cast<int64_t>(fraction[i * D + b] * count[b]), count[b] - 1);
-      cell_index[i] = static_cast<int32_t>(c);
-      ++bins.cell_begin[c + 1];
-    }
-    for (int64_t c = 0; c < num_cells; ++c) bins.cell_begin[c + 1] += bins.cell_begin[c];
-    std::vector<int32_t> cursor(bins.cell_begin.begin(), bins.cell_begin.end() - 1);
-    order.resize(num_nodes);
-    bins.cell_of.resize(num_nodes);
-    for (int b = 0; b < D; ++b) bins.coordinate[b].resize(num_nodes);
-    for (int64_t i = 0; i < num_nodes; ++i) {
-      const int64_t p = cursor[cell_index[i]]++;
-      order[p] = static_cast<int32_t>(i);
-      bins.cell_of[p] = cell_index[i];
-      for (int b = 0; b < D; ++b) bins.coordinate[b][p] = positions[i * D + b];
-    }
-    return bins;
-  }
-
-  // Particles that may be neighbours of those in one cell, as runs of the cell order.
-  template <int D>
-  static void find_runs(const Bins<D>& bins, int64_t cell, std::vector<Run>& runs) {
-    const int64_t n1 = bins.count[1], n2 = bins.count[2];
-    Run slow[2], middle[2], fast[2];
-    const int slows = neighbor_ranges(cell / (n1 * n2), bins.count[0], slow);
-    const int middles = neighbor_ranges(cell / n2 % n1, n1, middle);
-    const int fasts = neighbor_ranges(cell % n2, n2, fast);
-    runs.clear();
-    for (int s = 0; s < slows; ++s)
-      for (int64_t a = slow[s].begin; a < slow[s].end; ++a)
-        for (int m = 0; m < middles; ++m)
-          for (int64_t b = middle[m].begin; b < middle[m].end; ++b)
-            for (int f = 0; f < fasts; ++f) {
-              const int64_t line = (a * n1 + b) * n2;
-              const Run run{bins.cell_begin[line + fast[f].begin], bins.cell_begin[line + fast[f].end]};
-              if (run.begin < run.end) runs.push_back(run);
-            }
+  // The sender's image as the definition has it. Returns d . d.
+  template <int D, bool kDiagonal, bool kTight>
+  static double difference(const Cell<D>& box, const Place& receiver, const Place& sender, double (&d)[D],
+                           double (&shift)[D]) {
+    for (int b = 0; b < D; ++b) d[b] = receiver.at[b] - sender.at[b];
+    return box.template image<kDiagonal, kTight>(d, shift);
   }
 
   template <int D, bool kDiagonal, bool kTight>
   void search_with(const Cell<D>& box) {
-    const Bins<D> bins = make_bins<D>(box);
-    const int64_t num_tasks = (num_nodes + kTask - 1) / kTask;
-    lists.resize(num_tasks);
-    std::vector<int32_t> degree(num_nodes);
-    std::vector<int32_t> coincident(num_tasks, std::numeric_limits<int32_t>::max());
-    std::atomic<int64_t> total{0};
+    CellGrid<D> grid(box, positions, num_nodes, cutoff, num_threads);
+    const NeighborKernels& kernels = neighbor_kernels();
+    const int64_t cells_per_task = std::max<int64_t>(1, kTask * grid.num_cells() / std::max<int64_t>(1, num_nodes));
+    const int64_t num_tasks = (grid.num_cells() + cells_per_task - 1) / cells_per_task;
+    const int64_t num_workers = std::min<int64_t>(num_threads, num_tasks);
+    // Some 64 edges for each particle, or blocks of 2 MB one after another.
+    const int64_t block = std::clamp<int64_t>(num_nodes * 64 / num_workers, 1 << 10, 1 << 19);
+    for (int64_t worker = 0; worker < num_workers; ++worker) arenas.emplace_back(block);
+    rows = Pooled<const int32_t*>(num_nodes);
+    row_ptr = Pooled<int32_t>(num_nodes + 1);
+    row_ptr[0] = 0;
+    std::atomic<int64_t> next_task{0}, total{0};
+    std::atomic<int32_t> coincident{std::numeric_limits<int32_t>::max()};  // the smallest such particle
 
-    parallel_for(num_tasks, num_threads, [&](int64_t task) {
-      const Cell<D> local = box;  // a copy of its own lives in registers
+    parallel_for(num_workers, num_threads, [&](int64_t worker) {
+      Arena& arena = arenas[worker];
+      RowSearch search;
+      grid.prepare(search);
       std::vector<Run> runs;
-      std::vector<int32_t> row, &list = lists[task];
-      double squared[kBlock];
-      int64_t cell_before = -1;
-      list.reserve(kTask * 48);
-      for (int64_t p = task * kTask; p < std::min(num_nodes, (task + 1) * kTask); ++p) {
-        if (bins.cell_of[p] != cell_before) find_runs(bins, cell_before = bins.cell_of[p], runs);
-        double here[D];
-        for (int b = 0; b < D; ++b) here[b] = bins.coordinate[b][p];
-        int64_t n = 0, zeros = 0;
-        for (const Run& run : runs) {
-          if (static_cast<int64_t>(row.size()) < n + run.end - run.begin) row.resize(2 * (n + run.end - run.begin));
-          for (int64_t begin = run.begin; begin < run.end; begin += kBlock) {
-            const int64_t length = std::min(kBlock, run.end - begin);
-            const double* there[D];
-            for (int b = 0; b < D; ++b) there[b] = bins.coordinate[b].data() + begin;
-            for (int64_t q = 0; q < length; ++q) {
-              double d[D], shift[D];
-              for (int b = 0; b < D; ++b) d[b] = here[b] - there[b][q];
-              squared[q] = local.template image<kDiagonal, kTight>(d, shift);
+      std::vector<int32_t> names, near, unsure;
+      for (int64_t task; (task = next_task.fetch_add(1, std::memory_order_relaxed)) < num_tasks;) {
+        int64_t found = 0;
+        for (int64_t c = task * cells_per_task; c < std::min(grid.num_cells(), (task + 1) * cells_per_task); ++c) {
+          if (grid.begin(c) == grid.begin(c + 1)) continue;
+          grid.find_runs(c, runs);
+          int64_t most = kSearchPadding;
+          for (const Run& run : runs) most += run.end - run.begin;
+          if (static_cast<int64_t>(names.size()) < most) names.resize(most), near.resize(most), unsure.resize(most);
+          search.runs = runs.data(), search.num_runs = static_cast<int64_t>(runs.size());
+          search.names = names.data(), search.places = near.data(), search.unsure = unsure.data();
+          for (int64_t p = grid.begin(c); p < grid.begin(c + 1); ++p) {
+            search.particle = p;
+            int64_t n = 0;
+            if (grid.has_bounds()) {
+              n = kernels.search_row(search);
+            } else {
+              search.num_unsure = 0;
+              for (const Run& run : runs)
+                for (int32_t q = run.begin; q < run.end; ++q) unsure[search.num_unsure++] = q;
             }
-            const int32_t* name = order.data() + begin;
-            for (int64_t q = 0; q < length; ++q) {  // no branch: one in eight candidates is a neighbour
-              row[n] = name[q];
-              n += squared[q] < threshold;
-              zeros += squared[q] == 0;
+            for (int64_t u = 0; u < search.num_unsure; ++u) {
+              const int32_t q = unsure[u];
+              bool edge = self_edges;
+              if (q != p) {
+                double d[D], shift[D];
+                const double squared =
+                    difference<D, kDiagonal, kTight>(box, grid.places[p], grid.places[q], d, shift);
+                edge = squared < threshold;
+                if (squared == 0) lower(coincident, grid.order[p]);
+              }
+              names[n] = grid.order[q], near[n] = q, n += edge;
             }
+            int32_t* row = arena.room(n);
+            arena.keep(n);
+            (n <= kRankLimit ? kernels.order_row : sort_row)(names.data(), near.data(), n, row);
+            rows[p] = row;
+            row_ptr[grid.order[p] + 1] = static_cast<int32_t>(n);
+            found += n;
           }
         }
-        const int32_t self = order[p];
-        if (zeros > 1) coincident[task] = std::min(coincident[task], self);
-        if (!self_edges) *std::find(row.begin(), row.begin() + n, self) = row[n - 1], --n;
-        degree[self] = static_cast<int32_t>(n);
-        if (total.fetch_add(n, std::memory_order_relaxed) + n > max_edges)
-          throw std::invalid_argument("cutoff = " + text(cutoff) + " gives more than " + std::to_string(max_edges) +
+        if (total.fetch_add(found, std::memory_order_relaxed) + found > max_edges)
+          throw std::invalid_argument("cutoff = " + shortest_text(cutoff) + " gives more than " +
+                                      std::to_string(max_edges) +
                                       " edges, the most that one graph holds; use a smaller cutoff or system");
-        const int64_t size = static_cast<int64_t>(list.size());
-        list.resize(size + n);
-        order_row(row.data(), n, list.data() + size);
       }
     });
+    refuse_twins<D, kDiagonal, kTight>(box, coincident);
+    num_edges = total;
+    for (int64_t i = 0; i < num_nodes; ++i) row_ptr[i + 1] += row_ptr[i];
+    order = std::move(grid.order);
+    places = std::move(grid.places);
+  }
 
-    int64_t twin = num_nodes;  // the smallest coincident particle, whatever the order of the tasks
-    for (const int32_t candidate : coincident) twin = std::min<int64_t>(twin, candidate);
+  static void lower(std::atomic<int32_t>& smallest, int32_t value) {
+    int32_t before = smallest;
+    while (value < before && !smallest.compare_exchange_weak(before, value)) {
+    }
+  }
+
+  // Names the particle at the same point as particle `twin`; beyond all particles there is none.
+  template <int D, bool kDiagonal, bool kTight>
+  void refuse_twins(const Cell<D>& box, int64_t twin) const {
     for (int64_t j = twin + 1; j < num_nodes; ++j) {
       double d[D], shift[D];
       for (int b = 0; b < D; ++b) d[b] = positions[twin * D + b] - positions[j * D + b];
       if (box.template image<kDiagonal, kTight>(d, shift) == 0)
         throw std::invalid_argument("positions[" + std::to_string(twin) + "] and positions[" + std::to_string(j) +
-                                    "] are the same point of the periodic box; remove or move one of the two particles");
+                                    "] are the same point of the periodic box; remove or move one of the two "
+                                    "particles");
     }
-    num_edges = total;
-    row_ptr.assign(num_nodes + 1, 0);
-    for (int64_t i = 0; i < num_nodes; ++i) row_ptr[i + 1] = row_ptr[i] + degree[i];
   }
 
   template <int D>
@@ -236,23 +207,33 @@ struct NeighborSearch::State {
     return tight ? search_with<D, true, true>(box) : search_with<D, true, false>(box);
   }
 
+  // Calls row(p, i, k): the row of the particle at place p, of name i, whose first edge is k. Particles that are near
+  // each other come one after another, so what is read stays in the cache; where they write may lie anywhere, so those
+  // lines are asked for one row ahead, by ahead(first edge, last edge).
+  template <class Row, class Ahead>
+  void for_rows(const Row& row, const Ahead& ahead) const {
+    parallel_for((num_nodes + kTask - 1) / kTask, num_threads, [&](int64_t task) {
+      const int64_t end = std::min(num_nodes, (task + 1) * kTask);
+      for (int64_t p = task * kTask; p < end; ++p) {
+        if (p + kAhead < num_nodes) __builtin_prefetch(row_ptr.get() + order[p + kAhead]);
+        if (p + 1 < end) ahead(int64_t{row_ptr[order[p + 1]]}, int64_t{row_ptr[order[p + 1] + 1]});
+        row(p, int64_t{order[p]}, int64_t{row_ptr[order[p]]});
+      }
+    });
+  }
+
   // Calls write(k, receiver, sender, d, shift, d . d) for each edge k, d = r[receiver] - r[sender] - shift @ cell.
   template <int D, bool kDiagonal, bool kTight, class Write>
   void for_edges_with(const Write& write) const {
     const Cell<D> box(cell);
-    parallel_for(static_cast<int64_t>(lists.size()), num_threads, [&](int64_t task) {
-      const int32_t* sender = lists[task].data();
-      for (int64_t p = task * kTask; p < std::min(num_nodes, (task + 1) * kTask); ++p) {
-        const int64_t i = order[p];
-        for (int64_t k = row_ptr[i]; k < row_ptr[i + 1]; ++k, ++sender) {
-          const int64_t j = *sender;
-          double d[D], shift[D];
-          for (int b = 0; b < D; ++b) d[b] = positions[i * D + b] - positions[j * D + b];
-          const double squared = box.template image<kDiagonal, kTight>(d, shift);
-          write(k, i, j, d, shift, squared);
-        }
+    for_rows([&](int64_t p, int64_t i, int64_t k) {
+      const Cell<D> local = box;  // a copy of its own lives in registers
+      for (const int32_t* q = rows[p]; k < row_ptr[i + 1]; ++k, ++q) {
+        double d[D], shift[D];
+        const double squared = difference<D, kDiagonal, kTight>(local, places[p], places[*q], d, shift);
+        write(k, i, int64_t{order[*q]}, d, shift, squared);
       }
-    });
+    }, [](int64_t, int64_t) {});
   }
 
   template <int D, class Write>
@@ -263,10 +244,53 @@ struct NeighborSearch::State {
 
   template <int D>
   void fill_graph(int32_t* senders, int32_t* receivers, float* vectors) const {
-    for_edges<D>([=](int64_t k, int64_t i, int64_t j, const double* d, const double*, double) {
-      senders[k] = static_cast<int32_t>(j);
-      receivers[k] = static_cast<int32_t>(i);
-      for (int b = 0; b < D; ++b) vectors[k * D + b] = static_cast<float>(d[b]);
+    const Cell<D> box(cell);
+    if (!box.diagonal || tight)
+      return for_edges<D>([=](int64_t k, int64_t i, int64_t j, const double* d, const double*, double) {
+        senders[k] = static_cast<int32_t>(j);
+        receivers[k] = static_cast<int32_t>(i);
+        for (int b = 0; b < D; ++b) vectors[k * D + b] = static_cast<float>(d[b]);
+      });
+    RowFill common{places.get(), order.get(), nullptr, 0, {}, {}, {}};
+    for (int b = 0; b < D; ++b) common.lengths.at[b] = box.rows[b][b], common.inverse.at[b] = box.inverse[b][b];
+    const auto fill_row = D == 2 ? neighbor_kernels().fill_row_2d : neighbor_kernels().fill_row_3d;
+    for_rows([&](int64_t p, int64_t i, int64_t k) {
+      RowFill fill = common;
+      fill.row = rows[p];
+      fill.num_edges = row_ptr[i + 1] - k;
+      fill.here = places[p];
+      fill_row(fill, senders + k, vectors + k * D);
+      std::fill(receivers + k, receivers + row_ptr[i + 1], static_cast<int32_t>(i));
+    }, [=](int64_t begin, int64_t end) {
+      prefetch(senders + begin, senders + end);
+      prefetch(receivers + begin, receivers + end);
+      prefetch(vectors + begin * D, vectors + end * D);
+    });
+  }
+
+  // Rows are ordered by sender. Walking the receivers upwards therefore meets the edges that leave a node in the order
+  // of that node's own row, whose next entry is the opposite edge. A walk that starts at a later receiver starts each
+  // row at its first sender from there on.
+  void fill_reverse(const int32_t* senders, int32_t* reverse) const {
+    const int64_t parts = num_edges < 1 << 15 ? 1 : std::min<int64_t>(num_threads, kMaxCursors);
+    int64_t begin[kMaxCursors + 1];  // receivers
+    for (int64_t part = 0; part <= parts; ++part) {
+      const int32_t edge = static_cast<int32_t>(part_begin(num_edges, parts, part));
+      begin[part] = std::lower_bound(row_ptr.get(), row_ptr.get() + num_nodes, edge) - row_ptr.get();
+    }
+    begin[0] = 0;
+    Pooled<int32_t> cursors(parts * num_nodes);
+    parallel_for((num_nodes + kCursorTask - 1) / kCursorTask, num_threads, [&](int64_t task) {
+      for (int64_t i = task * kCursorTask; i < std::min(num_nodes, (task + 1) * kCursorTask); ++i) {
+        cursors[i] = row_ptr[i];
+        for (int64_t part = 1; part < parts; ++part)
+          cursors[part * num_nodes + i] = static_cast<int32_t>(
+              std::lower_bound(senders + row_ptr[i], senders + row_ptr[i + 1], begin[part]) - senders);
+      }
+    });
+    parallel_for(parts, num_threads, [&](int64_t part) {
+      int32_t* cursor = cursors.get() + part * num_nodes;
+      for (int64_t k = row_ptr[begin[part]]; k < row_ptr[begin[part + 1]]; ++k) reverse[k] = cursor[senders[k]]++;
     });
   }
 
@@ -293,7 +317,7 @@ NeighborSearch::NeighborSearch(const double* positions, int64_t num_nodes, int d
     throw std::invalid_argument("positions hold " + std::to_string(num_nodes) +
                                 " particles, more than int32 counts; use a smaller system");
   if (!(cutoff > 0) || !std::isfinite(cutoff))
-    throw std::invalid_argument("cutoff = " + text(cutoff) + " must be positive and finite");
+    throw std::invalid_argument("cutoff = " + shortest_text(cutoff) + " must be positive and finite");
   State& s = *state_;
   s.positions = positions;
   s.cell = cell;
@@ -315,11 +339,8 @@ void NeighborSearch::fill_graph(int32_t* senders, int32_t* receivers, int32_t* r
                                 float* vectors) const {
   const State& s = *state_;
   s.dimensions == 2 ? s.fill_graph<2>(senders, receivers, vectors) : s.fill_graph<3>(senders, receivers, vectors);
-  std::copy(s.row_ptr.begin(), s.row_ptr.end(), row_ptr);
-  // Rows are ordered by sender. Walking the receivers upwards therefore meets the edges that leave a node in the
-  // order of that node's own row, whose next entry is the opposite edge.
-  std::vector<int32_t> cursor(s.row_ptr.begin(), s.row_ptr.end() - 1);
-  for (int64_t k = 0; k < s.num_edges; ++k) reverse[k] = cursor[senders[k]]++;
+  std::copy(s.row_ptr.get(), s.row_ptr.get() + s.num_nodes + 1, row_ptr);
+  s.fill_reverse(senders, reverse);
 }
 
 void NeighborSearch::fill_pairs(int64_t* first, int64_t* second, double* vectors, double* distances,

@@ -4,6 +4,7 @@
 
 #include "botan_fast.h"
 #include "cpu/kernels.h"
+#include "cpu/neighbor_kernels.h"
 
 namespace botan_fast {
 namespace {
@@ -43,6 +44,14 @@ const Kernels* kernels(int hidden_size) {
 #endif
     default: return kernels_generic(hidden_size);
   }
+}
+
+const NeighborKernels& neighbor_kernels() {
+#if defined(BOTAN_FAST_HAVE_AVX512)
+  if (level() >= kAvx512) return neighbor_kernels_avx512();
+  if (level() == kAvx2) return neighbor_kernels_avx2();
+#endif
+  return neighbor_kernels_generic();
 }
 
 bool has_fast_path(int hidden_size) { return kernels(hidden_size) != nullptr; }

@@ -7,13 +7,15 @@
 #include <vector>
 
 #include "botan_fast.h"
+#include "cpu/buffer_pool.h"
+#include "cpu/neighbor_kernels.h"
 #include "cpu/periodic.h"
 #include "cpu/thread_pool.h"
 
 namespace botan_fast {
 namespace {
 
-constexpr int kRuns = 8;         // runs side by side in memory: one cache line for each coordinate
+constexpr int kRuns = kTargetRuns;
 constexpr int64_t kNodes = 128;  // receivers of one task
 
 // The smallest squared length of d + n @ cell over n in {-1, 0, 1}^D. Beyond half of the smallest height the nearest
@@ -62,12 +64,12 @@ void targets(const Cell<D>& box, const double* initial, const T* trajectories, i
     });
   };
   std::vector<double> node_sum(num_nodes, 0.0), edge_sum(row_ptr[num_nodes], 0.0);
-  std::vector<double> block(num_nodes * D * kRuns);  // (N, D, kRuns): the runs of a coordinate lie together
+  const Pooled<double> block(num_nodes * D * kRuns);  // (N, D, kRuns): the runs of a coordinate lie together
 
   for (int64_t first = 0; first < num_runs; first += kRuns) {
     const int lanes = static_cast<int>(std::min<int64_t>(kRuns, num_runs - first));
     for_nodes([&](int64_t i) {
-      double* mine = block.data() + i * D * kRuns;
+      double* mine = block.get() + i * D * kRuns;
       for (int run = 0; run < kRuns; ++run) {
         // The last block repeats its last run in idle lanes; they are computed and not counted.
         const T* row = trajectories + ((first + std::min(run, lanes - 1)) * num_nodes + i) * D;
@@ -81,11 +83,24 @@ void targets(const Cell<D>& box, const double* initial, const T* trajectories, i
         if (run < lanes) node_sum[i] += std::sqrt(squared);
       }
     });
+    if constexpr (kDiagonal) {
+      PairSums pairs{block.get(), senders, 0, 0, 0, lanes, {}, {}, edge_sum.data()};
+      for (int b = 0; b < D; ++b) pairs.lengths[b] = box.rows[b][b], pairs.inverse[b] = box.inverse[b][b];
+      const auto add_distances = D == 2 ? neighbor_kernels().add_distances_2d : neighbor_kernels().add_distances_3d;
+      for_nodes([&](int64_t i) {
+        PairSums row = pairs;
+        row.receiver = i;
+        row.begin = row_ptr[i];  // each pair once: from the larger name
+        row.end = std::lower_bound(senders + row_ptr[i], senders + row_ptr[i + 1], i) - senders;
+        add_distances(row);
+      });
+      continue;
+    }
     for_nodes([&](int64_t i) {
       const Cell<D> local = box;
-      const double* here = block.data() + i * D * kRuns;
+      const double* here = block.get() + i * D * kRuns;
       for (int64_t k = row_ptr[i]; k < row_ptr[i + 1] && senders[k] < i; ++k) {  // each pair once
-        const double* there = block.data() + static_cast<int64_t>(senders[k]) * D * kRuns;
+        const double* there = block.get() + static_cast<int64_t>(senders[k]) * D * kRuns;
         double distance[kRuns], farthest = 0;
         for (int run = 0; run < kRuns; ++run) {  // vectorised over the runs
           double d[D], shift[D];

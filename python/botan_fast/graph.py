@@ -13,6 +13,7 @@ from .errors import InputError
 __all__ = ["Graph", "batch_graphs", "build_graph", "neighbor_list"]
 
 _INT32_MAX = 2**31 - 1
+_LARGE = 1 << 20  # bytes; smaller arrays are left to malloc, as in the core
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -157,9 +158,9 @@ def build_graph(positions, types, box, cutoff=2.0, self_edges=False, device=None
     box, cell = check_box(box, dimensions)
     search = _search(positions, box, cell, cutoff, self_edges)
     num_edges = search.num_edges
-    senders, receivers, reverse = (torch.empty(num_edges, dtype=torch.int32) for _ in range(3))
+    senders, receivers, reverse = (torch.from_numpy(_empty(num_edges, np.int32)) for _ in range(3))
     row_ptr = torch.empty(num_nodes + 1, dtype=torch.int32)
-    vectors = torch.empty((num_edges, dimensions), dtype=torch.float32)
+    vectors = torch.from_numpy(_empty((num_edges, dimensions), np.float32))
     search.fill_graph(*(x.data_ptr() for x in (senders, receivers, row_ptr, reverse, vectors)))
     graph = Graph(
         senders=senders,
@@ -216,7 +217,7 @@ def neighbor_list(letters, positions, box, cutoff, self_edges=False):
         "d": (num_edges, np.float64),
         "S": ((num_edges, dimensions), np.int64),
     }
-    arrays = {letter: np.empty(*kinds[letter]) for letter in set(letters)}
+    arrays = {letter: _empty(*kinds[letter]) for letter in set(letters)}
     search.fill_pairs(*(arrays[letter].ctypes.data if letter in arrays else 0 for letter in "ijDdS"))
     if device is not None:
         arrays = {letter: torch.from_numpy(array).to(device) for letter, array in arrays.items()}
@@ -280,6 +281,14 @@ def batch_graphs(graphs) -> Graph:
         self_edges=first.self_edges,
         graph_ptr=torch.cat(graph_ptr),
     )
+
+
+def _empty(shape, dtype):
+    """An uninitialised array; a large one comes from the core's pool, which reuses its pages."""
+    num_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    if num_bytes < _LARGE:
+        return np.empty(shape, dtype)
+    return np.frombuffer(_core.PooledBuffer(num_bytes), dtype).reshape(shape)
 
 
 def _offsets(counts):
