@@ -9,8 +9,12 @@
 #include "cpu/kernels.h"
 #include "cpu/kernels_vector.h"
 
-#if defined(__AVX512BF16__)
+#if defined(__AVX512F__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"  // GCC's own header leaves "undefined" vectors uninitialised
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #include <immintrin.h>
+#pragma GCC diagnostic pop
 #endif
 
 namespace botan_fast {
@@ -42,7 +46,13 @@ inline Halves to_bf16(Vector v) {
   return __builtin_convertvector((Words)(v == v ? rounded : nan), Halves);
 #endif
 }
-inline Words widen(Halves h) { return __builtin_convertvector(h, Words); }
+inline Words widen(Halves h) {
+#if defined(__AVX512F__)
+  return (Words)_mm512_cvtepu16_epi32((__m256i)h);  // GCC 12 takes five instructions for the conversion below
+#else
+  return __builtin_convertvector(h, Words);
+#endif
+}
 inline Vector from_bf16(Halves h) { return (Vector)(widen(h) << 16); }
 inline Vector rounded(Vector v) { return from_bf16(to_bf16(v)); }
 inline float rounded(float x) { return rounded(Vector{} + x)[0]; }
@@ -233,6 +243,8 @@ void pack(const float* source, int64_t k_stride, int64_t j_stride, int64_t num_k
 
 // ---- edges ----------------------------------------------------------------------------------------------------
 
+constexpr int kAhead = 2 * kBlockRows;  // rows of Ps, which lie anywhere, are fetched this many edges before their use
+
 // h = relu(We e + c + Ps[sender] + Pr[receiver]) for `rows` edges from k0 on.
 template <int H, class Args>
 inline void hidden_layer(const Args& s, int64_t k0, int64_t rows, uint16_t* h_rows, uint32_t* h_pairs) {
@@ -240,6 +252,7 @@ inline void hidden_layer(const Args& s, int64_t k0, int64_t rows, uint16_t* h_ro
       rows, rows_of<H>(static_cast<const uint16_t*>(s.e) + k0 * H), packed<H>(s.we_forward), H / 2,
       [&](int64_t r, int i) {
         const int64_t k = k0 + r;
+        if (r + kAhead < rows) __builtin_prefetch(s.p_sender + int64_t(s.senders[k + kAhead]) * H + i);
         return load(s.c + k * H + i) + load(s.p_sender + int64_t(s.senders[k]) * H + i) +
                load(s.p_receiver + int64_t(s.receivers[k]) * H + i);
       },
@@ -396,7 +409,7 @@ template <int H>
 void mlp_forward(const MlpForward& arguments) {
   const MlpForward s = arguments;  // a local copy: stores through float* cannot alias it
   alignas(64) uint16_t x_rows[kTile * H], h[kTile * H];
-  alignas(64) float h2[kTile * H], w3[H];
+  alignas(64) float h2[kTile * H], w3[H] = {};
   if (s.w3)
     for (int i = 0; i < H; i += kWidth) store(w3 + i, rounded(load(s.w3 + i)));
   for (int64_t m = s.begin; m < s.end; m += kTile) {
@@ -421,7 +434,7 @@ void mlp_backward(const MlpBackward& arguments) {
   const bool wide = s.inputs == H;
   alignas(64) uint16_t x_rows[kTile * H], h_rows[kTile * H], g_rows[kTile * H];
   alignas(64) uint32_t h_pairs[kTile / 2 * H], g_pairs[kTile / 2 * H], x_pairs[kTile / 2 * H];
-  alignas(64) float dh[kTile * H], w3[H];
+  alignas(64) float dh[kTile * H], w3[H] = {};
   if (s.w3)
     for (int i = 0; i < H; i += kWidth) store(w3 + i, rounded(load(s.w3 + i)));
   for (int64_t m = s.begin; m < s.end; m += kTile) {

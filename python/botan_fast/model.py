@@ -49,6 +49,7 @@ class MLP(nn.Module):
 
     The perceptron of the encoders, of the processor and (decode=True) of the decoders: two hidden layers, all of
     width H (Shiba et al. 2023, section II). float32 on the CPU runs in the compiled core for H = 32, 64, 128.
+    `mlp(x, precision="bf16")` rounds the factors of products to bfloat16 (docs/precision.md).
 
     >>> import torch, botan_fast as bf
     >>> bf.MLP(3, 64)(torch.randn(10, 3)).shape, bf.MLP(64, 64, decode=True)(torch.randn(10, 64)).shape
@@ -98,8 +99,9 @@ class BOTANLayer(nn.Module):
     follow the order of its edges. With edge_node_skip=True MLP_e also reads [x0_sender, x0_receiver] (Bapst et al.,
     Nature Physics 16, 448 (2020)). Gradients flow to x, e, x0, e0 and the weights; deterministic.
     float32 on the CPU runs in the compiled core for H = 32, 64, 128; everything else in plain torch.
+    precision: "fp32", or "bf16" for products of factors rounded to bfloat16 (docs/precision.md).
 
-    Raises InputError when a shape does not fit or an index is outside [0, N).
+    Raises InputError when a shape does not fit, an index is outside [0, N) or the precision is none.
 
     >>> import torch, botan_fast as bf
     >>> layer = bf.BOTANLayer(hidden_size=64)
@@ -173,6 +175,9 @@ class BOTAN(nn.Module):
         S_i = DE_n(x_i), E_ij = DE_e(e_ij)
 
     `model(graph)` gives a `Prediction` with node (N,) and edge (E,), float32, for a `Graph` or a batch of graphs.
+    `model(graph, precision="bf16")` rounds the factors of all matrix products to bfloat16, adds up in float32 and keeps
+    weights and gradients in float32 (docs/precision.md); the default is "fp32". Precision belongs to a call: it is no
+    property of the weights.
 
     Args:
         hidden_size: feature width H; 32, 64 and 128 have a fast path, others run in plain torch.

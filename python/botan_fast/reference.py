@@ -112,8 +112,8 @@ def processor(
 
     x, x0 are (N, H), e, e0 are (E, H); x = None (e = None) starts from x0 (e0). An MLP_e of 6 H inputs also reads
     [x0_sender, x0_receiver], the older model of Bapst et al., Nature Physics 16, 448 (2020). In precision "bf16" the
-    factors of products are rounded as in `linear`, where the first weights act block by block: W_s x and W_r x on nodes,
-    W_0 e0 and V_0 x0 once.
+    factors of products are rounded as in `linear`, where the first weights act block by block: W_s x and W_r x on
+    nodes, W_0 e0 and V_0 x0 once.
 
     >>> import torch
     >>> from botan_fast import reference
