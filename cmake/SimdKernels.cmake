@@ -1,5 +1,5 @@
-# One object per instruction set from csrc/cpu/kernels.cpp and kernels_bf16.cpp. They are compiled with the flags of that set
-# alone, so no other code of the module can use an instruction that the machine lacks.
+# One object per instruction set from csrc/cpu/kernels.cpp and kernels_bf16.cpp. They are compiled with the flags of
+# that set alone, so no other code of the module can use an instruction that the machine lacks.
 include(CheckCXXCompilerFlag)
 function(botan_fast_add_simd_kernels target)
   set(sets generic)

@@ -121,7 +121,8 @@ class Processor {
   // Ps = Ws x, Pr = Wr x
   void projections(const float* x, int64_t begin, int64_t end) {
     const bool skip = w.edge_node_skip;
-    k.linear(linear(begin, end, p_sender, {{x, packed.forward(Blocks::kSender)}}, skip ? constant.p_sender.get() : nullptr));
+    k.linear(linear(begin, end, p_sender, {{x, packed.forward(Blocks::kSender)}},
+                    skip ? constant.p_sender.get() : nullptr));
     k.linear(linear(begin, end, p_receiver, {{x, packed.forward(Blocks::kReceiver)}},
                     skip ? constant.p_receiver.get() : nullptr));
   }
