@@ -3,7 +3,8 @@
 // cut the work into chunks and own the memory.
 //
 // "packed" weights are (K, H) matrices in the order (and rounding) that the set's register block reads; pack()
-// makes them, and they fill at most K * H floats. Gradients of weights are added to plain row-major (out, in) accumulators.
+// makes them, and they fill at most K * H floats. Gradients of weights are added to plain row-major (out, in)
+// accumulators.
 #pragma once
 
 #include <cstddef>
