@@ -241,7 +241,7 @@ def test_commands(tiny_data, tiny_model_file, tmp_path, capsys):
     scores = []
     for precision in ("fp32", "bf16"):
         assert main(["evaluate", *data[:-1], "--json", "--precision", precision]) == 0
-        scores.append(json.loads(capsys.readouterr().out)["node_loss"])
+        scores.append(json.loads(capsys.readouterr().out.splitlines()[-1])["node_loss"])
         assert main(["predict", *data, "-o", str(tmp_path / f"{precision}.npz"), "--precision", precision]) == 0
     predicted = [np.load(tmp_path / f"{p}.npz")["propensity"] for p in ("fp32", "bf16")]
     assert scores[0] != scores[1]
