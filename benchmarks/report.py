@@ -36,7 +36,7 @@ OTHERS = {
     "vesin_sorted": "vesin, sorted",
     "matscipy": "matscipy",
 }
-SIMD = {"avx512": "AVX-512", "avx2": "AVX2"}
+SIMD = {"avx512_bf16": "AVX-512", "avx512": "AVX-512", "avx2": "AVX2"}
 
 
 def table(record: dict, name: str) -> str:

@@ -1,5 +1,6 @@
-# One object per instruction set from csrc/cpu/kernels.cpp. The file is compiled with the flags of that set
-# alone, so no other code of the module can use an instruction that the machine lacks.
+# One object per instruction set from csrc/cpu/kernels.cpp and kernels_bf16.cpp. They are compiled with the flags of
+# that set alone, so no other code of the module can use an instruction that the machine lacks.
+include(CheckCXXCompilerFlag)
 function(botan_fast_add_simd_kernels target)
   set(sets generic)
   if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
@@ -8,8 +9,19 @@ function(botan_fast_add_simd_kernels target)
   set(flags_generic "")
   set(flags_avx2 -mavx2 -mfma)
   set(flags_avx512 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma -mprefer-vector-width=512)
+  set(flags_avx512_bf16 ${flags_avx512} -mavx512bf16)
+  set(sources_avx512_bf16 csrc/cpu/kernels_bf16.cpp)  # float32 has no use for it
+  if("avx512" IN_LIST sets)
+    check_cxx_compiler_flag(-mavx512bf16 BOTAN_FAST_COMPILES_AVX512_BF16)
+    if(BOTAN_FAST_COMPILES_AVX512_BF16)
+      list(APPEND sets avx512_bf16)
+    endif()
+  endif()
   foreach(set IN LISTS sets)
-    add_library(botan_fast_kernels_${set} OBJECT csrc/cpu/kernels.cpp)
+    if(NOT sources_${set})
+      set(sources_${set} csrc/cpu/kernels.cpp csrc/cpu/kernels_bf16.cpp)
+    endif()
+    add_library(botan_fast_kernels_${set} OBJECT ${sources_${set}})
     target_include_directories(botan_fast_kernels_${set} PRIVATE csrc)
     target_compile_options(botan_fast_kernels_${set} PRIVATE
       -O3 -ffp-contract=fast -Wall -Wextra -fno-math-errno -fno-trapping-math ${flags_${set}})

@@ -210,47 +210,50 @@ void bind_model(py::module_& m) {
   m.def(
       "mlp_forward",
       [](int64_t num_rows, int64_t num_inputs, int hidden_size, const Addresses& weights, Address x, Address y,
-         int num_threads) {
-        mlp_forward(num_rows, num_inputs, hidden_size, mlp_weights(weights), at<float>(x), at<float>(y), num_threads);
+         int precision, int num_threads) {
+        mlp_forward(num_rows, num_inputs, hidden_size, mlp_weights(weights), at<float>(x), at<float>(y),
+                    static_cast<Precision>(precision), num_threads);
       },
       Release());
   m.def(
       "mlp_backward",
       [](int64_t num_rows, int64_t num_inputs, int hidden_size, const Addresses& weights, Address x, Address y,
-         Address grad_y, Address grad_x, const Addresses& gradients, int num_threads) {
+         Address grad_y, Address grad_x, const Addresses& gradients, int precision, int num_threads) {
         const MlpWeights g = mlp_weights(gradients);
         const auto writable = [](const float* p) { return const_cast<float*>(p); };
         mlp_backward(num_rows, num_inputs, hidden_size, mlp_weights(weights), at<float>(x), at<float>(y),
                      at<float>(grad_y), at<float>(grad_x),
                      {writable(g.w1), writable(g.b1), writable(g.w2), writable(g.b2), writable(g.w3), writable(g.b3)},
-                     num_threads);
+                     static_cast<Precision>(precision), num_threads);
       },
       Release());
   m.def(
       "processor_forward",
       [](int64_t num_nodes, int64_t num_edges, const Addresses& graph, int hidden_size, int num_steps,
          bool edge_node_skip, const Addresses& weights, Address x, Address e, Address x0, Address e0, Address x_out,
-         Address e_out, const Addresses& kept, int num_threads) {
+         Address e_out, const Addresses& kept, int precision, int num_threads) {
         processor_forward(topology(num_nodes, num_edges, graph), hidden_size, num_steps,
                           processor_weights(weights, edge_node_skip), at<float>(x), at<float>(e), at<float>(x0),
-                          at<float>(e0), at<float>(x_out), at<float>(e_out), history(kept), num_threads);
+                          at<float>(e0), at<float>(x_out), at<float>(e_out), history(kept),
+                          static_cast<Precision>(precision), num_threads);
       },
       Release());
   m.def(
       "processor_backward",
       [](int64_t num_nodes, int64_t num_edges, const Addresses& graph, int hidden_size, int num_steps,
          bool edge_node_skip, const Addresses& weights, Address x, Address e, Address x0, Address e0, Address x_out,
-         Address e_out, const Addresses& kept, Address grad_x_out, Address grad_e_out, Address grad_x,
-         Address grad_e, Address grad_x0, Address grad_e0, const Addresses& gradients, int num_threads) {
+         const Addresses& kept, Address grad_x_out, Address grad_e_out, Address grad_x,
+         Address grad_e, Address grad_x0, Address grad_e0, const Addresses& gradients, int precision,
+         int num_threads) {
         processor_backward(topology(num_nodes, num_edges, graph), hidden_size, num_steps,
                            processor_weights(weights, edge_node_skip), at<float>(x), at<float>(e), at<float>(x0),
-                           at<float>(e0), at<float>(x_out), at<float>(e_out), history(kept), at<float>(grad_x_out),
+                           at<float>(e0), at<float>(x_out), history(kept), at<float>(grad_x_out),
                            at<float>(grad_e_out), at<float>(grad_x), at<float>(grad_e), at<float>(grad_x0),
                            at<float>(grad_e0),
                            {at<float>(gradients[0]), at<float>(gradients[1]), at<float>(gradients[2]),
                             at<float>(gradients[3]), at<float>(gradients[4]), at<float>(gradients[5]),
                             at<float>(gradients[6]), at<float>(gradients[7])},
-                           num_threads);
+                           static_cast<Precision>(precision), num_threads);
       },
       Release());
 }

@@ -23,7 +23,8 @@ namespace botan_fast {
 
 // ---- build ------------------------------------------------------------------------------------------------
 
-// The instruction set that the kernels use on this machine: "avx512", "avx2" or "generic".
+// The instruction set that the kernels use on this machine: "avx512_bf16", "avx512", "avx2" or "generic". The first
+// differs from the second in precision bf16 only.
 // The environment variable BOTAN_FAST_SIMD forces a narrower one.
 const char* simd_level();
 
@@ -146,6 +147,12 @@ void scatter_sum(const T* values, int64_t num_rows, int64_t width, const int64_t
 // Feature widths H with a fast path; the model falls back to plain torch for the others.
 bool has_fast_path(int hidden_size);
 
+// How matrix products are computed; everything else is float32, weights and gradients included.
+//   fp32  float32
+//   bf16  both factors rounded to bfloat16 (to nearest, ties to even), products added up in float32. Edge features
+//         and dz (the gradient of z) stay between steps as bfloat16; AVX512-BF16 takes denormal factors as zero.
+enum class Precision : int { fp32 = 0, bf16 = 1 };
+
 // Weights as torch.nn.Linear keeps them: (out, in) row-major, float32.
 struct MlpWeights {
   const float *w1, *b1;  // (H, K) (H,)
@@ -158,13 +165,13 @@ struct MlpGradients {
 
 // y = relu(W2 relu(W1 x + b1) + b2) (M, H); with a third layer y = w3 . that + b3 (M,).    x is (M, K).
 void mlp_forward(int64_t num_rows, int64_t num_inputs, int hidden_size, const MlpWeights& weights, const float* x,
-                 float* y, int num_threads);
+                 float* y, Precision precision, int num_threads);
 
 // Gradients for grad_y of the shape of y; the hidden layers are recomputed. y is read without a third layer
 // only. grad_x (M, K) may be null.
 void mlp_backward(int64_t num_rows, int64_t num_inputs, int hidden_size, const MlpWeights& weights, const float* x,
                   const float* y, const float* grad_y, float* grad_x, const MlpGradients& gradients,
-                  int num_threads);
+                  Precision precision, int num_threads);
 
 // ---- message passing (message_passing.cpp) ------------------------------------------------------------------
 
@@ -190,7 +197,8 @@ struct ProcessorGradients {
 // What the backward pass needs of the forward pass.
 struct ProcessorHistory {
   float* x;    // (num_steps - 1, N, H) x after each step but the last
-  float* e;    // (num_steps - 1, E, H) e after each step but the last
+  void* e;     // fp32: (num_steps - 1, E, H) e after each step but the last
+               // bf16: (num_steps, E, H) bfloat16, e before each step
   float* sum;  // (num_steps, N, H)     incoming sums
   float* c;    // (E, H)                W0 e0 + b1
 };
@@ -201,15 +209,16 @@ struct ProcessorHistory {
 // from (x, e); a null x (e) starts from x0 (e0). History members may all be null: nothing is kept.
 void processor_forward(const Topology& topology, int hidden_size, int num_steps, const ProcessorWeights& weights,
                        const float* x, const float* e, const float* x0, const float* e0, float* x_out, float* e_out,
-                       const ProcessorHistory& history, int num_threads);
+                       const ProcessorHistory& history, Precision precision, int num_threads);
 
 // Gradients of everything. grad_x_out and grad_e_out may be null (zero). grad_x (grad_e) is null exactly when x
-// (e) is: then its part is added to grad_x0 (grad_e0).
+// (e) is: then its part is added to grad_x0 (grad_e0). The result of the last step is computed again for its sign, so
+// that the caller need not keep it.
 void processor_backward(const Topology& topology, int hidden_size, int num_steps, const ProcessorWeights& weights,
                         const float* x, const float* e, const float* x0, const float* e0, const float* x_out,
-                        const float* e_out, const ProcessorHistory& history, const float* grad_x_out,
+                        const ProcessorHistory& history, const float* grad_x_out,
                         const float* grad_e_out, float* grad_x, float* grad_e, float* grad_x0, float* grad_e0,
-                        const ProcessorGradients& gradients, int num_threads);
+                        const ProcessorGradients& gradients, Precision precision, int num_threads);
 
 // ---- memory (buffer_pool.cpp) -------------------------------------------------------------------------------
 

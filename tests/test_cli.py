@@ -159,7 +159,7 @@ def test_info(capsys):
     assert info == bf.build_info()
     assert info["version"] == bf.__version__
     assert info["torch"] == torch.__version__
-    assert info["simd"] in ("avx512", "avx2", "generic")
+    assert info["simd"] in ("avx512_bf16", "avx512", "avx2", "generic")
     assert main(["info"]) == 0
     assert re.search(rf"^threads +{torch.get_num_threads()}$", capsys.readouterr().out, re.MULTILINE)
 

@@ -252,9 +252,9 @@ def test_gradcheck_of_the_reference():
 def test_opcheck_processor(start):
     case = Case(12, 70, hidden=32, start=start, steps=2)
     t = leaves(case.tensors, torch.float32)
-    torch.library.opcheck(torch.ops.botan_fast.processor, (*t[:4], case.topology, t[4:], 2, True))
+    torch.library.opcheck(torch.ops.botan_fast.processor, (*t[:4], case.topology, t[4:], 2, True, 0))
     torch.library.opcheck(
-        torch.ops.botan_fast.processor, (*case.tensors[:4], case.topology, case.tensors[4:], 2, False)
+        torch.ops.botan_fast.processor, (*case.tensors[:4], case.topology, case.tensors[4:], 2, False, 0)
     )
 
 
@@ -262,7 +262,7 @@ def test_opcheck_processor(start):
 def test_opcheck_mlp(decode):
     g = torch.Generator().manual_seed(2)
     tensors = leaves([torch.randn(9, 3, generator=g), *random_mlp(3, 32, g, decode)], torch.float32)
-    torch.library.opcheck(torch.ops.botan_fast.mlp, (tensors[0], tensors[1:]))
+    torch.library.opcheck(torch.ops.botan_fast.mlp, (tensors[0], tensors[1:], 0))
 
 
 def test_opcheck_sums():

@@ -3,39 +3,10 @@
 // function of the standard library is instantiated here, so that the linker cannot hand AVX-512 code to a
 // machine without it.
 #include "cpu/kernels.h"
+#include "cpu/kernels_vector.h"
 
 namespace botan_fast {
 namespace {
-
-#if defined(__AVX512F__)
-constexpr int kWidth = 16, kRegisterColumns = 4, kRows = 6;  // 24 accumulators of 32 registers
-#elif defined(__AVX__)
-constexpr int kWidth = 8, kRegisterColumns = 2, kRows = 6;  // 12 of 16
-#elif defined(__aarch64__)
-constexpr int kWidth = 4, kRegisterColumns = 4, kRows = 6;  // 24 of 32
-#else
-constexpr int kWidth = 4, kRegisterColumns = 2, kRows = 6;  // 12 of 16
-#endif
-constexpr int kTile = 96;  // rows of a tile: a few (kTile, H) arrays stay in the first two cache levels
-
-typedef float Vector __attribute__((vector_size(4 * kWidth)));
-typedef float UnalignedVector __attribute__((vector_size(4 * kWidth), aligned(4), may_alias));
-
-inline Vector load(const float* p) { return *reinterpret_cast<const UnalignedVector*>(p); }
-inline void store(float* p, Vector v) { *reinterpret_cast<UnalignedVector*>(p) = v; }
-inline void add_to(float* p, Vector v) { store(p, load(p) + v); }
-inline Vector relu(Vector v) { return v < 0.0f ? Vector{} : v; }  // keeps NaN, as torch does
-inline Vector where_positive(Vector mask, Vector v) { return mask > 0.0f ? v : Vector{}; }
-
-// Columns that one register block covers.
-template <int H>
-constexpr int panel_vectors() {
-  return H / kWidth < kRegisterColumns ? H / kWidth : kRegisterColumns;
-}
-template <int H>
-constexpr int panel_columns() {
-  return panel_vectors<H>() * kWidth;
-}
 
 struct Left {  // element (row, k) is p[row * row_stride + k * k_stride]
   const float* p;
@@ -114,15 +85,6 @@ inline void outer_product(int64_t rows, const float* g, int64_t num_g, int64_t g
 }
 
 template <int H>
-void column_sum(const float* a, int64_t begin, int64_t end, float* out) {
-  for (int i = 0; i < H; i += kWidth) {
-    Vector sum = load(out + i);
-    for (int64_t row = begin; row < end; ++row) sum += load(a + row * H + i);
-    store(out + i, sum);
-  }
-}
-
-template <int H>
 void pack(const float* source, int64_t k_stride, int64_t j_stride, int64_t num_k, float* to) {
   constexpr int columns = panel_columns<H>();
   for (int p = 0; p < H / columns; ++p)
@@ -134,7 +96,7 @@ void pack(const float* source, int64_t k_stride, int64_t j_stride, int64_t num_k
 template <int H, class Args>
 inline void hidden_layer(const Args& s, int64_t k0, int64_t rows, float* h) {
   product<H>(
-      rows, Left{s.e + k0 * H, H, 1}, packed<H>(s.we, H), H,
+      rows, Left{static_cast<const float*>(s.e) + k0 * H, H, 1}, packed<H>(s.we_forward, H), H,
       [&](int64_t r, int i) {
         const int64_t k = k0 + r;
         return load(s.c + k * H + i) + load(s.p_sender + int64_t(s.senders[k]) * H + i) +
@@ -146,6 +108,7 @@ inline void hidden_layer(const Args& s, int64_t k0, int64_t rows, float* h) {
 template <int H>
 void edge_forward(const EdgeForward& arguments) {
   const EdgeForward s = arguments;  // a local copy: stores through float* cannot alias it
+  float* e_out = s.e_last ? s.e_last : static_cast<float*>(s.e_out);
   alignas(64) float h[kTile * H];
   for (int64_t n = s.node_begin * H; n < s.node_end * H; n += kWidth) store(s.sum + n, Vector{});
   const int64_t end = s.row_ptr[s.node_end];
@@ -153,10 +116,10 @@ void edge_forward(const EdgeForward& arguments) {
     const int64_t rows = end - k0 < kTile ? end - k0 : kTile;
     hidden_layer<H>(s, k0, rows, h);
     product<H>(
-        rows, Left{h, H, 1}, packed<H>(s.w2, H), H, [&](int64_t, int i) { return load(s.b2 + i); },
+        rows, Left{h, H, 1}, packed<H>(s.w2_forward, H), H, [&](int64_t, int i) { return load(s.b2 + i); },
         [&](int64_t r, int i, Vector v) {
           v = relu(v);
-          store(s.e_out + (k0 + r) * H + i, v);
+          store(e_out + (k0 + r) * H + i, v);
           add_to(s.sum + int64_t(s.receivers[k0 + r]) * H + i, v);
         });
   }
@@ -165,40 +128,56 @@ void edge_forward(const EdgeForward& arguments) {
 template <int H>
 void edge_backward(const EdgeBackward& arguments) {
   const EdgeBackward s = arguments;  // a local copy: stores through float* cannot alias it
-  alignas(64) float h[kTile * H], g[kTile * H], dz[kTile * H];
+  const float *e = static_cast<const float*>(s.e), *e_out = static_cast<const float*>(s.e_out);
+  float* grad_z = static_cast<float*>(s.grad_z);
+  alignas(64) float h[kTile * H], g[kTile * H];
   for (int64_t n = s.node_begin * H; n < s.node_end * H; n += kWidth) store(s.grad_p_receiver + n, Vector{});
   const int64_t end = s.row_ptr[s.node_end];
   for (int64_t k0 = s.row_ptr[s.node_begin]; k0 < end; k0 += kTile) {
     const int64_t rows = end - k0 < kTile ? end - k0 : kTile;
+    float* dz = grad_z + k0 * H;
     hidden_layer<H>(s, k0, rows, h);
     // g = (gradient of e' from the next step + gradient of the incoming sum) where e' > 0
-    for (int64_t r = 0; r < rows; ++r) {
-      const int64_t k = k0 + r, n = s.receivers[k];
-#pragma GCC unroll 8
-      for (int i = 0; i < H; i += kWidth) {
-        Vector v = s.grad_e_out ? load(s.grad_e_out + k * H + i) : Vector{};
-        if (s.grad_sum) v += load(s.grad_sum + n * H + i);
-        store(g + r * H + i, where_positive(load(s.e_out + k * H + i), v));
-      }
+    if (s.last) {
+      product<H>(
+          rows, Left{h, H, 1}, packed<H>(s.w2_forward, H), H, [&](int64_t, int i) { return load(s.b2 + i); },
+          [&](int64_t r, int i, Vector v) {
+            const int64_t k = k0 + r;
+            Vector gradient = s.grad_e_out ? load(s.grad_e_out + k * H + i) : Vector{};
+            gradient += load(s.grad_sum + int64_t(s.receivers[k]) * H + i);
+            store(g + r * H + i, where_positive(v, gradient));
+          });
+    } else {
+      product<H>(
+          rows, Left{dz, H, 1}, packed<H>(s.we, H), H, [](int64_t, int) { return Vector{}; },
+          [&](int64_t r, int i, Vector v) {
+            const int64_t k = k0 + r;
+            v += load(s.grad_sum + int64_t(s.receivers[k]) * H + i);
+            store(g + r * H + i, where_positive(load(e_out + k * H + i), v));
+          });
     }
     column_sum<H>(g, 0, rows, s.grad_b2);
     outer_product<H>(rows, g, H, H, h, s.grad_w2);
-    const bool first = s.first;
+    const bool last = s.last;
     product<H>(
-        rows, Left{g, H, 1}, packed<H>(s.w2t, H), H, [](int64_t, int) { return Vector{}; },
+        rows, Left{g, H, 1}, packed<H>(s.w2, H), H, [](int64_t, int) { return Vector{}; },
         [&](int64_t r, int i, Vector v) {
           v = where_positive(load(h + r * H + i), v);
-          store(dz + r * H + i, v);
           const int64_t k = k0 + r;
-          store(s.grad_z + k * H + i, v);
-          store(s.grad_c + k * H + i, first ? v : load(s.grad_c + k * H + i) + v);
+          store(dz + r * H + i, v);
+          store(s.grad_c + k * H + i, last ? v : load(s.grad_c + k * H + i) + v);
           add_to(s.grad_p_receiver + int64_t(s.receivers[k]) * H + i, v);
         });
-    outer_product<H>(rows, dz, H, H, s.e + k0 * H, s.grad_we);
-    product<H>(
-        rows, Left{dz, H, 1}, packed<H>(s.wet, H), H, [](int64_t, int) { return Vector{}; },
-        [&](int64_t r, int i, Vector v) { store(s.grad_e + (k0 + r) * H + i, v); });
+    outer_product<H>(rows, dz, H, H, e + k0 * H, s.grad_we);
   }
+}
+
+template <int H>
+void edge_input_gradient(const void* grad_z, const float* we, int64_t begin, int64_t end, float* out) {
+  product<H>(
+      end - begin, Left{static_cast<const float*>(grad_z) + begin * H, H, 1}, packed<H>(we, H), H,
+      [](int64_t, int) { return Vector{}; },
+      [=](int64_t r, int i, Vector v) { store(out + (begin + r) * H + i, v); });
 }
 
 template <int H>
@@ -206,15 +185,6 @@ inline void dense_relu(int64_t rows, const float* x, int64_t inputs, const float
   product<H>(
       rows, Left{x, inputs, 1}, packed<H>(w, inputs), inputs, [=](int64_t, int i) { return load(b + i); },
       [=](int64_t r, int i, Vector v) { store(y + r * H + i, relu(v)); });
-}
-
-template <int H>
-inline float dot(const float* a, const float* b) {
-  Vector sum = load(a) * load(b);
-  for (int i = kWidth; i < H; i += kWidth) sum += load(a + i) * load(b + i);
-  float total = 0;
-  for (int i = 0; i < kWidth; ++i) total += sum[i];
-  return total;
 }
 
 template <int H>
@@ -305,12 +275,12 @@ void weight_gradient(const WeightGradient& s) {
 }
 
 template <int H>
-void gather_sum(const float* values, const int32_t* order, const int32_t* ptr, int64_t begin, int64_t end,
+void gather_sum(const void* values, const int32_t* order, const int32_t* ptr, int64_t begin, int64_t end,
                 float* out) {
   for (int64_t n = begin; n < end; ++n) {
     Vector sum[H / kWidth] = {};
     for (int64_t k = ptr[n]; k < ptr[n + 1]; ++k) {
-      const float* row = values + int64_t(order[k]) * H;
+      const float* row = static_cast<const float*>(values) + int64_t(order[k]) * H;
 #pragma GCC unroll 8
       for (int v = 0; v < H / kWidth; ++v) sum[v] += load(row + v * kWidth);
     }
@@ -321,9 +291,11 @@ void gather_sum(const float* values, const int32_t* order, const int32_t* ptr, i
 
 template <int H>
 const Kernels table = {H,
+                       nullptr,
                        &pack<H>,
                        &edge_forward<H>,
                        &edge_backward<H>,
+                       &edge_input_gradient<H>,
                        &mlp_forward<H>,
                        &mlp_backward<H>,
                        &linear<H>,
@@ -332,9 +304,6 @@ const Kernels table = {H,
                        &gather_sum<H>};
 
 }  // namespace
-
-#define BOTAN_FAST_JOIN2(a, b) a##b
-#define BOTAN_FAST_JOIN(a, b) BOTAN_FAST_JOIN2(a, b)
 
 const Kernels* BOTAN_FAST_JOIN(kernels_, BOTAN_FAST_SIMD)(int hidden_size) {
   switch (hidden_size) {

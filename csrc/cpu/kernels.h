@@ -2,39 +2,51 @@
 // CPU core. Everything here works on one chunk of rows on the calling thread; message_passing.cpp and mlp.cpp
 // cut the work into chunks and own the memory.
 //
-// "packed" weights are (K, H) matrices in the panel order that the set's register block reads; pack() makes
-// them. Gradients of weights are added to plain row-major (out, in) accumulators.
+// "packed" weights are (K, H) matrices in the order (and rounding) that the set's register block reads; pack()
+// makes them, and they fill at most K * H floats. Gradients of weights are added to plain row-major (out, in)
+// accumulators.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 
+#include "botan_fast.h"
+
 namespace botan_fast {
+
+// Edge features and dz, which stay between steps, are float32 here and bfloat16 in the set for precision bf16.
+typedef void Stored;
 
 // One message-passing step of the edges of receivers [node_begin, node_end):
 //   z  = We e + c + Ps[sender] + Pr[receiver]      h = relu(z)      e' = relu(W2 h + b2)
+// Weights that multiply rows in the forward direction (We^T, W2^T) are named *_forward, the others carry gradients.
 struct EdgeForward {
   int64_t node_begin, node_end;
   const int32_t *senders, *receivers, *row_ptr;
-  const float *e, *c, *p_sender, *p_receiver;  // (E, H) (E, H) (N, H) (N, H)
-  const float *we, *w2, *b2;                   // packed transposed, packed transposed, (H,)
-  float* e_out;                                // (E, H)
+  const Stored* e;                             // (E, H)
+  const float *c, *p_sender, *p_receiver;      // (E, H) (N, H) (N, H)
+  const float *we_forward, *w2_forward, *b2;   // packed, packed, (H,)
+  Stored* e_out;                               // (E, H), may be e
+  float* e_last;                               // (E, H) or null: e' goes here instead of e_out
   float* sum;                                  // (N, H) incoming sum of e'
 };
 
+// The gradient of e' is that of the next step, which follows from its dz, plus that of the incoming sum:
+//   g = (dz_next We + grad_sum[receiver]) where e' > 0      dz = (g W2) where h > 0
+// In the last step grad_e_out stands for dz_next We, and e' is computed again for its sign.
 struct EdgeBackward {
   int64_t node_begin, node_end;
   const int32_t *senders, *receivers, *row_ptr;
-  const float *e, *c, *p_sender, *p_receiver;
-  const float *we, *w2t, *w2, *wet;  // packed: We^T, W2^T for the hidden layer; W2, We for the gradients
-  const float* e_out;                // (E, H) of the forward step: its sign is the mask of the outer ReLU
-  const float* grad_e_out;           // (E, H) or null for zero
-  const float* grad_sum;             // (N, H) or null for zero
-  float* grad_e;                     // (E, H), may be grad_e_out
-  float* grad_z;                     // (E, H)
-  float* grad_c;                     // (E, H), added to unless first
-  bool first;
-  float* grad_p_receiver;            // (N, H)
+  const Stored* e;
+  const float *c, *p_sender, *p_receiver;
+  const float *we_forward, *w2_forward, *b2, *w2, *we;  // packed but for b2
+  const Stored* e_out;                // (E, H) of the forward step; unused in the last one
+  const float* grad_e_out;            // (E, H) or null for zero; used in the last step only
+  const float* grad_sum;              // (N, H)
+  Stored* grad_z;                     // (E, H), in: dz of the next step, out: dz of this one
+  float* grad_c;                      // (E, H), added to unless last
+  bool last;
+  float* grad_p_receiver;             // (N, H)
   float *grad_we, *grad_w2, *grad_b2;  // accumulators (H, H) (H, H) (H,)
 };
 
@@ -83,10 +95,14 @@ struct WeightGradient {
 // Vector width dependent entry points for one feature width H.
 struct Kernels {
   int hidden_size;
+  // Rounds floats to what a Stored array of edge features holds; null where that is float32.
+  void (*round)(const float* from, int64_t begin, int64_t end, Stored* to);
   // packed[panel][k][column]: element (k, j) of the (K, H) matrix is source[k * k_stride + j * j_stride]
   void (*pack)(const float* source, int64_t k_stride, int64_t j_stride, int64_t num_k, float* packed);
   void (*edge_forward)(const EdgeForward&);
   void (*edge_backward)(const EdgeBackward&);
+  // rows [begin, end) of out (E, H) = dz We
+  void (*edge_input_gradient)(const Stored* grad_z, const float* we, int64_t begin, int64_t end, float* out);
   void (*mlp_forward)(const MlpForward&);
   void (*mlp_backward)(const MlpBackward&);
   void (*linear)(const Linear&);
@@ -94,7 +110,7 @@ struct Kernels {
   // out[0:H] += rows [begin, end) of a (M, H)
   void (*column_sum)(const float* a, int64_t begin, int64_t end, float* out);
   // out[i] = sum of values[order[k]] for k in ptr[i]:ptr[i+1], rows i in [begin, end)
-  void (*gather_sum)(const float* values, const int32_t* order, const int32_t* ptr, int64_t begin, int64_t end,
+  void (*gather_sum)(const Stored* values, const int32_t* order, const int32_t* ptr, int64_t begin, int64_t end,
                      float* out);
 };
 
@@ -102,7 +118,11 @@ struct Kernels {
 const Kernels* kernels_generic(int hidden_size);
 const Kernels* kernels_avx2(int hidden_size);
 const Kernels* kernels_avx512(int hidden_size);
+const Kernels* kernels_bf16_generic(int hidden_size);
+const Kernels* kernels_bf16_avx2(int hidden_size);
+const Kernels* kernels_bf16_avx512(int hidden_size);
+const Kernels* kernels_bf16_avx512_bf16(int hidden_size);
 // The best set that this machine runs.
-const Kernels* kernels(int hidden_size);
+const Kernels* kernels(int hidden_size, Precision precision);
 
 }  // namespace botan_fast

@@ -11,6 +11,8 @@
 namespace botan_fast {
 namespace {
 
+constexpr int64_t kFinalRows = 96, kMaxHidden = 128;
+
 // The H x H blocks of the weights, packed for products with the weight or with its transpose.
 class PackedWeights {
  public:
@@ -78,13 +80,14 @@ struct Constant {
 
 class Processor {
  public:
-  Processor(const Topology& t, int hidden_size, const ProcessorWeights& w, const float* x0, int num_threads)
+  Processor(const Topology& t, int hidden_size, const ProcessorWeights& w, const float* x0,
+            Precision precision, int num_threads)
       : t(t),
         H(hidden_size),
         N(t.num_nodes),
         E(t.num_edges),
         num_threads(num_threads),
-        k(*kernels(hidden_size)),
+        k(*kernels(hidden_size, precision)),
         w(w),
         packed(k, w),
         node_chunks(chunk_rows(N)),
@@ -109,10 +112,17 @@ class Processor {
     });
   }
 
+  const Stored* rounded(const float* e, Stored* to) {
+    for_chunks(edge_row_chunks, num_threads,
+               [&](int64_t, int64_t begin, int64_t end) { k.round(e, begin * H, end * H, to); });
+    return to;
+  }
+
   // Ps = Ws x, Pr = Wr x
   void projections(const float* x, int64_t begin, int64_t end) {
     const bool skip = w.edge_node_skip;
-    k.linear(linear(begin, end, p_sender, {{x, packed.forward(Blocks::kSender)}}, skip ? constant.p_sender.get() : nullptr));
+    k.linear(linear(begin, end, p_sender, {{x, packed.forward(Blocks::kSender)}},
+                    skip ? constant.p_sender.get() : nullptr));
     k.linear(linear(begin, end, p_receiver, {{x, packed.forward(Blocks::kReceiver)}},
                     skip ? constant.p_receiver.get() : nullptr));
   }
@@ -128,12 +138,13 @@ class Processor {
   }
 
   // e, x -> e_out, x_out; e_out may be e and x_out may be x. Leaves the projections of x_out behind.
-  void step(const float* x, const float* e, const float* c, float* sum, float* x_out, float* e_out, bool last) {
+  // In the last step e_out is float32 in every precision.
+  void step(const float* x, const Stored* e, const float* c, float* sum, float* x_out, Stored* e_out, bool last) {
     EdgeForward edges{};
     edges.senders = t.senders, edges.receivers = t.receivers, edges.row_ptr = t.row_ptr;
     edges.e = e, edges.c = c, edges.p_sender = p_sender, edges.p_receiver = p_receiver;
-    edges.we = packed.forward(Blocks::kEdge), edges.w2 = packed.edge2(false), edges.b2 = w.edge_b2;
-    edges.e_out = e_out, edges.sum = sum;
+    edges.we_forward = packed.forward(Blocks::kEdge), edges.w2_forward = packed.edge2(false), edges.b2 = w.edge_b2;
+    edges.e_out = e_out, edges.e_last = last ? static_cast<float*>(e_out) : nullptr, edges.sum = sum;
     for_chunks(receiver_chunks, num_threads, [&](int64_t, int64_t begin, int64_t end) {
       EdgeForward part = edges;
       part.node_begin = begin, part.node_end = end;
@@ -155,6 +166,20 @@ class Processor {
   const std::vector<int64_t> node_chunks, edge_row_chunks, receiver_chunks;
   Constant constant;
   Scratch p_sender, p_receiver, hidden;  // (N, H)
+};
+
+// Where the edge features before each step lie: float32 ones before step 0 stay with the caller.
+class StoredEdges {
+ public:
+  StoredEdges(void* data, int64_t size, bool bf16, bool keep)
+      : data_(static_cast<char*>(data)), bytes_(size * (bf16 ? 2 : 4)), first_(bf16 ? 0 : 1), keep_(keep) {}
+  Stored* input(int step) const { return keep_ ? data_ + (step - first_) * bytes_ : data_; }
+
+ private:
+  char* data_;
+  int64_t bytes_;
+  int first_;
+  bool keep_;
 };
 
 // Weight gradients of one kind of chunk: `count` arrays of H x H and one of H for each chunk, added up in order.
@@ -188,32 +213,36 @@ class Partials {
 
 void processor_forward(const Topology& topology, int hidden_size, int num_steps, const ProcessorWeights& weights,
                        const float* x, const float* e, const float* x0, const float* e0, float* x_out, float* e_out,
-                       const ProcessorHistory& history, int num_threads) {
-  Processor p(topology, hidden_size, weights, x0, num_threads);
+                       const ProcessorHistory& history, Precision precision, int num_threads) {
+  Processor p(topology, hidden_size, weights, x0, precision, num_threads);
   const bool keep = history.sum != nullptr;  // c is null in a graph without edges too
   const int64_t node_size = p.N * p.H, edge_size = p.E * p.H;
   Scratch own_c(keep ? 0 : edge_size), own_sum(keep ? 0 : node_size);
   float* c = keep ? history.c : own_c;
   p.edge_constant(e0, c);
   if (!x) x = x0;
-  if (!e) e = e0;
+  const Stored* e_in = e ? e : e0;
+  // Without history bfloat16 features of all steps share one array; float32 ones take that of the result.
+  Scratch own_e(keep || !p.k.round ? 0 : edge_size / 2);
+  const StoredEdges steps(keep ? history.e : own_e.get(), edge_size, p.k.round, keep);
+  if (p.k.round) e_in = p.rounded(static_cast<const float*>(e_in), steps.input(0));
   p.projections(x);
   for (int s = 0; s < num_steps; ++s) {
     const bool last = s + 1 == num_steps;
     float* sum = keep ? history.sum + s * node_size : own_sum;
     float* next_x = keep && !last ? history.x + s * node_size : x_out;
-    float* next_e = keep && !last ? history.e + s * edge_size : e_out;
-    p.step(x, e, c, sum, next_x, next_e, last);
-    x = next_x, e = next_e;
+    Stored* next_e = last || !(keep || p.k.round) ? e_out : steps.input(s + 1);
+    p.step(x, e_in, c, sum, next_x, next_e, last);
+    x = next_x, e_in = next_e;
   }
 }
 
 void processor_backward(const Topology& topology, int hidden_size, int num_steps, const ProcessorWeights& weights,
                         const float* x, const float* e, const float* x0, const float* e0, const float* x_out,
-                        const float* e_out, const ProcessorHistory& history, const float* grad_x_out,
+                        const ProcessorHistory& history, const float* grad_x_out,
                         const float* grad_e_out, float* grad_x, float* grad_e, float* grad_x0, float* grad_e0,
-                        const ProcessorGradients& gradients, int num_threads) {
-  Processor p(topology, hidden_size, weights, x0, num_threads);
+                        const ProcessorGradients& gradients, Precision precision, int num_threads) {
+  Processor p(topology, hidden_size, weights, x0, precision, num_threads);
   const Kernels& k = p.k;
   const Topology& t = topology;
   const int64_t H = p.H, N = p.N, E = p.E, node_size = N * H, edge_size = E * H;
@@ -225,7 +254,9 @@ void processor_backward(const Topology& topology, int hidden_size, int num_steps
   Partials edge_partials(p.receiver_chunks, kNumEdge, H);
   Partials node_partials(p.node_chunks, kNumNode, H);
 
-  Scratch grad_z(edge_size), grad_c(edge_size);
+  const StoredEdges steps(history.e, edge_size, k.round, true);
+  Scratch grad_z(k.round ? edge_size / 2 : edge_size);
+  float* grad_c = grad_e0;  // becomes grad_e0 in the end
   Scratch grad_p_sender(node_size), grad_p_receiver(node_size), grad_hidden(node_size), grad_sum(node_size);
   Scratch grad_constant(node_size);  // of V_x0 x0 + a1
   grad_constant.clear();
@@ -235,19 +266,16 @@ void processor_backward(const Topology& topology, int hidden_size, int num_steps
 
   // Gradients of the current step's output, turned into those of its input in place.
   float* dx = grad_x ? grad_x : grad_x0;
-  float* de = grad_e ? grad_e : grad_e0;
   if (grad_x_out)
     std::memcpy(dx, grad_x_out, node_size * sizeof(float));
   else
     std::memset(dx, 0, node_size * sizeof(float));
-  const float* de_in = grad_e_out;  // null: zero
-
   for (int s = num_steps - 1; s >= 0; --s) {
     const bool last = s + 1 == num_steps;
     const float* x_s = last ? x_out : history.x + s * node_size;
-    const float* e_s = last ? e_out : history.e + s * edge_size;
+    const Stored* e_s = last ? nullptr : steps.input(s + 1);
     const float* x_in = s > 0 ? history.x + (s - 1) * node_size : (x ? x : x0);
-    const float* e_in = s > 0 ? history.e + (s - 1) * edge_size : (e ? e : e0);
+    const Stored* e_in = s > 0 || k.round ? steps.input(s) : (e ? e : e0);
     const float* sum = history.sum + s * node_size;
 
     for_chunks(p.node_chunks, num_threads, [&](int64_t chunk, int64_t begin, int64_t end) {
@@ -267,10 +295,10 @@ void processor_backward(const Topology& topology, int hidden_size, int num_steps
     EdgeBackward edges{};
     edges.senders = t.senders, edges.receivers = t.receivers, edges.row_ptr = t.row_ptr;
     edges.e = e_in, edges.c = history.c, edges.p_sender = p.p_sender, edges.p_receiver = p.p_receiver;
-    edges.we = p.packed.forward(Blocks::kEdge), edges.wet = p.packed.backward(Blocks::kEdge);
-    edges.w2t = p.packed.edge2(true);
-    edges.e_out = e_s, edges.grad_e_out = de_in, edges.grad_sum = grad_sum, edges.grad_e = de;
-    edges.grad_z = grad_z, edges.grad_c = grad_c, edges.first = last;
+    edges.we_forward = p.packed.forward(Blocks::kEdge), edges.we = p.packed.backward(Blocks::kEdge);
+    edges.w2_forward = p.packed.edge2(false), edges.w2 = p.packed.edge2(true), edges.b2 = weights.edge_b2;
+    edges.e_out = e_s, edges.grad_e_out = grad_e_out, edges.grad_sum = grad_sum;
+    edges.grad_z = grad_z.get(), edges.grad_c = grad_c, edges.last = last;
     edges.grad_p_receiver = grad_p_receiver;
     for_chunks(p.receiver_chunks, num_threads, [&](int64_t chunk, int64_t begin, int64_t end) {
       EdgeBackward part = edges;
@@ -279,10 +307,9 @@ void processor_backward(const Topology& topology, int hidden_size, int num_steps
       part.grad_b2 = edge_partials.vector(chunk);
       k.edge_backward(part);
     });
-    de_in = de;
 
     for_chunks(p.node_chunks, num_threads, [&](int64_t chunk, int64_t begin, int64_t end) {
-      k.gather_sum(grad_z, t.sender_order, t.sender_ptr, begin, end, grad_p_sender);
+      k.gather_sum(grad_z.get(), t.sender_order, t.sender_ptr, begin, end, grad_p_sender);
       k.weight_gradient({begin, end, grad_p_sender, x_in, node_partials.matrix(chunk, kWs)});
       k.weight_gradient({begin, end, grad_p_receiver, x_in, node_partials.matrix(chunk, kWr)});
       k.linear(linear(begin, end, dx,
@@ -302,8 +329,16 @@ void processor_backward(const Topology& topology, int hidden_size, int num_steps
   for_chunks(p.edge_row_chunks, num_threads, [&](int64_t chunk, int64_t begin, int64_t end) {
     k.column_sum(grad_c, begin, end, final_edge.vector(chunk));
     k.weight_gradient({begin, end, grad_c, e0, final_edge.matrix(chunk, 0)});
-    const Term term{grad_c, p.packed.backward(Blocks::kEdge0)};
-    k.linear(linear(begin, end, grad_e0, {term}, grad_e ? nullptr : de));
+    // grad_e0 = grad_c W0, in the same memory, tile by tile; the start of the steps adds dz We.
+    float* start = grad_e ? grad_e : grad_e0;
+    float tile[kFinalRows * kMaxHidden];
+    for (int64_t row = begin; row < end; row += kFinalRows) {
+      const int64_t rows = std::min(kFinalRows, end - row);
+      std::memcpy(tile, grad_c + row * H, rows * H * sizeof(float));
+      k.edge_input_gradient(grad_z.get(), p.packed.backward(Blocks::kEdge), row, row + rows, start);
+      float* out = grad_e0 + row * H;
+      k.linear(linear(0, rows, out, {{tile, p.packed.backward(Blocks::kEdge0)}}, grad_e ? nullptr : out));
+    }
   });
   Partials final_node(p.node_chunks, kNumFinalNode, H);
   for_chunks(p.node_chunks, num_threads, [&](int64_t chunk, int64_t begin, int64_t end) {

@@ -17,8 +17,8 @@ void transpose(const float* in, int64_t rows, int64_t columns, float* out) {
 }  // namespace
 
 void mlp_forward(int64_t num_rows, int64_t num_inputs, int hidden_size, const MlpWeights& weights, const float* x,
-                 float* y, int num_threads) {
-  const Kernels& kernel = *kernels(hidden_size);
+                 float* y, Precision precision, int num_threads) {
+  const Kernels& kernel = *kernels(hidden_size, precision);
   const int64_t K = num_inputs, H = hidden_size;
   Scratch w1(K * H), w2(H * H);
   kernel.pack(weights.w1, 1, K, K, w1);
@@ -35,8 +35,8 @@ void mlp_forward(int64_t num_rows, int64_t num_inputs, int hidden_size, const Ml
 
 void mlp_backward(int64_t num_rows, int64_t num_inputs, int hidden_size, const MlpWeights& weights, const float* x,
                   const float* y, const float* grad_y, float* grad_x, const MlpGradients& gradients,
-                  int num_threads) {
-  const Kernels& kernel = *kernels(hidden_size);
+                  Precision precision, int num_threads) {
+  const Kernels& kernel = *kernels(hidden_size, precision);
   const int64_t K = num_inputs, H = hidden_size;
   Scratch w1t(K * H), w2t(H * H), w1(K * H), w2(H * H);
   kernel.pack(weights.w1, 1, K, K, w1t);

@@ -9,8 +9,8 @@
 namespace botan_fast {
 namespace {
 
-enum Level { kGeneric = 0, kAvx2 = 1, kAvx512 = 2 };
-const char* const kNames[] = {"generic", "avx2", "avx512"};
+enum Level { kGeneric = 0, kAvx2 = 1, kAvx512 = 2, kAvx512Bf16 = 3 };
+const char* const kNames[] = {"generic", "avx2", "avx512", "avx512_bf16"};
 
 int detect() {
   int level = kGeneric;
@@ -20,6 +20,9 @@ int detect() {
   if (level == kAvx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
     level = kAvx512;
+#endif
+#if defined(BOTAN_FAST_HAVE_AVX512_BF16)
+  if (level == kAvx512 && __builtin_cpu_supports("avx512bf16")) level = kAvx512Bf16;
 #endif
   if (const char* forced = std::getenv("BOTAN_FAST_SIMD"))
     for (int narrower = 0; narrower < level; ++narrower)
@@ -36,13 +39,17 @@ int level() {
 
 const char* simd_level() { return kNames[level()]; }
 
-const Kernels* kernels(int hidden_size) {
+const Kernels* kernels(int hidden_size, Precision precision) {
+  const bool bf16 = precision == Precision::bf16;
   switch (level()) {
-#if defined(BOTAN_FAST_HAVE_AVX512)
-    case kAvx512: return kernels_avx512(hidden_size);
-    case kAvx2: return kernels_avx2(hidden_size);
+#if defined(BOTAN_FAST_HAVE_AVX512_BF16)
+    case kAvx512Bf16: return bf16 ? kernels_bf16_avx512_bf16(hidden_size) : kernels_avx512(hidden_size);
 #endif
-    default: return kernels_generic(hidden_size);
+#if defined(BOTAN_FAST_HAVE_AVX512)
+    case kAvx512: return bf16 ? kernels_bf16_avx512(hidden_size) : kernels_avx512(hidden_size);
+    case kAvx2: return bf16 ? kernels_bf16_avx2(hidden_size) : kernels_avx2(hidden_size);
+#endif
+    default: return bf16 ? kernels_bf16_generic(hidden_size) : kernels_generic(hidden_size);
   }
 }
 
@@ -54,6 +61,6 @@ const NeighborKernels& neighbor_kernels() {
   return neighbor_kernels_generic();
 }
 
-bool has_fast_path(int hidden_size) { return kernels(hidden_size) != nullptr; }
+bool has_fast_path(int hidden_size) { return kernels(hidden_size, Precision::fp32) != nullptr; }
 
 }  // namespace botan_fast

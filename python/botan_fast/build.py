@@ -12,8 +12,9 @@ def build_info() -> dict[str, str | int | bool]:
     -------
     dict
         `version` of botan_fast; `torch`, `numpy`, `python`, `platform`; `simd`, the instruction set that the CPU
-        kernels use here ("avx512", "avx2" or "generic"; the environment variable BOTAN_FAST_SIMD forces a narrower
-        one); `threads`, the number that they use (torch.get_num_threads()); `cuda`, whether CUDA kernels are built in.
+        kernels use here ("avx512_bf16", "avx512", "avx2" or "generic"; the environment variable BOTAN_FAST_SIMD forces
+        a narrower one); `threads`, the number that they use (torch.get_num_threads());
+        `cuda`, whether CUDA kernels are built in.
 
     Examples
     --------

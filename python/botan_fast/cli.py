@@ -112,6 +112,7 @@ def _evaluate(arguments) -> int:
         temperature=arguments.temperature,
         time=arguments.time,
         device=_device(arguments),
+        precision=arguments.precision,
         progress=not (arguments.quiet or arguments.json),
     )
     if arguments.json:
@@ -155,7 +156,9 @@ def _predict(arguments) -> int:
         require_targets=False,
         progress=not arguments.quiet,
     )
-    predictions = predict(model, samples, device=_device(arguments), progress=not arguments.quiet)
+    predictions = predict(
+        model, samples, device=_device(arguments), precision=arguments.precision, progress=not arguments.quiet
+    )
     # Everything that can be wrong is found before the first file is written.
     if single is not None:
         if len(samples) > 1:
@@ -278,6 +281,7 @@ def _add_train(commands) -> _Parser:
     add("--batch-size", type=int, help="graphs in a batch (default: 1; 5 for p = 1)")
     add("--evaluate-every", type=int, default=5, metavar="K", help="compute the scores every K epochs")
     add("--checkpoint-every", type=int, default=1, metavar="K", help="save the run every K epochs")
+    add("--precision", default="fp32", help="matrix products: fp32, or bf16 for speed")
     add("--hidden-size", type=int, help="feature width (default: 64, or that of --init)")
     add("--num-steps", type=int, help="message passing steps (default: 7, or that of --init)")
     add("--node-target", help="node target: S propensity, R, D, G or L (default: S, or that of --init)")
@@ -298,6 +302,7 @@ def _add_evaluate(commands) -> _Parser:
     )
     parser.add_argument("--data", nargs="+", required=True, metavar="DATA", help=DATA_HELP)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--precision", default="fp32", help="matrix products: fp32 or bf16")
     _add_common(parser)
     return parser
 
@@ -316,6 +321,7 @@ def _add_predict(commands) -> _Parser:
         "or, for one configuration, a file that ends in .npz, .xyz or .extxyz",
     )
     add("--force", action="store_true", help="overwrite files")
+    add("--precision", default="fp32", help="matrix products: fp32 or bf16")
     _add_common(parser)
     return parser
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from .errors import InputError
+from .ops import check_precision
 from .predictions import ConfigurationPrediction
 from .samples import Sample, load_samples
 
@@ -25,6 +26,7 @@ def evaluate(
     temperature=None,
     time=None,
     device=None,
+    precision: str = "fp32",
     progress: bool = False,
 ) -> dict[str, float | int | None]:
     """Compare a model's predictions with the targets.
@@ -48,6 +50,8 @@ def evaluate(
         See `load_samples`.
     device : str or torch.device, optional
         Where to compute; by default where the model is. The model is moved back afterwards.
+    precision : {"fp32", "bf16"}
+        How matrix products are computed, see docs/precision.md.
     progress : bool
         Show progress bars on standard error, when that is a terminal.
 
@@ -78,10 +82,11 @@ def evaluate(
     >>> scores["num_configurations"], abs(scores["node_pearson"]) <= 1
     (1, True)
     """
+    check_precision(precision)
     samples = _samples_for(model, data, box, density, temperature, time, require_targets=True, progress=progress)
     scores: dict[str, list[float]] = {name: [] for name in ("node_loss", "node_pearson", "edge_loss", "edge_pearson")}
     pooled: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"node": [], "edge": []}
-    for sample, node, edge in _forward(model, samples, device, progress, "evaluating"):
+    for sample, node, edge in _forward(model, samples, device, precision, progress, "evaluating"):
         masks = _masks(sample)
         parts = [("node", node, sample.targets.node(model.config["node_target"]))]
         if edge is not None and sample.has_pair_targets:
@@ -111,13 +116,14 @@ def predict(
     temperature=None,
     time=None,
     device=None,
+    precision: str = "fp32",
     progress: bool = False,
 ) -> Iterator[ConfigurationPrediction]:
     """Predict the propensity of every particle and the pair-distance change of every directed edge.
 
     Parameters
     ----------
-    model, data, box, density, temperature, time, device, progress
+    model, data, box, density, temperature, time, device, precision, progress
         As in `evaluate`; the files need no trajectories.
 
     Yields
@@ -143,6 +149,7 @@ def predict(
     ('a', (100,))
     """
     # Not a generator itself: bad input is reported by the call, not by the first step of a loop.
+    check_precision(precision)
     samples = _samples_for(model, data, box, density, temperature, time, require_targets=False, progress=progress)
     return (
         ConfigurationPrediction.from_sample(
@@ -151,7 +158,7 @@ def predict(
             None if edge is None else edge.astype(np.float32),
             model.config["node_target"],
         )
-        for sample, node, edge in _forward(model, samples, device, progress, "predicting")
+        for sample, node, edge in _forward(model, samples, device, precision, progress, "predicting")
     )
 
 
@@ -223,7 +230,7 @@ def _samples_for(
 
 
 def _forward(
-    model, samples: list[Sample], device, progress: bool, description: str
+    model, samples: list[Sample], device, precision: str, progress: bool, description: str
 ) -> Iterator[tuple[Sample, np.ndarray, np.ndarray | None]]:
     """Yield each sample with the model's node and edge output as float64; leave the model as it was."""
     home = next(model.parameters()).device
@@ -237,7 +244,7 @@ def _forward(
         model.to(device).eval()
         for sample in samples:
             with torch.no_grad():
-                prediction = model(sample.graph.to(device))
+                prediction = model(sample.graph.to(device), precision)
             edge = None if prediction.edge is None else _float64(prediction.edge)
             yield sample, _float64(prediction.node), edge
     finally:

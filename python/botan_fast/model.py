@@ -49,6 +49,7 @@ class MLP(nn.Module):
 
     The perceptron of the encoders, of the processor and (decode=True) of the decoders: two hidden layers, all of
     width H (Shiba et al. 2023, section II). float32 on the CPU runs in the compiled core for H = 32, 64, 128.
+    `mlp(x, precision="bf16")` rounds the factors of products to bfloat16 (docs/precision.md).
 
     >>> import torch, botan_fast as bf
     >>> bf.MLP(3, 64)(torch.randn(10, 3)).shape, bf.MLP(64, 64, decode=True)(torch.randn(10, 64)).shape
@@ -66,8 +67,8 @@ class MLP(nn.Module):
         """[W1, b1, W2, b2], and W3, b3 of a decoder."""
         return [t for layer in self.children() for t in (layer.weight, layer.bias)]
 
-    def forward(self, x: Tensor) -> Tensor:
-        return ops.mlp(x, self.weights())
+    def forward(self, x: Tensor, precision: str = "fp32") -> Tensor:
+        return ops.mlp(x, self.weights(), precision)
 
 
 def _sorted_topology(edge_index: Tensor, num_nodes: int) -> tuple[list[Tensor], Tensor]:
@@ -98,8 +99,9 @@ class BOTANLayer(nn.Module):
     follow the order of its edges. With edge_node_skip=True MLP_e also reads [x0_sender, x0_receiver] (Bapst et al.,
     Nature Physics 16, 448 (2020)). Gradients flow to x, e, x0, e0 and the weights; deterministic.
     float32 on the CPU runs in the compiled core for H = 32, 64, 128; everything else in plain torch.
+    precision: "fp32", or "bf16" for products of factors rounded to bfloat16 (docs/precision.md).
 
-    Raises InputError when a shape does not fit or an index is outside [0, N).
+    Raises InputError when a shape does not fit, an index is outside [0, N) or the precision is none.
 
     >>> import torch, botan_fast as bf
     >>> layer = bf.BOTANLayer(hidden_size=64)
@@ -115,21 +117,31 @@ class BOTANLayer(nn.Module):
         self.edge_mlp = MLP((6 if edge_node_skip else 4) * hidden_size, hidden_size)
         self.node_mlp = MLP(3 * hidden_size, hidden_size)
 
-    def forward(self, x: Tensor, e: Tensor, x0: Tensor, e0: Tensor, graph: Graph | Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, e: Tensor, x0: Tensor, e0: Tensor, graph: Graph | Tensor, precision: str = "fp32"
+    ) -> tuple[Tensor, Tensor]:
         self._check(x, e, x0, e0, graph)
         if isinstance(graph, Graph):
-            return self.run(x, e, x0, e0, graph_topology(graph), 1)
+            return self.run(x, e, x0, e0, graph_topology(graph), 1, precision)
         if not ops.has_fast_path(self.hidden_size, x.dtype, x.device):  # needs no order
-            return self.run(x, e, x0, e0, list(graph), 1)
+            return self.run(x, e, x0, e0, list(graph), 1, precision)
         topology, order = _sorted_topology(graph, x.shape[0])
-        x, e = self.run(x, e[order], x0, e0[order], topology, 1)
+        x, e = self.run(x, e[order], x0, e0[order], topology, 1, precision)
         return x, torch.empty_like(e).index_copy(0, order, e)
 
     def run(
-        self, x: Tensor | None, e: Tensor | None, x0: Tensor, e0: Tensor, topology: list[Tensor], num_steps: int
+        self,
+        x: Tensor | None,
+        e: Tensor | None,
+        x0: Tensor,
+        e0: Tensor,
+        topology: list[Tensor],
+        num_steps: int,
+        precision: str = "fp32",
     ) -> tuple[Tensor, Tensor]:
         """num_steps steps with the same weights; x = None (e = None) starts from x0 (e0). See `ops.processor`."""
-        return ops.processor(x, e, x0, e0, topology, self.edge_mlp.weights(), self.node_mlp.weights(), num_steps)
+        weights = self.edge_mlp.weights(), self.node_mlp.weights()
+        return ops.processor(x, e, x0, e0, topology, *weights, num_steps, precision)
 
     def _check(self, x, e, x0, e0, graph):
         if isinstance(graph, Graph):
@@ -163,6 +175,9 @@ class BOTAN(nn.Module):
         S_i = DE_n(x_i), E_ij = DE_e(e_ij)
 
     `model(graph)` gives a `Prediction` with node (N,) and edge (E,), float32, for a `Graph` or a batch of graphs.
+    `model(graph, precision="bf16")` rounds the factors of all matrix products to bfloat16, adds up in float32 and keeps
+    weights and gradients in float32 (docs/precision.md); the default is "fp32". Precision belongs to a call: it is no
+    property of the weights.
 
     Args:
         hidden_size: feature width H; 32, 64 and 128 have a fast path, others run in plain torch.
@@ -228,16 +243,18 @@ class BOTAN(nn.Module):
             if decoders == "separate":
                 self.edge_decoder = MLP(hidden_size, hidden_size, decode=True)
 
-    def forward(self, graph: Graph) -> Prediction:
+    def forward(self, graph: Graph, precision: str = "fp32") -> Prediction:
         self._check(graph)
         dtype = self.node_encoder.fc1.weight.dtype
-        x0 = self.node_encoder(graph.types.to(dtype)[:, None])
-        e0 = self.edge_encoder(graph.vectors.to(dtype))
-        x, e = self.processor.run(None, None, x0, e0, graph_topology(graph), self.config["num_steps"])
+        x0 = self.node_encoder(graph.types.to(dtype)[:, None], precision)
+        e0 = self.edge_encoder(graph.vectors.to(dtype), precision)
+        x, e = self.processor.run(None, None, x0, e0, graph_topology(graph), self.config["num_steps"], precision)
         decoders = self.config["decoders"]
         if decoders == "shared":
-            return Prediction(self.decoder(x), self.decoder(e))
-        return Prediction(self.node_decoder(x), self.edge_decoder(e) if decoders == "separate" else None)
+            return Prediction(self.decoder(x, precision), self.decoder(e, precision))
+        return Prediction(
+            self.node_decoder(x, precision), self.edge_decoder(e, precision) if decoders == "separate" else None
+        )
 
     def _check(self, graph: Graph):
         if graph.vectors.shape[1] != self.config["dimensions"]:

@@ -15,7 +15,9 @@ from torch.autograd.function import once_differentiable
 from . import _core, reference
 from .errors import InputError
 
-__all__ = ["has_fast_path", "mlp", "processor", "scatter_sum", "segment_sum"]
+__all__ = ["check_precision", "has_fast_path", "mlp", "processor", "scatter_sum", "segment_sum"]
+
+PRECISIONS = ("fp32", "bf16")  # operators take the position in this list, as the core does
 
 _LARGE = 1 << 20  # bytes; smaller arrays are torch's own
 
@@ -36,12 +38,25 @@ def has_fast_path(hidden_size: int, dtype: torch.dtype, device: torch.device) ->
 _FAST_SIZES = frozenset(size for size in range(8, 513, 8) if _core.has_fast_path(size))
 
 
-def _empty(*shape: int) -> Tensor:
-    """An uninitialised float32 tensor; large ones come from the core's pool, which reuses their pages."""
-    num_bytes = 4 * int(np.prod(shape, dtype=np.int64))
+def check_precision(precision: str) -> str:
+    """`precision`, after a check that it is one; raises InputError.
+
+    >>> from botan_fast import ops
+    >>> ops.check_precision("bf16")
+    'bf16'
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision = {precision!r}; choose one of {', '.join(map(repr, PRECISIONS))}")
+    return precision
+
+
+def _empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """An uninitialised tensor; large ones come from the core's pool, which reuses their pages."""
+    count = int(np.prod(shape, dtype=np.int64))
+    num_bytes = dtype.itemsize * count
     if num_bytes < _LARGE:
-        return torch.empty(shape)
-    return torch.frombuffer(_core.PooledBuffer(num_bytes), dtype=torch.float32, count=num_bytes // 4).view(shape)
+        return torch.empty(shape, dtype=dtype)
+    return torch.frombuffer(_core.PooledBuffer(num_bytes), dtype=dtype, count=count).view(shape)
 
 
 def _address(tensor: Tensor | None) -> int:
@@ -242,26 +257,29 @@ def scatter_sum(values: Tensor, index: Tensor, dim_size: int) -> Tensor:
 # ---- mlp ------------------------------------------------------------------------------------------------------
 
 
-@_operator("mlp", "(Tensor x, Tensor[] weights) -> Tensor")
-def _mlp(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
+@_operator("mlp", "(Tensor x, Tensor[] weights, int precision) -> Tensor")
+def _mlp(x: Tensor, weights: Sequence[Tensor], precision: int) -> Tensor:
     x, weights = x.contiguous(), _dense(weights)
     (rows, inputs), hidden = x.shape, weights[0].shape[0]
     y = _empty(rows, hidden) if len(weights) == 4 else _empty(rows)
-    _core.mlp_forward(rows, inputs, hidden, _addresses(weights), _address(x), _address(y), torch.get_num_threads())
+    _core.mlp_forward(
+        rows, inputs, hidden, _addresses(weights), _address(x), _address(y), precision, torch.get_num_threads()
+    )
     return y
 
 
 @_fake("mlp")
-def _(x, weights):
+def _(x, weights, precision):
     rows, hidden = x.shape[0], weights[0].shape[0]
     return x.new_empty((rows, hidden) if len(weights) == 4 else (rows,))
 
 
 @_operator(
-    "mlp_backward", "(Tensor x, Tensor[] weights, Tensor y, Tensor grad_y, bool need_grad_x) -> (Tensor, Tensor[])"
+    "mlp_backward",
+    "(Tensor x, Tensor[] weights, Tensor y, Tensor grad_y, bool need_grad_x, int precision) -> (Tensor, Tensor[])",
 )
 def _mlp_backward(
-    x: Tensor, weights: Sequence[Tensor], y: Tensor, grad_y: Tensor, need_grad_x: bool
+    x: Tensor, weights: Sequence[Tensor], y: Tensor, grad_y: Tensor, need_grad_x: bool, precision: int
 ) -> tuple[Tensor, list[Tensor]]:
     x, weights, grad_y = x.contiguous(), _dense(weights), grad_y.contiguous()
     (rows, inputs), hidden = x.shape, weights[0].shape[0]
@@ -277,18 +295,19 @@ def _mlp_backward(
         _address(grad_y),
         _address(grad_x) if need_grad_x else 0,
         _addresses(gradients),
+        precision,
         torch.get_num_threads(),
     )
     return grad_x, gradients
 
 
 @_fake("mlp_backward")
-def _(x, weights, y, grad_y, need_grad_x):
+def _(x, weights, y, grad_y, need_grad_x, precision):
     return x.new_empty(x.shape if need_grad_x else 0), [torch.empty_like(w) for w in weights]
 
 
 def _mlp_setup(ctx, inputs, output):
-    x, weights = inputs
+    x, weights, ctx.precision = inputs
     ctx.save_for_backward(x, output, *weights)
 
 
@@ -296,15 +315,15 @@ def _mlp_setup(ctx, inputs, output):
 def _mlp_autograd(ctx, grad_y):
     x, y, *weights = ctx.saved_tensors
     need_grad_x = ctx.needs_input_grad[0]
-    grad_x, gradients = _mlp_backward(x, weights, y, grad_y, need_grad_x)
-    return grad_x if need_grad_x else None, gradients
+    grad_x, gradients = _mlp_backward(x, weights, y, grad_y, need_grad_x, ctx.precision)
+    return grad_x if need_grad_x else None, gradients, None
 
 
 torch.library.register_autograd("botan_fast::mlp", _mlp_autograd, setup_context=_mlp_setup, lib=_library)
 
 
-def mlp(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
-    """`reference.mlp`, by the compiled core where it has a fast path: (M, K) to (M, H) or (M,).
+def mlp(x: Tensor, weights: Sequence[Tensor], precision: str = "fp32") -> Tensor:
+    """`reference.mlp` in the given precision, by the compiled core where it has a fast path: (M, K) to (M, H) or (M,).
 
     >>> import torch
     >>> from botan_fast import ops, reference
@@ -313,8 +332,8 @@ def mlp(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
     True
     """
     if has_fast_path(weights[0].shape[0], x.dtype, x.device):
-        return _mlp(x, list(weights))
-    return reference.mlp(x, list(weights))
+        return _mlp(x, list(weights), PRECISIONS.index(check_precision(precision)))
+    return reference.mlp(x, list(weights), check_precision(precision))
 
 
 # ---- processor ------------------------------------------------------------------------------------------------
@@ -322,20 +341,23 @@ def mlp(x: Tensor, weights: Sequence[Tensor]) -> Tensor:
 # MLP_e, then the four of MLP_n. Besides x and e the operator returns what its backward needs; empty unless `keep`.
 
 
-def _history_shapes(num_nodes: int, num_edges: int, hidden: int, num_steps: int, keep: bool) -> list[tuple[int, ...]]:
-    if not keep:
-        return [(0,)] * 4
-    return [
+def _history(num_nodes: int, num_edges: int, hidden: int, num_steps: int, keep: bool, precision: int):
+    """Shapes and dtypes of ProcessorHistory's members."""
+    bf16 = PRECISIONS[precision] == "bf16"
+    shapes = [
         (num_steps - 1, num_nodes, hidden),
-        (num_steps - 1, num_edges, hidden),
+        (num_steps if bf16 else num_steps - 1, num_edges, hidden),
         (num_steps, num_nodes, hidden),
         (num_edges, hidden),
     ]
+    dtypes = [torch.float32, torch.bfloat16 if bf16 else torch.float32, torch.float32, torch.float32]
+    return zip(shapes if keep else [(0,)] * 4, dtypes, strict=True)
 
 
 @_operator(
     "processor",
-    "(Tensor? x, Tensor? e, Tensor x0, Tensor e0, Tensor[] topology, Tensor[] weights, int num_steps, bool keep)"
+    "(Tensor? x, Tensor? e, Tensor x0, Tensor e0, Tensor[] topology, Tensor[] weights, int num_steps, bool keep,"
+    " int precision)"
     " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 def _processor(
@@ -347,12 +369,13 @@ def _processor(
     weights: Sequence[Tensor],
     num_steps: int,
     keep: bool,
+    precision: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     x, e, x0, e0 = _dense_or_none(x), _dense_or_none(e), x0.contiguous(), e0.contiguous()
     topology, weights = _dense(topology), _dense(weights)
     (nodes, hidden), edges = x0.shape, e0.shape[0]
     x_out, e_out = _empty(nodes, hidden), _empty(edges, hidden)
-    history = [_empty(*shape) for shape in _history_shapes(nodes, edges, hidden, num_steps, keep)]
+    history = [_empty(*s, dtype=d) for s, d in _history(nodes, edges, hidden, num_steps, keep, precision)]
     _core.processor_forward(
         nodes,
         edges,
@@ -363,21 +386,23 @@ def _processor(
         _addresses(weights),
         *_addresses((x, e, x0, e0, x_out, e_out)),
         _addresses(history) if keep else [0] * 4,
+        precision,
         torch.get_num_threads(),
     )
     return x_out, e_out, *history
 
 
 @_fake("processor")
-def _(x, e, x0, e0, topology, weights, num_steps, keep):
-    shapes = _history_shapes(x0.shape[0], e0.shape[0], x0.shape[1], num_steps, keep)
-    return torch.empty_like(x0), torch.empty_like(e0), *(x0.new_empty(shape) for shape in shapes)
+def _(x, e, x0, e0, topology, weights, num_steps, keep, precision):
+    history = _history(x0.shape[0], e0.shape[0], x0.shape[1], num_steps, keep, precision)
+    return torch.empty_like(x0), torch.empty_like(e0), *(x0.new_empty(s, dtype=d) for s, d in history)
 
 
 @_operator(
     "processor_backward",
     "(Tensor? x, Tensor? e, Tensor x0, Tensor e0, Tensor[] topology, Tensor[] weights, int num_steps, "
-    "Tensor[] outputs, Tensor? grad_x_out, Tensor? grad_e_out) -> (Tensor, Tensor, Tensor, Tensor, Tensor[])",
+    "Tensor[] outputs, Tensor? grad_x_out, Tensor? grad_e_out, int precision) -> ("
+    "Tensor, Tensor, Tensor, Tensor, Tensor[])",
 )
 def _processor_backward(
     x: Tensor | None,
@@ -390,6 +415,7 @@ def _processor_backward(
     outputs: Sequence[Tensor],
     grad_x_out: Tensor | None,
     grad_e_out: Tensor | None,
+    precision: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor]]:
     x, e, x0, e0 = _dense_or_none(x), _dense_or_none(e), x0.contiguous(), e0.contiguous()
     grad_x_out, grad_e_out = _dense_or_none(grad_x_out), _dense_or_none(grad_e_out)
@@ -407,10 +433,11 @@ def _processor_backward(
         num_steps,
         weights[0].shape[1] == 6 * hidden,
         _addresses(weights),
-        *_addresses((x, e, x0, e0, *outputs[:2])),
-        _addresses(outputs[2:]),
+        *_addresses((x, e, x0, e0, outputs[0])),
+        _addresses(outputs[1:]),
         *_addresses((grad_x_out, grad_e_out, grad_x, grad_e, grad_x0, grad_e0)),
         _addresses(gradients),
+        precision,
         torch.get_num_threads(),
     )
     empty = x0.new_empty(0)
@@ -418,7 +445,7 @@ def _processor_backward(
 
 
 @_fake("processor_backward")
-def _(x, e, x0, e0, topology, weights, num_steps, outputs, grad_x_out, grad_e_out):
+def _(x, e, x0, e0, topology, weights, num_steps, outputs, grad_x_out, grad_e_out, precision):
     return (
         x0.new_empty(0) if x is None else torch.empty_like(x),
         x0.new_empty(0) if e is None else torch.empty_like(e),
@@ -429,10 +456,11 @@ def _(x, e, x0, e0, topology, weights, num_steps, outputs, grad_x_out, grad_e_ou
 
 
 def _processor_setup(ctx, inputs, output):
-    x, e, x0, e0, topology, weights, ctx.num_steps, keep = inputs
+    x, e, x0, e0, topology, weights, ctx.num_steps, keep, ctx.precision = inputs
     ctx.num_topology, ctx.num_weights = len(topology), len(weights)
     ctx.keep = keep
-    ctx.save_for_backward(x, e, x0, e0, *topology, *weights, *output)
+    x_out, _, *history = output  # the backward pass does without e_out: 42 MB at N = 4096
+    ctx.save_for_backward(x, e, x0, e0, *topology, *weights, x_out, *history)
     ctx.set_materialize_grads(False)  # a zero gradient of e alone would be 42 MB at N = 4096
 
 
@@ -444,9 +472,9 @@ def _processor_autograd(ctx, grad_x_out, grad_e_out, *_):
     topology, rest = rest[: ctx.num_topology], rest[ctx.num_topology :]
     weights, outputs = rest[: ctx.num_weights], rest[ctx.num_weights :]
     if grad_x_out is None and grad_e_out is None:
-        return None, None, None, None, [None] * len(topology), [None] * len(weights), None, None
+        return None, None, None, None, [None] * len(topology), [None] * len(weights), None, None, None
     grad_x, grad_e, grad_x0, grad_e0, gradients = _processor_backward(
-        x, e, x0, e0, topology, weights, ctx.num_steps, outputs, grad_x_out, grad_e_out
+        x, e, x0, e0, topology, weights, ctx.num_steps, outputs, grad_x_out, grad_e_out, ctx.precision
     )
     return (
         None if x is None else grad_x,
@@ -455,6 +483,7 @@ def _processor_autograd(ctx, grad_x_out, grad_e_out, *_):
         grad_e0,
         [None] * len(topology),
         gradients,
+        None,
         None,
         None,
     )
@@ -474,8 +503,9 @@ def processor(
     edge_weights: Sequence[Tensor],
     node_weights: Sequence[Tensor],
     num_steps: int,
+    precision: str = "fp32",
 ) -> tuple[Tensor, Tensor]:
-    """`reference.processor`, by the compiled core where it has a fast path.
+    """`reference.processor` in the given precision, by the compiled core where it has a fast path.
 
     `topology` is [senders, receivers, row_ptr, sender_order, sender_ptr], int32, edges sorted by receiver; the edges
     that leave node i are sender_order[sender_ptr[i]:sender_ptr[i+1]]. x, x0 (N, H); e, e0 (E, H); float32.
@@ -493,11 +523,13 @@ def processor(
     >>> x[:, 0], e[0, 0]
     (tensor([  128., 16512.]), tensor(256.))
     """
+    check_precision(precision)
     if num_steps == 0:
         return x0 if x is None else x, e0 if e is None else e
     if not has_fast_path(x0.shape[1], x0.dtype, x0.device):
-        return reference.processor(x, e, x0, e0, *topology[:2], list(edge_weights), list(node_weights), num_steps)
+        parts = list(edge_weights), list(node_weights)
+        return reference.processor(x, e, x0, e0, *topology[:2], *parts, num_steps, precision)
     weights = [*edge_weights, *node_weights]
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, e, x0, e0, *weights))
-    x, e, *_ = _processor(x, e, x0, e0, list(topology), weights, num_steps, keep)
+    x, e, *_ = _processor(x, e, x0, e0, list(topology), weights, num_steps, keep, PRECISIONS.index(precision))
     return x, e

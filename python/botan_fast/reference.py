@@ -7,7 +7,7 @@ same functions.
 import torch
 from torch import Tensor
 
-__all__ = ["mlp", "processor", "scatter_sum", "segment_sum"]
+__all__ = ["linear", "mlp", "processor", "scatter_sum", "segment_sum"]
 
 
 def segment_sum(values: Tensor, row_ptr: Tensor) -> Tensor:
@@ -34,7 +34,50 @@ def scatter_sum(values: Tensor, index: Tensor, dim_size: int) -> Tensor:
     return values.new_zeros((dim_size, *values.shape[1:])).index_add(0, index.long(), values)
 
 
-def mlp(x: Tensor, weights: list[Tensor]) -> Tensor:
+class _Round(torch.autograd.Function):
+    """x rounded to bfloat16, in the dtype of x; the gradient passes unchanged."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.bfloat16().to(x.dtype)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad
+
+
+class _RoundGradient(torch.autograd.Function):
+    """x unchanged; the gradient is rounded to bfloat16."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return _Round.apply(grad)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, precision: str = "fp32") -> Tensor:
+    """W x + b: (..., K) to (..., H), weight (H, K).
+
+    In precision "bf16" both factors of each of the three products, W x here and W^T g and g x^T in its gradient, are
+    rounded to bfloat16 (to nearest, ties to even); products are added up in the dtype of x. The sum over g that is the
+    gradient of b is not a product and not rounded.
+
+    >>> import torch
+    >>> from botan_fast import reference
+    >>> x, w = torch.tensor([1 + 2**-9]), torch.ones(1, 1)
+    >>> reference.linear(x, w).item(), reference.linear(x, w, precision="bf16").item()
+    (1.001953125, 1.0)
+    """
+    if precision == "fp32":
+        return torch.nn.functional.linear(x, weight, bias)
+    y = _RoundGradient.apply(torch.nn.functional.linear(_Round.apply(x), _Round.apply(weight)))
+    return y if bias is None else y + bias
+
+
+def mlp(x: Tensor, weights: list[Tensor], precision: str = "fp32") -> Tensor:
     """relu(W2 relu(W1 x + b1) + b2), and with six weights W3 of that plus b3, squeezed: (M, K) to (M, H) or (M,).
 
     `weights` is [W1, b1, W2, b2] or [W1, b1, W2, b2, W3, b3], each W (out, in).
@@ -46,9 +89,8 @@ def mlp(x: Tensor, weights: list[Tensor]) -> Tensor:
     tensor([[2., 0.]])
     """
     w1, b1, w2, b2 = weights[:4]
-    linear = torch.nn.functional.linear
-    hidden = torch.relu(linear(torch.relu(linear(x, w1, b1)), w2, b2))
-    return hidden if len(weights) == 4 else linear(hidden, weights[4], weights[5]).squeeze(-1)
+    hidden = torch.relu(linear(torch.relu(linear(x, w1, b1, precision)), w2, b2, precision))
+    return hidden if len(weights) == 4 else linear(hidden, weights[4], weights[5], precision).squeeze(-1)
 
 
 def processor(
@@ -61,6 +103,7 @@ def processor(
     edge_weights: list[Tensor],
     node_weights: list[Tensor],
     num_steps: int,
+    precision: str = "fp32",
 ) -> tuple[Tensor, Tensor]:
     """num_steps rounds of message passing with the same weights (Shiba et al. 2023, section II and figure 2).
 
@@ -68,7 +111,9 @@ def processor(
         x <- MLP_n([x, x0, sum of e over incoming edges])
 
     x, x0 are (N, H), e, e0 are (E, H); x = None (e = None) starts from x0 (e0). An MLP_e of 6 H inputs also reads
-    [x0_sender, x0_receiver], the older model of Bapst et al., Nature Physics 16, 448 (2020).
+    [x0_sender, x0_receiver], the older model of Bapst et al., Nature Physics 16, 448 (2020). In precision "bf16" the
+    factors of products are rounded as in `linear`, where the first weights act block by block: W_s x and W_r x on
+    nodes, W_0 e0 and V_0 x0 once.
 
     >>> import torch
     >>> from botan_fast import reference
@@ -83,10 +128,34 @@ def processor(
     e = e0 if e is None else e
     senders, receivers = senders.long(), receivers.long()
     skip = edge_weights[0].shape[1] == 6 * e0.shape[1]
+    if precision == "bf16":
+        return _processor_bf16(x, e, x0, e0, senders, receivers, edge_weights, node_weights, num_steps)
     for _ in range(num_steps):
         inputs = [x.index_select(0, senders), x.index_select(0, receivers), e, e0]
         if skip:
             inputs += [x0.index_select(0, senders), x0.index_select(0, receivers)]
         e = mlp(torch.cat(inputs, dim=1), edge_weights)
         x = mlp(torch.cat([x, x0, scatter_sum(e, receivers, x0.shape[0])], dim=1), node_weights)
+    return x, e
+
+
+def _processor_bf16(x, e, x0, e0, senders, receivers, edge_weights, node_weights, num_steps):
+    """`processor` with W1 = [W_s, W_r, W_e, W_0(, W_s0, W_r0)] and V1 = [V_x, V_0, V_sum] taken apart.
+
+    Rounding is not linear, so this is where it happens: the gradient of z is added up over the edges of a receiver
+    as it is, and over those of a sender after rounding to bfloat16, which is how it is stored.
+    """
+    (w1, b1, w2, b2), (v1, a1, v2, a2) = edge_weights, node_weights
+    width = e0.shape[1]
+    blocks, (v_x, v_0, v_sum) = w1.split(width, dim=1), v1.split(width, dim=1)
+    product = lambda rows, weight: linear(rows, weight, precision="bf16")  # noqa: E731
+    from_e0, from_x0 = product(e0, blocks[3]) + b1, product(x0, v_0) + a1
+    from_sender0, from_receiver0 = (product(x0, w) for w in blocks[4:]) if len(blocks) == 6 else (0, 0)
+    for _ in range(num_steps):
+        at_sender, at_receiver = product(x, blocks[0]) + from_sender0, product(x, blocks[1]) + from_receiver0
+        z = product(e, blocks[2]) + from_e0 + _RoundGradient.apply(at_sender.index_select(0, senders))
+        z = z + at_receiver.index_select(0, receivers)
+        e = torch.relu(product(torch.relu(z), w2) + b2)
+        incoming = scatter_sum(e, receivers, x0.shape[0])
+        x = torch.relu(product(torch.relu(from_x0 + product(x, v_x) + product(incoming, v_sum)), v2) + a2)
     return x, e

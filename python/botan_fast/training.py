@@ -64,6 +64,7 @@ def train(
     batch_size: int | None = None,
     evaluate_every: int = 5,
     checkpoint_every: int = 1,
+    precision: str = "fp32",
     hidden_size: int | None = None,
     num_steps: int | None = None,
     decoders: str | None = None,
@@ -118,6 +119,8 @@ def train(
         Scores are computed after the epochs 0, k, 2k, ... and after the last one.
     checkpoint_every : int
         The run is saved after every k-th epoch and the last one; also when it is interrupted.
+    precision : {"fp32", "bf16"}
+        How matrix products are computed, in training and in its tests; see docs/precision.md. Weights are float32.
     hidden_size, num_steps, decoders, edge_node_skip, self_edges, cutoff, node_target : optional
         Options of `BOTAN`, with its defaults; for p = 1 the default of `decoders` is "node". With `init` they come from
         there.
@@ -168,6 +171,7 @@ def train(
         batch_size=(5 if p == 1 else 1) if batch_size is None else batch_size,
         evaluate_every=evaluate_every,
         checkpoint_every=checkpoint_every,
+        precision=precision,
     )
     device = choose_device(device)
     run = None if output is None else RunDirectory(output)
@@ -220,7 +224,7 @@ def train(
             start = perf_counter()
             row = {"epoch": epoch, **_train_epoch(model, optimizer, train_samples, settings, epoch, watchers)}
             last = epoch == settings.epochs - 1
-            row |= _test(model, test_samples if last or epoch % settings.evaluate_every == 0 else [], settings.p)
+            row |= _test(model, test_samples if last or epoch % settings.evaluate_every == 0 else [], settings)
             row |= {"seconds": perf_counter() - start, "learning_rate": optimizer.param_groups[0]["lr"]}
 
             loss, best_loss = row["test_loss"], state.best_loss
@@ -265,7 +269,7 @@ def _train_epoch(
     for number, start in enumerate(starts):
         batch = [samples[i] for i in order[start : start + settings.batch_size]]
         graph, node_targets, edge_targets = _make_batch(batch, target, settings.augmentation, generator)
-        prediction = model(graph)
+        prediction = model(graph, settings.precision)
         node_loss = torch.mean((prediction.node - node_targets) ** 2)
         if prediction.edge is None or edge_targets is None:
             edge_loss = torch.zeros_like(node_loss)
@@ -318,13 +322,13 @@ def _make_batch(
     return graph, torch.cat(node_targets), edge_target
 
 
-def _test(model: BOTAN, samples: list[Sample], p: float) -> dict:
+def _test(model: BOTAN, samples: list[Sample], settings: TrainingSettings) -> dict:
     """The test columns of the history: None for each where there is nothing to test."""
     names = ("node_pearson", "edge_pearson", "node_pearson_pooled", "edge_pearson_pooled")
     if not samples:
         return dict.fromkeys(("test_loss", *names))
-    scores = evaluate(model, samples)
-    loss = p * scores["node_loss"] + (1 - p) * (scores["edge_loss"] or 0.0)
+    scores = evaluate(model, samples, precision=settings.precision)
+    loss = settings.p * scores["node_loss"] + (1 - settings.p) * (scores["edge_loss"] or 0.0)
     return {"test_loss": loss} | {name: scores[name] for name in names}
 
 

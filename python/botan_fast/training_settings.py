@@ -12,6 +12,7 @@ from .augmentation import check_augmentation
 from .checkpoint import load_model
 from .errors import InputError
 from .model import BOTAN
+from .ops import check_precision
 from .samples import Sample
 
 __all__ = ["TrainingSettings", "check_resumed", "describe_run", "initial_model", "load_init", "model_config"]
@@ -34,6 +35,7 @@ class TrainingSettings:
     batch_size: int
     evaluate_every: int
     checkpoint_every: int
+    precision: str = "fp32"
 
     def __post_init__(self):
         for name in ("p", "learning_rate", "clip_norm"):
@@ -59,6 +61,7 @@ class TrainingSettings:
             _require(math.isfinite(value) and value > 0, name, value, "give a positive number")
         check_augmentation(self.augmentation)
         _require(self.schedule in SCHEDULES, "schedule", self.schedule, f"choose one of {', '.join(SCHEDULES)}")
+        check_precision(self.precision)
 
     def step_size(self, epoch: int, batch: int, num_batches: int) -> float:
         """The learning rate of a batch, from its place in the run alone: a resumed run needs no further state.
@@ -166,7 +169,8 @@ def check_resumed(recorded: dict, given: dict, folder: Path) -> None:
         )
 
     try:
-        settings = {"schedule": "constant"} | recorded["settings"]  # the one that runs had before there was a choice
+        # What runs had before there was a choice.
+        settings = {"schedule": "constant", "precision": "fp32"} | recorded["settings"]
         pairs = [(name, settings[name], now) for name, now in given["settings"].items()]
         pairs += [(name, recorded["model"][name], now) for name, now in given["model"].items()]
         pairs += [(name, recorded[name], given[name]) for name in ("box", "density")]
