@@ -1,5 +1,6 @@
 """The implementations of the network behind one interface, checked against each other before anything is timed."""
 
+import importlib.util
 from collections.abc import Callable
 from functools import cache, lru_cache
 from shutil import which
@@ -10,12 +11,17 @@ from torch import Tensor
 
 import botan_fast as bf
 from botan_fast import ops
+from botan_fast.benchmark import PRECISIONS
 
 from .authors import AuthorsBOTAN, loss_of
 from .inputs import model, problem
 from .split import SplitBOTAN
 
-NAMES = ("botan_fast", "authors", "split", "split_compiled")
+# Other precisions of botan_fast have its name and their own.
+OURS = {"botan_fast" if p == "fp32" else f"botan_fast_{p}": p for p in PRECISIONS}
+NAMES = (*OURS, "authors", "pyg", "split", "split_compiled")
+# Relative L2 against botan_fast in float32, of predictions and gradients.
+TOLERANCES = {"botan_fast_bf16": 5e-2}
 
 
 class Network(NamedTuple):
@@ -29,17 +35,35 @@ class Network(NamedTuple):
 
 
 def available() -> list[str]:
-    """Names of the implementations that run here: torch.compile needs a compiler."""
-    return [name for name in NAMES if name != "split_compiled" or which("g++") or which("c++") or which("clang++")]
+    """Names of the implementations that run here: torch.compile needs a compiler, PyG its package."""
+    missing = set()
+    if not (which("g++") or which("c++") or which("clang++")):
+        missing.add("split_compiled")
+    if importlib.util.find_spec("torch_geometric") is None:
+        missing.add("pyg")
+    return [name for name in NAMES if name not in missing]
+
+
+def by_sender(name: str) -> bool:
+    """Whether the implementation takes edges by (sender, receiver), as the authors' code does."""
+    return name in ("authors", "pyg")
+
+
+def module_class(name: str) -> type[torch.nn.Module]:
+    if name == "pyg":
+        from .pyg import PygBOTAN
+
+        return PygBOTAN
+    return AuthorsBOTAN if name == "authors" else SplitBOTAN
 
 
 def network(name: str, number: int, decoders: str = "shared") -> Network:
     """The implementation `name` with the weights of `inputs.model`, on the problem of `number` particles."""
     task, ours = problem(number), model(decoders)
-    if name == "botan_fast":
-        return ours_on(ours, task.graph, task.targets)
-    inputs = task.inputs if name == "authors" else task.sorted_inputs
-    module = (AuthorsBOTAN if name == "authors" else SplitBOTAN)(decoders=decoders)
+    if name in OURS:
+        return ours_on(ours, task.graph, task.targets, OURS[name])
+    inputs = task.inputs if by_sender(name) else task.sorted_inputs
+    module = module_class(name)(decoders=decoders)
     module.load_state_dict(ours.state_dict())
     forward, process = module.forward, module.process
     if name == "split_compiled":
@@ -56,15 +80,16 @@ def network(name: str, number: int, decoders: str = "shared") -> Network:
     )
 
 
-def ours_on(ours: bf.BOTAN, graph: bf.Graph, targets: bf.Targets) -> Network:
+def ours_on(ours: bf.BOTAN, graph: bf.Graph, targets: bf.Targets, precision: str = "fp32") -> Network:
+    options = {} if precision == "fp32" else {"precision": precision}
     processor = ours.processor
     topology = [graph.senders, graph.receivers, graph.row_ptr, graph.sender_order, graph.sender_ptr]
     edge_weights, node_weights = processor.edge_mlp.weights(), processor.node_mlp.weights()
     steps = ours.config["num_steps"]
     return Network(
         ours,
-        lambda: ours(graph),
-        lambda x0, e0: ops.processor(None, None, x0, e0, topology, edge_weights, node_weights, steps),
+        lambda: ours(graph, **options),
+        lambda x0, e0: ops.processor(None, None, x0, e0, topology, edge_weights, node_weights, steps, **options),
         (targets.propensity, targets.pair_change),
         graph.vectors,
     )
@@ -83,7 +108,7 @@ def _compute(name: str, number: int) -> tuple[Tensor, Tensor, Tensor]:
     named = dict(subject.module.named_parameters())
     # A fixed order of the names: the classes need not list their parameters alike.
     gradient = torch.autograd.grad(loss, [named[key] for key in sorted(named)])
-    if name != "authors":
+    if not by_sender(name):
         edge = edge[problem(number).graph.reverse.long()]
     return node.detach(), edge.detach(), torch.cat([g.flatten() for g in gradient])
 
@@ -95,11 +120,9 @@ def checked(name: str, number: int) -> str:
         checked("authors", number)
         return name
     expected, found = _answer(number), _compute(name, number)
-    for what, a, b, tolerance in zip(
-        ("node predictions", "edge predictions", "gradients"), found, expected, (1e-4, 1e-4, 1e-4), strict=True
-    ):
+    for what, a, b in zip(("node predictions", "edge predictions", "gradients"), found, expected, strict=True):
         error = difference(a, b)
-        assert error < tolerance, f"{what} of {name} and botan_fast differ: relative L2 = {error}"
+        assert error < TOLERANCES.get(name, 1e-4), f"{what} of {name} and botan_fast differ: relative L2 = {error}"
     return name
 
 

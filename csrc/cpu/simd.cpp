@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "botan_fast.h"
+#include "cpu/kernel_timers.h"
 #include "cpu/kernels.h"
 #include "cpu/neighbor_kernels.h"
 
@@ -32,11 +33,7 @@ int level() {
   return value;
 }
 
-}  // namespace
-
-const char* simd_level() { return kNames[level()]; }
-
-const Kernels* kernels(int hidden_size) {
+const Kernels* plain_kernels(int hidden_size) {
   switch (level()) {
 #if defined(BOTAN_FAST_HAVE_AVX512)
     case kAvx512: return kernels_avx512(hidden_size);
@@ -46,6 +43,14 @@ const Kernels* kernels(int hidden_size) {
   }
 }
 
+}  // namespace
+
+const char* simd_level() { return kNames[level()]; }
+
+const Kernels* kernels(int hidden_size) { return timed_kernels(plain_kernels(hidden_size)); }
+
+bool has_fast_path(int hidden_size) { return plain_kernels(hidden_size) != nullptr; }
+
 const NeighborKernels& neighbor_kernels() {
 #if defined(BOTAN_FAST_HAVE_AVX512)
   if (level() >= kAvx512) return neighbor_kernels_avx512();
@@ -53,7 +58,5 @@ const NeighborKernels& neighbor_kernels() {
 #endif
   return neighbor_kernels_generic();
 }
-
-bool has_fast_path(int hidden_size) { return kernels(hidden_size) != nullptr; }
 
 }  // namespace botan_fast
