@@ -1,6 +1,6 @@
 """The tables of README.md and docs/performance.md from a result file: `python -m benchmarks.report [FILE]`.
 
-With --check, compare only. Without FILE the newest result is written, and the one that README names is checked.
+With --check, compare only. Without FILE the newest result is written, and the one that each file names is checked.
 """
 
 import argparse
@@ -208,7 +208,8 @@ def blocks(record: dict, name: str) -> dict[str, dict[str, str]]:
         performance["sizes"] = sizes_table(record, link)
     if record.get("profile"):
         performance["profile"] = profile_table(record, link)
-    return {"README.md": {"benchmark": table(record, name)}, "docs/performance.md": performance}
+    readme = {"benchmark": table(record, name)} if "training_step" in shown else {}
+    return {"README.md": readme, "docs/performance.md": performance}
 
 
 def replaced(text: str, marker: str, lines: str, file="README") -> str:
@@ -220,9 +221,9 @@ def replaced(text: str, marker: str, lines: str, file="README") -> str:
     return f"{before}{begin}\n{lines}\n{end}{rest.split(end)[1]}"
 
 
-def choose(readme: str, results: Path, check: bool) -> Path:
-    """The result that README names when it is checked, else the newest one."""
-    named = re.search(r"\(benchmarks/results/([^)]+\.json)\)", readme)
+def choose(text: str, results: Path, check: bool) -> Path:
+    """The result that the text names when it is checked, else the newest one."""
+    named = re.search(r"\((?:\.\./)?benchmarks/results/([^)/]+\.json)\)", text)
     if check and named:
         return results / named[1]
     files = list(results.glob("*.json"))
@@ -237,13 +238,12 @@ def main(arguments=None):
     parser.add_argument("--check", action="store_true", help="fail when a table differs from what the file gives")
     parser.add_argument("--root", type=Path, default=ROOT, help="folder of README.md and docs/performance.md")
     options = parser.parse_args(arguments)
-    readme = options.root / "README.md"
-    path = options.file or choose(readme.read_text(), ROOT / "benchmarks" / "results", options.check)
-    if not path.is_file():
-        sys.exit(f"{path} does not exist; run python -m benchmarks.run, or name a result file")
-    for file, tables in blocks(json.loads(path.read_text()), path.name).items():
+    for file in ("README.md", "docs/performance.md"):
         text = expected = (options.root / file).read_text()
-        for marker, lines in tables.items():
+        path = options.file or choose(text, ROOT / "benchmarks" / "results", options.check)
+        if not path.is_file():
+            sys.exit(f"{path} does not exist; run python -m benchmarks.run, or name a result file")
+        for marker, lines in blocks(json.loads(path.read_text()), path.name)[file].items():
             expected = replaced(expected, marker, lines, file)
         if options.check and text != expected:
             sys.exit(f"{file} is not what {path.name} gives; run python -m benchmarks.report {path}")

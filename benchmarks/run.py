@@ -24,7 +24,7 @@ def main(arguments=None) -> Path:
     timings, failed = time_all(options)
     record |= summarize(timings)
     record["memory"] = [] if options.no_memory else measure_memory(record["timings"])
-    record["profile"] = [] if options.expression else measure_profile(options)
+    record["profile"] = [] if options.no_profile else measure_profile(options)
     record["load_average_end"] = machine.describe(options.threads)["machine"]["load_average"]
     device = options.device or f"{machine.slug(record['machine']['cpu'])}-{record['machine']['cores']}-cores"
     options.output.mkdir(parents=True, exist_ok=True)
@@ -49,6 +49,7 @@ def parse(arguments):
     parser.add_argument("--implementations", help="only these, separated by commas")
     parser.add_argument("-k", dest="expression", help="only tests that match, as in pytest")
     parser.add_argument("--no-memory", action="store_true", help="leave out peak memory")
+    parser.add_argument("--no-profile", action="store_true", help="leave out the profile of a training step")
     parser.add_argument("--device", help="first part of the file name (default: from the CPU's model)")
     parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the result file")
     options = parser.parse_args(arguments)
