@@ -44,7 +44,9 @@ def parse(arguments):
     parser.add_argument("--threads", type=int, help="default: torch's choice")
     parser.add_argument("--sizes", help="particle numbers of test_sizes, separated by commas")
     parser.add_argument(
-        "--quick", action="store_true", help="two rounds, two sizes, no data set, no memory: a look in three minutes"
+        "--quick",
+        action="store_true",
+        help="two rounds, two sizes, no large data or lists, no memory: a look in some minutes",
     )
     parser.add_argument("--implementations", help="only these, separated by commas")
     parser.add_argument("-k", dest="expression", help="only tests that match, as in pytest")
@@ -73,7 +75,7 @@ def time_all(options) -> tuple[list[dict], bool]:
         if options.expression:
             command += ["-k", f"({options.expression}) or test_machine"]
         elif options.quick:
-            command.append("--ignore=benchmarks/test_dataset.py")
+            command += ["--ignore=benchmarks/test_dataset.py", "-k", "not sweep"]
         status = subprocess.run(command, cwd=machine.ROOT).returncode
         entries = json.loads(path.read_text())["benchmarks"] if path.exists() and path.stat().st_size else []
         # One program that fails costs its own rows, not the quarter of an hour of the others.
