@@ -5,6 +5,8 @@ import os
 import pytest
 import torch
 
+from botan_fast.benchmark import BYTES_PER_PARTICLE, memory_bytes
+
 from . import networks
 from .authors import LARGEST_MATRIX
 from .inputs import problem
@@ -14,6 +16,11 @@ def pytest_addoption(parser):
     group = parser.getgroup("botan_fast")
     group.addoption("--rounds", type=int, default=None, help="timed rounds of everything (default: 7 to 50, by cost)")
     group.addoption("--particles", default="4096", help="particle numbers, separated by commas (default: 4096)")
+    group.addoption(
+        "--sizes",
+        default="512,1024,2048,8192,16384,32768,65536",
+        help="particle numbers of test_sizes, separated by commas; those that do not fit in memory are left out",
+    )
     group.addoption("--threads", type=int, default=None, help="threads (default: torch's choice)")
     group.addoption("--implementations", default=None, help="time only these, separated by commas (default: all)")
 
@@ -37,6 +44,19 @@ def pytest_generate_tests(metafunc):
         matrix = metafunc.module.__name__.rpartition(".")[2] in ("test_graph", "test_loading")
         pairs = [(n, k) for n in sizes for k in names if not (matrix and k == "authors" and n > LARGEST_MATRIX)]
         metafunc.parametrize(("particles", "implementation"), pairs)
+    elif "threads" in metafunc.fixturenames:
+        most, counts = torch.get_num_threads(), []
+        while most > 1:  # all threads, then halves
+            counts.append(most)
+            most //= 2
+        pairs = [(operation, count) for operation in metafunc.module.OPERATIONS for count in counts]
+        metafunc.parametrize(("operation", "threads"), pairs)
+    elif "size" in metafunc.fixturenames:
+        sizes = [int(n) for n in metafunc.config.getoption("--sizes").split(",")]
+        sizes = [n for n in sizes if n * BYTES_PER_PARTICLE < 0.8 * memory_bytes()]
+        metafunc.parametrize(
+            ("operation", "size"), [(operation, n) for operation in metafunc.module.SECONDS for n in sizes]
+        )
     elif "particles" in metafunc.fixturenames:
         metafunc.parametrize("particles", sizes)
 

@@ -10,12 +10,11 @@ import numpy as np
 import torch
 
 import botan_fast as bf
+from botan_fast.synthetic import DENSITY, dense_liquid
 
 from .authors import Inputs
 
-DENSITY = 1.2
 CUTOFF = 2.0
-NUM_RUNS = 32  # runs in the isoconfigurational ensemble, as in the authors' files
 
 
 class Problem(NamedTuple):
@@ -33,27 +32,6 @@ class Problem(NamedTuple):
     sorted_inputs: Inputs  # edges in the order of the graph, by (receiver, sender)
 
 
-def configuration(number: int, seed: int = 0, num_runs: int = NUM_RUNS) -> dict[str, np.ndarray]:
-    """Arrays of the authors' npz files: particles of a dense liquid, about 40 neighbours each, none overlapping.
-
-    A face-centred lattice with a quarter more sites than particles, random sites empty, every particle displaced, order
-    random: at N = 4096 about as many edges (166,900) as the real configurations have (166,484).
-    """
-    rng = np.random.default_rng(seed)
-    length = (number / DENSITY) ** (1 / 3)
-    cells = int(np.ceil((1.25 * number / 4) ** (1 / 3)))
-    corners = np.stack(np.meshgrid(*[np.arange(cells)] * 3, indexing="ij"), axis=-1).reshape(-1, 1, 3)
-    basis = np.array([[0, 0, 0], [0, 0.5, 0.5], [0.5, 0, 0.5], [0.5, 0.5, 0]])
-    sites = (corners + basis).reshape(-1, 3) * (length / cells)
-    nearest = length / cells / np.sqrt(2)
-    chosen = sites[rng.permutation(len(sites))[:number]]
-    initial = (chosen + nearest * rng.uniform(-0.06, 0.06, chosen.shape)) % length
-    initial[initial >= length] = 0.0  # the remainder of a tiny negative number rounds up to the length
-    types = (np.arange(number) >= 0.8 * number).astype(np.int8)  # A first, then B, four to one
-    final = initial + rng.normal(scale=0.3, size=(num_runs, number, 3))
-    return {"types": types, "initial_positions": initial, "positions": final}
-
-
 def inputs_of(graph: bf.Graph, targets: bf.Targets, by_sender: bool) -> Inputs:
     """Graph and targets of botan_fast in the authors' form, edges by (sender, receiver) or as they are."""
     order = graph.reverse.long() if by_sender else slice(None)
@@ -68,13 +46,13 @@ def inputs_of(graph: bf.Graph, targets: bf.Targets, by_sender: bool) -> Inputs:
     )
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def problem(number: int = 4096) -> Problem:
     """The configuration of `number` particles; 4096 come from BOTAN_FAST_DATA where it names a file or a folder."""
     path, origin = _real_file(number), "file"
     if path is None:
         path, origin = Path(_folder().name) / f"synthetic_{number}.npz", "synthetic"
-        np.savez(path, **configuration(number))
+        np.savez(path, **dense_liquid(number))
     with np.load(path) as file:
         types, positions, final = file["types"], file["initial_positions"], file["positions"]
     length = (len(types) / DENSITY) ** (1 / 3)

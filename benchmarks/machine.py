@@ -8,26 +8,10 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
+from botan_fast.benchmark import cores, cpu_model, memory_bytes
+
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("torch", "numpy", "pytest-benchmark", "vesin", "matscipy")
-
-
-def cpu_model() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE)
-        if found:
-            return found[1].strip()
-    if platform.system() == "Darwin":
-        answer = _output("sysctl", "-n", "machdep.cpu.brand_string")
-        if answer:
-            return answer
-    return platform.processor() or platform.machine()
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+PACKAGES = ("torch", "numpy", "pytest-benchmark", "vesin", "matscipy", "torch_geometric")
 
 
 def describe(threads: int | None = None) -> dict:
@@ -37,14 +21,13 @@ def describe(threads: int | None = None) -> dict:
     import botan_fast as bf
 
     info = bf.build_info()
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
         "date": datetime.date.today().isoformat(),
         "machine": {
             "cpu": cpu_model(),
             "architecture": platform.machine(),
             "cores": cores(),
-            "memory_bytes": memory,
+            "memory_bytes": memory_bytes(),
             "simd": info["simd"],
             "system": platform.system(),
             "load_average": [round(x, 2) for x in os.getloadavg()],

@@ -5,22 +5,10 @@ Prints a line of JSON: peak_bytes, and start_bytes, what the process held before
 
 import argparse
 import json
-import resource
-import sys
-from pathlib import Path
+
+from botan_fast.benchmark import peak_bytes
 
 OPERATIONS = ("training_step", "inference", "loading")
-
-
-def peak_bytes() -> int:
-    """The largest resident size of this process so far."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # ru_maxrss of Linux also counts what the parent process held when it started this one; VmHWM does not.
-        [line] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
-        return int(line.split()[1]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, others kB
 
 
 def operation(name: str, implementation: str, particles: int):

@@ -1,5 +1,6 @@
 """The implementations of the network behind one interface, checked against each other before anything is timed."""
 
+import importlib.util
 from collections.abc import Callable
 from functools import cache, lru_cache
 from shutil import which
@@ -10,12 +11,18 @@ from torch import Tensor
 
 import botan_fast as bf
 from botan_fast import ops
+from botan_fast.benchmark import PRECISIONS
 
 from .authors import AuthorsBOTAN, loss_of
 from .inputs import model, problem
 from .split import SplitBOTAN
 
-NAMES = ("botan_fast", "botan_fast_bf16", "authors", "split", "split_compiled")
+# Other precisions of botan_fast have its name and their own.
+OURS = {"botan_fast" if p == "fp32" else f"botan_fast_{p}": p for p in PRECISIONS}
+NAMES = (*OURS, "authors", "pyg", "split", "split_compiled")
+# `difference` to botan_fast in float32 of node predictions, edge predictions and gradients. An untrained network predicts
+# almost a constant: docs/precision.md has what bf16 makes of the rest.
+TOLERANCES = {"botan_fast_bf16": (0.2, 0.3, 0.02)}
 
 
 class Network(NamedTuple):
@@ -29,17 +36,35 @@ class Network(NamedTuple):
 
 
 def available() -> list[str]:
-    """Names of the implementations that run here: torch.compile needs a compiler."""
-    return [name for name in NAMES if name != "split_compiled" or which("g++") or which("c++") or which("clang++")]
+    """Names of the implementations that run here: torch.compile needs a compiler, PyG its package."""
+    missing = set()
+    if not (which("g++") or which("c++") or which("clang++")):
+        missing.add("split_compiled")
+    if importlib.util.find_spec("torch_geometric") is None:
+        missing.add("pyg")
+    return [name for name in NAMES if name not in missing]
+
+
+def by_sender(name: str) -> bool:
+    """Whether the implementation takes edges by (sender, receiver), as the authors' code does."""
+    return name in ("authors", "pyg")
+
+
+def module_class(name: str) -> type[torch.nn.Module]:
+    if name == "pyg":
+        from .pyg import PygBOTAN
+
+        return PygBOTAN
+    return AuthorsBOTAN if name == "authors" else SplitBOTAN
 
 
 def network(name: str, number: int, decoders: str = "shared") -> Network:
     """The implementation `name` with the weights of `inputs.model`, on the problem of `number` particles."""
     task, ours = problem(number), model(decoders)
-    if name.startswith("botan_fast"):
-        return ours_on(ours, task.graph, task.targets, "bf16" if name == "botan_fast_bf16" else "fp32")
-    inputs = task.inputs if name == "authors" else task.sorted_inputs
-    module = (AuthorsBOTAN if name == "authors" else SplitBOTAN)(decoders=decoders)
+    if name in OURS:
+        return ours_on(ours, task.graph, task.targets, OURS[name])
+    inputs = task.inputs if by_sender(name) else task.sorted_inputs
+    module = module_class(name)(decoders=decoders)
     module.load_state_dict(ours.state_dict())
     forward, process = module.forward, module.process
     if name == "split_compiled":
@@ -83,7 +108,7 @@ def _compute(name: str, number: int) -> tuple[Tensor, Tensor, Tensor]:
     named = dict(subject.module.named_parameters())
     # A fixed order of the names: the classes need not list their parameters alike.
     gradient = torch.autograd.grad(loss, [named[key] for key in sorted(named)])
-    if name != "authors":
+    if not by_sender(name):
         edge = edge[problem(number).graph.reverse.long()]
     return node.detach(), edge.detach(), torch.cat([g.flatten() for g in gradient])
 
@@ -95,8 +120,7 @@ def checked(name: str, number: int) -> str:
         checked("authors", number)
         return name
     expected, found = _answer(number), _compute(name, number)
-    # An untrained network predicts almost a constant: docs/precision.md has what bf16 makes of the rest.
-    tolerances = (0.2, 0.3, 0.02) if name == "botan_fast_bf16" else (1e-4, 1e-4, 1e-4)
+    tolerances = TOLERANCES.get(name, (1e-4, 1e-4, 1e-4))
     for what, a, b, tolerance in zip(
         ("node predictions", "edge predictions", "gradients"), found, expected, tolerances, strict=True
     ):

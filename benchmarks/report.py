@@ -1,6 +1,6 @@
-"""README's table from a result file: `python -m benchmarks.report [FILE]`; with --check, compare only.
+"""The tables of README.md and docs/performance.md from a result file: `python -m benchmarks.report [FILE]`.
 
-Without FILE the newest result is written, and the one that README names is checked.
+With --check, compare only. Without FILE the newest result is written, and the one that each file names is checked.
 """
 
 import argparse
@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-BEGIN, END = "<!-- benchmark:begin -->", "<!-- benchmark:end -->"
 PARTICLES = 4096  # the size that README shows, where the file has it
 OPERATIONS = {
     "training_step": "training step",
@@ -30,13 +29,41 @@ MEMORY = {
     "loading": "peak memory, file to graph and targets",
 }
 OTHERS = {
+    "pyg": "PyTorch Geometric",
     "split": "split weights in torch",
     "split_compiled": "split weights, `torch.compile`",
     "vesin": "vesin",
     "vesin_sorted": "vesin, sorted",
     "matscipy": "matscipy",
 }
-SIMD = {"avx512_bf16": "AVX-512", "avx512": "AVX-512", "avx2": "AVX2"}
+OURS = {"botan_fast": "", "botan_fast_bf16": ", bf16"}
+SIMD = {"avx512": "AVX-512", "avx512_bf16": "AVX-512 with bfloat16", "avx2": "AVX2"}
+THREADS = {
+    "training_step_by_threads": "training step",
+    "inference_by_threads": "inference",
+    "build_graph_by_threads": "graph",
+    "targets_by_threads": "targets",
+    "matrix_product_by_threads": "large matrix product (torch)",
+}
+PARTS = {
+    "forward: edge_forward": "forward: edges (gather, both products, incoming sum)",
+    "forward: linear": "forward: nodes, and c = W0 e0 + b1",
+    "forward: encoder_forward": "forward: encoders",
+    "forward: decoder_forward": "forward: decoders",
+    "forward: outside of kernels": "forward: outside of kernels",
+    "loss": "loss",
+    "backward: edge_backward": "backward: edges",
+    "backward: edge_input_gradient": "backward: the gradient of e after the first step",
+    "backward: gather_sum": "backward: sum over outgoing edges",
+    "backward: linear": "backward: nodes, and the gradient of e0",
+    "backward: weight_gradient": "backward: weights of nodes and of W0",
+    "backward: column_sum": "backward: biases",
+    "backward: encoder_backward": "backward: encoders",
+    "backward: decoder_backward": "backward: decoders",
+    "backward: outside of kernels": "backward: outside of kernels",
+    "clip": "clipping of the gradient",
+    "Adam": "Adam",
+}
 
 
 def table(record: dict, name: str) -> str:
@@ -55,18 +82,20 @@ def table(record: dict, name: str) -> str:
 
 def rows(entries: list[dict], titles: dict[str, str], value: str, show) -> list[str]:
     lines = []
-    for operation, title in titles.items():
+    for operation, precision in ((operation, name) for operation in titles for name in OURS):
+        title = titles[operation] + OURS[precision]
         found = {entry["implementation"]: entry for entry in entries if entry["operation"] == operation}
-        if "botan_fast" not in found:
+        if precision not in found:
             continue
-        ours = found["botan_fast"][value]
+        ours = found[precision][value]
         theirs = found["authors"][value] if "authors" in found else None
         others = "; ".join(
             f"{label} {show(found[key][value])} ({ratio(found[key][value] / ours)})"
             for key, label in OTHERS.items()
             if key in found
         )
-        fraction = found["botan_fast"].get("fraction_of_floor")
+        # The floor is one of float32 arithmetic.
+        fraction = found[precision].get("fraction_of_floor") if precision == "botan_fast" else None
         cells = [
             title,
             "" if theirs is None else show(theirs),
@@ -113,17 +142,89 @@ def ratio(value: float) -> str:
     return f"{value:.0f}×" if value >= 9.95 else f"{value:.1f}×"
 
 
-def replaced(text: str, lines: str) -> str:
-    """README's text with the lines between the markers."""
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        sys.exit(f"README must hold {BEGIN} and {END} once each, in that order")
-    before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n{lines}\n{END}{rest.split(END)[1]}"
+def machine_line(record: dict) -> str:
+    machine = record["machine"]
+    return f"{record['threads']} threads of {machine['cpu']} ({SIMD.get(machine['simd'], machine['simd'])})"
 
 
-def choose(readme: str, results: Path, check: bool) -> Path:
-    """The result that README names when it is checked, else the newest one."""
-    named = re.search(r"\(benchmarks/results/([^)]+\.json)\)", readme)
+def threads_table(record: dict, name: str) -> str:
+    lines = ["| | threads | 1 thread | all threads | speed-up |", "|---|---|---|---|---|"]
+    for operation, title in THREADS.items():
+        for t in record["timings"]:
+            if t["operation"] == operation:
+                one, all_threads = duration(t["one_thread_median"]), duration(t["median"])
+                lines.append(f"| {title} | {t['threads']} | {one} | {all_threads} | {t['speedup']:.2f}× |")
+    return "\n".join([*lines, "", f"N = 4,096, {machine_line(record)}; medians, rounds alternate. From {name}."])
+
+
+def sizes_table(record: dict, name: str) -> str:
+    def by_size(entries, operation):
+        return {t["particles"]: t for t in entries if t["operation"] == f"{operation}_by_size"}
+
+    steps, inferences = by_size(record["timings"], "training_step"), by_size(record["timings"], "inference")
+    memory = by_size(record["memory"], "training_step")
+    lines = [
+        "| N | edges | training step | per edge | over N = 4,096 | of the floor | peak memory | inference | per edge "
+        "| over N = 4,096 |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for size in sorted(steps.keys() & inferences.keys()):
+        step, inference = steps[size], inferences[size]
+        cells = [f"{size:,}", f"{step['edges']:,}", *per_edge(step), f"{100 * step['fraction_of_floor']:.0f} %"]
+        cells += [amount(memory[size]["peak_bytes"]) if size in memory else "", *per_edge(inference)]
+        lines.append("| " + " | ".join(cells) + " |")
+    note = "per-edge times over those of N = 4,096 in rounds that alternate; memory is that of a whole process."
+    return "\n".join([*lines, "", f"{machine_line(record)}; medians, {note} From {name}."])
+
+
+def per_edge(t: dict) -> list[str]:
+    return [duration(t["median"]), f"{three_digits(1e6 * t['per_edge'])} µs", f"{t['over_reference']:.2f}"]
+
+
+def profile_table(record: dict, name: str) -> str:
+    """One column for the share and one for the time of each profile in the record."""
+    profiles = record["profile"]
+    heads = [f"{p['precision']}, {p['threads']} thread{'s' if p['threads'] > 1 else ''}" for p in profiles]
+    lines = ["| | " + " | ".join(heads) + " |", "|---|" + "---|" * len(heads)]
+    keys = [key for key in PARTS if any(key in p["parts"] for p in profiles)]
+    keys += [key for p in profiles for key in p["parts"] if key not in PARTS and key not in keys]
+    for key in dict.fromkeys(keys):
+        cells = []
+        for p in profiles:
+            seconds = p["parts"].get(key)
+            cells.append("" if seconds is None else f"{duration(seconds)} ({100 * seconds / p['wall']:.1f} %)")
+        lines.append(f"| {PARTS.get(key, key)} | " + " | ".join(cells) + " |")
+    lines.append("| **all** | " + " | ".join(f"**{duration(p['wall'])}**" for p in profiles) + " |")
+    return "\n".join([*lines, "", f"N = {profiles[0]['particles']:,}, {machine_line(record)}; medians. From {name}."])
+
+
+def blocks(record: dict, name: str) -> dict[str, dict[str, str]]:
+    """Marker and text of what each file shows, as far as the record has it."""
+    shown = {t["operation"] for t in record["timings"]}
+    link = f"[{name}](../benchmarks/results/{name})"
+    performance = {}
+    if shown & set(THREADS):
+        performance["threads"] = threads_table(record, link)
+    if {"training_step_by_size", "inference_by_size"} <= shown:
+        performance["sizes"] = sizes_table(record, link)
+    if record.get("profile"):
+        performance["profile"] = profile_table(record, link)
+    readme = {"benchmark": table(record, name)} if "training_step" in shown else {}
+    return {"README.md": readme, "docs/performance.md": performance}
+
+
+def replaced(text: str, marker: str, lines: str, file="README") -> str:
+    """The text with the lines between the two marks."""
+    begin, end = f"<!-- {marker}:begin -->", f"<!-- {marker}:end -->"
+    if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
+        sys.exit(f"{file} must hold {begin} and {end} once each, in that order")
+    before, rest = text.split(begin)
+    return f"{before}{begin}\n{lines}\n{end}{rest.split(end)[1]}"
+
+
+def choose(text: str, results: Path, check: bool) -> Path:
+    """The result that the text names when it is checked, else the newest one."""
+    named = re.search(r"\((?:\.\./)?benchmarks/results/([^)/]+\.json)\)", text)
     if check and named:
         return results / named[1]
     files = list(results.glob("*.json"))
@@ -135,19 +236,20 @@ def choose(readme: str, results: Path, check: bool) -> Path:
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file", nargs="?", type=Path, help="result of benchmarks.run")
-    parser.add_argument("--check", action="store_true", help="fail when README differs from what the file gives")
-    parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
+    parser.add_argument("--check", action="store_true", help="fail when a table differs from what the file gives")
+    parser.add_argument("--root", type=Path, default=ROOT, help="folder of README.md and docs/performance.md")
     options = parser.parse_args(arguments)
-    text = options.readme.read_text()
-    path = options.file or choose(text, ROOT / "benchmarks" / "results", options.check)
-    if not path.is_file():
-        sys.exit(f"{path} does not exist; run python -m benchmarks.run, or name a result file")
-    expected = replaced(text, table(json.loads(path.read_text()), path.name))
-    if options.check:
-        if text != expected:
-            sys.exit(f"{options.readme} is not what {path.name} gives; run python -m benchmarks.report {path}")
-    else:
-        options.readme.write_text(expected)
+    for file in ("README.md", "docs/performance.md"):
+        text = expected = (options.root / file).read_text()
+        path = options.file or choose(text, ROOT / "benchmarks" / "results", options.check)
+        if not path.is_file():
+            sys.exit(f"{path} does not exist; run python -m benchmarks.run, or name a result file")
+        for marker, lines in blocks(json.loads(path.read_text()), path.name)[file].items():
+            expected = replaced(expected, marker, lines, file)
+        if options.check and text != expected:
+            sys.exit(f"{file} is not what {path.name} gives; run python -m benchmarks.report {path}")
+        if not options.check:
+            (options.root / file).write_text(expected)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 import botan_fast as bf
+from botan_fast.synthetic import DENSITY, dense_liquid
 
 from . import authors
-from .inputs import CUTOFF, DENSITY, configuration
+from .inputs import CUTOFF
 
 PEERS = [name for name in ("vesin", "matscipy") if importlib.util.find_spec(name)]
 SORTED = ["vesin_sorted"] if "vesin" in PEERS else []
@@ -49,7 +50,7 @@ class Positions:
     """What `pair_lister` needs of a problem, without targets: those of a million particles would not fit in memory."""
 
     def __init__(self, number):
-        self.positions = configuration(number, num_runs=0)["initial_positions"]
+        self.positions = dense_liquid(number, num_runs=0)["initial_positions"]
         self.length = (number / DENSITY) ** (1 / 3)
 
 

@@ -2,7 +2,9 @@
 
 import torch
 
-from . import floor, networks
+from botan_fast import floor
+
+from . import networks
 from .authors import training_step
 from .inputs import problem
 
@@ -33,6 +35,7 @@ def test_training_step(measure, net, implementation, particles):
         lambda: training_step(net.predict, optimizer, *net.targets),
         rounds=ROUNDS,
         flops=floor.training_flops(*size(particles)),
+        bytes=floor.training_bytes(size(particles)[1]),
     )
 
 

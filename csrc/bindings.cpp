@@ -27,6 +27,15 @@ using Release = py::call_guard<py::gil_scoped_release>;
 void bind_build(py::module_& m) {
   m.attr("__version__") = BOTAN_FAST_VERSION;
   m.def("simd_level", &simd_level);
+  m.def("set_kernel_timers", &set_kernel_timers);
+  m.def("kernel_times", [] {  // name: (seconds, calls)
+    py::dict times;
+    for (int i = 0; i < num_kernel_timers(); ++i) {
+      const KernelTime t = kernel_time(i);
+      times[t.name] = py::make_tuple(t.seconds, t.calls);
+    }
+    return times;
+  });
 }
 
 void bind_neighbor_list(py::module_& m) {

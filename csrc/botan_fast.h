@@ -229,4 +229,17 @@ void pool_release(void* block);
 // Gives every unused block back to the system; returns the number of bytes.
 size_t pool_trim();
 
+// ---- kernel timers (kernel_timers.cpp) ------------------------------------------------------------------------
+
+// Where the time of the network goes. While the timers are on, each kernel adds the duration of its calls, summed over
+// threads. Switching (on or off) sets them to zero. Off, the default, they cost nothing.
+void set_kernel_timers(bool enable);
+struct KernelTime {
+  const char* name;
+  double seconds;
+  int64_t calls;
+};
+int num_kernel_timers();
+KernelTime kernel_time(int timer);  // 0 <= timer < num_kernel_timers()
+
 }  // namespace botan_fast

@@ -5,10 +5,12 @@ import json
 
 import pytest
 import torch
-from benchmarks import authors, floor, inputs, machine, report, run
+from benchmarks import authors, inputs, machine, report, run
 from benchmarks.split import SplitBOTAN
 
 import botan_fast as bf
+from botan_fast import floor
+from botan_fast.synthetic import DENSITY, dense_liquid
 
 NUMBER = 100
 
@@ -112,8 +114,8 @@ def test_loading_agrees_with_distance_matrix(problem):
 
 
 def test_synthetic_configuration_is_a_dense_liquid():
-    arrays = inputs.configuration(4096)
-    length = (4096 / inputs.DENSITY) ** (1 / 3)
+    arrays = dense_liquid(4096)
+    length = (4096 / DENSITY) ** (1 / 3)
     graph = bf.build_graph(arrays["initial_positions"], arrays["types"], [length] * 3)
     assert graph.num_edges == pytest.approx(166_484, rel=0.005)  # a configuration of the authors
     assert graph.vectors.norm(dim=1).min() > 0.75
@@ -150,15 +152,20 @@ def entry(operation, implementation, seconds, **facts):
 
 @pytest.fixture
 def record():
+    large = {"particles": 8192, "edges": 2000, "per_edge": 5.5e-4}
     timings = [
         entry("copy", "torch", 0.5, bytes=10_000_000_000),
         entry("matrix_product", "torch", 0.1, flops=20_000_000_000),
         entry("training_step", "botan_fast", 0.5, flops=75_000_000_000),
         entry("training_step", "authors", 4.0, flops=75_000_000_000),
+        entry("training_step", "pyg", 3.9, flops=75_000_000_000),
         entry("training_step", "split", 2.5, flops=75_000_000_000),
         entry("neighbor_list", "botan_fast", 0.004),
         entry("neighbor_list", "vesin", 0.014),
         entry("loading", "authors", 1.9),  # without ours: no row
+        entry("training_step_by_threads", "botan_fast", 0.5, one_thread_median=0.95, speedup=1.9),
+        entry("training_step_by_size", "botan_fast", 1.1, flops=150_000_000_000, **large, over_reference=1.1),
+        entry("inference_by_size", "botan_fast", 0.2, **(large | {"per_edge": 1e-4}), over_reference=1.05),
     ]
     memory = {"operation": "training_step", "particles": 4096, "threads": 2, "start_bytes": 1}
     return {
@@ -170,6 +177,29 @@ def record():
         "memory": [
             memory | {"implementation": "botan_fast", "peak_bytes": 800_000_000},
             memory | {"implementation": "authors", "peak_bytes": 2_400_000_000},
+            {
+                "operation": "training_step_by_size",
+                "implementation": "botan_fast",
+                "particles": 8192,
+                "threads": 2,
+                "peak_bytes": 1_500_000_000,
+            },
+        ],
+        "profile": [
+            {
+                "particles": 4096,
+                "threads": 2,
+                "precision": "fp32",
+                "wall": 0.5,
+                "parts": {"backward: edge_backward": 0.3},
+            },
+            {
+                "particles": 4096,
+                "threads": 1,
+                "precision": "fp32",
+                "wall": 1.0,
+                "parts": {"backward: edge_backward": 0.58, "Adam": 0.001},
+            },
         ],
     } | run.summarize(timings)
 
@@ -179,14 +209,20 @@ def test_summary(record):
     assert record["timings"][0]["fraction_of_floor"] == pytest.approx(0.75)
     found = {(r["operation"], r["implementation"]): r["over_botan_fast"] for r in record["ratios"]}
     assert found == pytest.approx(
-        {("training_step", "authors"): 8.0, ("training_step", "split"): 5.0, ("neighbor_list", "vesin"): 3.5}
+        {
+            ("training_step", "authors"): 8.0,
+            ("training_step", "pyg"): 7.8,
+            ("training_step", "split"): 5.0,
+            ("neighbor_list", "vesin"): 3.5,
+        }
     )
 
 
 def test_table(record):
     lines = report.table(record, "a-2026-01-02.json").splitlines()
     assert lines[2:5] == [
-        "| training step | 4.00 s | split weights in torch 2.50 s (5.0×) | 500 ms | **8.0×** | 75 % |",
+        "| training step | 4.00 s | PyTorch Geometric 3.90 s (7.8×); split weights in torch 2.50 s (5.0×) | 500 ms "
+        "| **8.0×** | 75 % |",
         "| neighbour list |  | vesin 14.0 ms (3.5×) | 4.00 ms |  |  |",
         "| peak memory, training step | 2.40 GB |  | 0.80 GB | **3.0×** |  |",
     ]
@@ -209,23 +245,42 @@ def test_durations(seconds, shown):
     assert report.duration(seconds) == shown
 
 
-def test_report_writes_and_checks_readme(record, tmp_path):
-    result, readme = tmp_path / "a-2026-01-02.json", tmp_path / "README.md"
+def marked(marker, text):
+    return f"<!-- {marker}:begin -->\n{text}<!-- {marker}:end -->\n"
+
+
+def test_report_writes_and_checks_the_files(record, tmp_path):
+    result, readme, docs = tmp_path / "a-2026-01-02.json", tmp_path / "README.md", tmp_path / "docs"
+    docs.mkdir()
+    performance = docs / "performance.md"
     result.write_text(json.dumps(record))
-    readme.write_text(f"before\n\n{report.BEGIN}\nold\n{report.END}\n\nafter\n")
-    arguments = [str(result), "--readme", str(readme)]
+    readme.write_text(f"before\n\n{marked('benchmark', 'old')}\nafter\n")
+    performance.write_text("".join(f"{name}\n{marked(name, 'old')}" for name in ("threads", "sizes", "profile")))
+    arguments = [str(result), "--root", str(tmp_path)]
     with pytest.raises(SystemExit, match=r"is not what a-2026-01-02\.json gives"):
         report.main([*arguments, "--check"])
     report.main(arguments)
     report.main([*arguments, "--check"])
     text = readme.read_text()
-    assert text.startswith(f"before\n\n{report.BEGIN}\n| |")
-    assert text.endswith(f"\n{report.END}\n\nafter\n")
-    readme.write_text(text.replace("500 ms", "400 ms"))
-    with pytest.raises(SystemExit, match="is not what"):
-        report.main([*arguments, "--check"])
-    readme.write_text("no markers")
-    with pytest.raises(SystemExit, match="must hold"):
+    assert text.startswith("before\n\n<!-- benchmark:begin -->\n| |")
+    assert text.endswith("\n<!-- benchmark:end -->\n\nafter\n")
+    shown = performance.read_text()
+    for line in (
+        "| training step | 2 | 950 ms | 500 ms | 1.90× |",
+        "| 8,192 | 2,000 | 1.10 s | 550 µs | 1.10 | 68 % | 1.50 GB | 200 ms | 100 µs | 1.05 |",
+        "| backward: edges | 300 ms (60.0 %) | 580 ms (58.0 %) |",
+        "| Adam |  | 1.00 ms (0.1 %) |",
+        "| **all** | **500 ms** | **1.00 s** |",
+    ):
+        assert line in shown
+    for file, (old, new) in ((readme, ("500 ms", "400 ms")), (performance, ("1.90×", "1.95×"))):
+        good = file.read_text()
+        file.write_text(good.replace(old, new))
+        with pytest.raises(SystemExit, match="is not what"):
+            report.main([*arguments, "--check"])
+        file.write_text(good)
+    performance.write_text("no markers")
+    with pytest.raises(SystemExit, match=r"docs/performance\.md must hold"):
         report.main(arguments)
 
 

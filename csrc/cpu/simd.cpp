@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "botan_fast.h"
+#include "cpu/kernel_timers.h"
 #include "cpu/kernels.h"
 #include "cpu/neighbor_kernels.h"
 
@@ -35,11 +36,7 @@ int level() {
   return value;
 }
 
-}  // namespace
-
-const char* simd_level() { return kNames[level()]; }
-
-const Kernels* kernels(int hidden_size, Precision precision) {
+const Kernels* plain_kernels(int hidden_size, Precision precision) {
   const bool bf16 = precision == Precision::bf16;
   switch (level()) {
 #if defined(BOTAN_FAST_HAVE_AVX512_BF16)
@@ -53,6 +50,16 @@ const Kernels* kernels(int hidden_size, Precision precision) {
   }
 }
 
+}  // namespace
+
+const char* simd_level() { return kNames[level()]; }
+
+const Kernels* kernels(int hidden_size, Precision precision) {
+  return timed_kernels(plain_kernels(hidden_size, precision));
+}
+
+bool has_fast_path(int hidden_size) { return plain_kernels(hidden_size, Precision::fp32) != nullptr; }
+
 const NeighborKernels& neighbor_kernels() {
 #if defined(BOTAN_FAST_HAVE_AVX512)
   if (level() >= kAvx512) return neighbor_kernels_avx512();
@@ -60,7 +67,5 @@ const NeighborKernels& neighbor_kernels() {
 #endif
   return neighbor_kernels_generic();
 }
-
-bool has_fast_path(int hidden_size) { return kernels(hidden_size, Precision::fp32) != nullptr; }
 
 }  // namespace botan_fast

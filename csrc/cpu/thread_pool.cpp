@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <exception>
 #include <memory>
@@ -13,6 +14,31 @@
 
 namespace botan_fast {
 namespace {
+
+// Waking a sleeping thread takes longer than many a region between two others runs. A thread that has nothing to do
+// therefore looks for work this long before it sleeps: long enough for the gaps inside an operator, too short to be
+// in the way of anybody else's threads.
+constexpr std::chrono::microseconds kSpin{100};
+
+void relax() {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ __volatile__("yield");
+#endif
+}
+
+// Looks until ready() or the time is up.
+template <class Ready>
+void spin(const Ready& ready) {
+  const auto end = std::chrono::steady_clock::now() + kSpin;
+  do {
+    for (int i = 0; i < 32; ++i) {
+      if (ready()) return;
+      relax();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+}
 
 struct Job {
   const std::function<void(int64_t)>* body;
@@ -51,6 +77,7 @@ class ThreadPool {
     }
     start_.notify_all();
     job.run();
+    spin([this] { return running_ == 0; });
     std::unique_lock<std::mutex> lock(mutex_);
     done_.wait(lock, [this] { return running_ == 0; });
   }
@@ -65,8 +92,13 @@ class ThreadPool {
       Job* job = job_;
       lock.unlock();
       job->run();
+      if (--running_ == 0) {
+        lock.lock();  // the caller is either waiting or has not looked yet
+        done_.notify_one();
+        lock.unlock();
+      }
+      spin([&] { return generation_ != seen; });
       lock.lock();
-      if (--running_ == 0) done_.notify_one();
     }
   }
 
@@ -75,8 +107,8 @@ class ThreadPool {
   std::vector<std::thread> threads_;
   Job* job_ = nullptr;
   int helpers_ = 0;
-  int running_ = 0;
-  uint64_t generation_ = 0;
+  std::atomic<int> running_{0};
+  std::atomic<uint64_t> generation_{0};
 };
 
 std::mutex use_mutex;       // one parallel region at a time uses the pool

@@ -249,6 +249,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         "convert": _add_convert(commands),
         "simulate": _add_simulate(commands),
         "demo": _add_demo(commands),
+        "bench": _add_bench(commands),
         "info": _add_info(commands),
     }
     if argv and argv[0] in known:
@@ -347,6 +348,18 @@ def _add_demo(commands) -> _Parser:
 
     parser = _add_command(commands, "demo", demo_command.run, demo_command.DESCRIPTION)
     demo_command.add_arguments(parser)
+    return parser
+
+
+def _add_bench(commands) -> _Parser:
+    from . import bench_command
+
+    def run(arguments) -> int:
+        _set_threads(arguments)
+        return bench_command.run(arguments)
+
+    parser = _add_command(commands, "bench", run, bench_command.DESCRIPTION)
+    bench_command.add_arguments(parser)
     return parser
 
 
