@@ -10,8 +10,8 @@
 //   - Bad sizes are std::invalid_argument; a failed launch is std::runtime_error, whose message names the kernel.
 //   - Results are bitwise repeatable: no floating-point atomics, and the order of every sum follows from sizes and
 //     topology alone.
-//   - Arrays are not validated beforehand, since that would wait for the device. Where an index leads out of an array the
-//     kernel stops with a device assertion, as torch's own indexing does.
+//   - Arrays are not validated beforehand, since that would wait for the device. Where an index leads out of an
+//     array the kernel stops with a device assertion, as torch's own indexing does.
 #pragma once
 
 #include <cstddef>

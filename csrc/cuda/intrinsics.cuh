@@ -1,6 +1,6 @@
 // The instructions that C++ has no word for, behind small functions with two meanings: inline PTX on the device, and
-// the host emulation of tests/cuda_host, where BOTAN_FAST_CUDA_HOST is defined. Kernels use these, and of CUDA itself what
-// simt.h declares; they contain no other asm and no #ifdef.
+// the host emulation of tests/cuda_host, where BOTAN_FAST_CUDA_HOST is defined. Kernels use these, and of CUDA
+// itself what simt.h declares; they contain no other asm and no #ifdef.
 #pragma once
 
 #include <cstdint>
@@ -70,8 +70,8 @@ __device__ __forceinline__ V load_once(const V* address) {
 
 // ---- asynchronous copies from global to shared memory -----------------------------------------------------------
 // 16 bytes per call and thread. A copy may read and write at any time until cp_async_wait; other threads see the
-// bytes after cp_async_wait of the copying thread and a barrier. The emulation spoils the destination at once and copies
-// in cp_async_wait, so that code which reads early, or still reads the old bytes, is found.
+// bytes after cp_async_wait of the copying thread and a barrier. The emulation spoils the destination at once and
+// copies in cp_async_wait, so that code which reads early, or still reads the old bytes, is found.
 
 // Copies 16 bytes, or writes zeros where `valid` is false (then `from` is not read).
 __device__ __forceinline__ void cp_async_16(void* to, const void* from, bool valid = true) {
@@ -172,8 +172,8 @@ __device__ __forceinline__ uint32_t pack_bf16(float low, float high) {
 __device__ __forceinline__ float low_bf16(uint32_t packed) { return __uint_as_float(packed << 16); }
 __device__ __forceinline__ float high_bf16(uint32_t packed) { return __uint_as_float(packed & 0xffff0000u); }
 
-// Four 8 x 8 matrices of 16-bit numbers from shared memory: lane 8 m + r passes the address of row r of matrix m (16 bytes,
-// aligned); lane l gets of matrix m, in out[m], row l / 4, columns 2 (l % 4) and the next. Transposed: rows
+// Four 8 x 8 matrices of 16-bit numbers from shared memory: lane 8 m + r passes the address of row r of matrix m (16
+// bytes, aligned); lane l gets of matrix m, in out[m], row l / 4, columns 2 (l % 4) and the next. Transposed: rows
 // 2 (l % 4) and the next, column l / 4. As 32-bit numbers, an 8 x 4 matrix: row l / 4, column l % 4.
 __device__ __forceinline__ void ldmatrix_x4(uint32_t (&out)[4], const void* row) {
 #ifdef BOTAN_FAST_CUDA_HOST

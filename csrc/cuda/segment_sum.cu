@@ -1,7 +1,7 @@
 // Sums over segments of rows, and their transpose.
 //
-// A row of F numbers is spread over `lanes_per_row` lanes, 16 bytes each where F and the addresses allow; the 32 lanes of a
-// warp hold several rows side by side and walk the segment with kUnroll loads in flight. The order of a sum
+// A row of F numbers is spread over `lanes_per_row` lanes, 16 bytes each where F and the addresses allow; the 32 lanes
+// of a warp hold several rows side by side and walk the segment with kUnroll loads in flight. The order of a sum
 // follows from the sizes alone, so results repeat bit by bit.
 //
 //   ordinary segments   one warp each

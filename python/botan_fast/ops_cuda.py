@@ -1,7 +1,7 @@
 """The CUDA kernels as functions of torch tensors: device, stream, workspace and output, then one call of the core.
 
-`core` is the submodule `_core.cuda`, or in tests the host emulation, which takes CPU tensors. Nothing here waits for the
-device: torch's current stream is used, memory comes from torch's allocator, so all of it can be captured in a
+`core` is the submodule `_core.cuda`, or in tests the host emulation, which takes CPU tensors. Nothing here waits for
+the device: torch's current stream is used, memory comes from torch's allocator, so all of it can be captured in a
 CUDA graph.
 """
 

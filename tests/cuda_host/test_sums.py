@@ -1,9 +1,11 @@
 """The sums on CUDA through the host emulation, called as the operators call them."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
-from botan_fast import ops_cuda, reference
+from botan_fast import ops, ops_cuda, reference
 
 SHAPES = [(0, 0), (0, 4), (1, 1), (2, 5), (97, 10), (400, 90)]  # rows, segments
 WIDTHS = [(), (1,), (3,), (64,), (2, 5), (132,), (0,)]
@@ -109,3 +111,14 @@ def test_a_workspace_that_is_too_small_is_refused(emulator):
     assert needed > 0
     with pytest.raises(ValueError, match=f"segment_sum: workspace_bytes = 8; .* asks for {needed}"):
         emulator.segment_sum_f32_i32(0, 0, 0, 100_000, 64, 0, 2, 0, 100_000, 0, 64, 8)
+
+
+def test_where_sums_run(monkeypatch):
+    """CUDA tensors go to the kernels where the build has them, otherwise to plain torch, as other dtypes do."""
+    values = SimpleNamespace(device=torch.device("cuda", 0), dtype=torch.float32)
+    half = SimpleNamespace(device=torch.device("cuda", 0), dtype=torch.float16)
+    monkeypatch.setattr(ops_cuda, "core", None)
+    assert not ops._has_sums(values)
+    monkeypatch.setattr(ops_cuda, "core", object())
+    assert ops._has_sums(values)
+    assert not ops._has_sums(half)
