@@ -20,8 +20,8 @@ from .split import SplitBOTAN
 # Other precisions of botan_fast have its name and their own.
 OURS = {"botan_fast" if p == "fp32" else f"botan_fast_{p}": p for p in PRECISIONS}
 NAMES = (*OURS, "authors", "pyg", "split", "split_compiled")
-# `difference` to botan_fast in float32 of node predictions, edge predictions and gradients. An untrained network predicts
-# almost a constant: docs/precision.md has what bf16 makes of the rest.
+# `difference` to botan_fast in float32 of node predictions, edge predictions and gradients. An untrained network
+# predicts almost a constant: docs/precision.md has what bf16 makes of the rest.
 TOLERANCES = {"botan_fast_bf16": (0.2, 0.3, 0.02)}
 
 

@@ -8,6 +8,9 @@
 #include <string>
 #include <vector>
 
+#ifdef BOTAN_FAST_HAVE_CUDA
+#include "bindings_cuda.h"
+#endif
 #include "botan_fast.h"
 
 namespace py = pybind11;
@@ -279,4 +282,8 @@ PYBIND11_MODULE(_core, m) {
   bind_sums(m);
   bind_memory(m);
   bind_model(m);
+#ifdef BOTAN_FAST_HAVE_CUDA
+  py::module_ cuda = m.def_submodule("cuda", "The CUDA kernels; absent from a build without them.");
+  bind_cuda(cuda);
+#endif
 }

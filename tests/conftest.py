@@ -12,6 +12,13 @@ NUM_PARTICLES = 80  # at density 1.2 the box is 4.05 wide, just more than twice 
 DENSITY = 1.2
 TINY = {"hidden_size": 32, "num_steps": 2}  # a size with compiled kernels
 
+# Left out, and said so in the header, rather than collected and skipped.
+collect_ignore = [] if torch.cuda.is_available() else ["gpu"]
+
+
+def pytest_report_header():
+    return "tests/gpu: " + ("left out, torch sees no GPU" if collect_ignore else torch.cuda.get_device_name())
+
 
 def tiny_arrays(seed: int, number: int = NUM_PARTICLES, dimensions: int = 3, runs: int = 6) -> dict[str, np.ndarray]:
     """The arrays of one file: random particles whose displacements grow with their coordinate number."""

@@ -37,8 +37,8 @@ SMALLEST = 100  # the box has to hold two cutoffs
 BYTES_PER_PARTICLE = 170_000  # of a training step, from measurements
 PLAIN_BYTES_PER_PARTICLE = 600_000
 CHECK_SIZE = 4096  # results are checked on at most so many particles
-# Relative L2 of predictions and gradients against the same precision in plain torch. Another order of summation moves some
-# numbers to the next bfloat16.
+# Relative L2 of predictions and gradients against the same precision in plain torch. Another order of summation moves
+# some numbers to the next bfloat16.
 TOLERANCE = {"fp32": 1e-4, "bf16": 5e-2}
 PRECISIONS = ops.PRECISIONS
 CHILD = "from botan_fast.benchmark import _print_peak; _print_peak({size}, {threads}, {precision!r})"

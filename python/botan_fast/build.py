@@ -13,8 +13,9 @@ def build_info() -> dict[str, str | int | bool]:
     dict
         `version` of botan_fast; `torch`, `numpy`, `python`, `platform`; `simd`, the instruction set that the CPU
         kernels use here ("avx512_bf16", "avx512", "avx2" or "generic"; the environment variable BOTAN_FAST_SIMD forces
-        a narrower one); `threads`, the number that they use (torch.get_num_threads());
-        `cuda`, whether CUDA kernels are built in.
+        a narrower one); `threads`, the number that they use (torch.get_num_threads()); `cuda`, whether CUDA kernels are
+        built in, `cuda_architectures`, for which ("80-real 90-real 90-virtual"; "" without), `cuda_toolkit`, the
+        version of nvcc.
 
     Examples
     --------
@@ -27,6 +28,7 @@ def build_info() -> dict[str, str | int | bool]:
 
     from . import __version__, _core
 
+    cuda = getattr(_core, "cuda", None)
     return {
         "version": __version__,
         "torch": torch.__version__,
@@ -35,5 +37,7 @@ def build_info() -> dict[str, str | int | bool]:
         "platform": platform.platform(),
         "simd": _core.simd_level(),
         "threads": torch.get_num_threads(),
-        "cuda": False,
+        "cuda": cuda is not None,
+        "cuda_architectures": cuda.architectures if cuda else "",
+        "cuda_toolkit": cuda.toolkit_version if cuda else "",
     }

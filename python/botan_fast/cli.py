@@ -192,7 +192,7 @@ def _info(arguments) -> int:
         print(json.dumps(info))
     else:
         for name, value in info.items():
-            print(f"{name:10}{value}")
+            print(f"{name:20}{value}")
     return 0
 
 

@@ -6,13 +6,14 @@ All are deterministic: results are bitwise equal between runs and for any number
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from . import _core, reference
+from . import _core, ops_cuda, reference
 from .errors import InputError
 
 __all__ = ["check_precision", "has_fast_path", "mlp", "processor", "scatter_sum", "segment_sum"]
@@ -162,6 +163,16 @@ def _(values, index, dim_size):
     return values.new_empty((dim_size, *values.shape[1:]))
 
 
+if ops_cuda.core is not None:
+    for _name in ("segment_sum", "segment_expand", "scatter_sum"):
+        _library.impl(_name, partial(getattr(ops_cuda, _name), ops_cuda.core), "CUDA")
+
+
+def _has_sums(values: Tensor) -> bool:
+    on_device = values.device.type == "cpu" or (values.device.type == "cuda" and ops_cuda.core is not None)
+    return on_device and values.dtype in _SUM_DTYPES
+
+
 def _segment_setup(ctx, inputs, output):
     ctx.num_rows = inputs[0].shape[0]
     ctx.save_for_backward(inputs[1])
@@ -211,16 +222,17 @@ def segment_sum(values: Tensor, row_ptr: Tensor) -> Tensor:
         values: (E, ...) floating tensor.
         row_ptr: (N+1,) int32 or int64, rising from 0 to E; equal neighbours mean an empty segment, whose sum is 0.
 
-    Returns (N, ...) of the dtype of `values`. float32 and float64 on the CPU are summed in float64 and rounded once;
-    other dtypes and devices run in plain torch. Differentiable to any order in `values`.
-    Raises InputError when row_ptr does not rise from 0 to E.
+    Returns (N, ...) of the dtype of `values`. float32 and float64 are summed in float64 and rounded once; other
+    dtypes, devices, and CUDA in a build without it run in plain torch. Differentiable to any order in `values`.
+    Raises InputError when row_ptr does not rise from 0 to E; on CUDA, where that check would wait for the device, a
+    segment outside of `values` is a device assertion, as in torch's own indexing.
 
     >>> import torch, botan_fast as bf
     >>> bf.segment_sum(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([0, 2, 2, 3]))
     tensor([3., 0., 4.])
     """
     _check_index("row_ptr", row_ptr, 1)
-    if values.device.type == "cpu" and values.dtype in _SUM_DTYPES:
+    if _has_sums(values):
         return _segment_sum(values, row_ptr)
     if not torch.compiler.is_compiling():
         _check_row_ptr(row_ptr, len(values))
@@ -235,10 +247,10 @@ def scatter_sum(values: Tensor, index: Tensor, dim_size: int) -> Tensor:
         index: (E,) int32 or int64 in [0, dim_size).
         dim_size: rows of the result; a row that no index names is 0.
 
-    Returns (dim_size, ...) of the dtype of `values`. float32 and float64 on the CPU are summed in float64 in the order
-    of k and rounded once, so the result is the same for any number of threads; other dtypes and devices run in
-    plain torch. Differentiable to any order in `values`.
-    Raises InputError when a shape does not fit, and ValueError when an index is outside.
+    Returns (dim_size, ...) of the dtype of `values`. float32 and float64 are summed in float64 and rounded once, on the
+    CPU in the order of k, on CUDA in an order that follows from index alone, so the result repeats bit by bit; other
+    dtypes, devices, and CUDA in a build without it run in plain torch. Differentiable to any order in `values`.
+    Raises InputError when a shape does not fit, and ValueError when an index is outside (on CUDA a device assertion).
 
     >>> import torch, botan_fast as bf
     >>> bf.scatter_sum(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([2, 0, 2]), 3)
@@ -249,7 +261,7 @@ def scatter_sum(values: Tensor, index: Tensor, dim_size: int) -> Tensor:
         raise InputError(f"index has {index.shape[0]} entries and values {values.shape[0]} rows; they must be equal")
     if dim_size < 0:
         raise InputError(f"dim_size = {dim_size}; it must not be negative")
-    if values.device.type == "cpu" and values.dtype in _SUM_DTYPES:
+    if _has_sums(values):
         return _scatter_sum(values, index, dim_size)
     return reference.scatter_sum(values, index, dim_size)
 

@@ -1,0 +1,60 @@
+# The CUDA side of the core: BOTAN_FAST_CUDA = AUTO (built where nvcc works), ON (required), OFF.
+# Sets BOTAN_FAST_HAVE_CUDA and, with it, makes the static library botan_fast_cuda.
+set(BOTAN_FAST_CUDA AUTO CACHE STRING "Build the CUDA kernels: AUTO, ON or OFF")
+set_property(CACHE BOTAN_FAST_CUDA PROPERTY STRINGS AUTO ON OFF)
+string(TOUPPER "${BOTAN_FAST_CUDA}" wanted)
+if(NOT wanted MATCHES "^(AUTO|ON|OFF)$")
+  message(FATAL_ERROR "BOTAN_FAST_CUDA = ${BOTAN_FAST_CUDA}; it must be AUTO, ON or OFF")
+endif()
+
+set(BOTAN_FAST_HAVE_CUDA OFF)
+if(wanted STREQUAL "OFF")
+  message(STATUS "botan_fast: CUDA kernels: OFF, as asked for")
+  return()
+endif()
+
+# Before enable_language(CUDA), which would set it to the compiler's default.
+if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+  if(DEFINED ENV{CUDAARCHS})
+    set(CMAKE_CUDA_ARCHITECTURES "$ENV{CUDAARCHS}")
+  else()
+    set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 90-virtual)
+  endif()
+endif()
+set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
+
+include(CheckLanguage)
+check_language(CUDA)
+if(NOT CMAKE_CUDA_COMPILER)
+  if(wanted STREQUAL "ON")
+    message(FATAL_ERROR "BOTAN_FAST_CUDA = ON, but no working CUDA compiler was found; put nvcc on PATH or set CUDACXX")
+  endif()
+  message(STATUS "botan_fast: CUDA kernels: NOT BUILT, no working nvcc was found (put it on PATH or set CUDACXX)")
+  return()
+endif()
+enable_language(CUDA)
+if(NOT CMAKE_CUDA_COMPILER_ID STREQUAL "NVIDIA")
+  message(FATAL_ERROR "the CUDA compiler ${CMAKE_CUDA_COMPILER} is ${CMAKE_CUDA_COMPILER_ID}; "
+    "only nvcc is supported; set CUDACXX, or BOTAN_FAST_CUDA=OFF")
+endif()
+set(BOTAN_FAST_HAVE_CUDA ON)
+string(REPLACE ";" " " architectures "${CMAKE_CUDA_ARCHITECTURES}")
+message(STATUS "botan_fast: CUDA kernels: BUILT by nvcc ${CMAKE_CUDA_COMPILER_VERSION} for ${architectures}")
+
+set(CMAKE_CUDA_STANDARD 17)
+set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+set(CMAKE_CUDA_EXTENSIONS OFF)
+
+# Keeps ptxas' report on registers and spills beside each object, as <object>.ptxas.txt, for
+# scripts/check_cuda_report.py.
+set(CMAKE_CUDA_COMPILER_LAUNCHER ${Python_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/cmake/keep_ptxas_report.py)
+
+add_library(botan_fast_cuda STATIC
+  csrc/cuda/launch.cu
+  csrc/cuda/segment_sum.cu
+)
+target_include_directories(botan_fast_cuda PUBLIC csrc)
+target_compile_options(botan_fast_cuda PRIVATE
+  "SHELL:-Werror all-warnings" "SHELL:-Xptxas -v" -Xcompiler=-Wall,-Wextra,-Werror)
+set_source_files_properties(csrc/cuda/launch.cu PROPERTIES
+  COMPILE_DEFINITIONS "BOTAN_FAST_CUDA_ARCHITECTURES=\"${architectures}\"")

@@ -1,0 +1,58 @@
+// The CUDA side of the core: the operations of botan_fast.h on device memory. No torch, no Python, no CUDA header.
+//
+// All addresses are device addresses, arrays dense and row-major. Rules that hold for every function:
+//
+//   - It queues its work on the given stream of the given device and returns; it never waits for the device and
+//     reads no device memory, hence it can be captured in a CUDA graph.
+//   - It allocates nothing. Scratch memory is a workspace that the caller owns until the stream has passed the call;
+//     X_workspace_bytes, with the same sizes, says how many bytes X needs (0: a null workspace will do). Any
+//     address that cudaMalloc or a caching allocator returns is aligned well enough (256 bytes).
+//   - Bad sizes are std::invalid_argument; a failed launch is std::runtime_error, whose message names the kernel.
+//   - Results are bitwise repeatable: no floating-point atomics, and the order of every sum follows from sizes and
+//     topology alone.
+//   - Arrays are not validated beforehand, since that would wait for the device. Where an index leads out of an
+//     array the kernel stops with a device assertion, as torch's own indexing does.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace botan_fast::cuda {
+
+// Where work goes: the index of the device and its cudaStream_t (null: the default stream).
+struct Stream {
+  int device;
+  void* handle;
+};
+
+// ---- build (launch.cu) --------------------------------------------------------------------------------------
+
+// The architectures of the binary, as CMake was given them ("80-real 90-real 90-virtual"), and the toolkit's
+// version ("13.0"). Neither touches the driver.
+const char* architectures();
+const char* toolkit_version();
+
+// ---- sums (segment_sum.cu) ----------------------------------------------------------------------------------
+
+// T = float or double, I = int32_t or int64_t. Sums are taken in float64 and rounded once.
+
+// out[i, f] = sum of values[row(k), f] for row_ptr[i] <= k < row_ptr[i + 1], where row(k) = order[k], or k where
+// order is null; values (num_rows, F), row_ptr (N+1,), order (num_order,), out (N, F). Without an order,
+// num_order = num_rows.
+size_t segment_sum_workspace_bytes(int64_t num_order, int64_t width, int64_t num_segments);
+template <class T, class I>
+void segment_sum(Stream stream, const T* values, int64_t num_rows, int64_t width, const I* row_ptr,
+                 int64_t num_segments, const I* order, int64_t num_order, T* out, void* workspace,
+                 size_t workspace_bytes);
+
+// The transpose: out[e, f] = values[i, f] for row_ptr[i] <= e < row_ptr[i + 1]; values (N, F), out (num_rows, F)
+template <class T, class I>
+void segment_expand(Stream stream, const T* values, int64_t num_segments, int64_t width, const I* row_ptr,
+                    int64_t num_rows, T* out);
+
+// row_ptr of a sorted index: row_ptr[i] = number of k with index[k] < i; index (num_rows,) in [0, num_segments),
+// row_ptr (num_segments + 1,)
+void row_ptr_of_sorted(Stream stream, const int64_t* index, int64_t num_rows, int64_t num_segments,
+                       int64_t* row_ptr);
+
+}  // namespace botan_fast::cuda

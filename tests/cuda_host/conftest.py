@@ -1,0 +1,21 @@
+"""The host emulation as a fixture. BOTAN_FAST_CUDA_HOST_SANITIZE=1 takes the build with address and undefined-behaviour
+sanitizers; it needs libasan loaded before Python (docs/cuda.md)."""
+
+import os
+
+import pytest
+
+from .build import load
+
+
+@pytest.fixture(scope="session")
+def cuda_host():
+    """The module botan_fast_cuda_host, compiled where needed; without a compiler every test that asks for it fails."""
+    return load(sanitize=os.environ.get("BOTAN_FAST_CUDA_HOST_SANITIZE") == "1")
+
+
+@pytest.fixture
+def emulator(cuda_host):
+    """The module with seed 0: each test meets the same order of threads whatever ran before."""
+    cuda_host.set_seed(0)
+    return cuda_host

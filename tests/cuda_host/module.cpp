@@ -1,0 +1,11 @@
+// The host emulation as a Python module: the functions of botan_fast._core.cuda on host memory, the seed of the
+// order of threads, and the kernels of test_kernels.cu.
+#include "bindings_cuda.h"
+#include "simt.h"
+#include "test_kernels.h"
+
+PYBIND11_MODULE(botan_fast_cuda_host, m) {
+  bind_cuda(m);
+  m.def("set_seed", &simt::set_seed);
+  bind_test_kernels(m);
+}
