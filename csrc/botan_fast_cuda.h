@@ -65,8 +65,8 @@ enum class NeighborPath {
   cells_by_grid,   // cells, binned by all blocks
 };
 
-// One configuration or a batch of them. Host memory: graph_ptr, which rises from 0 to num_nodes, and cells. They are read
-// during the call and copied into kernel arguments; a CUDA graph keeps those of its capture.
+// One configuration or a batch of them. Host memory: graph_ptr, which rises from 0 to num_nodes, and cells. They are
+// read during the call and copied into kernel arguments; a CUDA graph keeps those of its capture.
 struct NeighborInput {
   const double* positions;  // (N, D)
   int64_t num_nodes;
@@ -79,8 +79,8 @@ struct NeighborInput {
   NeighborPath path;
 };
 
-// The edges of NeighborSearch (botan_fast.h), bit for bit; those of a batch are the disjoint union of its graphs. In two
-// calls, so that arrays of the right size can be made between them:
+// The edges of NeighborSearch (botan_fast.h), bit for bit; those of a batch are the disjoint union of its graphs. In
+// two calls, so that arrays of the right size can be made between them:
 //
 //   neighbor_list_count      row_ptr (N+1,) and status (2,) int64 on the device
 //   neighbor_list_fill_...   the arrays, from the same input, row_ptr and workspace
@@ -117,8 +117,8 @@ struct TargetInput {
   const float* vectors;
 };
 
-// Adds runs (num_runs, N, D) to node_sum (N,) and edge_sum (E,); the first call (`first`) sets them. Many calls with parts
-// of the runs, in their order, give the bits of one call with all, and of the CPU. status (2,) int32, cleared by the
+// Adds runs (num_runs, N, D) to node_sum (N,) and edge_sum (E,); the first call (`first`) sets them. Many calls with
+// parts of the runs, in their order, give the bits of one call with all, and of the CPU. status (2,) int32, cleared by the
 // caller: status[0] becomes 1 where a position is not finite.
 template <class T>
 void targets_accumulate(Stream stream, const TargetInput& input, const T* trajectories, int64_t num_runs, bool first,

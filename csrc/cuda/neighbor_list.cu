@@ -68,7 +68,7 @@ struct Search {
   bool self_edges;
 };
 
-// The candidates of one particle as runs of the cell order; candidate t of them is t + shift[r], end[r - 1] <= t < end[r].
+// The candidates of one particle as runs of the cell order: candidate t is t + shift[r], end[r - 1] <= t < end[r].
 struct Runs {
   int32_t shift[kMaxRuns], end[kMaxRuns];
 };
@@ -229,8 +229,8 @@ __device__ __forceinline__ double image_of(const Box<D>& box, const double* here
   return box.cell.template image<kDiagonal, kDiagonal>(d, shift);
 }
 
-// Calls visit(q, valid, d . d) for the candidates q, places in cell order, of the one at p: 32 at a time, all lanes of the
-// warp together, `valid` false where a lane has none.
+// Calls visit(q, valid, d . d) for the candidates q, places in cell order, of the one at p: 32 at a time, all lanes of
+// the warp together, `valid` false where a lane has none.
 template <int D, bool kBrute, bool kDiagonal, class Visit>
 __device__ __forceinline__ void for_candidates(const Search<D>& s, const Box<D>& box, int64_t p, Runs& runs,
                                                const Visit& visit) {
@@ -385,6 +385,30 @@ struct Row {
   int32_t name[kRow], place[kRow];  // particle, and place in cell order
 };
 
+// Orders n <= kMost neighbours by name: the rank of each is the number of smaller ones. The whole warp.
+template <int kMost>
+__device__ __forceinline__ void order_row(Row& row, int n) {
+  constexpr int kItems = kMost / kWarpSize;
+  const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
+  int32_t name[kItems], place[kItems], rank[kItems];
+#pragma unroll
+  for (int m = 0; m < kItems; ++m) {
+    const int e = lane + m * kWarpSize;
+    name[m] = e < n ? row.name[e] : 0, place[m] = e < n ? row.place[e] : 0, rank[m] = 0;
+  }
+  for (int e = 0; e < n; ++e) {
+    const int32_t other = row.name[e];
+#pragma unroll
+    for (int m = 0; m < kItems; ++m) rank[m] += other < name[m];
+  }
+  __syncwarp();
+#pragma unroll
+  for (int m = 0; m < kItems; ++m) {
+    if (lane + m * kWarpSize < n) row.name[rank[m]] = name[m], row.place[rank[m]] = place[m];
+  }
+  __syncwarp();
+}
+
 template <int D, bool kBrute, bool kDiagonal, class Writer>
 __device__ __forceinline__ void fill_row(const Search<D>& s, const Box<D>& box, int64_t p, int64_t i, int64_t begin,
                                          int32_t n, Row& row, const Writer& write) {
@@ -430,24 +454,7 @@ __device__ __forceinline__ void fill_row(const Search<D>& s, const Box<D>& box, 
     return;
   }
   if (!kBrute) {
-    constexpr int kItems = kRow / kWarpSize;
-    int32_t name[kItems], place[kItems], rank[kItems];
-#pragma unroll
-    for (int m = 0; m < kItems; ++m) {
-      const int e = lane + m * kWarpSize;
-      name[m] = e < n ? row.name[e] : 0, place[m] = e < n ? row.place[e] : 0, rank[m] = 0;
-    }
-    for (int e = 0; e < n; ++e) {
-      const int32_t other = row.name[e];
-#pragma unroll
-      for (int m = 0; m < kItems; ++m) rank[m] += other < name[m];
-    }
-    __syncwarp();
-#pragma unroll
-    for (int m = 0; m < kItems; ++m) {
-      if (lane + m * kWarpSize < n) row.name[rank[m]] = name[m], row.place[rank[m]] = place[m];
-    }
-    __syncwarp();
+    n <= kRow / 2 ? order_row<kRow / 2>(row, n) : order_row<kRow>(row, n);
   }
   for (int32_t e = lane; e < n; e += kWarpSize) {
     double d[D], shift[D];
@@ -472,8 +479,8 @@ __global__ void __launch_bounds__(kThreads, 4) fill_kernel(Search<D> s, const in
                     : fill_row<D, kBrute, false>(s, box, p, i, begin, n, rows[warp], write);
 }
 
-// reverse[k] of the edge j -> i: the place of i in the row of j. Beyond the last edge come padding edges 0 -> 0 with the
-// zero vector that are their own reverse.
+// reverse[k] of the edge j -> i: the place of i in the row of j. Beyond the last edge come padding edges 0 -> 0 with
+// the zero vector that are their own reverse.
 template <int D>
 __global__ void __launch_bounds__(kThreads)
     reverse_kernel(int64_t num_nodes, const int32_t* row_ptr, int64_t max_edges, int32_t* senders, int32_t* receivers,
@@ -611,8 +618,8 @@ void scan(Stream stream, const int32_t* in, int64_t n, int64_t* tile_sum, int64_
 }
 
 template <int D>
-void count(Stream stream, const NeighborInput& in, int64_t max_edges, int32_t* row_ptr, int64_t* status, void* workspace,
-           size_t workspace_bytes) {
+void count(Stream stream, const NeighborInput& in, int64_t max_edges, int32_t* row_ptr, int64_t* status,
+           void* workspace, size_t workspace_bytes) {
   const Workspace<D> at(in.num_nodes, in.num_graphs);
   check_workspace("neighbor_list", at.bytes, workspace, workspace_bytes);
   const DeviceGuard guard(stream);
@@ -650,8 +657,8 @@ void count(Stream stream, const NeighborInput& in, int64_t max_edges, int32_t* r
   const bool scan_here = in.num_nodes <= kScanAtOnce && in.path != NeighborPath::cells_by_grid;
   const FinishRows finish{control, status, max_edges};
   launch("neighbor_list count", plan.brute ? count_kernel<D, true> : count_kernel<D, false>,
-         grid_of(in.num_nodes, kWarps), kThreads, 0, stream, search_of<D>(in, at, plan.brute, memory), degree, scan_here,
-         row_ptr, control, finish);
+         grid_of(in.num_nodes, kWarps), kThreads, 0, stream, search_of<D>(in, at, plan.brute, memory), degree,
+         scan_here, row_ptr, control, finish);
   if (!scan_here) {
     scan(stream, degree, in.num_nodes, tile_sum, tile_begin, &control->rows_done, row_ptr, finish, Usable{status});
   }

@@ -9,8 +9,8 @@ constexpr int kScanThreads = 256;
 constexpr int kScanItems = 16;  // of one thread
 constexpr int64_t kScanTile = kScanThreads * kScanItems;
 
-// The sum of `value` over the threads before this one; `total` is that of all kNumWarps warps. Contains two barriers, the
-// first before anything is written: `shared` may be reused.
+// The sum of `value` over the threads before this one; `total` is that of all kNumWarps warps. Contains two barriers,
+// the first before anything is written: `shared` may be reused.
 template <int kNumWarps>
 __device__ __forceinline__ int64_t block_scan(int64_t value, int64_t (&shared)[kNumWarps], int64_t& total) {
   const int warp = static_cast<int>(threadIdx.x) / kWarpSize, lane = static_cast<int>(threadIdx.x) % kWarpSize;
@@ -69,7 +69,8 @@ __device__ __forceinline__ int64_t scan_in_one_block(const In* in, int64_t n, in
 // First of two kernels: tile_begin[t] = sum over all tiles before t, and `finish(total)` in thread 0 of the last block.
 template <class Finish>
 __global__ void __launch_bounds__(kScanThreads)
-    scan_tiles_kernel(const int32_t* in, int64_t n, int64_t* tile_sum, int64_t* tile_begin, int32_t* done, Finish finish) {
+    scan_tiles_kernel(const int32_t* in, int64_t n, int64_t* tile_sum, int64_t* tile_begin, int32_t* done,
+                      Finish finish) {
   __shared__ int64_t warp_sums[kScanThreads / kWarpSize];
   int64_t sum = 0, total;
   for (int64_t k = threadIdx.x; k < kScanTile; k += kScanThreads) {

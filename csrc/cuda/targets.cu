@@ -155,7 +155,8 @@ void targets_accumulate(Stream stream, const TargetInput& in, const T* trajector
 void targets_finish(Stream stream, const TargetInput& in, int64_t num_runs, const double* node_sum,
                     const double* edge_sum, float* propensity, float* pair_change, int32_t* status) {
   check_dimensions(in);
-  if (num_runs < 1) throw std::invalid_argument("targets: num_runs = " + std::to_string(num_runs) + "; give at least 1");
+  if (num_runs < 1)
+    throw std::invalid_argument("targets: num_runs = " + std::to_string(num_runs) + "; give at least 1");
   in.dimensions == 2 ? finish<2>(stream, in, num_runs, node_sum, edge_sum, propensity, pair_change, status)
                      : finish<3>(stream, in, num_runs, node_sum, edge_sum, propensity, pair_change, status);
 }

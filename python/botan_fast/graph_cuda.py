@@ -116,12 +116,9 @@ def graph_fields(core, positions, types, box, cutoff, self_edges, graph_ptr=None
     """The fields of the `Graph` that `build_graph` returns, for positions that are a tensor on the device."""
     what, box = _configurations(positions, box, cutoff, self_edges, graph_ptr, path)
     where, num_nodes = positions.device, len(positions)
-    on_device = isinstance(types := as_tensor(types), torch.Tensor) and types.device == where and where.type == "cuda"
-    if on_device and (types.shape != (num_nodes,) or types.is_floating_point()):
-        raise InputError(
-            f"types has shape {tuple(types.shape)} and dtype {types.dtype}; positions need ({num_nodes},) integers"
-        )
-    types = types.to(torch.int64, copy=True) if on_device else check_types(types, num_nodes).to(where)
+    types = as_tensor(types)
+    on_device = isinstance(types, Tensor) and types.device == where
+    types = _types_on_device(types, num_nodes) if on_device else check_types(types, num_nodes).to(where)
     search = Search(core, what, capacity)
     if on_device:  # looked at when the status is
         search.status[1] += NEGATIVE_TYPE * (types < 0).any()
@@ -136,6 +133,16 @@ def graph_fields(core, positions, types, box, cutoff, self_edges, graph_ptr=None
         graph_ptr=constant(what.offsets, where),
         status=None if capacity is None else search.status,
     )
+
+
+def _types_on_device(types: Tensor, num_nodes: int) -> Tensor:
+    """A copy as int64; shape and dtype are checked, the values are not, since that would wait for the device."""
+    if types.shape != (num_nodes,):
+        raise InputError(f"types has shape {tuple(types.shape)}; positions need ({num_nodes},)")
+    if num_nodes and (types.is_floating_point() or types.is_complex() or types.dtype == torch.bool):
+        dtype = str(types.dtype).removeprefix("torch.")
+        raise InputError(f"types has dtype {dtype}; give integers (0 = A, 1 = B, ...)")
+    return types.to(torch.int64, copy=True)
 
 
 def _configurations(positions, box, cutoff, self_edges, graph_ptr=None, path=0):

@@ -17,14 +17,14 @@ CHUNK_BYTES = 64 << 20  # of one part of the runs: two of them are on the device
 
 
 def propensity_and_change(
-    core: ModuleType, initial: Tensor, trajectories, graph, cell: np.ndarray, chunk_bytes: int = CHUNK_BYTES
+    core: ModuleType, initial: Tensor, trajectories, graph, cell: np.ndarray, chunk_bytes: int | None = None
 ) -> tuple[Tensor, Tensor, list[int]]:
     """Propensity (N,), pair change (E,) and status [a position is not finite, the graph is of other positions].
 
     `initial` (N, D) float64 and the tensors of `graph` lie on one device; `cell` (D, D) is reduced. `trajectories`
     (R, N, D), float32 or float64, is a tensor there or an array in host memory, memory-mapped too: then the runs pass
-    in parts of about `chunk_bytes` through pinned memory, and the copy of one part overlaps the work on the part
-    before. The bits do not depend on the parts. Waits for the device once, at the end.
+    in parts of about `chunk_bytes` (CHUNK_BYTES) through pinned memory, and the copy of one part
+    overlaps the work on the part before. The bits do not depend on the parts. Waits for the device once, at the end.
 
     >>> import numpy as np, torch
     >>> from botan_fast.targets_cuda import parts
@@ -40,7 +40,7 @@ def propensity_and_change(
     sums = [torch.empty(number, dtype=torch.float64, device=device) for number in (num_nodes, graph.num_edges)]
     propensity, change = (torch.empty(len(x), dtype=torch.float32, device=device) for x in sums)
     status = torch.zeros(2, dtype=torch.int32, device=device)
-    for first, part in parts(trajectories, device, chunk_bytes):
+    for first, part in parts(trajectories, device, chunk_bytes or CHUNK_BYTES):
         getattr(core, f"targets_accumulate_{DTYPES[part.dtype]}")(
             *stream, given, part.data_ptr(), len(part), first == 0, *(x.data_ptr() for x in sums), status.data_ptr()
         )

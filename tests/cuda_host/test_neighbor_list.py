@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import botan_fast as bf
+from botan_fast import graph as graph_module
 from botan_fast import graph_cuda
 from graph_checks import random_positions
 
@@ -311,6 +312,49 @@ def test_core_refuses_bad_sizes(emulator):
         emulator.neighbor_list_count(0, 0, given, 10, 0, 0, 0, 0)
     with pytest.raises(ValueError, match="max_edges = -1"):
         emulator.neighbor_list_count(0, 0, given, -1, 0, 0, 0, 0)
+
+
+def test_types_on_the_device(emulator):
+    """Their values are looked at with the status; the words are those of the CPU."""
+    positions = random_positions(5, 6.0, 2)
+    good = torch.tensor([0, 1, 2, 0, 1], dtype=torch.int32)
+    graph = build(emulator, positions, 6.0, types=good)
+    assert_same_graph(graph, bf.build_graph(positions, good, 6.0))
+    good[0] = 7
+    assert graph.types.tolist() == [0, 1, 2, 0, 1]  # a copy
+    for bad in (torch.tensor([0, 1, -2, 0, 1]), torch.zeros(4, dtype=torch.int64), torch.zeros(5), torch.ones(5) > 0):
+        with pytest.raises(bf.BotanFastError) as expected:
+            bf.build_graph(positions, bad, 6.0)
+        with pytest.raises(bf.BotanFastError) as found:
+            build(emulator, positions, 6.0, types=bad)
+        assert str(found.value) == str(expected.value)
+    graph = build(emulator, positions, 6.0, types=torch.tensor([0, 1, -2, 0, 1]), capacity=40)
+    with pytest.raises(bf.BotanFastError, match="types hold a negative number"):
+        graph.check()
+
+
+def test_public_functions_with_cuda(emulator, monkeypatch):
+    """build_graph and neighbor_list as they run on a device, which the emulation stands in for."""
+    positions, types = random_positions(70, 7.0, 3), np.arange(70) % 2
+    calls = [
+        lambda: bf.build_graph(positions, types, 7.0, 2.0, True),
+        lambda: bf.build_graph(positions, types, 7.0, graph_ptr=[0, 30, 70], device="cpu"),
+        lambda: bf.build_graph(torch.from_numpy(positions), types, 7.0, capacity=9000),
+    ]
+    before, pairs = [call() for call in calls], bf.neighbor_list("ijdDS", positions, 7.0, 2.0)
+    monkeypatch.setattr(graph_cuda, "core", emulator)
+    monkeypatch.setattr(graph_module, "_cuda_device", lambda positions, device: torch.device("cpu"))
+    for call, expected in zip(calls, before, strict=True):
+        assert_same_graph(call(), expected)
+    found = bf.neighbor_list("jdDSi", torch.from_numpy(positions), 7.0, 2.0)
+    for a, b in zip(found, (*pairs[1:], pairs[0]), strict=True):
+        assert same_bits(a, torch.from_numpy(b))
+
+
+def test_positions_that_are_no_positions(emulator):
+    for bad in (torch.zeros(3), torch.zeros(3, 4), torch.zeros(3, 2, dtype=torch.complex64)):
+        with pytest.raises(bf.BotanFastError, match="positions"):
+            build(emulator, bad, 6.0, types=[0, 0, 0])
 
 
 # ---- properties -----------------------------------------------------------------------------------------------------
