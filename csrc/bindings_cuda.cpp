@@ -66,8 +66,9 @@ void bind_sums(py::module_& m) {
       Release());
 }
 
+// Types are local to the module: the core and the host emulation live in one process.
 void bind_neighbor_list(py::module_& m) {
-  py::class_<NeighborInput>(m, "NeighborInput")
+  py::class_<NeighborInput>(m, "NeighborInput", py::module_local())
       .def(py::init([](Address positions, std::int64_t num_nodes, int dimensions, Address graph_ptr, Address cells,
                        std::int64_t num_graphs, double cutoff, bool self_edges, int path) {
         return NeighborInput{at<const double>(positions),
@@ -124,7 +125,7 @@ void bind_targets_of(py::module_& m, const char* name) {
 }
 
 void bind_targets(py::module_& m) {
-  py::class_<TargetInput>(m, "TargetInput")
+  py::class_<TargetInput>(m, "TargetInput", py::module_local())
       .def(py::init([](Address initial_positions, std::int64_t num_nodes, std::int64_t num_edges, int dimensions,
                        Address cell, Address senders, Address receivers, Address reverse, Address vectors) {
         return TargetInput{at<const double>(initial_positions),
