@@ -51,10 +51,14 @@ set(CMAKE_CUDA_COMPILER_LAUNCHER ${Python_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR
 
 add_library(botan_fast_cuda STATIC
   csrc/cuda/launch.cu
+  csrc/cuda/neighbor_list.cu
   csrc/cuda/segment_sum.cu
+  csrc/cuda/targets.cu
 )
 target_include_directories(botan_fast_cuda PUBLIC csrc)
 target_compile_options(botan_fast_cuda PRIVATE
   "SHELL:-Werror all-warnings" "SHELL:-Xptxas -v" -Xcompiler=-Wall,-Wextra,-Werror)
 set_source_files_properties(csrc/cuda/launch.cu PROPERTIES
   COMPILE_DEFINITIONS "BOTAN_FAST_CUDA_ARCHITECTURES=\"${architectures}\"")
+# Geometry rounds as on the CPU: products and sums are not contracted.
+set_source_files_properties(csrc/cuda/neighbor_list.cu csrc/cuda/targets.cu PROPERTIES COMPILE_OPTIONS -fmad=false)

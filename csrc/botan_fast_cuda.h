@@ -55,4 +55,78 @@ void segment_expand(Stream stream, const T* values, int64_t num_segments, int64_
 void row_ptr_of_sorted(Stream stream, const int64_t* index, int64_t num_rows, int64_t num_segments,
                        int64_t* row_ptr);
 
+// ---- neighbour list (neighbor_list.cu) ------------------------------------------------------------------------
+
+// How candidates are found; all ways give the same bits. By default the sizes decide.
+enum class NeighborPath {
+  automatic,
+  brute_force,     // all particles of a graph
+  cells_by_block,  // cells, each graph binned by one block; graphs of at most 8192 particles
+  cells_by_grid,   // cells, binned by all blocks
+};
+
+// One configuration or a batch of them. Host memory: graph_ptr, which rises from 0 to num_nodes, and cells. They are
+// read during the call and copied into kernel arguments; a CUDA graph keeps those of its capture.
+struct NeighborInput {
+  const double* positions;  // (N, D)
+  int64_t num_nodes;
+  int dimensions;
+  const int64_t* graph_ptr;  // (G+1,), host: particles of graph g are graph_ptr[g]:graph_ptr[g+1]
+  const double* cells;       // (G, D, D) row vectors, host; heights of at least 2 * cutoff, which the caller checks
+  int64_t num_graphs;
+  double cutoff;
+  bool self_edges;
+  NeighborPath path;
+};
+
+// The edges of NeighborSearch (botan_fast.h), bit for bit; those of a batch are the disjoint union of its graphs. In
+// two calls, so that arrays of the right size can be made between them:
+//
+//   neighbor_list_count      row_ptr (N+1,) and status (2,) int64 on the device
+//   neighbor_list_fill_...   the arrays, from the same input, row_ptr and workspace
+//
+// status[0] is the number of edges, also where it is more than max_edges. status[1] is 0, or a sum of
+//   1  a position is not finite, or lies 2**30 box lengths or more from the origin
+//   2  two particles are at one point
+//   4  more than max_edges edges
+// and then row_ptr is 0 everywhere: a graph without edges. Nothing is ever written beyond max_edges.
+size_t neighbor_list_workspace_bytes(int64_t num_nodes, int64_t num_graphs, int dimensions);
+void neighbor_list_count(Stream stream, const NeighborInput& input, int64_t max_edges, int32_t* row_ptr,
+                         int64_t* status, void* workspace, size_t workspace_bytes);
+
+// senders, receivers, reverse (max_edges,), vectors (max_edges, D), max_edges that of the count or the number of edges.
+// Edges beyond the last one go 0 -> 0 with the zero vector, outside of every row, each its own reverse.
+void neighbor_list_fill_graph(Stream stream, const NeighborInput& input, const int32_t* row_ptr, int64_t max_edges,
+                              int32_t* senders, int32_t* receivers, int32_t* reverse, float* vectors, void* workspace,
+                              size_t workspace_bytes);
+
+// The arrays of NeighborSearch::fill_pairs; null pointers leave all but `second` out.
+void neighbor_list_fill_pairs(Stream stream, const NeighborInput& input, const int32_t* row_ptr, int64_t* first,
+                              int64_t* second, double* vectors, double* distances, int64_t* shifts, void* workspace,
+                              size_t workspace_bytes);
+
+// ---- targets (targets.cu) ---------------------------------------------------------------------------------------
+
+// The graph of isoconfigurational_targets (botan_fast.h): one configuration. cell (D, D) in host memory.
+struct TargetInput {
+  const double* initial_positions;  // (N, D)
+  int64_t num_nodes, num_edges;
+  int dimensions;
+  const double* cell;
+  const int32_t *senders, *receivers, *reverse;
+  const float* vectors;
+};
+
+// Adds runs (num_runs, N, D) to node_sum (N,) and edge_sum (E,); the first call (`first`) sets them. Many calls with
+// parts of the runs, in their order, give the bits of one call with all, and of the CPU. status (2,) int32, cleared by the
+// caller: status[0] becomes 1 where a position is not finite.
+template <class T>
+void targets_accumulate(Stream stream, const TargetInput& input, const T* trajectories, int64_t num_runs, bool first,
+                        double* node_sum, double* edge_sum, int32_t* status);
+
+// propensity (N,), pair_change (E,) from the sums over num_runs runs; status[1] becomes 1 where an edge of the graph
+// differs in length by more than 1e-4 from that of initial_positions.
+void targets_finish(Stream stream, const TargetInput& input, int64_t num_runs, const double* node_sum,
+                    const double* edge_sum, float* propensity, float* pair_change, int32_t* status);
+
 }  // namespace botan_fast::cuda

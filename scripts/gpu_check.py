@@ -16,6 +16,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from gpu_graph_benchmarks import register
+
 ROOT = Path(__file__).resolve().parent.parent
 BENCHMARKS = {}
 
@@ -78,6 +80,9 @@ def _index_add():
     return _sum_benchmark(
         lambda values, index, row_ptr: lambda: values.new_zeros(NODES, 64).index_add_(0, index, values)
     )
+
+
+register(benchmark)
 
 
 def measure(run, repeats=50) -> dict[str, float]:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 import botan_fast as bf
 import brute_force
-from botan_fast import graph as graph_module
+from botan_fast.checks import check_box
+from botan_fast.neighbor_search import search_on_cpu
 from graph_checks import arrays, check_against_brute_force, check_structure, random_positions
 
 TILTED_2D = np.array([[9.0, 0.0], [7.5, 5.0]])
@@ -271,8 +272,8 @@ def test_coincident_particles_are_found_anywhere(set_threads):
 def test_more_edges_than_the_index_type_counts():
     """The limit is 2**31 - 1 edges; the search takes it as an argument, and a small one shows the same refusal."""
     positions = random_positions(600, 8.0, 3)
-    box, cell = graph_module.check_box(8.0, 3)
-    num_edges = graph_module._search(positions, box, cell, 2.0, False).num_edges
-    assert graph_module._search(positions, box, cell, 2.0, False, max_edges=num_edges).num_edges == num_edges
+    box, cell = check_box(8.0, 3)
+    num_edges = search_on_cpu(positions, box, cell, 2.0, False).num_edges
+    assert search_on_cpu(positions, box, cell, 2.0, False, max_edges=num_edges).num_edges == num_edges
     with pytest.raises(bf.BotanFastError, match=rf"cutoff = 2 gives more than {num_edges - 1} edges"):
-        graph_module._search(positions, box, cell, 2.0, False, max_edges=num_edges - 1)
+        search_on_cpu(positions, box, cell, 2.0, False, max_edges=num_edges - 1)

@@ -80,7 +80,6 @@ class CellGrid {
   Pooled<Place> places;   // positions in cell order, (N,)
 
  private:
-  static constexpr double kFar = 1 << 30;  // box lengths; beyond them float64 holds less than seven digits of the image
   static constexpr int64_t kChunk = 8192;  // particles of one task
   static constexpr int kDivisions = 4;     // of a cell along the last axis
   static constexpr int64_t kAhead = 16;    // particles whose random memory is asked for early

@@ -32,14 +32,6 @@ constexpr int64_t kAhead = 8;          // rows whose pointers are asked for earl
 constexpr int64_t kMaxCursors = 8;     // tables of next edges; see fill_reverse
 constexpr int64_t kCursorTask = 4096;  // receivers of one task
 
-// The smallest number whose square root is not below the cutoff: d2 < it exactly when sqrt(d2) < cutoff.
-double squared_threshold(double cutoff) {
-  double squared = cutoff * cutoff;
-  while (std::sqrt(std::nextafter(squared, 0.0)) >= cutoff) squared = std::nextafter(squared, 0.0);
-  while (std::sqrt(squared) < cutoff) squared = std::nextafter(squared, std::numeric_limits<double>::infinity());
-  return squared;
-}
-
 // Memory for rows whose number is not known in advance.
 class Arena {
  public:

@@ -1,15 +1,34 @@
-// Minimum image of one difference vector. The neighbour list and the targets share it.
+// Minimum image of one difference vector. The neighbour list and the targets share it, on the CPU and, compiled
+// without contraction of products and sums, on CUDA: all of them decide alike, bit for bit.
 #pragma once
 
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <stdexcept>
+
+#ifdef __CUDACC__
+#define BOTAN_HOST_DEVICE __host__ __device__
+#else
+#define BOTAN_HOST_DEVICE
+#endif
 
 namespace botan_fast {
 
+// Box lengths from the origin; beyond them float64 holds less than seven digits of the image.
+constexpr double kFar = 1 << 30;
+
+// The smallest number whose square root is not below the cutoff: d2 < it exactly when sqrt(d2) < cutoff.
+inline double squared_threshold(double cutoff) {
+  double squared = cutoff * cutoff;
+  while (std::sqrt(std::nextafter(squared, 0.0)) >= cutoff) squared = std::nextafter(squared, 0.0);
+  while (std::sqrt(squared) < cutoff) squared = std::nextafter(squared, std::numeric_limits<double>::infinity());
+  return squared;
+}
+
 // Round to the nearest integer, ties to even, for |x| < 2^51. Unlike std::nearbyint it vectorises for every
 // x86-64; it is odd in x, as the symmetry of the graph needs.
-inline double round_even(double x) {
+BOTAN_HOST_DEVICE inline double round_even(double x) {
   constexpr double kMagic = 6755399441055744.0;  // 1.5 * 2^52
   return (x + kMagic) - kMagic;
 }
@@ -21,6 +40,7 @@ struct Cell {
   double heights[D];     // distance between opposite faces
   bool diagonal;
 
+  Cell() = default;
   explicit Cell(const double* cell) : diagonal(true) {
     for (int a = 0; a < D; ++a)
       for (int b = 0; b < D; ++b) {
@@ -55,7 +75,7 @@ struct Cell {
   // kTight (diagonal cells alone) corrects an edge of exactly half a box length, where the division may round to
   // the wrong side; without it a box of exactly 2 * cutoff could lose a pair. Returns d . d.
   template <bool kDiagonal, bool kTight = false>
-  double image(double (&d)[D], double (&shift)[D]) const {
+  BOTAN_HOST_DEVICE double image(double (&d)[D], double (&shift)[D]) const {
     for (int b = 0; b < D; ++b) {
       double s;
       if constexpr (kDiagonal) {
@@ -82,6 +102,40 @@ struct Cell {
     for (int b = 1; b < D; ++b) squared += d[b] * d[b];
     return squared;
   }
+
+  // The smallest squared length of d + n @ rows over n in {-1, 0, 1}^D. Beyond half of the smallest height the nearest
+  // image need not be the one that rounding gives; in a reduced cell it is one of its neighbours.
+  BOTAN_HOST_DEVICE double nearest_squared(const double (&d)[D]) const {
+    double best = 0;
+    for (int code = 0; code < (D == 2 ? 9 : 27); ++code) {
+      const int step[3] = {code % 3 - 1, code / 3 % 3 - 1, code / 9 - 1};
+      double squared = 0;
+      for (int b = 0; b < D; ++b) {
+        double component = d[b];
+        for (int a = 0; a < D; ++a) component += step[a] * rows[a][b];
+        squared += component * component;
+      }
+      best = code == 0 || squared < best ? squared : best;
+    }
+    return best;
+  }
+
+  // The length of the minimum image of a - b in a reduced cell; images shorter than sqrt(safe_squared) are the nearest.
+  template <bool kDiagonal>
+  BOTAN_HOST_DEVICE double image_distance(double safe_squared, const double* a, const double* b, int stride) const {
+    double d[D], shift[D];
+    for (int k = 0; k < D; ++k) d[k] = a[k * stride] - b[k * stride];
+    const double squared = image<kDiagonal>(d, shift);
+    return std::sqrt(kDiagonal || squared <= safe_squared ? squared : nearest_squared(d));
+  }
 };
+
+// An image shorter than this is the nearest one: half of the smallest height.
+template <int D>
+double safe_length(const Cell<D>& box) {
+  double height = box.heights[0];
+  for (int b = 1; b < D; ++b) height = box.heights[b] < height ? box.heights[b] : height;
+  return 0.5 * height * (1 - 1e-9);
+}
 
 }  // namespace botan_fast

@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <limits>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -18,33 +17,6 @@ namespace {
 constexpr int kRuns = kTargetRuns;
 constexpr int64_t kNodes = 128;  // receivers of one task
 
-// The smallest squared length of d + n @ cell over n in {-1, 0, 1}^D. Beyond half of the smallest height the nearest
-// image need not be the one that rounding gives; in a reduced cell it is one of its neighbours.
-template <int D>
-double nearest_squared(const Cell<D>& box, const double (&d)[D]) {
-  double best = std::numeric_limits<double>::infinity();
-  for (int code = 0; code < (D == 2 ? 9 : 27); ++code) {
-    const int step[3] = {code % 3 - 1, code / 3 % 3 - 1, code / 9 - 1};
-    double squared = 0;
-    for (int b = 0; b < D; ++b) {
-      double component = d[b];
-      for (int a = 0; a < D; ++a) component += step[a] * box.rows[a][b];
-      squared += component * component;
-    }
-    best = std::min(best, squared);
-  }
-  return best;
-}
-
-// The length of the minimum image of a - b.
-template <int D, bool kDiagonal>
-double image_distance(const Cell<D>& box, double safe_squared, const double* a, const double* b, int stride) {
-  double d[D], shift[D];
-  for (int k = 0; k < D; ++k) d[k] = a[k * stride] - b[k * stride];
-  const double squared = box.template image<kDiagonal>(d, shift);
-  return std::sqrt(kDiagonal || squared <= safe_squared ? squared : nearest_squared<D>(box, d));
-}
-
 std::string text(double value) {
   char buffer[32];
   std::snprintf(buffer, sizeof buffer, "%.6g", value);
@@ -56,8 +28,7 @@ void targets(const Cell<D>& box, const double* initial, const T* trajectories, i
              const int32_t* senders, const int32_t* row_ptr, const int32_t* reverse, const float* vectors,
              float* propensity, float* pair_change, int num_threads) {
   const int64_t num_tasks = (num_nodes + kNodes - 1) / kNodes;
-  const double height = *std::min_element(box.heights, box.heights + D);
-  const double safe = 0.5 * height * (1 - 1e-9);  // an image shorter than this is the nearest one
+  const double safe = safe_length(box);
   const auto for_nodes = [&](const auto& body) {
     parallel_for(num_tasks, num_threads, [&](int64_t task) {
       for (int64_t i = task * kNodes; i < std::min(num_nodes, (task + 1) * kNodes); ++i) body(i);
@@ -110,7 +81,7 @@ void targets(const Cell<D>& box, const double* initial, const T* trajectories, i
         for (int run = 0; run < kRuns; ++run) farthest = std::max(farthest, distance[run]);
         if (!kDiagonal && farthest > safe)
           for (int run = 0; run < kRuns; ++run)
-            distance[run] = image_distance<D, kDiagonal>(local, safe * safe, here + run, there + run, kRuns);
+            distance[run] = local.template image_distance<kDiagonal>(safe * safe, here + run, there + run, kRuns);
         double sum = edge_sum[k];
         for (int run = 0; run < lanes; ++run) sum += distance[run];
         edge_sum[k] = sum;
@@ -129,7 +100,7 @@ void targets(const Cell<D>& box, const double* initial, const T* trajectories, i
       double squared = 0;
       for (int b = 0; b < D; ++b) squared += static_cast<double>(vectors[k * D + b]) * vectors[k * D + b];
       const double* sender = initial + static_cast<int64_t>(senders[k]) * D;
-      const double before = image_distance<D, kDiagonal>(box, safe * safe, initial + i * D, sender, 1);
+      const double before = box.template image_distance<kDiagonal>(safe * safe, initial + i * D, sender, 1);
       Mismatch& mismatch = mismatches[i / kNodes];
       if (!(std::fabs(before - std::sqrt(squared)) < 1e-4) && mismatch.edge < 0)
         mismatch = {k, before, std::sqrt(squared)};

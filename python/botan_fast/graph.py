@@ -1,19 +1,37 @@
 """Graphs of particle configurations: periodic neighbour lists in the fixed (receiver, sender) order."""
 
 import dataclasses
-import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from . import _core
+from . import graph_cuda
+from .checks import (
+    INT32_MAX,
+    as_array,
+    check_box,
+    check_boxes,
+    check_capacity,
+    check_finite,
+    check_graph_ptr,
+    check_positions,
+    check_types,
+)
 from .errors import InputError
+from .interfaces import as_tensor, current_stream, is_cupy, like
+from .neighbor_search import empty, search_on_cpu
 
-__all__ = ["Graph", "batch_graphs", "build_graph", "neighbor_list"]
-
-_INT32_MAX = 2**31 - 1
-_LARGE = 1 << 20  # bytes; smaller arrays are left to malloc, as in the core
+__all__ = [
+    "Graph",
+    "as_array",
+    "batch_graphs",
+    "build_graph",
+    "check_box",
+    "check_finite",
+    "check_positions",
+    "neighbor_list",
+]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -34,6 +52,7 @@ class Graph:
     cutoff        float
     self_edges    bool              whether each particle has an edge to itself
     graph_ptr     (G+1,) int64      nodes of graph g are ``graph_ptr[g]:graph_ptr[g+1]``
+    status        (2,) int64        of a graph with a capacity, what `check` reads; else None
     ============  ================  ======================================================================
 
     Make one with `build_graph`; join several with `batch_graphs`.
@@ -56,6 +75,7 @@ class Graph:
     cutoff: float
     self_edges: bool
     graph_ptr: torch.Tensor
+    status: torch.Tensor | None = None
 
     @property
     def num_nodes(self) -> int:
@@ -91,6 +111,34 @@ class Graph:
         """(N+1,) int32: offsets into `sender_order`. The graph is symmetric, so this is `row_ptr`."""
         return self.row_ptr
 
+    def check(self) -> "Graph":
+        """Refuses a graph of `build_graph(..., capacity=...)` that could not be built, and returns the graph itself.
+
+        Such a graph has no edges in any row. ``status[0]`` is the number of edges there are; ``status[1]`` is 0, or a
+        sum of 1 (a position is not finite, or beyond 2**30 box lengths), 2 (two particles at one point), 4 (more edges
+        than the capacity) and 8 (a negative type). Waits for the device.
+
+        >>> import botan_fast as bf
+        >>> graph = bf.build_graph([[0.1, 0.0], [0.9, 0.0]], [0, 1], box=[4.0, 4.0], capacity=3)
+        >>> graph.check().status.tolist(), graph.row_ptr.tolist(), graph.senders.tolist()
+        ([2, 0], [0, 1, 2], [1, 0, 0])
+        """
+        if self.status is None:
+            return self
+        number, flags = self.status.tolist()
+        for flag, text in (
+            (graph_cuda.INVALID, "positions hold a number that is not finite or beyond 2**30 box lengths; repair them"),
+            (graph_cuda.COINCIDENT, "positions hold two particles at one point; remove or move one of the two"),
+            (graph_cuda.NEGATIVE_TYPE, "types hold a negative number; count the species from 0"),
+            (
+                graph_cuda.OVERFLOW,
+                f"capacity = {self.num_edges} is smaller than the {number} edges; give at least {number}",
+            ),
+        ):
+            if flags & flag:
+                raise InputError(text)
+        return self
+
     def to(self, device) -> "Graph":
         """The same graph with all tensors on `device`."""
         moved = {
@@ -116,24 +164,37 @@ class Graph:
         )
 
 
-def build_graph(positions, types, box, cutoff=2.0, self_edges=False, device=None) -> Graph:
+def build_graph(
+    positions, types, box, cutoff=2.0, self_edges=False, device=None, *, graph_ptr=None, capacity=None
+) -> Graph:
     """The graph of all pairs with 0 < |r_ij| < cutoff under periodic boundary conditions.
 
     Parameters
     ----------
-    positions : (N, D) float, NumPy or torch, D = 2 or 3. Used in float64; they may lie outside the box (unwrapped).
+    positions : (N, D) float, NumPy, torch or CuPy, D = 2 or 3. Used in float64; they may lie outside the box
+        (unwrapped).
     types : (N,) integers, 0 = A, 1 = B, ...
     box : (D,) edge lengths, (D, D) cell with row vectors, or one number for a cubic (square) box.
         Every length (of a cell: the distance between opposite faces) must be at least 2 * cutoff, so that each
-        pair has one image at most.
+        pair has one image at most. A batch has one box for all, or (G, D, D) cells.
     cutoff : the strict upper bound of |r_ij|, in the length unit of the positions (sigma_AA; the paper has 2.0).
     self_edges : adds the edge i -> i with the zero vector for every particle (the node-targeting model of Bapst
         et al., Nat. Phys. 16, 448 (2020) has them).
-    device : where the graph is put; by default that of `positions` if they are a tensor, else the CPU.
+    device : where the graph is put; by default that of `positions` if they are a tensor or a CuPy array, else the CPU.
+    graph_ptr : (G+1,) offsets of a batch: the particles of configuration g are ``graph_ptr[g]:graph_ptr[g+1]``. The
+        result is that of `batch_graphs`. By default there is one configuration. Give it in host memory.
+    capacity : room for so many edges. The tensors then have this length whatever the number of edges: those beyond the
+        last go 0 -> 0 with the zero vector and are in no row. On CUDA nothing waits for the device and nothing is
+        refused; call `Graph.check`.
 
     Returns a `Graph`. Its edges are decided in float64, r_ij = r_j - r_i - box * round((r_j - r_i) / box); the
-    vectors are rounded to float32 afterwards. The search runs on the CPU with ``torch.get_num_threads()`` threads,
-    for positions on a GPU as well, takes time O(N), and gives the same bits for any number of threads.
+    vectors are rounded to float32 afterwards. Takes time O(N). On the CPU the search has ``torch.get_num_threads()``
+    threads; for positions on a GPU, or ``device="cuda"``, it runs there, on torch's (for CuPy arrays, CuPy's) current
+    stream, and waits once, for the number of edges. The bits are the same for any number of threads and either device.
+    A build without CUDA kernels searches on the CPU and copies.
+
+    A call with a capacity can be captured in a CUDA graph when positions and types are CUDA tensors and the same call
+    has run once before; the box is kept as it was at capture.
 
     Raises `InputError` for wrong shapes, NaN or infinite numbers, a box smaller than 2 * cutoff, more than
     2**31 - 1 edges, and for two particles at the same point: their distance is 0, so by the definition they have no
@@ -150,19 +211,53 @@ def build_graph(positions, types, box, cutoff=2.0, self_edges=False, device=None
     >>> graph.reverse.tolist()
     [1, 0, 3, 2]
     """
-    if device is None and isinstance(positions, torch.Tensor):
-        device = positions.device
+    with current_stream(positions):
+        capacity = check_capacity(capacity)
+        where = _cuda_device(positions, device)
+        if where is not None and graph_cuda.core is not None:
+            tensor = as_tensor(positions)
+            if not (isinstance(tensor, torch.Tensor) and tensor.is_cuda):
+                tensor = torch.from_numpy(check_positions(positions))
+            fields = graph_cuda.graph_fields(
+                graph_cuda.core, tensor.to(where), types, box, cutoff, self_edges, graph_ptr, capacity
+            )
+            return Graph(**fields) if device is None else Graph(**fields).to(device)
+        if graph_ptr is None:
+            graph = _build_one(positions, types, box, cutoff, self_edges)
+        else:
+            graph = _build_many(positions, types, box, cutoff, self_edges, graph_ptr)
+        graph = graph if capacity is None else _pad(graph, capacity)
+        target = device if device is not None else where
+        return graph if target is None else graph.to(target)
+
+
+def _cuda_device(positions, device):
+    """The CUDA device on which to search: that of the positions, else `device`; None for the CPU."""
+    if isinstance(positions, torch.Tensor):
+        own = positions.device
+    elif is_cupy(positions):
+        own = torch.device("cuda", positions.device.id)
+    elif hasattr(positions, "__cuda_array_interface__"):
+        own = as_tensor(positions).device
+    else:
+        own = torch.device("cpu")
+    wanted = torch.device(device) if device is not None else own
+    return own if own.type == "cuda" else wanted if wanted.type == "cuda" else None
+
+
+def _build_one(positions, types, box, cutoff, self_edges) -> Graph:
+    """On the CPU."""
     positions = check_positions(positions)
     num_nodes, dimensions = positions.shape
-    types = _check_types(types, num_nodes)
+    types = check_types(types, num_nodes)
     box, cell = check_box(box, dimensions)
-    search = _search(positions, box, cell, cutoff, self_edges)
+    search = search_on_cpu(positions, box, cell, cutoff, self_edges)
     num_edges = search.num_edges
-    senders, receivers, reverse = (torch.from_numpy(_empty(num_edges, np.int32)) for _ in range(3))
+    senders, receivers, reverse = (empty(num_edges, np.int32) for _ in range(3))
     row_ptr = torch.empty(num_nodes + 1, dtype=torch.int32)
-    vectors = torch.from_numpy(_empty((num_edges, dimensions), np.float32))
+    vectors = empty((num_edges, dimensions), np.float32)
     search.fill_graph(*(x.data_ptr() for x in (senders, receivers, row_ptr, reverse, vectors)))
-    graph = Graph(
+    return Graph(
         senders=senders,
         receivers=receivers,
         vectors=vectors,
@@ -174,7 +269,36 @@ def build_graph(positions, types, box, cutoff=2.0, self_edges=False, device=None
         self_edges=bool(self_edges),
         graph_ptr=torch.tensor([0, num_nodes]),
     )
-    return graph if device is None else graph.to(device)
+
+
+def _build_many(positions, types, box, cutoff, self_edges, graph_ptr) -> Graph:
+    """A batch on the CPU, one configuration after another."""
+    positions = check_positions(positions)
+    offsets = check_graph_ptr(graph_ptr, len(positions))
+    types = check_types(types, len(positions))
+    _, shared, cells = check_boxes(box, positions.shape[1], cutoff, len(offsets) - 1)
+    parts = []
+    for g, cell in enumerate(cells):
+        nodes = slice(offsets[g], offsets[g + 1])
+        one = cell if shared is None else shared
+        try:
+            parts.append(_build_one(positions[nodes], types[nodes], one, cutoff, self_edges))
+        except InputError as error:
+            raise InputError(f"configuration {g} of graph_ptr: {error}") from None
+    return batch_graphs(parts)
+
+
+def _pad(graph: Graph, capacity: int) -> Graph:
+    """The graph with room for `capacity` edges, as the kernels write it."""
+    number, missing = graph.num_edges, capacity - graph.num_edges
+    if missing < 0:
+        raise InputError(f"capacity = {capacity} is smaller than the {number} edges; give at least {number}")
+    padded = {
+        name: torch.cat([(value := getattr(graph, name)), value.new_zeros(missing, *value.shape[1:])])
+        for name in ("senders", "receivers", "vectors")
+    }
+    reverse = torch.cat([graph.reverse, torch.arange(number, capacity, dtype=torch.int32)])
+    return graph.replace(**padded, reverse=reverse, status=torch.tensor([number, 0]))
 
 
 def neighbor_list(letters, positions, box, cutoff, self_edges=False):
@@ -194,8 +318,9 @@ def neighbor_list(letters, positions, box, cutoff, self_edges=False):
     positions, box, cutoff, self_edges : as in `build_graph`.
 
     Pairs are sorted by (i, j), and each occurs in both directions. In a `Graph` they are the edges j -> i, so entry k
-    here is edge k there, and D is minus its vector. NumPy positions give NumPy arrays, torch positions tensors on the
-    same device. One letter gives the array itself, several a tuple. Errors as `build_graph`.
+    here is edge k there, and D is minus its vector. NumPy positions give NumPy arrays, torch positions tensors and CuPy
+    positions CuPy arrays on the same device, where the search runs too. One letter gives the array itself, several a
+    tuple. Errors as `build_graph`.
 
     >>> import botan_fast as bf
     >>> i, j, d, S = bf.neighbor_list("ijdS", [[0.5, 0.0], [3.5, 0.0]], box=[4.0, 4.0], cutoff=1.5)
@@ -204,25 +329,27 @@ def neighbor_list(letters, positions, box, cutoff, self_edges=False):
     """
     if not isinstance(letters, str) or not letters or set(letters) - set("ijdDS"):
         raise InputError(f"letters = {letters!r} must be one or more of i, j, d, D, S")
-    device = positions.device if isinstance(positions, torch.Tensor) else None
+    with current_stream(positions):
+        where = _cuda_device(positions, None)
+        if where is not None and graph_cuda.core is not None:
+            arrays = graph_cuda.pair_arrays(graph_cuda.core, letters, as_tensor(positions), box, cutoff, self_edges)
+        else:
+            arrays = _pairs(letters, positions, box, cutoff, self_edges)
+            arrays = {letter: array if where is None else array.to(where) for letter, array in arrays.items()}
+        result = tuple(like(positions, arrays[letter]) for letter in letters)
+        return result if len(result) > 1 else result[0]
+
+
+def _pairs(letters, positions, box, cutoff, self_edges):
+    """The arrays of `neighbor_list` on the CPU, as tensors."""
     positions = check_positions(positions)
     dimensions = positions.shape[1]
     box, cell = check_box(box, dimensions)
-    search = _search(positions, box, cell, cutoff, self_edges)
-    num_edges = search.num_edges
-    kinds = {
-        "i": (num_edges, np.int64),
-        "j": (num_edges, np.int64),
-        "D": ((num_edges, dimensions), np.float64),
-        "d": (num_edges, np.float64),
-        "S": ((num_edges, dimensions), np.int64),
-    }
-    arrays = {letter: _empty(*kinds[letter]) for letter in set(letters)}
-    search.fill_pairs(*(arrays[letter].ctypes.data if letter in arrays else 0 for letter in "ijDdS"))
-    if device is not None:
-        arrays = {letter: torch.from_numpy(array).to(device) for letter, array in arrays.items()}
-    result = tuple(arrays[letter] for letter in letters)
-    return result if len(result) > 1 else result[0]
+    search = search_on_cpu(positions, box, cell, cutoff, self_edges)
+    shapes = {letter: (search.num_edges, dimensions) if letter in "DS" else (search.num_edges,) for letter in "ijDdS"}
+    arrays = {letter: empty(shapes[letter], np.float64 if letter in "dD" else np.int64) for letter in set(letters)}
+    search.fill_pairs(*(arrays[letter].data_ptr() if letter in arrays else 0 for letter in "ijDdS"))
+    return arrays
 
 
 def batch_graphs(graphs) -> Graph:
@@ -250,11 +377,13 @@ def batch_graphs(graphs) -> Graph:
         ):
             if value != wanted:
                 raise InputError(f"graphs[{k}] has {name} = {value}, graphs[0] has {wanted}; batch graphs of one kind")
+        if graph.status is not None:
+            raise InputError(f"graphs[{k}] has a capacity; build the batch by build_graph with graph_ptr and capacity")
     if len(graphs) == 1:
         return first
     num_edges = sum(graph.num_edges for graph in graphs)
-    if num_edges > _INT32_MAX:
-        raise InputError(f"graphs have {num_edges} edges, more than {_INT32_MAX}; make smaller batches")
+    if num_edges > INT32_MAX:
+        raise InputError(f"graphs have {num_edges} edges, more than {INT32_MAX}; make smaller batches")
 
     node_offsets = _offsets(graph.num_nodes for graph in graphs)
     edge_offsets = _offsets(graph.num_edges for graph in graphs)
@@ -283,120 +412,8 @@ def batch_graphs(graphs) -> Graph:
     )
 
 
-def _empty(shape, dtype):
-    """An uninitialised array; a large one comes from the core's pool, which reuses its pages."""
-    num_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-    if num_bytes < _LARGE:
-        return np.empty(shape, dtype)
-    return np.frombuffer(_core.PooledBuffer(num_bytes), dtype).reshape(shape)
-
-
 def _offsets(counts):
     offsets = [0]
     for count in counts:
         offsets.append(offsets[-1] + count)
     return offsets
-
-
-# ---- checks, shared with the targets -----------------------------------------------------------------------------
-
-
-def as_array(name, value, dtype=None):
-    """`value` (array, tensor on any device, or nested lists) as a C-contiguous NumPy array of real numbers."""
-    try:
-        array = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
-        if array.dtype.kind not in "fiub":
-            raise TypeError
-    except (TypeError, ValueError):
-        raise InputError(f"{name} is not an array of real numbers ({type(value).__name__}); give numbers") from None
-    return np.ascontiguousarray(array, dtype=dtype)
-
-
-def check_finite(name, array):
-    """Refuses NaN and infinity, naming the first such element."""
-    finite = np.isfinite(array)
-    if not finite.all():
-        index = np.unravel_index(np.argmin(finite), array.shape)
-        where = ", ".join(map(str, index))
-        raise InputError(f"{name}[{where}] = {array[index]} is not finite; remove or repair the configuration")
-
-
-def check_positions(positions, name="positions"):
-    """(N, D) positions as finite float64 with D = 2 or 3."""
-    array = as_array(name, positions, np.float64)
-    if array.ndim != 2 or array.shape[1] not in (2, 3):
-        raise InputError(f"{name} has shape {array.shape}; give (N, 2) or (N, 3)")
-    check_finite(name, array)
-    return array
-
-
-def check_box(box, dimensions):
-    """Returns the box as given, (D,) or (D, D) float64, and its cell with row vectors, (D, D)."""
-    array = as_array("box", box, np.float64).copy()
-    if np.ndim(box) == 0:
-        array = np.full(dimensions, float(array.reshape(())))
-    if array.shape not in ((dimensions,), (dimensions, dimensions)):
-        raise InputError(
-            f"box has shape {array.shape}; for {dimensions} dimensions give ({dimensions},) edge lengths "
-            f"or a ({dimensions}, {dimensions}) cell"
-        )
-    check_finite("box", array)
-    if array.ndim == 1:
-        for k, length in enumerate(array.tolist()):
-            if length <= 0:
-                raise InputError(f"box[{k}] = {length} must be positive; give the edge lengths of the periodic box")
-        return array, np.diag(array)
-    scale = np.prod(np.linalg.norm(array, axis=1))
-    if not abs(np.linalg.det(array)) > 1e-12 * scale:
-        raise InputError(f"box = {array.tolist()} has no volume; give linearly independent cell vectors as rows")
-    return array, array
-
-
-def _check_types(types, num_nodes):
-    array = as_array("types", types)
-    if array.shape != (num_nodes,):
-        raise InputError(f"types has shape {array.shape}; positions need ({num_nodes},)")
-    if array.size == 0:
-        return torch.empty(0, dtype=torch.int64)
-    if array.dtype.kind not in "iu":
-        raise InputError(f"types has dtype {array.dtype}; give integers (0 = A, 1 = B, ...)")
-    if array.min() < 0:
-        k = int(np.argmin(array))
-        raise InputError(f"types[{k}] = {array[k]} is negative; count the species from 0")
-    return torch.from_numpy(array.astype(np.int64))
-
-
-def _search(positions, box, cell, cutoff, self_edges, max_edges=_INT32_MAX):
-    try:
-        cutoff = float(cutoff)
-    except (TypeError, ValueError):
-        raise InputError(f"cutoff = {cutoff!r} is not a number; give a positive length") from None
-    if not (cutoff > 0 and math.isfinite(cutoff)):
-        raise InputError(f"cutoff = {cutoff} must be positive and finite")
-    # Of a cell, the distances between opposite faces count; they are computed, hence a tolerance of rounding.
-    orthorhombic = box.ndim == 1
-    heights = box if orthorhombic else 1 / np.linalg.norm(np.linalg.inv(cell), axis=0) * (1 + 1e-14)
-    for k, height in enumerate(heights.tolist()):
-        if height < 2 * cutoff:
-            name = f"box[{k}]" if orthorhombic else f"height {k} of box"
-            shown = height if orthorhombic else float(f"{height:.6g}")
-            raise InputError(
-                f"{name} = {shown} is smaller than 2 * cutoff = {2 * cutoff}; use a larger system or a smaller cutoff"
-            )
-    cell = np.ascontiguousarray(cell)
-    try:
-        search = _core.NeighborSearch(
-            positions.ctypes.data, *positions.shape, cell.ctypes.data, cutoff, bool(self_edges), max_edges,
-            torch.get_num_threads(),
-        )  # fmt: skip
-    except ValueError as error:
-        raise InputError(str(error)) from None
-    return _Search(search, positions, cell)
-
-
-class _Search:
-    """The search with the arrays that it points into: they must live as long as it does."""
-
-    def __init__(self, search, *arrays):
-        self.num_edges, self.fill_graph, self.fill_pairs = search.num_edges, search.fill_graph, search.fill_pairs
-        self._arrays = arrays

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from . import _core
+from . import _core, targets_cuda
 from .errors import InputError
 from .graph import Graph, as_array, check_box, check_finite, check_positions
+from .interfaces import as_tensor, current_stream
 
 __all__ = ["NODE_TARGETS", "Targets", "isoconfigurational_targets", "local_displacement_field"]
 
@@ -118,8 +119,10 @@ def isoconfigurational_targets(
     strain_radius : neighbours of D and G, at most graph.cutoff. The default 1.6 takes some twenty neighbours at
         density 1.2, enough to determine the nine numbers of J.
 
-    Returns `Targets`. Sums are in float64 on the CPU with ``torch.get_num_threads()`` threads, O(R (N + E)) time and
-    no N x N array; results do not depend on the number of threads.
+    Returns `Targets`. Sums are in float64 in the order of the runs, O(R (N + E)) time and no N x N array. On the CPU
+    there are ``torch.get_num_threads()`` threads. For a graph on a GPU, S and E are computed there with the same bits:
+    from CUDA tensors or CuPy arrays in place, from host arrays (NumPy, also memory-mapped) in parts, so that the runs
+    may be larger than the memory of the GPU. R, D, G and L take the way through the CPU and its memory.
 
     Raises `InputError` for R = 0, shapes that do not match, NaN or infinite positions, a batch of graphs, a graph
     without a box, a graph of other positions (a distance differs by more than 1e-4), an unknown letter, and a radius
@@ -142,7 +145,25 @@ def isoconfigurational_targets(
     ([0.25, 0.25], [0.0, 0.0])
     """
     which = _check_which(which)
-    initial, runs = _check_runs(initial_positions, trajectories, graph)
+    with current_stream(trajectories):
+        on_device = targets_cuda.core is not None and isinstance(graph, Graph) and graph.device.type == "cuda"
+        local = which & set("RDL")
+        if local or not on_device:
+            initial, runs = _check_runs(initial_positions, trajectories, graph)
+        if on_device:
+            found = _targets_on_device(targets_cuda.core, initial_positions, trajectories, graph)
+        else:
+            found = _targets(initial, runs, graph)
+        extra = {}
+        if local:
+            letters = [letter for letter in "RLDG" if letter in which or (letter == "G" and "D" in which)]
+            extra = {NODE_TARGETS[letter]: torch.empty(graph.num_nodes, dtype=torch.float32) for letter in letters}
+            _local_targets(initial, runs, graph, radius, strain_radius, extra)
+        return Targets(*found, len(trajectories), **extra).to(graph.device)
+
+
+def _targets(initial, runs, graph):
+    """Propensity and pair change on the CPU, of what `_check_runs` returns."""
     propensity = torch.empty(graph.num_nodes, dtype=torch.float32)
     pair_change = torch.empty(graph.num_edges, dtype=torch.float32)
     cell = reduce_cell(check_box(graph.box, initial.shape[1])[1])
@@ -152,12 +173,33 @@ def isoconfigurational_targets(
         cell.ctypes.data, *(x.data_ptr() for x in tensors), propensity.data_ptr(), pair_change.data_ptr(),
         torch.get_num_threads(),
     )  # fmt: skip
-    extra = {}
-    if which & set("RDL"):
-        letters = [letter for letter in "RLDG" if letter in which or (letter == "G" and "D" in which)]
-        extra = {NODE_TARGETS[letter]: torch.empty(graph.num_nodes, dtype=torch.float32) for letter in letters}
-        _local_targets(initial, runs, graph, radius, strain_radius, extra)
-    return Targets(propensity, pair_change, runs.shape[0], **extra).to(graph.device)
+    return propensity, pair_change
+
+
+def _targets_on_device(core, initial_positions, trajectories, graph, **options):
+    """Propensity and pair change by the kernels of `core`, on the device of the graph."""
+    _check_graph(graph)
+    device, dimensions = graph.device, graph.vectors.shape[1]
+    initial, runs = as_tensor(initial_positions), as_tensor(trajectories)
+    if not isinstance(initial, torch.Tensor):
+        initial = torch.from_numpy(check_positions(initial, "initial_positions"))
+    if not isinstance(runs, (torch.Tensor, np.ndarray)):
+        runs = as_array("trajectories", runs)
+    _check_shapes(initial, runs, graph)
+    initial = initial.detach().to(device, torch.float64).contiguous()
+    if isinstance(runs, torch.Tensor):
+        runs = runs.detach() if runs.dtype == torch.float32 else runs.detach().to(torch.float64)
+        runs = runs if runs.device == device else runs.cpu()  # another device: by way of the host
+    elif runs.dtype.kind not in "fiub":
+        as_array("trajectories", runs)  # refuses them
+    cell = reduce_cell(check_box(graph.box, dimensions)[1])
+    *found, status = targets_cuda.propensity_and_change(core, initial, runs, graph, cell, **options)
+    if any(status):  # the CPU names the place
+        initial, one = _check_runs(initial, initial[None], graph)
+        if status[0]:
+            check_finite("trajectories", as_array("trajectories", trajectories))
+        _targets(initial, one, graph)
+    return found
 
 
 def local_displacement_field(initial_positions, trajectories, graph, radius=1.35) -> torch.Tensor:
@@ -194,25 +236,37 @@ def _check_which(which):
     return set(letters)
 
 
-def _check_runs(initial_positions, trajectories, graph):
-    """(N, D) float64 and (R, N, D) float32 or float64, checked against the graph."""
+def _check_graph(graph):
     if not isinstance(graph, Graph):
         raise InputError(f"graph is a {type(graph).__name__}; give the Graph that build_graph returns")
     if graph.num_graphs != 1:
         raise InputError(f"graph is a batch of {graph.num_graphs} graphs; compute the targets of each before batching")
     if graph.box is None:
         raise InputError("graph.box is None; build the graph with its periodic box")
-    initial = check_positions(initial_positions, "initial_positions")
+    if graph.status is not None:
+        raise InputError("graph has a capacity; build the graph of targets without one")
+
+
+def _check_shapes(initial, runs, graph):
     num_nodes, dimensions = graph.num_nodes, graph.vectors.shape[1]
-    if initial.shape != (num_nodes, dimensions):
-        raise InputError(f"initial_positions has shape {initial.shape}; graph needs ({num_nodes}, {dimensions})")
+    if tuple(initial.shape) != (num_nodes, dimensions):
+        shape = tuple(initial.shape)
+        raise InputError(f"initial_positions has shape {shape}; graph needs ({num_nodes}, {dimensions})")
+    shape = tuple(runs.shape)
+    if len(shape) != 3 or shape[1:] != (num_nodes, dimensions):
+        raise InputError(f"trajectories has shape {shape}; graph needs (R, {num_nodes}, {dimensions})")
+    if shape[0] == 0:
+        raise InputError(f"trajectories has shape {shape}: no run; give at least one")
+
+
+def _check_runs(initial_positions, trajectories, graph):
+    """(N, D) float64 and (R, N, D) float32 or float64, checked against the graph."""
+    _check_graph(graph)
+    initial = check_positions(initial_positions, "initial_positions")
     runs = as_array("trajectories", trajectories)
     if runs.dtype != np.float32:
         runs = as_array("trajectories", runs, np.float64)
-    if runs.ndim != 3 or runs.shape[1:] != initial.shape:
-        raise InputError(f"trajectories has shape {runs.shape}; graph needs (R, {num_nodes}, {dimensions})")
-    if runs.shape[0] == 0:
-        raise InputError(f"trajectories has shape {runs.shape}: no run; give at least one")
+    _check_shapes(initial, runs, graph)
     check_finite("trajectories", runs)
     return initial, runs
 
