@@ -24,7 +24,7 @@ class Fixed(torch.nn.Module):
         self.outputs, self.calls = outputs, 0
         self.config = {"cutoff": 2.0, "self_edges": False, "dimensions": 3, "decoders": decoders, "node_target": "S"}
 
-    def forward(self, graph):
+    def forward(self, graph, precision="fp32"):
         node, edge = self.outputs[self.calls]
         self.calls += 1
         return SimpleNamespace(node=torch.as_tensor(node), edge=None if edge is None else torch.as_tensor(edge))

@@ -22,9 +22,9 @@ EPOCHS = 360
 # The demo has a minute and 8 configurations, not hours and 400: a small network, a hundred times the paper's step size,
 # and a cutoff beyond which little matters at this short time. The cutoff helps most: until it has learned |r_ij| from
 # the vectors the network predicts means, for three times as many epochs at 2.0. Cutoff, step size, p and the number of
-# epochs were chosen on two of the eight training configurations, after training on the other six; the seed is the one of
-# 0, 1, 2 with the smallest training loss. It is the one that learned what the surroundings of a pair do to E_ij, about a
-# third of the seeds do in so few epochs; on another instruction set, which rounds otherwise, it need not be this one.
+# epochs were chosen on two of the eight training configurations, after training on the other six; the seed is the one
+# of 0, 1, 2 with the smallest training loss. It learned what the surroundings of a pair do to E_ij, as two of six runs
+# did in so few epochs; on another instruction set, which rounds otherwise, it need not be this one.
 OPTIONS = {
     "p": 0.8,
     "learning_rate": 1e-2,
