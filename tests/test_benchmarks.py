@@ -293,3 +293,11 @@ def test_report_chooses_the_result(record, tmp_path):
     assert report.choose(readme, tmp_path, check=False) == new
     with pytest.raises(SystemExit, match="no result"):
         report.choose("", tmp_path / "empty", check=False)
+
+
+def test_accuracy_of_each_precision():
+    from benchmarks.accuracy import measure
+
+    rows = {row["precision"]: row for row in measure(128)}
+    for name in ("node_relative_l2", "edge_relative_l2", "gradient_relative_l2"):
+        assert 0 < rows["fp32"][name] < 1e-5 < rows["bf16"][name] < 0.1

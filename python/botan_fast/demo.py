@@ -23,8 +23,8 @@ EPOCHS = 360
 # and a cutoff beyond which little matters at this short time. The cutoff helps most: until it has learned |r_ij| from
 # the vectors the network predicts means, for three times as many epochs at 2.0. Cutoff, step size, p and the number of
 # epochs were chosen on two of the eight training configurations, after training on the other six; the seed is the one
-# of 0, 1, 2 with the smallest training loss. It learned what the surroundings of a pair do to E_ij, as two of six runs
-# did in so few epochs; on another instruction set, which rounds otherwise, it need not be this one.
+# of 0, 1, 2 with the smallest training loss. It learned what the surroundings of a pair do to E_ij, as two of four runs
+# on all eight did in so few epochs; on another instruction set, which rounds otherwise, it need not be this one.
 OPTIONS = {
     "p": 0.8,
     "learning_rate": 1e-2,

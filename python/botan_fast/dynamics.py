@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from . import _core
+from .checks import as_array, check_finite, check_positions
 from .errors import InputError
-from .graph import as_array, check_finite, check_positions, neighbor_list
+from .graph import neighbor_list
 
 __all__ = [
     "KOB_ANDERSEN_DIAMETERS",

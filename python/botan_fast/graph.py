@@ -9,11 +9,9 @@ import torch
 from . import graph_cuda
 from .checks import (
     INT32_MAX,
-    as_array,
     check_box,
     check_boxes,
     check_capacity,
-    check_finite,
     check_graph_ptr,
     check_positions,
     check_types,
@@ -22,16 +20,7 @@ from .errors import InputError
 from .interfaces import as_tensor, current_stream, is_cupy, like
 from .neighbor_search import empty, search_on_cpu
 
-__all__ = [
-    "Graph",
-    "as_array",
-    "batch_graphs",
-    "build_graph",
-    "check_box",
-    "check_finite",
-    "check_positions",
-    "neighbor_list",
-]
+__all__ = ["Graph", "batch_graphs", "build_graph", "neighbor_list"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

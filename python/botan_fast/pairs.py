@@ -4,8 +4,9 @@ import numpy as np
 import torch
 
 from . import _core
+from .checks import check_box
 from .errors import InputError
-from .graph import Graph, check_box
+from .graph import Graph
 
 __all__ = ["edge_values", "graph_from_pairs", "pair_list", "pair_values"]
 

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .checks import as_array, check_finite
 from .dataset_format import TARGETS, known_number
 from .errors import InputError
-from .graph import Graph, as_array, build_graph, check_finite
+from .graph import Graph, build_graph
 from .pairs import pair_list, pair_values
 from .targets import Targets
 

@@ -15,9 +15,10 @@ import h5py
 import numpy as np
 import torch
 
+from .checks import check_box
 from .dataset_format import TARGETS, read_array, read_attribute, read_group, read_text
 from .errors import BotanFastError, DataError, InputError
-from .graph import Graph, build_graph, check_box
+from .graph import Graph, build_graph
 from .pairs import edge_values, graph_from_pairs, pair_list
 from .samples import Sample
 from .targets import NODE_TARGETS, Targets

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 
 from . import _core, targets_cuda
+from .checks import as_array, check_box, check_finite, check_positions
 from .errors import InputError
-from .graph import Graph, as_array, check_box, check_finite, check_positions
+from .graph import Graph
 from .interfaces import as_tensor, current_stream
 
 __all__ = ["NODE_TARGETS", "Targets", "isoconfigurational_targets", "local_displacement_field"]
