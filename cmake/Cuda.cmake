@@ -51,6 +51,10 @@ set(CMAKE_CUDA_COMPILER_LAUNCHER ${Python_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR
 
 add_library(botan_fast_cuda STATIC
   csrc/cuda/launch.cu
+  csrc/cuda/message_passing.cu
+  csrc/cuda/message_passing_bf16.cu
+  csrc/cuda/message_passing_fp32.cu
+  csrc/cuda/message_passing_tf32.cu
   csrc/cuda/neighbor_list.cu
   csrc/cuda/segment_sum.cu
   csrc/cuda/targets.cu

@@ -2,12 +2,17 @@
 // its device index and handle. The same bindings serve the compiled core and the host emulation of the tests.
 #include "bindings_cuda.h"
 
+#include <pybind11/stl.h>
+
 #include <cstdint>
 #include <string>
+#include <tuple>
+#include <vector>
 
 #include "botan_fast_cuda.h"
 
 namespace py = pybind11;
+using namespace botan_fast;
 using namespace botan_fast::cuda;
 
 namespace {
@@ -151,6 +156,120 @@ void bind_targets(py::module_& m) {
       Release());
 }
 
+using Addresses = std::vector<Address>;  // weights, or their gradients, in the order of the struct; 0 for an absent one
+
+MlpWeights mlp_weights(const Addresses& w) {
+  const auto third = [&](std::size_t i) { return w.size() > 4 ? at<const float>(w[i]) : nullptr; };
+  return {at<const float>(w[0]), at<const float>(w[1]), at<const float>(w[2]),
+          at<const float>(w[3]), third(4),              third(5)};
+}
+
+MlpGradients mlp_gradients(const Addresses& g) {
+  const auto third = [&](std::size_t i) { return g.size() > 4 ? at<float>(g[i]) : nullptr; };
+  return {at<float>(g[0]), at<float>(g[1]), at<float>(g[2]), at<float>(g[3]), third(4), third(5)};
+}
+
+ProcessorWeights processor_weights(const Addresses& w, bool edge_node_skip) {
+  return {at<const float>(w[0]), at<const float>(w[1]), at<const float>(w[2]), at<const float>(w[3]),
+          at<const float>(w[4]), at<const float>(w[5]), at<const float>(w[6]), at<const float>(w[7]),
+          edge_node_skip};
+}
+
+Topology topology_of(std::int64_t num_nodes, std::int64_t num_edges, const Addresses& a) {
+  return {num_nodes,
+          num_edges,
+          at<const std::int32_t>(a[0]),
+          at<const std::int32_t>(a[1]),
+          at<const std::int32_t>(a[2]),
+          at<const std::int32_t>(a[3]),
+          at<const std::int32_t>(a[4])};
+}
+
+ProcessorHistory history_of(const Addresses& a) {
+  return {at<float>(a[0]), at<void>(a[1]), at<float>(a[2]), at<float>(a[3])};
+}
+
+// Sizes of a processor come as (num_nodes, num_edges, hidden_size, num_steps, edge_node_skip).
+using Shape = std::tuple<std::int64_t, std::int64_t, int, int, bool>;
+
+ProcessorShape shape_of(const Shape& s) {
+  return {std::get<0>(s), std::get<1>(s), std::get<2>(s), std::get<3>(s), std::get<4>(s)};
+}
+
+void bind_processor(py::module_& m) {
+  m.def("has_message_passing", &has_message_passing);
+  m.def("processor_forward_workspace_bytes",
+        [](int device, Address stream, const Shape& shape, bool keep, int precision) {
+          return processor_forward_workspace_bytes(stream_of(device, stream), shape_of(shape), keep,
+                                                   static_cast<Precision>(precision));
+        });
+  m.def("processor_backward_workspace_bytes", [](int device, Address stream, const Shape& shape, int precision) {
+    return processor_backward_workspace_bytes(stream_of(device, stream), shape_of(shape),
+                                              static_cast<Precision>(precision));
+  });
+  // state: x, e, x0, e0; results: x_out, e_out
+  m.def(
+      "processor_forward",
+      [](int device, Address stream, const Shape& shape, const Addresses& graph, const Addresses& weights,
+         const Addresses& state, const Addresses& results, const Addresses& history, bool keep, int precision,
+         Address workspace, std::size_t workspace_bytes) {
+        const ProcessorShape s = shape_of(shape);
+        processor_forward(stream_of(device, stream), topology_of(s.num_nodes, s.num_edges, graph), s.hidden_size,
+                          s.num_steps, processor_weights(weights, s.edge_node_skip), at<const float>(state[0]),
+                          at<const float>(state[1]), at<const float>(state[2]), at<const float>(state[3]),
+                          at<float>(results[0]), at<float>(results[1]), history_of(history), keep,
+                          static_cast<Precision>(precision), at<void>(workspace), workspace_bytes);
+      },
+      Release());
+  // state: x, e, x0, e0, x_out; grads: of x_out, e_out, x, e, x0, e0; gradients: of the weights
+  m.def(
+      "processor_backward",
+      [](int device, Address stream, const Shape& shape, const Addresses& graph, const Addresses& weights,
+         const Addresses& state, const Addresses& history, const Addresses& grads, const Addresses& gradients,
+         int precision, Address workspace, std::size_t workspace_bytes) {
+        const ProcessorShape s = shape_of(shape);
+        const auto grad = [&](std::size_t i) { return at<float>(grads[i]); };
+        const auto weight = [&](std::size_t i) { return at<float>(gradients[i]); };
+        processor_backward(stream_of(device, stream), topology_of(s.num_nodes, s.num_edges, graph), s.hidden_size,
+                           s.num_steps, processor_weights(weights, s.edge_node_skip), at<const float>(state[0]),
+                           at<const float>(state[1]), at<const float>(state[2]), at<const float>(state[3]),
+                           at<const float>(state[4]), history_of(history), grad(0), grad(1), grad(2), grad(3),
+                           grad(4), grad(5),
+                           {weight(0), weight(1), weight(2), weight(3), weight(4), weight(5), weight(6), weight(7)},
+                           static_cast<Precision>(precision), at<void>(workspace), workspace_bytes);
+      },
+      Release());
+}
+
+void bind_mlp(py::module_& m) {
+  m.def("mlp_workspace_bytes",
+        [](int device, Address stream, std::int64_t num_rows, std::int64_t num_inputs, int hidden_size, bool backward,
+           int precision) {
+          return mlp_workspace_bytes(stream_of(device, stream), num_rows, num_inputs, hidden_size, backward,
+                                     static_cast<Precision>(precision));
+        });
+  m.def(
+      "mlp_forward",
+      [](int device, Address stream, std::int64_t num_rows, std::int64_t num_inputs, int hidden_size,
+         const Addresses& weights, Address x, Address y, int precision, Address workspace,
+         std::size_t workspace_bytes) {
+        mlp_forward(stream_of(device, stream), num_rows, num_inputs, hidden_size, mlp_weights(weights),
+                    at<const float>(x), at<float>(y), static_cast<Precision>(precision), at<void>(workspace),
+                    workspace_bytes);
+      },
+      Release());
+  m.def(
+      "mlp_backward",
+      [](int device, Address stream, std::int64_t num_rows, std::int64_t num_inputs, int hidden_size,
+         const Addresses& weights, Address x, Address grad_y, Address grad_x, const Addresses& gradients,
+         int precision, Address workspace, std::size_t workspace_bytes) {
+        mlp_backward(stream_of(device, stream), num_rows, num_inputs, hidden_size, mlp_weights(weights),
+                     at<const float>(x), at<const float>(grad_y), at<float>(grad_x), mlp_gradients(gradients),
+                     static_cast<Precision>(precision), at<void>(workspace), workspace_bytes);
+      },
+      Release());
+}
+
 }  // namespace
 
 void bind_cuda(py::module_& m) {
@@ -158,4 +277,6 @@ void bind_cuda(py::module_& m) {
   bind_sums(m);
   bind_neighbor_list(m);
   bind_targets(m);
+  bind_processor(m);
+  bind_mlp(m);
 }

@@ -151,7 +151,8 @@ bool has_fast_path(int hidden_size);
 //   fp32  float32
 //   bf16  both factors rounded to bfloat16 (to nearest, ties to even), products added up in float32. Edge features
 //         and dz (the gradient of z) stay between steps as bfloat16; AVX512-BF16 takes denormal factors as zero.
-enum class Precision : int { fp32 = 0, bf16 = 1 };
+//   tf32  on CUDA both factors rounded to 10 fraction bits, products added up in float32; the CPU has fp32 instead
+enum class Precision : int { fp32 = 0, bf16 = 1, tf32 = 2 };
 
 // Weights as torch.nn.Linear keeps them: (out, in) row-major, float32.
 struct MlpWeights {

@@ -17,6 +17,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "botan_fast.h"
+
 namespace botan_fast::cuda {
 
 // Where work goes: the index of the device and its cudaStream_t (null: the default stream).
@@ -128,5 +130,44 @@ void targets_accumulate(Stream stream, const TargetInput& input, const T* trajec
 // differs in length by more than 1e-4 from that of initial_positions.
 void targets_finish(Stream stream, const TargetInput& input, int64_t num_runs, const double* node_sum,
                     const double* edge_sum, float* propensity, float* pair_change, int32_t* status);
+
+// ---- message passing (message_passing.cu) ---------------------------------------------------------------------
+
+// The operations of botan_fast.h, with the same structs, for hidden_size 32, 64 and 128. Every array must be aligned to
+// 16 bytes. The number of edges is row_ptr[num_nodes], read on the device; num_edges is what the arrays have room for.
+// Rows beyond the edges are not read, and zeros in results (history aside). So one CUDA graph serves all graphs of N
+// nodes that fit.
+struct ProcessorShape {
+  int64_t num_nodes, num_edges;
+  int hidden_size, num_steps;
+  bool edge_node_skip;
+};
+
+bool has_message_passing(int hidden_size);
+
+// `keep`: history is given (all of it) and filled.
+size_t processor_forward_workspace_bytes(Stream stream, const ProcessorShape& shape, bool keep, Precision precision);
+void processor_forward(Stream stream, const Topology& topology, int hidden_size, int num_steps,
+                       const ProcessorWeights& weights, const float* x, const float* e, const float* x0,
+                       const float* e0, float* x_out, float* e_out, const ProcessorHistory& history, bool keep,
+                       Precision precision, void* workspace, size_t workspace_bytes);
+size_t processor_backward_workspace_bytes(Stream stream, const ProcessorShape& shape, Precision precision);
+void processor_backward(Stream stream, const Topology& topology, int hidden_size, int num_steps,
+                        const ProcessorWeights& weights, const float* x, const float* e, const float* x0,
+                        const float* e0, const float* x_out, const ProcessorHistory& history, const float* grad_x_out,
+                        const float* grad_e_out, float* grad_x, float* grad_e, float* grad_x0, float* grad_e0,
+                        const ProcessorGradients& gradients, Precision precision, void* workspace,
+                        size_t workspace_bytes);
+
+// ---- multilayer perceptrons (message_passing.cu) ----------------------------------------------------------------
+
+// As in botan_fast.h, for 1 <= num_inputs <= hidden_size; all layers are computed again in the backward pass.
+size_t mlp_workspace_bytes(Stream stream, int64_t num_rows, int64_t num_inputs, int hidden_size, bool backward,
+                           Precision precision);
+void mlp_forward(Stream stream, int64_t num_rows, int64_t num_inputs, int hidden_size, const MlpWeights& weights,
+                 const float* x, float* y, Precision precision, void* workspace, size_t workspace_bytes);
+void mlp_backward(Stream stream, int64_t num_rows, int64_t num_inputs, int hidden_size, const MlpWeights& weights,
+                  const float* x, const float* grad_y, float* grad_x, const MlpGradients& gradients,
+                  Precision precision, void* workspace, size_t workspace_bytes);
 
 }  // namespace botan_fast::cuda

@@ -14,6 +14,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 from gpu_graph_benchmarks import register
@@ -83,6 +84,71 @@ def _index_add():
 
 
 register(benchmark)
+
+
+def _network():
+    """A disturbed crystal of NODES particles and the paper's network with weights from seed 0."""
+    import torch
+
+    import botan_fast as bf
+
+    generator, side = torch.Generator().manual_seed(0), round(NODES ** (1 / 3))
+    axis = torch.arange(side, dtype=torch.float64)
+    positions = torch.cartesian_prod(axis, axis, axis) + 0.2 * torch.rand(side**3, 3, generator=generator)
+    types = torch.randint(2, (side**3,), generator=generator)
+    graph = bf.build_graph(positions.numpy(), types.numpy(), [float(side)] * 3, cutoff=2.15).to("cuda")
+    torch.manual_seed(0)
+    return bf.BOTAN().cuda(), graph
+
+
+def _edge_arrays(graph, in_float32: int, stored: int, precision: str) -> int:
+    """Bytes of so many (E, 64) arrays in float32 and so many as they are stored between steps."""
+    return graph.num_edges * 64 * (4 * in_float32 + (2 if precision == "bf16" else 4) * stored)
+
+
+def _in_plain_torch(step):
+    """The step with the operators replaced by their definition, which is eager torch on the device."""
+    from unittest import mock
+
+    from botan_fast import ops
+
+    with mock.patch.object(ops, "has_fast_path", return_value=False):
+        return step()
+
+
+TOLERANCE = {"fp32": 1e-4, "tf32": 2e-2, "bf16": 5e-2}
+
+
+def _network_benchmark(precision, train, plain=False):
+    import torch
+
+    model, graph = _network()
+
+    def step():
+        with torch.set_grad_enabled(train):
+            prediction = model(graph, precision)
+        if not train:
+            return [prediction.node, prediction.edge]
+        loss = (prediction.node**2).mean() + (prediction.edge**2).mean()
+        return [prediction.node, prediction.edge, *torch.autograd.grad(loss, list(model.parameters()))]
+
+    def check():
+        for got, want in zip(step(), _in_plain_torch(step) if not plain else step(), strict=True):
+            assert (got - want).norm() <= TOLERANCE[precision] * want.norm()
+
+    # Arrays that each step must move: forward c and e in, e out; backward also dz in, out and gathered, and grad c in
+    # and out. Before and after: e0 in, c out; at the end grad c, e0, dz in, grad e0 out.
+    num_bytes = _edge_arrays(graph, 7 + 2, 14, precision)
+    if train:
+        num_bytes += _edge_arrays(graph, 21 + 4, 28 + 1, precision)
+    return (lambda: _in_plain_torch(step)) if plain else step, num_bytes, check
+
+
+for _precision in ("fp32", "tf32", "bf16"):
+    BENCHMARKS[f"inference, {_precision}"] = partial(_network_benchmark, _precision, False)
+    BENCHMARKS[f"training step, {_precision}"] = partial(_network_benchmark, _precision, True)
+BENCHMARKS["inference, plain torch"] = partial(_network_benchmark, "fp32", False, True)
+BENCHMARKS["training step, plain torch"] = partial(_network_benchmark, "fp32", True, True)
 
 
 def measure(run, repeats=50) -> dict[str, float]:

@@ -282,7 +282,7 @@ def _add_train(commands) -> _Parser:
     add("--batch-size", type=int, help="graphs in a batch (default: 1; 5 for p = 1)")
     add("--evaluate-every", type=int, default=5, metavar="K", help="compute the scores every K epochs")
     add("--checkpoint-every", type=int, default=1, metavar="K", help="save the run every K epochs")
-    add("--precision", default="fp32", help="matrix products: fp32, or bf16 for speed")
+    add("--precision", default="fp32", help="matrix products: fp32; bf16 or tf32 for speed")
     add("--hidden-size", type=int, help="feature width (default: 64, or that of --init)")
     add("--num-steps", type=int, help="message passing steps (default: 7, or that of --init)")
     add("--node-target", help="node target: S propensity, R, D, G or L (default: S, or that of --init)")
@@ -303,7 +303,7 @@ def _add_evaluate(commands) -> _Parser:
     )
     parser.add_argument("--data", nargs="+", required=True, metavar="DATA", help=DATA_HELP)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--precision", default="fp32", help="matrix products: fp32 or bf16")
+    parser.add_argument("--precision", default="fp32", help="matrix products: fp32, bf16 or tf32")
     _add_common(parser)
     return parser
 
@@ -322,7 +322,7 @@ def _add_predict(commands) -> _Parser:
         "or, for one configuration, a file that ends in .npz, .xyz or .extxyz",
     )
     add("--force", action="store_true", help="overwrite files")
-    add("--precision", default="fp32", help="matrix products: fp32 or bf16")
+    add("--precision", default="fp32", help="matrix products: fp32, bf16 or tf32")
     _add_common(parser)
     return parser
 

@@ -50,7 +50,7 @@ def evaluate(
         See `load_samples`.
     device : str or torch.device, optional
         Where to compute; by default where the model is. The model is moved back afterwards.
-    precision : {"fp32", "bf16"}
+    precision : {"fp32", "bf16", "tf32"}
         How matrix products are computed, see docs/precision.md.
     progress : bool
         Show progress bars on standard error, when that is a terminal.

@@ -99,7 +99,7 @@ class BOTANLayer(nn.Module):
     follow the order of its edges. With edge_node_skip=True MLP_e also reads [x0_sender, x0_receiver] (Bapst et al.,
     Nature Physics 16, 448 (2020)). Gradients flow to x, e, x0, e0 and the weights; deterministic.
     float32 on the CPU runs in the compiled core for H = 32, 64, 128; everything else in plain torch.
-    precision: "fp32", or "bf16" for products of factors rounded to bfloat16 (docs/precision.md).
+    precision: "fp32", or "bf16" ("tf32") for products of factors rounded to bfloat16 (tf32), see docs/precision.md.
 
     Raises InputError when a shape does not fit, an index is outside [0, N) or the precision is none.
 

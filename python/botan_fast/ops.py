@@ -18,7 +18,7 @@ from .errors import InputError
 
 __all__ = ["check_precision", "has_fast_path", "mlp", "processor", "scatter_sum", "segment_sum"]
 
-PRECISIONS = ("fp32", "bf16")  # operators take the position in this list, as the core does
+PRECISIONS = ("fp32", "bf16", "tf32")  # operators take the position in this list, as the core does
 
 _LARGE = 1 << 20  # bytes; smaller arrays are torch's own
 
@@ -33,7 +33,11 @@ def has_fast_path(hidden_size: int, dtype: torch.dtype, device: torch.device) ->
     >>> ops.has_fast_path(48, torch.float32, torch.device("cpu"))
     False
     """
-    return dtype == torch.float32 and device.type == "cpu" and hidden_size in _FAST_SIZES
+    if dtype != torch.float32:
+        return False
+    if device.type == "cuda":
+        return ops_cuda.core is not None and ops_cuda.core.has_message_passing(hidden_size)
+    return device.type == "cpu" and hidden_size in _FAST_SIZES
 
 
 _FAST_SIZES = frozenset(size for size in range(8, 513, 8) if _core.has_fast_path(size))
@@ -49,6 +53,11 @@ def check_precision(precision: str) -> str:
     if precision not in PRECISIONS:
         raise InputError(f"precision = {precision!r}; choose one of {', '.join(map(repr, PRECISIONS))}")
     return precision
+
+
+def _on_cpu(precision: int) -> int:
+    """The precision that the CPU computes in: it has no tf32, and fp32 is closer than that asks for."""
+    return PRECISIONS.index("fp32") if PRECISIONS[precision] == "tf32" else precision
 
 
 def _empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -275,7 +284,7 @@ def _mlp(x: Tensor, weights: Sequence[Tensor], precision: int) -> Tensor:
     (rows, inputs), hidden = x.shape, weights[0].shape[0]
     y = _empty(rows, hidden) if len(weights) == 4 else _empty(rows)
     _core.mlp_forward(
-        rows, inputs, hidden, _addresses(weights), _address(x), _address(y), precision, torch.get_num_threads()
+        rows, inputs, hidden, _addresses(weights), _address(x), _address(y), _on_cpu(precision), torch.get_num_threads()
     )
     return y
 
@@ -307,7 +316,7 @@ def _mlp_backward(
         _address(grad_y),
         _address(grad_x) if need_grad_x else 0,
         _addresses(gradients),
-        precision,
+        _on_cpu(precision),
         torch.get_num_threads(),
     )
     return grad_x, gradients
@@ -343,7 +352,8 @@ def mlp(x: Tensor, weights: Sequence[Tensor], precision: str = "fp32") -> Tensor
     >>> torch.allclose(ops.mlp(x, w), reference.mlp(x, w), rtol=1e-4, atol=1e-4)
     True
     """
-    if has_fast_path(weights[0].shape[0], x.dtype, x.device):
+    inputs, hidden = x.shape[1], weights[0].shape[0]
+    if has_fast_path(hidden, x.dtype, x.device) and (x.device.type == "cpu" or 1 <= inputs <= hidden):
         return _mlp(x, list(weights), PRECISIONS.index(check_precision(precision)))
     return reference.mlp(x, list(weights), check_precision(precision))
 
@@ -398,7 +408,7 @@ def _processor(
         _addresses(weights),
         *_addresses((x, e, x0, e0, x_out, e_out)),
         _addresses(history) if keep else [0] * 4,
-        precision,
+        _on_cpu(precision),
         torch.get_num_threads(),
     )
     return x_out, e_out, *history
@@ -449,7 +459,7 @@ def _processor_backward(
         _addresses(outputs[1:]),
         *_addresses((grad_x_out, grad_e_out, grad_x, grad_e, grad_x0, grad_e0)),
         _addresses(gradients),
-        precision,
+        _on_cpu(precision),
         torch.get_num_threads(),
     )
     empty = x0.new_empty(0)
@@ -504,6 +514,12 @@ def _processor_autograd(ctx, grad_x_out, grad_e_out, *_):
 torch.library.register_autograd(
     "botan_fast::processor", _processor_autograd, setup_context=_processor_setup, lib=_library
 )
+
+
+if ops_cuda.core is not None:
+    for _name in ("mlp", "mlp_backward", "processor_backward"):
+        _library.impl(_name, partial(getattr(ops_cuda, _name), ops_cuda.core), "CUDA")
+    _library.impl("processor", partial(ops_cuda.processor, ops_cuda.core, _history), "CUDA")
 
 
 def processor(

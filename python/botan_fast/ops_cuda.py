@@ -5,6 +5,7 @@ the device: torch's current stream is used, memory comes from torch's allocator,
 CUDA graph.
 """
 
+from collections.abc import Sequence
 from types import ModuleType
 
 import numpy as np
@@ -13,7 +14,16 @@ from torch import Tensor
 
 from . import _core
 
-__all__ = ["core", "scatter_sum", "segment_expand", "segment_sum"]
+__all__ = [
+    "core",
+    "mlp",
+    "mlp_backward",
+    "processor",
+    "processor_backward",
+    "scatter_sum",
+    "segment_expand",
+    "segment_sum",
+]
 
 core: ModuleType | None = getattr(_core, "cuda", None)  # None in a build without CUDA kernels
 
@@ -91,3 +101,131 @@ def scatter_sum(core: ModuleType, values: Tensor, index: Tensor, dim_size: int) 
     row_ptr = torch.empty(dim_size + 1, dtype=torch.int64, device=values.device)
     core.row_ptr_of_sorted(*stream_of(values), ordered.data_ptr(), len(ordered), dim_size, row_ptr.data_ptr())
     return segment_sum(core, values, row_ptr, order)
+
+
+# ---- message passing ------------------------------------------------------------------------------------------
+
+
+def _aligned(tensor: Tensor | None) -> Tensor | None:
+    """The tensor dense and aligned to 16 bytes, as every allocation is; a copy where it is a view that is not."""
+    if tensor is None:
+        return None
+    tensor = tensor.contiguous()
+    return tensor.clone() if tensor.data_ptr() % 16 else tensor
+
+
+def _all_aligned(tensors: Sequence[Tensor | None]) -> list[Tensor | None]:
+    return [_aligned(t) for t in tensors]
+
+
+def _addresses(tensors: Sequence[Tensor | None]) -> list[int]:
+    return [0 if t is None else t.data_ptr() for t in tensors]
+
+
+def processor(core, history, x, e, x0, e0, topology, weights, num_steps, keep, precision):
+    """The operator `processor`; `history` gives shapes and dtypes of what is kept."""
+    x, e, x0, e0 = state = _all_aligned((x, e, x0, e0))
+    topology, weights = _all_aligned(topology), _all_aligned(weights)
+    (nodes, hidden), edges = x0.shape, e0.shape[0]
+    shape = nodes, edges, hidden, num_steps, weights[0].shape[1] == 6 * hidden
+    results = [torch.empty_like(x0), torch.empty_like(e0)]
+    kept = [x0.new_empty(s, dtype=d) for s, d in history(nodes, edges, hidden, num_steps, keep, precision)]
+    stream = stream_of(x0)
+    num_bytes = core.processor_forward_workspace_bytes(*stream, shape, keep, precision)
+    workspace = workspace_of(num_bytes, x0)
+    core.processor_forward(
+        *stream,
+        shape,
+        _addresses(topology),
+        _addresses(weights),
+        _addresses(state),
+        _addresses(results),
+        _addresses(kept),
+        keep,
+        precision,
+        workspace.data_ptr(),
+        num_bytes,
+    )
+    return *results, *kept
+
+
+def processor_backward(
+    core, x, e, x0, e0, topology, weights, num_steps, outputs, grad_x_out, grad_e_out, precision
+) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor]]:
+    """The operator `processor_backward`."""
+    x, e, x0, e0 = state = _all_aligned((x, e, x0, e0))
+    grad_outputs = _all_aligned((grad_x_out, grad_e_out))
+    topology, weights = _all_aligned(topology), _all_aligned(weights)
+    (nodes, hidden), edges = x0.shape, e0.shape[0]
+    shape = nodes, edges, hidden, num_steps, weights[0].shape[1] == 6 * hidden
+    grads = [None if t is None else torch.empty_like(t) for t in state]
+    gradients = [torch.empty_like(w) for w in weights]
+    stream = stream_of(x0)
+    num_bytes = core.processor_backward_workspace_bytes(*stream, shape, precision)
+    workspace = workspace_of(num_bytes, x0)
+    core.processor_backward(
+        *stream,
+        shape,
+        _addresses(topology),
+        _addresses(weights),
+        _addresses([*state, outputs[0]]),
+        _addresses(outputs[1:]),
+        _addresses([*grad_outputs, *grads]),
+        _addresses(gradients),
+        precision,
+        workspace.data_ptr(),
+        num_bytes,
+    )
+    return *(x0.new_empty(0) if g is None else g for g in grads), gradients
+
+
+# ---- multilayer perceptrons -----------------------------------------------------------------------------------
+
+
+def mlp(core, x: Tensor, weights: Sequence[Tensor], precision: int) -> Tensor:
+    """The operator `mlp`, for 1 <= K <= H."""
+    x, weights = _aligned(x), _all_aligned(weights)
+    (rows, inputs), hidden = x.shape, weights[0].shape[0]
+    y = x.new_empty((rows, hidden) if len(weights) == 4 else (rows,))
+    stream = stream_of(x)
+    num_bytes = core.mlp_workspace_bytes(*stream, rows, inputs, hidden, False, precision)
+    workspace = workspace_of(num_bytes, x)
+    core.mlp_forward(
+        *stream,
+        rows,
+        inputs,
+        hidden,
+        _addresses(weights),
+        x.data_ptr(),
+        y.data_ptr(),
+        precision,
+        workspace.data_ptr(),
+        num_bytes,
+    )
+    return y
+
+
+def mlp_backward(core, x, weights, y, grad_y, need_grad_x, precision) -> tuple[Tensor, list[Tensor]]:
+    """The operator `mlp_backward`; y is not read."""
+    x, weights, grad_y = _aligned(x), _all_aligned(weights), _aligned(grad_y)
+    (rows, inputs), hidden = x.shape, weights[0].shape[0]
+    grad_x = torch.empty_like(x) if need_grad_x else None
+    gradients = [torch.empty_like(w) for w in weights]
+    stream = stream_of(x)
+    num_bytes = core.mlp_workspace_bytes(*stream, rows, inputs, hidden, True, precision)
+    workspace = workspace_of(num_bytes, x)
+    core.mlp_backward(
+        *stream,
+        rows,
+        inputs,
+        hidden,
+        _addresses(weights),
+        x.data_ptr(),
+        grad_y.data_ptr(),
+        0 if grad_x is None else grad_x.data_ptr(),
+        _addresses(gradients),
+        precision,
+        workspace.data_ptr(),
+        num_bytes,
+    )
+    return x.new_empty(0) if grad_x is None else grad_x, gradients

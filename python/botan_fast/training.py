@@ -119,7 +119,7 @@ def train(
         Scores are computed after the epochs 0, k, 2k, ... and after the last one.
     checkpoint_every : int
         The run is saved after every k-th epoch and the last one; also when it is interrupted.
-    precision : {"fp32", "bf16"}
+    precision : {"fp32", "bf16", "tf32"}
         How matrix products are computed, in training and in its tests; see docs/precision.md. Weights are float32.
     hidden_size, num_steps, decoders, edge_node_skip, self_edges, cutoff, node_target : optional
         Options of `BOTAN`, with its defaults; for p = 1 the default of `decoders` is "node". With `init` they come from

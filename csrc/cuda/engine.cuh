@@ -1,0 +1,27 @@
+// The Engine of one precision; included by one file for each.
+#pragma once
+
+#include "cuda/engine.h"
+#include "cuda/mlp.cuh"
+#include "cuda/processor.cuh"
+
+namespace botan_fast::cuda {
+
+template <Precision P, int H>
+const Engine* engine() {
+  static const Engine engine{forward_bytes<P, H>, backward_bytes<P, H>,   forward<P, H>,          backward<P, H>,
+                             mlp_bytes<P, H>,     mlp_forward_with<P, H>, mlp_backward_with<P, H>};
+  return &engine;
+}
+
+template <Precision P>
+const Engine* engine_of(int hidden_size) {
+  switch (hidden_size) {
+    case 32: return engine<P, 32>();
+    case 64: return engine<P, 64>();
+    case 128: return engine<P, 128>();
+    default: return nullptr;
+  }
+}
+
+}  // namespace botan_fast::cuda

@@ -1,0 +1,243 @@
+"""Message passing and multilayer perceptrons on CUDA through the host emulation: values and all gradients."""
+
+import pytest
+import torch
+
+from botan_fast import ops, ops_cuda, reference
+from graphs import random_mlp, relative_l2
+from test_ops import Case, clear_case
+
+# Relative L2. bf16 is compared with its definition, which rounds where the kernels do; one bfloat16 that falls to the
+# other side moves a result by 1e-3 of its size. fp32 is bound to 1e-5; the emulation's exact sums do better.
+TOLERANCE = {"fp32": 2e-6, "bf16": 2e-3, "tf32": 1e-3}
+
+
+def round_to_tf32(_, x):
+    bits = x.float().view(torch.int32)
+    return ((bits + 0x1000) & -0x2000).view(torch.float32).to(x.dtype)
+
+
+@pytest.fixture
+def rounding(monkeypatch):
+    """The precision of `reference` that rounds factors as a precision of the kernels does."""
+
+    def choose(precision):
+        if precision == "tf32":  # the definition of bf16 with another rounding
+            monkeypatch.setattr(reference._Round, "forward", staticmethod(round_to_tf32))
+        return "fp32" if precision == "fp32" else "bf16"
+
+    return choose
+
+
+def assert_close(got, expected, tolerance):
+    assert got.shape == expected.shape
+    if expected.numel() and expected.norm() > 0:
+        assert relative_l2(got, expected) < tolerance
+    else:
+        assert got.abs().sum() == 0
+
+
+def run(emulator, case, precision, use=(True, True)):
+    """Outputs, then gradients of x, e, x0, e0 (those that exist) and weights."""
+    number, tensors = ops.PRECISIONS.index(precision), case.tensors
+    arguments = *tensors[:4], case.topology, tensors[4:]
+    outputs = ops_cuda.processor(emulator, ops._history, *arguments, case.steps, True, number)
+    kept = [outputs[0], *outputs[2:]]
+    grads = [w if u else None for w, u in zip((case.weight_x, case.weight_e), use, strict=True)]
+    *inputs, weights = ops_cuda.processor_backward(emulator, *arguments, case.steps, kept, *grads, number)
+    return [*outputs[:2], *(g for g, t in zip(inputs, tensors[:4], strict=True) if t is not None), *weights]
+
+
+def expected(case, precision, use=(True, True)):
+    leaves = [None if t is None else t.double().requires_grad_() for t in case.tensors]
+    outputs = reference.processor(
+        *leaves[:4], *case.topology[:2], leaves[4:8], leaves[8:], case.steps, precision=precision
+    )
+    return [*(o.detach() for o in outputs), *case.gradients(outputs, leaves, use)]
+
+
+def check(emulator, case, precision="fp32", definition="fp32", use=(True, True)):
+    for got, want in zip(run(emulator, case, precision, use), expected(case, definition, use), strict=True):
+        assert_close(got, want, TOLERANCE[precision])
+
+
+@pytest.mark.parametrize("skip", [False, True])
+@pytest.mark.parametrize("start", [False, True])
+def test_processor(emulator, skip, start):
+    check(emulator, clear_case(13, 150, 32, skip=skip, start=start))
+
+
+@pytest.mark.parametrize("hidden", [64, 128])
+def test_hidden_sizes(emulator, hidden):
+    check(emulator, clear_case(6, 40, hidden, steps=2, skip=True))
+
+
+@pytest.mark.parametrize("precision", ["bf16", "tf32"])
+@pytest.mark.parametrize(("hidden", "skip", "start"), [(32, True, True), (32, False, False), (64, False, True)])
+def test_precisions(emulator, rounding, precision, hidden, skip, start):
+    case = Case(12, 100, hidden, steps=2, skip=skip, start=start)
+    check(emulator, case, precision, rounding(precision))
+
+
+@pytest.mark.parametrize("precision", ["bf16", "tf32"])
+def test_wide_precisions(emulator, rounding, precision):
+    # an input whose ReLUs do not lie within the rounding of sums of rounded numbers
+    check(emulator, Case(5, 30, 128, steps=2, seed=3), precision, rounding(precision))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize(
+    ("nodes", "edges"), [(0, 0), (1, 0), (9, 0), (1, 1), (2, 1), (1, 300), (7, 97), (40, 3), (3, 700), (17, 128)]
+)
+def test_sizes(emulator, rounding, precision, nodes, edges):
+    """No node, no edge, empty receivers, degree 1, degrees above the tile, and sizes on and off the tile."""
+    case = clear_case(nodes, edges, 32, steps=2)
+    check(emulator, case, precision, rounding(precision))
+
+
+@pytest.mark.parametrize("use", [(True, False), (False, True)])
+def test_one_output_used(emulator, use):
+    check(emulator, clear_case(10, 90, 32, steps=2), use=use)
+
+
+def test_seven_steps_on_a_symmetric_graph(emulator):
+    check(emulator, clear_case(20, 60, 32, steps=7, symmetric=True))
+
+
+@pytest.mark.parametrize("precision", ops.PRECISIONS)
+def test_the_same_bits_in_any_order_of_threads(emulator, precision):
+    case = Case(11, 330, 32, steps=2, start=True)
+    first = run(emulator, case, precision)
+    for seed in (1, 2, 3):
+        emulator.set_seed(seed)
+        for a, b in zip(run(emulator, case, precision), first, strict=True):
+            assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("precision", ops.PRECISIONS)
+@pytest.mark.parametrize("steps", [1, 2, 3])
+def test_nothing_kept_gives_the_same(emulator, precision, steps):
+    case = Case(11, 200, 32, steps=steps)
+    number = ops.PRECISIONS.index(precision)
+    arguments = *case.tensors[:4], case.topology, case.tensors[4:], steps
+    kept, not_kept = (ops_cuda.processor(emulator, ops._history, *arguments, keep, number) for keep in (True, False))
+    assert torch.equal(kept[0], not_kept[0])
+    assert torch.equal(kept[1], not_kept[1])
+    assert all(t.numel() == 0 for t in not_kept[2:])
+
+
+@pytest.mark.parametrize("precision", ops.PRECISIONS)
+def test_arrays_with_room_for_more_edges(emulator, precision):
+    """Only row_ptr says how many edges there are: the same bits, and zeros beyond the edges."""
+    case = Case(9, 140, 32, steps=2, start=True)
+    want = run(emulator, case, precision)
+    senders, receivers, row_ptr, order, sender_ptr = case.topology
+    more = lambda t, value: torch.cat([t, t.new_full((60, *t.shape[1:]), value)])  # noqa: E731
+    case.topology = [more(senders, -1), more(receivers, -1), row_ptr, more(order, -1), sender_ptr]
+    for i in (1, 3):
+        case.tensors[i] = more(case.tensors[i], torch.nan)
+    case.weight_e = more(case.weight_e, torch.nan)
+    for got, expected in zip(run(emulator, case, precision), want, strict=True):
+        if got.shape != expected.shape:
+            assert not got[140:].any()
+            got = got[:140]
+        assert torch.equal(got, expected)
+
+
+def test_addresses_that_are_not_aligned(emulator):
+    case = Case(8, 50, 32, steps=2, start=True)
+    want = run(emulator, case, "fp32")
+
+    def shift(t):
+        return torch.cat([t.new_zeros(1), t.flatten()])[1:].view(t.shape)
+
+    case.tensors = [shift(t) for t in case.tensors]
+    case.topology = [shift(t) for t in case.topology]
+    assert case.tensors[3].data_ptr() % 16
+    for a, b in zip(run(emulator, case, "fp32"), want, strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(
+    ("which", "place", "value", "text"),
+    [
+        (0, 3, 9, "every sender and receiver is a node"),
+        (0, 3, -1, "every sender and receiver is a node"),
+        (2, -1, 41, "row_ptr rises from 0 to the number of edges"),
+    ],
+)
+def test_indices_outside_stop_the_kernel(emulator, which, place, value, text):
+    case = Case(9, 40, 32, steps=1)
+    case.topology[which][place] = value
+    with pytest.raises(RuntimeError, match=text):
+        run(emulator, case, "fp32")
+
+
+def test_an_order_outside_stops_the_kernel(emulator):
+    case = Case(9, 40, 32, steps=1)
+    case.topology[3][5] = 40
+    with pytest.raises(RuntimeError, match="every number in sender_order is an edge"):
+        run(emulator, case, "fp32")
+
+
+def test_what_is_refused(emulator):
+    with pytest.raises(ValueError, match="hidden_size = 48; CUDA kernels exist for 32, 64 and 128"):
+        emulator.processor_forward_workspace_bytes(0, 0, (4, 4, 48, 1, False), True, 0)
+    with pytest.raises(ValueError, match=r"num_steps = 0; .*steps at least 1"):
+        emulator.processor_backward_workspace_bytes(0, 0, (4, 4, 64, 0, False), 0)
+    with pytest.raises(ValueError, match=r"num_inputs = 65; .* inputs 1 to hidden_size = 64"):
+        emulator.mlp_workspace_bytes(0, 0, 10, 65, 64, False, 0)
+    shape = (4, 4, 64, 2, False)
+    needed = emulator.processor_forward_workspace_bytes(0, 0, shape, False, 0)
+    with pytest.raises(ValueError, match=f"processor_forward: workspace_bytes = 8; .* asks for {needed}"):
+        emulator.processor_forward(0, 0, shape, [0] * 5, [0] * 8, [0] * 4, [0] * 2, [0] * 4, False, 0, 64, 8)
+
+
+# ---- multilayer perceptrons -----------------------------------------------------------------------------------
+
+
+def run_mlp(emulator, x, weights, grad, need_grad_x, precision):
+    number = ops.PRECISIONS.index(precision)
+    y = ops_cuda.mlp(emulator, x, weights, number)
+    grad_x, gradients = ops_cuda.mlp_backward(emulator, x, weights, y, grad, need_grad_x, number)
+    return [y, *([grad_x] if need_grad_x else []), *gradients]
+
+
+def check_mlp(emulator, rows, inputs, hidden, decode, precision, definition):
+    """Values and all gradients; the first random input whose ReLUs keep clear of their kink."""
+    generator = torch.Generator().manual_seed(rows + inputs + hidden)
+    weights = random_mlp(inputs, hidden, generator, decode)
+    x = torch.randn(rows, inputs, generator=generator)
+    grad = torch.randn(rows, *([] if decode else [hidden]), generator=generator)
+    leaves = [t.double().requires_grad_() for t in (x, *weights)]
+    y = reference.mlp(leaves[0], leaves[1:], definition)
+    want = [y.detach(), *torch.autograd.grad((y * grad).sum(), leaves, allow_unused=True, materialize_grads=True)]
+    for a, b in zip(run_mlp(emulator, x, weights, grad, True, precision), want, strict=True):
+        assert_close(a, b, TOLERANCE[precision])
+    for a, b in zip(run_mlp(emulator, x, weights, grad, False, precision), [want[0], *want[2:]], strict=True):
+        assert_close(a, b, TOLERANCE[precision])
+
+
+@pytest.mark.parametrize("decode", [False, True])
+@pytest.mark.parametrize(("rows", "inputs"), [(0, 3), (1, 1), (17, 3), (130, 32), (300, 20)])
+def test_mlp(emulator, rounding, rows, inputs, decode):
+    check_mlp(emulator, rows, inputs, 32, decode, "fp32", rounding("fp32"))
+
+
+@pytest.mark.parametrize("precision", ops.PRECISIONS)
+@pytest.mark.parametrize(
+    ("inputs", "hidden", "decode"), [(3, 32, False), (32, 32, True), (3, 64, True), (128, 128, True)]
+)
+def test_mlp_precisions(emulator, rounding, precision, inputs, hidden, decode):
+    check_mlp(emulator, 40, inputs, hidden, decode, precision, rounding(precision))
+
+
+def test_mlp_repeats(emulator):
+    generator = torch.Generator().manual_seed(0)
+    weights, x = random_mlp(32, 32, generator, True), torch.randn(300, 32, generator=generator)
+    grad = torch.randn(300, generator=generator)
+    first = run_mlp(emulator, x, weights, grad, True, "bf16")
+    for seed in (1, 2):
+        emulator.set_seed(seed)
+        for a, b in zip(run_mlp(emulator, x, weights, grad, True, "bf16"), first, strict=True):
+            assert torch.equal(a, b)

@@ -1,0 +1,111 @@
+"""Message passing and the model on the device against the CPU: values, gradients, repeats, streams, CUDA graphs."""
+
+import pytest
+import torch
+
+import botan_fast as bf
+from botan_fast import ops
+from graphs import random_mlp, random_topology, relative_l2
+
+OUTPUT = {"fp32": 1e-5, "tf32": 2e-3, "bf16": 2e-2}
+# Random weights and inputs of size one: rounding carries ReLUs across their kink (docs/precision.md).
+GRADIENT = {"fp32": 1e-4, "tf32": 5e-2, "bf16": 0.25}
+
+
+def crystal(side=16, seed=0):
+    """A disturbed cubic crystal: 4096 particles, about 32 neighbours each."""
+    generator = torch.Generator().manual_seed(seed)
+    axis = torch.arange(side, dtype=torch.float64)
+    positions = torch.cartesian_prod(axis, axis, axis) + 0.2 * torch.rand(side**3, 3, generator=generator)
+    types = torch.randint(2, (side**3,), generator=generator)
+    return bf.build_graph(positions.numpy(), types.numpy(), [float(side)] * 3, cutoff=2.0)
+
+
+def train_step(model, graph, precision):
+    model.zero_grad()
+    prediction = model(graph, precision)
+    loss = (prediction.node**2).mean() + ((prediction.edge - graph.vectors[:, 0]) ** 2).mean()
+    loss.backward()
+    return [prediction.node.detach(), prediction.edge.detach(), *(p.grad for p in model.parameters())]
+
+
+@pytest.mark.parametrize("precision", ops.PRECISIONS)
+def test_model(device, precision):
+    torch.manual_seed(0)
+    graph, model = crystal(), bf.BOTAN()
+    exact = train_step(model.double(), graph, "fp32")
+    on_device = graph.to(device)
+    got = train_step(model.float().to(device), on_device, precision)
+    for i, (a, b) in enumerate(zip(got, exact, strict=True)):
+        assert relative_l2(a.cpu(), b) < (OUTPUT if i < 2 else GRADIENT)[precision]
+    for a, b in zip(train_step(model, on_device, precision), got, strict=True):
+        assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("precision", ops.PRECISIONS)
+@pytest.mark.parametrize("hidden", [32, 64, 128])
+@pytest.mark.parametrize(("nodes", "edges"), [(1, 0), (5, 0), (1, 300), (7, 97), (300, 20_000), (3, 5000)])
+def test_processor(device, nodes, edges, hidden, precision):
+    generator = torch.Generator().manual_seed(0)
+    topology = random_topology(nodes, edges, generator)
+    tensors = [torch.randn(rows, hidden, generator=generator) for rows in (nodes, edges, nodes, edges)]
+    tensors += random_mlp(6 * hidden, hidden, generator) + random_mlp(3 * hidden, hidden, generator)
+
+    def results(where, dtype, precision):
+        leaves = [t.to(where, dtype).requires_grad_() for t in tensors]
+        x, e = ops.processor(
+            *leaves[:4], [t.to(where) for t in topology], leaves[4:8], leaves[8:], 2, precision=precision
+        )
+        loss = (x * (torch.arange(nodes, device=where)[:, None] % 7)).sum() + (e * e).sum() / 2
+        return [x.detach(), e.detach(), *torch.autograd.grad(loss, leaves, materialize_grads=True, allow_unused=True)]
+
+    got, exact = results(device, torch.float32, precision), results("cpu", torch.float64, "fp32")
+    for i, (a, b) in enumerate(zip(got, exact, strict=True)):
+        if b.norm() > 0:
+            assert relative_l2(a.cpu(), b) < (OUTPUT if i < 2 else GRADIENT)[precision]
+        else:
+            assert not a.any()
+
+
+@pytest.mark.parametrize("precision", ops.PRECISIONS)
+def test_one_cuda_graph_for_several_configurations(device, precision):
+    """Captured once with room for more edges; replayed on another configuration of as many particles."""
+    torch.manual_seed(0)
+    model = bf.BOTAN().to(device).processor
+    graphs = [crystal(10, seed).to(device) for seed in (0, 1)]
+    room = max(len(g.senders) for g in graphs) + 100
+    generator = torch.Generator().manual_seed(0)
+    x0 = torch.randn(1000, 64, generator=generator).to(device)
+    e0 = torch.randn(room, 64, generator=generator).to(device)
+    weights = [p.detach().requires_grad_() for p in model.parameters()]
+
+    def topology(graph):
+        edges = [graph.senders, graph.receivers, graph.row_ptr, graph.reverse, graph.row_ptr]
+        return [torch.cat([t, t.new_zeros(room - len(t))]) if len(t) == len(graph.senders) else t for t in edges]
+
+    static = [t.clone() for t in topology(graphs[0])]
+
+    def step():
+        x, e = ops.processor(None, None, x0, e0, static, weights[:4], weights[4:], 3, precision=precision)
+        return [x.detach(), e.detach(), *torch.autograd.grad(x.sum() + e.sum(), weights)]
+
+    side = torch.cuda.Stream()
+    with torch.cuda.stream(side):
+        step()
+    side.synchronize()
+    captured = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(captured):
+        out = step()
+    for graph in graphs:
+        for to, source in zip(static, topology(graph), strict=True):
+            to.copy_(source)
+        captured.replay()
+        for a, b in zip(out, step(), strict=True):
+            assert torch.equal(a, b)
+
+
+def test_other_widths_run_in_plain_torch(device):
+    torch.manual_seed(0)
+    graph, model = crystal(8), bf.BOTAN(hidden_size=48)
+    expected = model(graph).node
+    assert relative_l2(model.to(device)(graph.to(device)).node.cpu(), expected.double()) < 1e-5
