@@ -202,7 +202,11 @@ struct ProcessorHistory {
                // bf16: (num_steps, E, H) bfloat16, e before each step
   float* sum;  // (num_steps, N, H)     incoming sums
   float* c;    // (E, H)                W0 e0 + b1
+  // Less memory for more time: c is null and e holds only e before the steps kSavedSteps, 2 kSavedSteps, ...
+  // ((num_steps - 1) / kSavedSteps, E, H), in the type above; the backward pass computes the others again.
+  bool save_memory = false;
 };
+constexpr int kSavedSteps = 4;
 
 // num_steps times, with the same weights:
 //   e <- relu(W2 relu(W1 [x_sender, x_receiver, e, e0] + b1) + b2)

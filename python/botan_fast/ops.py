@@ -363,14 +363,20 @@ def mlp(x: Tensor, weights: Sequence[Tensor], precision: str = "fp32") -> Tensor
 # MLP_e, then the four of MLP_n. Besides x and e the operator returns what its backward needs; empty unless `keep`.
 
 
-def _history(num_nodes: int, num_edges: int, hidden: int, num_steps: int, keep: bool, precision: int):
+SAVED_STEPS = 4  # kSavedSteps of the core
+
+
+def _history(
+    num_nodes: int, num_edges: int, hidden: int, num_steps: int, keep: bool, precision: int, save_memory: bool = False
+):
     """Shapes and dtypes of ProcessorHistory's members."""
     bf16 = PRECISIONS[precision] == "bf16"
+    kept_edges = (num_steps - 1) // SAVED_STEPS if save_memory else num_steps if bf16 else num_steps - 1
     shapes = [
         (num_steps - 1, num_nodes, hidden),
-        (num_steps if bf16 else num_steps - 1, num_edges, hidden),
+        (kept_edges, num_edges, hidden),
         (num_steps, num_nodes, hidden),
-        (num_edges, hidden),
+        (0,) if save_memory else (num_edges, hidden),
     ]
     dtypes = [torch.float32, torch.bfloat16 if bf16 else torch.float32, torch.float32, torch.float32]
     return zip(shapes if keep else [(0,)] * 4, dtypes, strict=True)
