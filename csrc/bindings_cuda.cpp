@@ -185,19 +185,20 @@ Topology topology_of(std::int64_t num_nodes, std::int64_t num_edges, const Addre
           at<const std::int32_t>(a[4])};
 }
 
-ProcessorHistory history_of(const Addresses& a) {
-  return {at<float>(a[0]), at<void>(a[1]), at<float>(a[2]), at<float>(a[3])};
+ProcessorHistory history_of(const Addresses& a, bool save_memory) {
+  return {at<float>(a[0]), at<void>(a[1]), at<float>(a[2]), at<float>(a[3]), save_memory};
 }
 
-// Sizes of a processor come as (num_nodes, num_edges, hidden_size, num_steps, edge_node_skip).
-using Shape = std::tuple<std::int64_t, std::int64_t, int, int, bool>;
+// Sizes of a processor come as (num_nodes, num_edges, hidden_size, num_steps, edge_node_skip, save_memory).
+using Shape = std::tuple<std::int64_t, std::int64_t, int, int, bool, bool>;
 
 ProcessorShape shape_of(const Shape& s) {
-  return {std::get<0>(s), std::get<1>(s), std::get<2>(s), std::get<3>(s), std::get<4>(s)};
+  return {std::get<0>(s), std::get<1>(s), std::get<2>(s), std::get<3>(s), std::get<4>(s), std::get<5>(s)};
 }
 
 void bind_processor(py::module_& m) {
-  m.def("has_message_passing", &has_message_passing);
+  m.def("has_message_passing",
+        [](int device, int hidden_size) { return has_message_passing(stream_of(device, 0), hidden_size); });
   m.def("processor_forward_workspace_bytes",
         [](int device, Address stream, const Shape& shape, bool keep, int precision) {
           return processor_forward_workspace_bytes(stream_of(device, stream), shape_of(shape), keep,
@@ -217,7 +218,7 @@ void bind_processor(py::module_& m) {
         processor_forward(stream_of(device, stream), topology_of(s.num_nodes, s.num_edges, graph), s.hidden_size,
                           s.num_steps, processor_weights(weights, s.edge_node_skip), at<const float>(state[0]),
                           at<const float>(state[1]), at<const float>(state[2]), at<const float>(state[3]),
-                          at<float>(results[0]), at<float>(results[1]), history_of(history), keep,
+                          at<float>(results[0]), at<float>(results[1]), history_of(history, s.save_memory), keep,
                           static_cast<Precision>(precision), at<void>(workspace), workspace_bytes);
       },
       Release());
@@ -233,7 +234,7 @@ void bind_processor(py::module_& m) {
         processor_backward(stream_of(device, stream), topology_of(s.num_nodes, s.num_edges, graph), s.hidden_size,
                            s.num_steps, processor_weights(weights, s.edge_node_skip), at<const float>(state[0]),
                            at<const float>(state[1]), at<const float>(state[2]), at<const float>(state[3]),
-                           at<const float>(state[4]), history_of(history), grad(0), grad(1), grad(2), grad(3),
+                           at<const float>(state[4]), history_of(history, s.save_memory), grad(0), grad(1), grad(2), grad(3),
                            grad(4), grad(5),
                            {weight(0), weight(1), weight(2), weight(3), weight(4), weight(5), weight(6), weight(7)},
                            static_cast<Precision>(precision), at<void>(workspace), workspace_bytes);

@@ -134,16 +134,17 @@ void targets_finish(Stream stream, const TargetInput& input, int64_t num_runs, c
 // ---- message passing (message_passing.cu) ---------------------------------------------------------------------
 
 // The operations of botan_fast.h, with the same structs, for hidden_size 32, 64 and 128. Every array must be aligned to
-// 16 bytes. The number of edges is row_ptr[num_nodes], read on the device; num_edges is what the arrays have room for.
+// 16 bytes. In the backward pass grad_e0 also holds intermediate results. The number of edges is row_ptr[num_nodes], read on the device; num_edges is what the arrays have room for.
 // Rows beyond the edges are not read, and zeros in results (history aside). So one CUDA graph serves all graphs of N
 // nodes that fit.
 struct ProcessorShape {
   int64_t num_nodes, num_edges;
   int hidden_size, num_steps;
-  bool edge_node_skip;
+  bool edge_node_skip, save_memory;  // the latter as in ProcessorHistory
 };
 
-bool has_message_passing(int hidden_size);
+// Whether there are kernels for this width, and a block of the device has the shared memory that they take.
+bool has_message_passing(Stream stream, int hidden_size);
 
 // `keep`: history is given (all of it) and filled.
 size_t processor_forward_workspace_bytes(Stream stream, const ProcessorShape& shape, bool keep, Precision precision);

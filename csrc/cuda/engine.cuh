@@ -9,8 +9,16 @@ namespace botan_fast::cuda {
 
 template <Precision P, int H>
 const Engine* engine() {
-  static const Engine engine{forward_bytes<P, H>, backward_bytes<P, H>,   forward<P, H>,          backward<P, H>,
-                             mlp_bytes<P, H>,     mlp_forward_with<P, H>, mlp_backward_with<P, H>};
+  static const Engine engine{
+      std::max({edge_forward_shared_bytes<P, H>(), edge_backward_shared_bytes<P, H, false>(), outer_shared_bytes<P, H>(),
+                mlp_forward_shared_bytes<P, H>(), mlp_backward_shared_bytes<P, H>()}),
+      forward_bytes<P, H>,
+      backward_bytes<P, H>,
+      forward<P, H>,
+      backward<P, H>,
+      mlp_bytes<P, H>,
+      mlp_forward_with<P, H>,
+      mlp_backward_with<P, H>};
   return &engine;
 }
 

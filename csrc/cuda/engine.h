@@ -6,6 +6,7 @@
 namespace botan_fast::cuda {
 
 struct Engine {
+  size_t shared_bytes;  // at most, of a block of any kernel
   size_t (*processor_forward_bytes)(Stream, const ProcessorShape&, bool keep);
   size_t (*processor_backward_bytes)(Stream, const ProcessorShape&);
   void (*processor_forward)(Stream, const Topology&, int num_steps, const ProcessorWeights&, const float* x,

@@ -166,18 +166,50 @@ __device__ __forceinline__ void store_rows(T* array, const Fragment<H>& a, const
     }
   }
 }
-// Into a tile of shared memory, all 16 rows of this warp.
+// ---- tiles in shared memory -----------------------------------------------------------------------------------
+// kTile rows of kPitch numbers, 16 rows of each warp.
+
+// The lane's first row of a tile, from its first column; the second lies 8 rows below.
+template <int H, class T>
+__device__ __forceinline__ T* own_row(T* tile) {
+  return tile + (16 * warp_id() + lane_id() / 4) * kPitch<H> + 4 * (lane_id() % 4);
+}
 template <int H, class T>
 __device__ __forceinline__ void stage(T* tile, const Fragment<H>& a) {
-  const int t = lane_id() % 4, g = lane_id() / 4;
+  T* row = own_row<H>(tile);
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
-    T* row = tile + (16 * warp_id() + g + 8 * h) * kPitch<H> + 4 * t;
 #pragma unroll
     for (int q = 0; q < H / 16; ++q) {
-      store4(row + 16 * q, {{a.at(q, h, 0), a.at(q, h, 1), a.at(q, h, 2), a.at(q, h, 3)}});
+      store4(row + 8 * h * kPitch<H> + 16 * q, {{a.at(q, h, 0), a.at(q, h, 1), a.at(q, h, 2), a.at(q, h, 3)}});
     }
   }
+}
+template <int H, class T>
+__device__ __forceinline__ void add_tile(Fragment<H>& a, const T* tile) {
+  const T* row = own_row<H>(tile);
+#pragma unroll
+  for (int h = 0; h < 2; ++h) {
+#pragma unroll
+    for (int q = 0; q < H / 16; ++q) {
+      const Float4 x = load4<false>(row + 8 * h * kPitch<H> + 16 * q);
+#pragma unroll
+      for (int m = 0; m < 4; ++m) a.at(q, h, m) += x.v[m];
+    }
+  }
+}
+// Copies rows first .. first + 15 of `array` to this warp's rows of the tile while the warp goes on; rows from `end` on
+// become zeros. The rows are there after cp_async_wait and __syncwarp.
+template <int H, class T>
+__device__ __forceinline__ void fetch_rows(T* tile, const T* array, int64_t first, int64_t end) {
+  constexpr int kNumbers = 16 / sizeof(T), kChunks = H / kNumbers;  // of 16 bytes, in a row
+  constexpr int kRows = kWarpSize / kChunks;                        // at a time
+  const int row = lane_id() / kChunks, column = lane_id() % kChunks * kNumbers;
+  const int left = static_cast<int>(min(end - first, int64_t{16})) - row;
+  T* to = tile + (16 * warp_id() + row) * kPitch<H> + column;
+  const T* from = array + (first + row) * H + column;
+#pragma unroll
+  for (int r = 0; r < 16; r += kRows) cp_async_16(to + r * kPitch<H>, from + r * H, r < left);
 }
 
 // ---- rows times weights -------------------------------------------------------------------------------------
@@ -283,6 +315,32 @@ __device__ __forceinline__ void multiply_block(Fragment<H>& out, const float (&a
 template <int H>
 constexpr bool kStaged = H > 64;
 
+// out += a B, where a is this warp's 16 rows of a tile in shared memory
+template <Precision P, int unroll = 1, int H, class T>
+__device__ __forceinline__ void multiply_tile(Fragment<H>& out, const T* tile, const Bits4* packed) {
+  const T* row = own_row<H>(tile);
+#pragma unroll(unroll)
+  for (int s = 0; s < kSteps<P> * H / 16; ++s) {
+    if constexpr (sizeof(T) == 2) {  // the bits are those of the left factor
+      const Bf16x4 x0 = *reinterpret_cast<const Bf16x4*>(row + 16 * s);
+      const Bf16x4 x1 = *reinterpret_cast<const Bf16x4*>(row + 8 * kPitch<H> + 16 * s);
+      const uint32_t left[4] = {x0.v[0], x1.v[0], x0.v[1], x1.v[1]};
+      multiply_bits(out, left, packed, s);
+    } else if constexpr (P == Precision::bf16) {
+      const Float4 x0 = load4<false>(row + 16 * s), x1 = load4<false>(row + 8 * kPitch<H> + 16 * s);
+      const float terms[2][4] = {{x0.v[0], x0.v[1], x0.v[2], x0.v[3]}, {x1.v[0], x1.v[1], x1.v[2], x1.v[3]}};
+      multiply_block<P>(out, terms, packed, s);
+    } else {
+      using Float2 = Vec<float, 2>;
+      const float* pair = row + 16 * (s / 2) + 2 * (s % 2);
+      const Float2 x0 = *reinterpret_cast<const Float2*>(pair);
+      const Float2 x1 = *reinterpret_cast<const Float2*>(pair + 8 * kPitch<H>);
+      const float terms[4] = {x0.v[0], x1.v[0], x0.v[1], x1.v[1]};
+      multiply_step<P>(out, terms, packed, s / 2, s % 2);
+    }
+  }
+}
+
 // out += a B. With `staged`, `scratch` is a tile (kPitch) of which the warp's own rows are overwritten.
 template <Precision P, int H, bool staged = kStaged<H>>
 __device__ __forceinline__ void multiply(Fragment<H>& out, const Fragment<H>& a, const Bits4* packed,
@@ -291,22 +349,7 @@ __device__ __forceinline__ void multiply(Fragment<H>& out, const Fragment<H>& a,
     __syncwarp();
     stage<H>(scratch, a);
     __syncwarp();
-    const float* row = scratch + (16 * warp_id() + lane_id() / 4) * kPitch<H> + 4 * (lane_id() % 4);
-#pragma unroll 1
-    for (int s = 0; s < kSteps<P> * H / 16; ++s) {
-      if constexpr (P == Precision::bf16) {
-        const Float4 x0 = load4<false>(row + 16 * s), x1 = load4<false>(row + 8 * kPitch<H> + 16 * s);
-        const float terms[2][4] = {{x0.v[0], x0.v[1], x0.v[2], x0.v[3]}, {x1.v[0], x1.v[1], x1.v[2], x1.v[3]}};
-        multiply_block<P>(out, terms, packed, s);
-      } else {
-        using Float2 = Vec<float, 2>;
-        const float* pair = row + 16 * (s / 2) + 2 * (s % 2);
-        const Float2 x0 = *reinterpret_cast<const Float2*>(pair);
-        const Float2 x1 = *reinterpret_cast<const Float2*>(pair + 8 * kPitch<H>);
-        const float terms[4] = {x0.v[0], x1.v[0], x0.v[1], x1.v[1]};
-        multiply_step<P>(out, terms, packed, s / 2, s % 2);
-      }
-    }
+    multiply_tile<P>(out, scratch, packed);
     __syncwarp();
   } else {
 #pragma unroll
@@ -318,35 +361,28 @@ __device__ __forceinline__ void multiply(Fragment<H>& out, const Fragment<H>& a,
   }
 }
 
-// out += a B, where a (rows, H) is read from memory: Stored<P> where `stored`, else float
-template <Precision P, int H, bool once = false, bool staged = kStaged<H>>
-__device__ __forceinline__ void multiply_rows(Fragment<H>& out, const void* array, [[maybe_unused]] bool stored,
-                                              const Rows& rows, const Bits4* packed, float* scratch) {
-  const int t = lane_id() % 4;
-  if constexpr (P == Precision::bf16 && !staged) {
-    if (stored) {  // the bits are those of the left factor
+// out += a B, where a (rows, H) is read from memory, of type Stored<P> or float
+template <Precision P, int H, bool staged = kStaged<H>, class T>
+__device__ __forceinline__ void multiply_rows(Fragment<H>& out, const T* array, const Rows& rows, const Bits4* packed,
+                                              float* scratch) {
+  if constexpr (sizeof(T) == 2 && !staged) {  // the bits are those of the left factor
+    const int t = lane_id() % 4;
 #pragma unroll
-      for (int q = 0; q < H / 16; ++q) {
-        Bf16x4 a[2] = {};
+    for (int q = 0; q < H / 16; ++q) {
+      Bf16x4 a[2] = {};
 #pragma unroll
-        for (int h = 0; h < 2; ++h) {
-          if (!rows.valid[h]) continue;
-          a[h] = *reinterpret_cast<const Bf16x4*>(static_cast<const uint16_t*>(array) +
-                                                  static_cast<int64_t>(rows.row[h]) * H + 16 * q + 4 * t);
-        }
-        const uint32_t left[4] = {a[0].v[0], a[1].v[0], a[0].v[1], a[1].v[1]};
-        multiply_bits(out, left, packed, q);
+      for (int h = 0; h < 2; ++h) {
+        if (!rows.valid[h]) continue;
+        a[h] = *reinterpret_cast<const Bf16x4*>(array + static_cast<int64_t>(rows.row[h]) * H + 16 * q + 4 * t);
       }
-      return;
+      const uint32_t left[4] = {a[0].v[0], a[1].v[0], a[0].v[1], a[1].v[1]};
+      multiply_bits(out, left, packed, q);
     }
-  }
-  Fragment<H> a;
-  if (P == Precision::bf16 && stored) {
-    load_rows(a, static_cast<const Stored<P>*>(array), rows);
   } else {
-    load_rows<H, once>(a, static_cast<const float*>(array), rows);
+    Fragment<H> a;
+    load_rows(a, array, rows);
+    multiply<P, H, staged>(out, a, packed, scratch);
   }
-  multiply<P, H, staged>(out, a, packed, scratch);
 }
 
 // Which numbers of a fragment are positive, a bit for each.

@@ -31,6 +31,7 @@ class DeviceGuard {
   explicit DeviceGuard(Stream) {}
 };
 inline int num_multiprocessors(Stream) { return 4; }
+inline size_t max_shared_bytes(Stream) { return simt::max_shared_bytes; }
 inline void fill_zero(Stream, void* address, size_t num_bytes) {
   if (num_bytes) std::memset(address, 0, num_bytes);
 }
@@ -71,6 +72,14 @@ inline int num_multiprocessors(Stream stream) {
   int number = 0;
   check(cudaDeviceGetAttribute(&number, cudaDevAttrMultiProcessorCount, stream.device), "CUDA ", "device attribute");
   return number;
+}
+
+// What a block may ask for; GPUs of one generation differ: 163 KB on A100, 227 KB on H100 and H200, 99 KB on others.
+inline size_t max_shared_bytes(Stream stream) {
+  int bytes = 0;
+  check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, stream.device), "CUDA ",
+        "device attribute");
+  return static_cast<size_t>(bytes);
 }
 
 inline void fill_zero(Stream stream, void* address, size_t num_bytes) {

@@ -38,13 +38,20 @@ void check_rows(const char* function, int64_t num_rows, int64_t num_inputs, int 
                               std::to_string(hidden_size));
 }
 
-ProcessorShape shape_of(const Topology& topology, int hidden_size, int num_steps, const ProcessorWeights& weights) {
-  return {topology.num_nodes, topology.num_edges, hidden_size, num_steps, weights.edge_node_skip};
+ProcessorShape shape_of(const Topology& topology, int hidden_size, int num_steps, const ProcessorWeights& weights,
+                        const ProcessorHistory& history) {
+  return {topology.num_nodes, topology.num_edges,     hidden_size,
+          num_steps,          weights.edge_node_skip, history.save_memory};
 }
 
 }  // namespace
 
-bool has_message_passing(int hidden_size) { return engine_fp32(hidden_size) != nullptr; }
+bool has_message_passing(Stream stream, int hidden_size) {
+  for (const Engine* engine : {engine_fp32(hidden_size), engine_tf32(hidden_size), engine_bf16(hidden_size)}) {
+    if (!engine || engine->shared_bytes > max_shared_bytes(stream)) return false;
+  }
+  return true;
+}
 
 size_t processor_forward_workspace_bytes(Stream stream, const ProcessorShape& shape, bool keep, Precision precision) {
   check_shape("processor_forward", shape);
@@ -55,7 +62,7 @@ void processor_forward(Stream stream, const Topology& topology, int hidden_size,
                        const ProcessorWeights& weights, const float* x, const float* e, const float* x0,
                        const float* e0, float* x_out, float* e_out, const ProcessorHistory& history, bool keep,
                        Precision precision, void* workspace, size_t workspace_bytes) {
-  const ProcessorShape shape = shape_of(topology, hidden_size, num_steps, weights);
+  const ProcessorShape shape = shape_of(topology, hidden_size, num_steps, weights, history);
   check_workspace("processor_forward", processor_forward_workspace_bytes(stream, shape, keep, precision), workspace,
                   workspace_bytes);
   if (topology.num_nodes == 0) return;
@@ -75,7 +82,7 @@ void processor_backward(Stream stream, const Topology& topology, int hidden_size
                         const float* grad_e_out, float* grad_x, float* grad_e, float* grad_x0, float* grad_e0,
                         const ProcessorGradients& gradients, Precision precision, void* workspace,
                         size_t workspace_bytes) {
-  const ProcessorShape shape = shape_of(topology, hidden_size, num_steps, weights);
+  const ProcessorShape shape = shape_of(topology, hidden_size, num_steps, weights, history);
   check_workspace("processor_backward", processor_backward_workspace_bytes(stream, shape, precision), workspace,
                   workspace_bytes);
   const DeviceGuard guard(stream);

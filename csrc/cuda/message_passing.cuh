@@ -8,6 +8,8 @@
 // alone, the number of edges is read from row_ptr on the device.
 #pragma once
 
+#include <type_traits>
+
 #include "cuda/rows.cuh"
 
 namespace botan_fast::cuda {
@@ -57,8 +59,8 @@ struct Ends {
 
 // out[node] = sum of the rows of its edges, for the nodes of this tile; tile (kTile, kPitch) has rows begin to end - 1.
 // One warp per node. carry (2, H): the node that began before the tile, and the one that goes on after it.
-template <int H>
-__device__ __forceinline__ void sum_receivers(const float* tile, const EdgeTopology& graph, const BlockRange& range,
+template <int H, class T>
+__device__ __forceinline__ void sum_receivers(const T* tile, const EdgeTopology& graph, const BlockRange& range,
                                               int64_t begin, int64_t end, float* carry, int tile_number, float* out) {
   constexpr int kLanes = H / 4, kStep = kWarpSize / kLanes;  // lanes of a row, rows of a warp
   const int lane = lane_id(), column = 4 * (lane % kLanes);
@@ -109,41 +111,35 @@ __device__ __forceinline__ void load_weights(Bits4* shared, const Bits4* const (
   __syncthreads();
 }
 
-// ---- edges, forward -----------------------------------------------------------------------------------------
+// ---- edges, both ways -----------------------------------------------------------------------------------------
 
+// What the hidden layer of an edge is computed from. Kernels with `from_e0`, for save_memory, compute c where it is used;
+// a choice at run time would cost the others too many registers.
 template <Precision P>
-struct EdgeForward {
-  EdgeTopology graph;
-  const float *c, *at_sender, *at_receiver;  // W0 e0 + b1 (E, H); Ws x, Wr x (N, H)
-  const void* e;                             // (E, H) float, or Stored<P>
-  bool e_stored;
-  Stored<P>* e_copy;  // where not null: e as it is stored
-  const Bits4 *edge, *second;  // We, W2
-  const float* bias;           // b2
-  void* e_out;                 // (E, H) float, or Stored<P>
-  bool e_out_stored;
-  float* sum;      // (N, H)
-  bool zero_tail;  // rows beyond the edges of e_out become zeros
+struct EdgeInputs {
+  const Stored<P>* e;                      // (E, H) before the step
+  const float *at_sender, *at_receiver;    // (N, H) Ws x, Wr x
+  const float* c;                          // (E, H) W0 e0 + b1; not with from_e0
+  const float *e0, *c_bias;                // (E, H), (H,) b1; with from_e0 only
+  const Bits4 *of_e0, *edge, *second;      // W0, We, W2
+  const float* bias;                       // (H,) b2
 };
 
-template <Precision P, int H>
-__device__ __forceinline__ void load_edges(Fragment<H>& e, const void* array, bool stored, const Rows& rows) {
-  if (P == Precision::bf16 && stored) {
-    load_rows(e, static_cast<const Stored<P>*>(array), rows);
-  } else {
-    load_rows<H, true>(e, static_cast<const float*>(array), rows);
-  }
-}
-
-// relu(We e + c + Ps[sender] + Pr[receiver])
-template <Precision P, int H, bool staged = kStaged<H>>
-__device__ __forceinline__ void hidden_layer(Fragment<H>& hidden, const void* e, bool e_stored, const float* c,
-                                             const float* at_sender, const float* at_receiver, const Bits4* edge,
+// relu(c + Ps[sender] + Pr[receiver] + We e), all read from global memory
+template <Precision P, int H, bool from_e0, bool staged = kStaged<H>>
+__device__ __forceinline__ void hidden_layer(Fragment<H>& hidden, const EdgeInputs<P>& in, const Bits4* edge,
                                              const Rows& rows, const Ends& ends, float* scratch) {
+  if constexpr (from_e0) {
+    set_bias(hidden, in.c_bias);
+    // through `scratch` where that saves registers, and where it has rows of float32 for each warp
+    multiply_rows<P, H, kStaged<H> || P != Precision::bf16>(hidden, in.e0, rows, in.of_e0, scratch);
+  }
   if constexpr (staged) {
     // Some columns at a time, through shared memory: the loads of all at once would take too many registers.
     constexpr int kColumns = H / 32;  // of 16
-    const int t = lane_id() % 4, place = 16 * warp_id() + lane_id() / 4;
+    const int t = lane_id() % 4;
+    float* own = own_row<H>(scratch);
+    if constexpr (from_e0) stage<H>(scratch, hidden);
     __syncwarp();
 #pragma unroll 1
     for (int first = 0; first < H / 16; first += kColumns) {
@@ -153,53 +149,59 @@ __device__ __forceinline__ void hidden_layer(Fragment<H>& hidden, const void* e,
 #pragma unroll
         for (int q = 0; q < kColumns; ++q) {
           const int column = 16 * (first + q) + 4 * t;
+          float* place = own + 8 * h * kPitch<H> + 16 * (first + q);
           Float4 sum{};
           if (rows.valid[h]) {
-            sum = load4<true>(c + edge_row * H + column);
-            const Float4 s = load4<false>(at_sender + sender * H + column);
-            const Float4 r = load4<false>(at_receiver + receiver * H + column);
+            sum = from_e0 ? load4<false>(place) : load4<true>(in.c + edge_row * H + column);
+            const Float4 s = load4<false>(in.at_sender + sender * H + column);
+            const Float4 r = load4<false>(in.at_receiver + receiver * H + column);
             for (int m = 0; m < 4; ++m) sum.v[m] = sum.v[m] + s.v[m] + r.v[m];
           }
-          store4(scratch + (place + 8 * h) * kPitch<H> + column, sum);
+          store4(place, sum);
         }
       }
     }
-#pragma unroll
-    for (int h = 0; h < 2; ++h) {
-#pragma unroll
-      for (int q = 0; q < H / 16; ++q) {
-        const Float4 sum = load4<false>(scratch + (place + 8 * h) * kPitch<H> + 16 * q + 4 * t);
-#pragma unroll
-        for (int m = 0; m < 4; ++m) hidden.at(q, h, m) = sum.v[m];
-      }
-    }
+    set_zero(hidden);
+    add_tile<H>(hidden, scratch);
   } else {
-    load_rows<H, true>(hidden, c, rows);
-    add_rows<H>(hidden, at_sender, ends.sender, rows.valid);
+    if constexpr (!from_e0) load_rows<H, true>(hidden, in.c, rows);
+    add_rows<H>(hidden, in.at_sender, ends.sender, rows.valid);
     __syncwarp();  // the next loads not before these have arrived: they need their registers
-    add_rows<H>(hidden, at_receiver, ends.receiver, rows.valid);
+    add_rows<H>(hidden, in.at_receiver, ends.receiver, rows.valid);
     __syncwarp();
   }
-  multiply_rows<P, H, true, staged>(hidden, e, e_stored, rows, edge, scratch);
+  multiply_rows<P, H, staged>(hidden, in.e, rows, edge, scratch);
   apply_relu(hidden);
 }
+
+// ---- edges, forward -----------------------------------------------------------------------------------------
+
+template <Precision P>
+struct EdgeForward {
+  EdgeTopology graph;
+  EdgeInputs<P> in;
+  void* e_out;        // (E, H) float, or Stored<P>; then it may be in.e
+  bool e_out_stored;
+  float* sum;         // (N, H), or null
+  bool zero_tail;     // rows beyond the edges of e_out become zeros
+};
 
 template <Precision P, int H>
 size_t edge_forward_shared_bytes() {
   return (kWeightsShared<H> ? 2 * packed_bytes<P>(H, H) : 0) + sizeof(float) * (kTile * kPitch<H> + 2 * H);
 }
 
-template <Precision P, int H>
-__global__ void __launch_bounds__(kThreads, H <= 64 ? 2 : 1) edge_forward_kernel(EdgeForward<P> a) {
+template <Precision P, int H, bool from_e0>
+__global__ void __launch_bounds__(kThreads, H <= 64 && !from_e0 ? 2 : 1) edge_forward_kernel(EdgeForward<P> a) {
   constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16);
   // two blocks per multiprocessor leave 128 registers, for H = 64 not enough for both factors of float32
   constexpr bool kInShared = kStaged<H> || (H == 64 && P != Precision::bf16);
   Bits4* weights = dynamic_shared<Bits4>();
   float* tile = reinterpret_cast<float*>(weights + (kWeightsShared<H> ? 2 * kVectors : 0));
   float* carry = tile + kTile * kPitch<H>;
-  const Bits4 *edge = a.edge, *second = a.second;
+  const Bits4 *edge = a.in.edge, *second = a.in.second;
   if constexpr (kWeightsShared<H>) {
-    const Bits4* const packed[2] = {a.edge, a.second};
+    const Bits4* const packed[2] = {a.in.edge, a.in.second};
     load_weights<P, H>(weights, packed);
     edge = weights;
     second = weights + kVectors;
@@ -212,12 +214,8 @@ __global__ void __launch_bounds__(kThreads, H <= 64 ? 2 : 1) edge_forward_kernel
       const Rows rows(first, end);
       const Ends ends(a.graph, rows);
       Fragment<H> hidden, out;
-      if (P == Precision::bf16 && a.e_copy) {
-        load_edges<P, H>(out, a.e, a.e_stored, rows);
-        store_rows(a.e_copy, out, rows);
-      }
-      hidden_layer<P, H, kInShared>(hidden, a.e, a.e_stored, a.c, a.at_sender, a.at_receiver, edge, rows, ends, tile);
-      set_bias(out, a.bias);
+      hidden_layer<P, H, from_e0, kInShared>(hidden, a.in, edge, rows, ends, tile);
+      set_bias(out, a.in.bias);
       multiply<P, H, kInShared>(out, hidden, second, tile);
       apply_relu(out);
       if (P == Precision::bf16 && a.e_out_stored) {
@@ -225,8 +223,9 @@ __global__ void __launch_bounds__(kThreads, H <= 64 ? 2 : 1) edge_forward_kernel
       } else {
         store_rows(static_cast<float*>(a.e_out), out, rows);
       }
-      stage<H>(tile, out);
+      if (a.sum) stage<H>(tile, out);
     }
+    if (!a.sum) continue;
     __syncthreads();
     sum_receivers<H>(tile, a.graph, range, begin, end, carry, number, a.sum);
     __syncthreads();
@@ -244,16 +243,15 @@ __global__ void __launch_bounds__(kThreads, H <= 64 ? 2 : 1) edge_forward_kernel
 template <Precision P>
 struct EdgeBackward {
   EdgeTopology graph;
-  const float *c, *at_sender, *at_receiver;
-  const void* e;  // before the step
-  bool e_stored;
-  const Bits4 *edge, *second, *edge_backward, *second_backward;  // products with We, W2 and with their transposes
-  const float* bias;                                             // b2
+  EdgeInputs<P> in;
+  const Bits4 *edge_backward, *second_backward;  // products with the transposes of We, W2
   const float* grad_e;  // gradient of the result beside that of its sums: this (null: zeros) in the last step,
   bool last;            // dz We in the others, with dz of the step after
   const float* grad_sum;  // (N, H)
   Stored<P>* dz;          // (E, H), of the step after on entry, of this one at the end
-  float* dc;              // (E, H) += dz; set in the last step
+  // Every second step adds its dz and that of the step after, which it reads anyway, to dc (E, H).
+  float* dc;   // null: not in this step
+  bool set_dc;  // the first that does
   float* grad_receiver;   // (N, H), sums of dz over the edges of each receiver
   float *partial, *bias_partial;  // per block: (kParts, H, H) of W2, then as much of We; (H,) of b2
   Stored<P>*dy, *hidden;          // without fused weight gradients: (E, H), their factors
@@ -263,28 +261,81 @@ struct EdgeBackward {
 template <int H>
 constexpr bool kFusedGradients = H <= 64;
 
-template <Precision P, int H>
-size_t edge_backward_shared_bytes() {
-  const size_t tile = sizeof(float) * kTile * kPitch<H>;
-  const size_t tiles = P == Precision::bf16 || !kFusedGradients<H> ? tile : 2 * tile;
-  return (kWeightsShared<H> ? 4 * packed_bytes<P>(H, H) : 0) + tiles + sizeof(float) * (kWarps + 2) * H;
+// Tiles of the kernel that fetches the next tile's rows while it computes: c (float32; with tiles of float32 in the one
+// of the hidden layer), e (two of bfloat16, of which the other is being filled; one of float32), dz.
+template <Precision P>
+constexpr int kEdgeTiles = P == Precision::bf16 ? 2 : 1;
+
+template <Precision P, int H, bool ahead>
+__host__ __device__ constexpr size_t edge_backward_shared_bytes() {
+  const size_t numbers = kTile * kPitch<H>, tile = sizeof(Stored<P>) * numbers;
+  const size_t fetched = (kEdgeTiles<P> + 1) * tile + (P == Precision::bf16 ? sizeof(float) * numbers : 0);
+  return (kWeightsShared<H> ? 4 * packed_bytes<P>(H, H) : 0) +
+         (kFusedGradients<H> ? 2 * tile : sizeof(float) * numbers) + (ahead ? fetched : 0) +
+         sizeof(float) * (kWarps + 2) * H;
 }
 
+// dz as it is stored and used from there on
 template <Precision P, int H>
+__device__ __forceinline__ void round_stored(Fragment<H>& a) {
+  if constexpr (P == Precision::bf16) {
+    for_each<H>([&](int q, int h, int m) { a.at(q, h, m) = low_bf16(pack_bf16(a.at(q, h, m), 0.0f)); });
+  }
+}
+
+// dc = dz of this step, which lies in `tile`, + dz of the step after + dc; `after`: a tile with dz of the step after, or
+// null where it is to be read from a.dz. Some columns at a time: all at once would take too many registers.
+template <int H, Precision P, class T>
+__device__ __forceinline__ void add_to_dc(const EdgeBackward<P>& a, const Rows& rows, const T* tile, const T* after) {
+  const int t = lane_id() % 4;
+#pragma unroll(H > 64 ? 1 : 2)
+  for (int q = 0; q < H / 16; ++q) {
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      if (!rows.valid[h]) continue;
+      const int64_t place = static_cast<int64_t>(rows.row[h]) * H + 16 * q + 4 * t;
+      const int own = 8 * h * kPitch<H> + 16 * q;
+      Float4 sum = load4<false>(own_row<H>(tile) + own);
+      if (!a.last) {
+        const Float4 next = after ? load4<false>(own_row<H>(after) + own) : load4<false>(a.dz + place);
+        for (int m = 0; m < 4; ++m) sum.v[m] += next.v[m];
+      }
+      if (!a.set_dc) {
+        const Float4 before = load4<false>(a.dc + place);
+        for (int m = 0; m < 4; ++m) sum.v[m] += before.v[m];
+      }
+      store4(a.dc + place, sum);
+    }
+  }
+}
+
+// `ahead`: rows of the next tile are copied to shared memory while this one is worked on. With one block of 8 warps on a
+// multiprocessor, the loads of a tile at a time do not keep the memory busy.
+template <Precision P, int H, bool ahead, bool from_e0>
 __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward<P> a) {
+  static_assert(!ahead || (kFusedGradients<H> && !from_e0), "no room for more tiles");
   using T = Stored<P>;
-  constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16), kTileSize = kTile * kPitch<H>;
-  constexpr bool kTwoFloatTiles = kFusedGradients<H> && P != Precision::bf16;
+  using TileType = std::conditional_t<kFusedGradients<H>, T, float>;
+  constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16), kNumbers = kTile * kPitch<H>;
+  constexpr int kUnroll = P == Precision::bf16 ? H / 16 : 2;
+  constexpr bool kOwnTileOfC = P == Precision::bf16;
   Bits4* weights = dynamic_shared<Bits4>();
-  // bf16: two tiles of bfloat16, and in their place one of float32 for the sums over receivers
-  float* sums_tile = reinterpret_cast<float*>(weights + (kWeightsShared<H> ? 4 * kVectors : 0));
-  T *a_tile = reinterpret_cast<T*>(sums_tile), *b_tile = a_tile + kTileSize;
-  float* bias_sums = sums_tile + (kTwoFloatTiles ? 2 : 1) * kTileSize;
+  // a_tile: gradient of the second layer, then dz. b_tile: hidden layer, then (not ahead) e.
+  auto* a_tile = reinterpret_cast<TileType*>(weights + (kWeightsShared<H> ? 4 * kVectors : 0));
+  auto* b_tile = a_tile + (kFusedGradients<H> ? kNumbers : 0);
+  TileType* fetched = b_tile + kNumbers;
+  TileType* e_tile = ahead ? fetched : b_tile;
+  TileType* dz_tile = e_tile + kEdgeTiles<P> * kNumbers;
+  float* c_tile = reinterpret_cast<float*>(kOwnTileOfC ? dz_tile + kNumbers : b_tile);
+  float* bias_sums = reinterpret_cast<float*>(
+      reinterpret_cast<unsigned char*>(weights) + edge_backward_shared_bytes<P, H, ahead>() -
+      sizeof(float) * (kWarps + 2) * H);
   float* carry = bias_sums + kWarps * H;
-  const Bits4 *edge = a.edge, *second = a.second, *edge_backward = a.edge_backward,
+  [[maybe_unused]] float* scratch = reinterpret_cast<float*>(a_tile);
+  const Bits4 *edge = a.in.edge, *second = a.in.second, *edge_backward = a.edge_backward,
               *second_backward = a.second_backward;
   if constexpr (kWeightsShared<H>) {
-    const Bits4* const packed[4] = {a.edge, a.second, a.edge_backward, a.second_backward};
+    const Bits4* const packed[4] = {edge, second, edge_backward, second_backward};
     load_weights<P, H>(weights, packed);
     edge = weights;
     second = weights + kVectors;
@@ -303,40 +354,89 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
     }
   }
   const BlockRange range = block_range(a.graph);
+  // Ask for this warp's rows of the tile that begins at `at`.
+  [[maybe_unused]] const auto fetch = [&](auto* tile, const auto* array, int64_t at) {
+    if constexpr (ahead) {
+      fetch_rows<H>(tile, array, at + 16 * warp_id(), min(at + kTile, range.end));
+      cp_async_commit();
+    }
+  };
+  const auto fetch_c = [&](int64_t at) { fetch(c_tile, a.in.c, at); };
+  const auto fetch_e = [&](int64_t at, int number) {
+    fetch(e_tile + number % kEdgeTiles<P> * kNumbers, a.in.e, at);
+  };
+  const auto fetch_dz = [&](int64_t at) {
+    if (!a.last) fetch(dz_tile, a.dz, at);
+  };
   int64_t begin = range.begin;
+  Ends next_ends(a.graph, Rows(begin + 16 * warp_id(), ahead ? min(begin + kTile, range.end) : 0));
+  if constexpr (ahead) {
+    fetch_c(begin);
+    fetch_e(begin, 0);
+    fetch_dz(begin);
+  }
   for (int number = 0; number == 0 || begin < range.end; ++number, begin += kTile) {
-    const int64_t end = min(begin + kTile, range.end), first = begin + 16 * warp_id();
+    const int64_t end = min(begin + kTile, range.end), first = begin + 16 * warp_id(), next = begin + kTile;
+    [[maybe_unused]] const bool more = next < range.end;
+    [[maybe_unused]] TileType* e_now = e_tile + (ahead ? number % kEdgeTiles<P> * kNumbers : 0);
     const Rows rows(first, end);
     Fragment<H> dz;
-    if (first < end) {
-      const Ends ends(a.graph, rows);
+    if (ahead || first < end) {
+      const Ends ends = ahead ? next_ends : Ends(a.graph, rows);
       Fragment<H> hidden, y;  // y: first the result before its ReLU, then the gradient of that
-      hidden_layer<P, H>(hidden, a.e, a.e_stored, a.c, a.at_sender, a.at_receiver, edge, rows, ends, sums_tile);
-      set_bias(y, a.bias);
-      multiply<P>(y, hidden, second, sums_tile);
-      const Positive<H> hidden_positive(hidden), positive(y);
+      if constexpr (ahead) {
+        next_ends = Ends(a.graph, Rows(first + kTile, min(next + kTile, range.end)));
+        cp_async_wait<0>();
+        __syncwarp();
+        if (kEdgeTiles<P> == 2 && more) fetch_e(next, number + 1);
+        set_zero(hidden);
+        add_tile<H>(hidden, c_tile);
+        if constexpr (kOwnTileOfC) {
+          __syncwarp();
+          if (more) fetch_c(next);
+        }
+        add_rows<H>(hidden, a.in.at_sender, ends.sender, rows.valid);
+        __syncwarp();  // the next loads not before these have arrived: they need their registers
+        add_rows<H>(hidden, a.in.at_receiver, ends.receiver, rows.valid);
+        __syncwarp();
+        multiply_tile<P, kUnroll>(hidden, e_now, edge);
+        apply_relu(hidden);
+      } else {
+        hidden_layer<P, H, from_e0>(hidden, a.in, edge, rows, ends, scratch);
+      }
+      const Positive<H> hidden_positive(hidden);
+      set_bias(y, a.in.bias);
       if constexpr (kFusedGradients<H>) {
-        stage<H>(b_tile, hidden);
+        stage<H>(b_tile, hidden);  // the lane reads what it wrote, here and below
+        multiply_tile<P, kUnroll>(y, b_tile, second);
       } else {
         store_rows(a.hidden, hidden, rows);
+        multiply<P>(y, hidden, second, scratch);
       }
+      const Positive<H> positive(y);
       set_zero(y);
       add_rows<H>(y, a.grad_sum, ends.receiver, rows.valid);
       if (!a.last) {
-        multiply_rows<P, H>(y, a.dz, true, rows, edge_backward, sums_tile);
+        if constexpr (ahead) {
+          multiply_tile<P, kUnroll>(y, dz_tile, edge_backward);
+        } else {
+          multiply_rows<P>(y, a.dz, rows, edge_backward, scratch);
+        }
       } else if (a.grad_e) {
         add_rows<H, true>(y, a.grad_e, rows.row, rows.valid);
       }
       positive.pass(y);
       add_column_sums(my_bias_sums, y);
+      set_zero(dz);
       if constexpr (kFusedGradients<H>) {
         stage<H>(a_tile, y);
+        multiply_tile<P, kUnroll>(dz, a_tile, second_backward);
       } else {
         store_rows(a.dy, y, rows);
+        multiply<P>(dz, y, second_backward, scratch);
       }
-      set_zero(dz);
-      multiply<P>(dz, y, second_backward, sums_tile);
       hidden_positive.pass(dz);
+      round_stored<P>(dz);
     } else {
       set_zero(dz);
       if constexpr (kFusedGradients<H>) {
@@ -348,33 +448,41 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
       __syncthreads();
       add_outers<P, H>(second_gradient, a_tile, b_tile);
       __syncthreads();
-      stage<H>(a_tile, dz);
+    }
+    stage<H>(a_tile, dz);
+    if constexpr (kFusedGradients<H> && !ahead) {
       Fragment<H> e;
-      load_edges<P, H>(e, a.e, a.e_stored, rows);
-      stage<H>(b_tile, e);
-    } else {
-      stage<H>(sums_tile, dz);
+      load_rows(e, a.in.e, rows);
+      stage<H>(e_tile, e);
+    }
+    if (a.dc) {
+      if constexpr (ahead) {
+        add_to_dc<H>(a, rows, a_tile, dz_tile);
+      } else {
+        add_to_dc<H>(a, rows, a_tile, static_cast<const TileType*>(nullptr));
+      }
     }
     store_rows(a.dz, dz, rows);
-    {
-      Fragment<H> total = dz;
-      if (!a.last) add_rows<H>(total, a.dc, rows.row, rows.valid);
-      store_rows(a.dc, total, rows);
+    if constexpr (ahead) {
+      __syncwarp();
+      if (!kOwnTileOfC && more) fetch_c(next);
+      if (more) fetch_dz(next);
     }
     __syncthreads();
-    if constexpr (kFusedGradients<H>) add_outers<P, H>(edge_gradient, a_tile, b_tile);
-    if constexpr (kFusedGradients<H> && P == Precision::bf16) {
-      __syncthreads();
-      stage<H>(sums_tile, dz);
-      __syncthreads();
+    if constexpr (kFusedGradients<H>) {
+      add_outers<P, H>(edge_gradient, a_tile, e_now);
+      if constexpr (ahead && kEdgeTiles<P> == 1) {
+        __syncthreads();
+        if (more) fetch_e(next, number + 1);
+      }
     }
-    sum_receivers<H>(sums_tile, a.graph, range, begin, end, carry, number, a.grad_receiver);
+    sum_receivers<H>(a_tile, a.graph, range, begin, end, carry, number, a.grad_receiver);
     __syncthreads();
   }
   if constexpr (kFusedGradients<H>) {
-    constexpr int kNumbers = OuterShape<H>::kParts * H * H;
-    store_outers<H>(a.partial + blockIdx.x * static_cast<int64_t>(kNumbers), second_gradient, !a.last);
-    store_outers<H>(a.partial + (gridDim.x + blockIdx.x) * static_cast<int64_t>(kNumbers), edge_gradient, !a.last);
+    constexpr int kPartial = OuterShape<H>::kParts * H * H;
+    store_outers<H>(a.partial + blockIdx.x * static_cast<int64_t>(kPartial), second_gradient, !a.last);
+    store_outers<H>(a.partial + (gridDim.x + blockIdx.x) * static_cast<int64_t>(kPartial), edge_gradient, !a.last);
   }
   const int f = static_cast<int>(threadIdx.x);
   if (f >= H) return;
@@ -437,8 +545,8 @@ template <Precision P, int H>
 __device__ __forceinline__ void node_hidden(Fragment<H>& z, const NodeLayer& a, const Rows& rows,
                                             float* scratch) {
   load_rows(z, a.from_x0, rows);
-  multiply_rows<P>(z, a.x, false, rows, a.of_x, scratch);
-  multiply_rows<P>(z, a.sum, false, rows, a.of_sum, scratch);
+  multiply_rows<P>(z, a.x, rows, a.of_x, scratch);
+  multiply_rows<P>(z, a.sum, rows, a.of_sum, scratch);
   apply_relu(z);
 }
 
@@ -504,8 +612,8 @@ __global__ void __launch_bounds__(kNodeWarps* kWarpSize) node_backward_kernel(No
   set_zero(a1);
   if (a.grad) add_rows<H>(a1, a.grad, rows.row, rows.valid);
   if (!a.last) {
-    multiply_rows<P>(a1, a.grad_sender, false, rows, a.sender_backward, scratch);
-    multiply_rows<P>(a1, a.grad_receiver, false, rows, a.receiver_backward, scratch);
+    multiply_rows<P>(a1, a.grad_sender, rows, a.sender_backward, scratch);
+    multiply_rows<P>(a1, a.grad_receiver, rows, a.receiver_backward, scratch);
   }
   load_rows(a2, a.x_out, rows);
   const Positive<H> positive(a2);
@@ -525,21 +633,23 @@ __global__ void __launch_bounds__(kNodeWarps* kWarpSize) node_backward_kernel(No
   accumulate(a.dz_total, a2, rows, a.last);
 }
 
-// sender_total = sum over steps of sender (steps, numbers), likewise receiver; a thread per four numbers
+// sender_total = sum over steps of sender (steps, numbers), likewise receiver, added to what is there with `add`; a
+// thread per four numbers
 template <int H>
 __global__ void __launch_bounds__(kThreads)
     sum_steps_kernel(int64_t num_nodes, int num_steps, const float* sender, const float* receiver, float* sender_total,
-                     float* receiver_total) {
+                     float* receiver_total, bool add) {
   const int64_t numbers = num_nodes * H;
   const int64_t at = 4 * (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x);
   if (at >= numbers) return;
   for (int pair = 0; pair < 2; ++pair) {
-    Float4 sum{};
+    float* total = (pair ? receiver_total : sender_total) + at;
+    Float4 sum = add ? load4<false>(total) : Float4{};
     for (int k = num_steps - 1; k >= 0; --k) {
       const Float4 x = load4<false>((pair ? receiver : sender) + k * numbers + at);
       for (int m = 0; m < 4; ++m) sum.v[m] += x.v[m];
     }
-    store4((pair ? receiver_total : sender_total) + at, sum);
+    store4(total, sum);
   }
 }
 

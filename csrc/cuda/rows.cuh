@@ -87,8 +87,9 @@ void pack(Stream stream, const Jobs<PackJob>& jobs) {
 
 // ---- rows times weights -------------------------------------------------------------------------------------
 
-// out = bias + add + sum over sources of in B, rows of H float32. Where row_ptr is given, only its last entry counts as
-// rows, and the rows from there to `rows` become zeros.
+// out = bias + add + sum over sources of in B, rows of H float32; it may be a source's `in`. Where row_ptr is given, only
+// its last entry counts as rows, and the rows from there to `rows` become zeros. Beside that, where copy is not null,
+// copy = copied, rounded to Stored<P>.
 struct LinearJob {
   struct Source {
     const void* in;
@@ -96,10 +97,12 @@ struct LinearJob {
     const Bits4* packed;
   } source[3];
   const float *bias, *add;
-  float* out;
+  float* out;  // or null
   int64_t rows;
   const int32_t* row_ptr;
   int64_t num_nodes;
+  const float* copied = nullptr;
+  void* copy = nullptr;
 };
 
 constexpr int kLinearWarps = 4;
@@ -114,6 +117,11 @@ __global__ void __launch_bounds__(kLinearWarps* kWarpSize) linear_kernel(Jobs<Li
        first += step) {
     const Rows rows(first, present), all(first, job.rows);
     Fragment<H> out;
+    if (job.copy && first < present) {
+      load_rows(out, job.copied, rows);
+      store_rows(static_cast<Stored<P>*>(job.copy), out, rows);
+    }
+    if (!job.out) continue;
     set_zero(out);
     if (first < present) {
       set_bias(out, job.bias);
@@ -122,7 +130,11 @@ __global__ void __launch_bounds__(kLinearWarps* kWarpSize) linear_kernel(Jobs<Li
       for (int s = 0; s < 3; ++s) {
         const auto& source = job.source[s];
         if (!source.in) break;
-        multiply_rows<P>(out, source.in, source.stored, rows, source.packed, dynamic_shared<float>());
+        if (P == Precision::bf16 && source.stored) {
+          multiply_rows<P>(out, static_cast<const Stored<P>*>(source.in), rows, source.packed, dynamic_shared<float>());
+        } else {
+          multiply_rows<P>(out, static_cast<const float*>(source.in), rows, source.packed, dynamic_shared<float>());
+        }
       }
       if (!rows.valid[0] || !rows.valid[1]) {  // the bias is not of rows that are absent
         for_each<H>([&](int q, int h, int m) { out.at(q, h, m) = rows.valid[h] ? out.at(q, h, m) : 0.0f; });

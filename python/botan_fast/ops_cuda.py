@@ -122,14 +122,15 @@ def _addresses(tensors: Sequence[Tensor | None]) -> list[int]:
     return [0 if t is None else t.data_ptr() for t in tensors]
 
 
-def processor(core, history, x, e, x0, e0, topology, weights, num_steps, keep, precision):
+def processor(core, history, x, e, x0, e0, topology, weights, num_steps, keep, precision, save_memory=False):
     """The operator `processor`; `history` gives shapes and dtypes of what is kept."""
     x, e, x0, e0 = state = _all_aligned((x, e, x0, e0))
     topology, weights = _all_aligned(topology), _all_aligned(weights)
     (nodes, hidden), edges = x0.shape, e0.shape[0]
-    shape = nodes, edges, hidden, num_steps, weights[0].shape[1] == 6 * hidden
+    shape = nodes, edges, hidden, num_steps, weights[0].shape[1] == 6 * hidden, save_memory
     results = [torch.empty_like(x0), torch.empty_like(e0)]
-    kept = [x0.new_empty(s, dtype=d) for s, d in history(nodes, edges, hidden, num_steps, keep, precision)]
+    members = history(nodes, edges, hidden, num_steps, keep, precision, save_memory)
+    kept = [x0.new_empty(s, dtype=d) for s, d in members]
     stream = stream_of(x0)
     num_bytes = core.processor_forward_workspace_bytes(*stream, shape, keep, precision)
     workspace = workspace_of(num_bytes, x0)
@@ -150,14 +151,14 @@ def processor(core, history, x, e, x0, e0, topology, weights, num_steps, keep, p
 
 
 def processor_backward(
-    core, x, e, x0, e0, topology, weights, num_steps, outputs, grad_x_out, grad_e_out, precision
+    core, x, e, x0, e0, topology, weights, num_steps, outputs, grad_x_out, grad_e_out, precision, save_memory=False
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor]]:
     """The operator `processor_backward`."""
     x, e, x0, e0 = state = _all_aligned((x, e, x0, e0))
     grad_outputs = _all_aligned((grad_x_out, grad_e_out))
     topology, weights = _all_aligned(topology), _all_aligned(weights)
     (nodes, hidden), edges = x0.shape, e0.shape[0]
-    shape = nodes, edges, hidden, num_steps, weights[0].shape[1] == 6 * hidden
+    shape = nodes, edges, hidden, num_steps, weights[0].shape[1] == 6 * hidden, save_memory
     grads = [None if t is None else torch.empty_like(t) for t in state]
     gradients = [torch.empty_like(w) for w in weights]
     stream = stream_of(x0)

@@ -153,8 +153,8 @@ def _processor_bf16(x, e, x0, e0, senders, receivers, edge_weights, node_weights
     from_sender0, from_receiver0 = (product(x0, w) for w in blocks[4:]) if len(blocks) == 6 else (0, 0)
     for _ in range(num_steps):
         at_sender, at_receiver = product(x, blocks[0]) + from_sender0, product(x, blocks[1]) + from_receiver0
-        z = product(e, blocks[2]) + from_e0 + _RoundGradient.apply(at_sender.index_select(0, senders))
-        z = z + at_receiver.index_select(0, receivers)
+        z = product(e, blocks[2]) + from_e0 + at_sender.index_select(0, senders)
+        z = _RoundGradient.apply(z + at_receiver.index_select(0, receivers))
         e = torch.relu(product(torch.relu(z), w2) + b2)
         incoming = scatter_sum(e, receivers, x0.shape[0])
         x = torch.relu(product(torch.relu(from_x0 + product(x, v_x) + product(incoming, v_sum)), v2) + a2)

@@ -16,6 +16,7 @@ def cuda_host():
 
 @pytest.fixture
 def emulator(cuda_host):
-    """The module with seed 0: each test meets the same order of threads whatever ran before."""
+    """The module with seed 0 and the shared memory of an H100: each test meets the same whatever ran before."""
     cuda_host.set_seed(0)
+    cuda_host.set_max_shared_bytes(227 << 10)
     return cuda_host

@@ -27,6 +27,7 @@ Thread* current = nullptr;
 uint3 block_index{};
 dim3 block_size, grid_size;
 unsigned char* dynamic_shared_memory = nullptr;
+size_t max_shared_bytes = kHopperSharedBytes;
 
 namespace {
 
@@ -39,8 +40,6 @@ constexpr size_t kGuardBytes = 4096;
 
 constexpr unsigned kMaxThreads = 1024;
 constexpr int kNumBarriers = 16;
-// What a block may have on an A100 (163 KB), the smallest of the devices that the package is built for.
-constexpr size_t kMaxSharedBytes = 163 << 10;
 
 enum class State { ready, barrier, warp, ended };
 
@@ -305,7 +304,7 @@ void check_launch(const char* kernel, dim3 grid, dim3 block, size_t shared_bytes
   const uint64_t threads = uint64_t{block.x} * block.y * block.z;
   const bool good = threads >= 1 && threads <= kMaxThreads && block.z <= 64 && grid.x >= 1 && grid.x <= 2147483647u &&
                     grid.y >= 1 && grid.y <= 65535 && grid.z >= 1 && grid.z <= 65535 &&
-                    shared_bytes <= kMaxSharedBytes;
+                    shared_bytes <= max_shared_bytes;
   if (good) return;
   throw std::runtime_error(std::string("kernel ") + kernel + ": invalid configuration: grid " +
                            text_of({grid.x, grid.y, grid.z}) + ", block " + text_of({block.x, block.y, block.z}) +

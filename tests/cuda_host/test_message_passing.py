@@ -37,14 +37,14 @@ def assert_close(got, expected, tolerance):
         assert got.abs().sum() == 0
 
 
-def run(emulator, case, precision, use=(True, True)):
+def run(emulator, case, precision, use=(True, True), save_memory=False):
     """Outputs, then gradients of x, e, x0, e0 (those that exist) and weights."""
     number, tensors = ops.PRECISIONS.index(precision), case.tensors
     arguments = *tensors[:4], case.topology, tensors[4:]
-    outputs = ops_cuda.processor(emulator, ops._history, *arguments, case.steps, True, number)
+    outputs = ops_cuda.processor(emulator, ops._history, *arguments, case.steps, True, number, save_memory)
     kept = [outputs[0], *outputs[2:]]
     grads = [w if u else None for w, u in zip((case.weight_x, case.weight_e), use, strict=True)]
-    *inputs, weights = ops_cuda.processor_backward(emulator, *arguments, case.steps, kept, *grads, number)
+    *inputs, weights = ops_cuda.processor_backward(emulator, *arguments, case.steps, kept, *grads, number, save_memory)
     return [*outputs[:2], *(g for g, t in zip(inputs, tensors[:4], strict=True) if t is not None), *weights]
 
 
@@ -126,8 +126,72 @@ def test_nothing_kept_gives_the_same(emulator, precision, steps):
     assert all(t.numel() == 0 for t in not_kept[2:])
 
 
+def assert_same_bits(got, expected):
+    for a, b in zip(got, expected, strict=True):
+        assert torch.equal(a, b)
+
+
 @pytest.mark.parametrize("precision", ops.PRECISIONS)
-def test_arrays_with_room_for_more_edges(emulator, precision):
+@pytest.mark.parametrize(
+    ("hidden", "steps", "skip", "start"),
+    [
+        (32, 1, False, True),
+        (32, 2, True, False),
+        (32, 4, False, False),
+        (32, 5, True, True),
+        (32, 9, False, True),
+        (64, 3, False, True),
+        (128, 3, True, False),
+    ],
+)
+def test_less_memory_gives_the_same(emulator, precision, hidden, steps, skip, start):
+    """The same bits, but for gradients of weights that are sums over nodes: those are added up in another order."""
+    case = Case(9, 140 if hidden == 32 else 70, hidden, steps=steps, skip=skip, start=start)
+    want, got = run(emulator, case, precision), run(emulator, case, precision, save_memory=True)
+    assert_same_bits(got[:-8], want[:-8])
+    for i, (a, b) in enumerate(zip(got[-8:], want[-8:], strict=True)):
+        if i in (0, 4, 6, 7) and steps > 1:  # MLP_e's W1; MLP_n's W1, W2 and b2
+            assert_close(a, b, 1e-6)
+        else:
+            assert torch.equal(a, b)
+
+
+def test_what_is_kept(emulator):
+    """Of edges e before step 4 alone, in the type it is computed with."""
+    case = Case(9, 140, 32, steps=7)
+    arguments = emulator, ops._history, *case.tensors[:4], case.topology, case.tensors[4:], case.steps, True
+    for number, dtype in ((0, torch.float32), (1, torch.bfloat16)):
+        _, _, x, e, sums, c = ops_cuda.processor(*arguments, number, True)
+        assert x.shape == (6, 9, 32)
+        assert sums.shape == (7, 9, 32)
+        assert e.shape == (1, 140, 32)
+        assert e.dtype == dtype
+        assert c.numel() == 0
+        all_of_e = ops_cuda.processor(*arguments, number, False)[3]
+        assert torch.equal(e[0], all_of_e[4 if dtype == torch.bfloat16 else 3])
+
+
+@pytest.mark.parametrize("precision", ops.PRECISIONS)
+@pytest.mark.parametrize("hidden", [32, 64])
+def test_less_shared_memory_gives_the_same_bits(emulator, precision, hidden):
+    """Without room for the rows of the next tile they are read when they are needed."""
+    case = Case(9, 700, hidden, steps=2, start=True)
+    want = run(emulator, case, precision)
+    emulator.set_max_shared_bytes(142 << 10 if hidden == 64 else 64 << 10)
+    assert emulator.has_message_passing(0, hidden)
+    assert_same_bits(run(emulator, case, precision), want)
+
+
+def test_too_little_shared_memory(emulator):
+    assert all(emulator.has_message_passing(0, hidden) for hidden in (32, 64, 128))
+    assert not emulator.has_message_passing(0, 48)
+    emulator.set_max_shared_bytes(99 << 10)
+    assert [emulator.has_message_passing(0, hidden) for hidden in (32, 64)] == [True, False]
+
+
+@pytest.mark.parametrize("precision", ops.PRECISIONS)
+@pytest.mark.parametrize("save_memory", [False, True])
+def test_arrays_with_room_for_more_edges(emulator, precision, save_memory):
     """Only row_ptr says how many edges there are: the same bits, and zeros beyond the edges."""
     case = Case(9, 140, 32, steps=2, start=True)
     want = run(emulator, case, precision)
@@ -137,11 +201,14 @@ def test_arrays_with_room_for_more_edges(emulator, precision):
     for i in (1, 3):
         case.tensors[i] = more(case.tensors[i], torch.nan)
     case.weight_e = more(case.weight_e, torch.nan)
-    for got, expected in zip(run(emulator, case, precision), want, strict=True):
+    for got, expected in zip(run(emulator, case, precision, save_memory=save_memory), want, strict=True):
         if got.shape != expected.shape:
             assert not got[140:].any()
             got = got[:140]
-        assert torch.equal(got, expected)
+        if save_memory:
+            assert_close(got, expected, 1e-6)
+        else:
+            assert torch.equal(got, expected)
 
 
 def test_addresses_that_are_not_aligned(emulator):
@@ -182,12 +249,12 @@ def test_an_order_outside_stops_the_kernel(emulator):
 
 def test_what_is_refused(emulator):
     with pytest.raises(ValueError, match="hidden_size = 48; CUDA kernels exist for 32, 64 and 128"):
-        emulator.processor_forward_workspace_bytes(0, 0, (4, 4, 48, 1, False), True, 0)
+        emulator.processor_forward_workspace_bytes(0, 0, (4, 4, 48, 1, False, False), True, 0)
     with pytest.raises(ValueError, match=r"num_steps = 0; .*steps at least 1"):
-        emulator.processor_backward_workspace_bytes(0, 0, (4, 4, 64, 0, False), 0)
+        emulator.processor_backward_workspace_bytes(0, 0, (4, 4, 64, 0, False, False), 0)
     with pytest.raises(ValueError, match=r"num_inputs = 65; .* inputs 1 to hidden_size = 64"):
         emulator.mlp_workspace_bytes(0, 0, 10, 65, 64, False, 0)
-    shape = (4, 4, 64, 2, False)
+    shape = (4, 4, 64, 2, False, False)
     needed = emulator.processor_forward_workspace_bytes(0, 0, shape, False, 0)
     with pytest.raises(ValueError, match=f"processor_forward: workspace_bytes = 8; .* asks for {needed}"):
         emulator.processor_forward(0, 0, shape, [0] * 5, [0] * 8, [0] * 4, [0] * 2, [0] * 4, False, 0, 64, 8)
