@@ -70,7 +70,7 @@ struct Rows {
 __device__ __forceinline__ int lane_id() { return static_cast<int>(threadIdx.x) % kWarpSize; }
 __device__ __forceinline__ int warp_id() { return static_cast<int>(threadIdx.x) / kWarpSize; }
 
-__device__ __forceinline__ float relu(float z) { return z < 0 ? 0.0f : z; }  // of nan: nan
+__device__ __forceinline__ float relu(float z) { return max_or_nan(z, 0.0f); }
 
 template <int H, class F>
 __device__ __forceinline__ void for_each(F f) {
@@ -139,11 +139,16 @@ __device__ __forceinline__ void read_rows(const T* array, const int (&index)[2],
 }
 // `once`: the array is not written by this kernel and not read again soon
 template <int H, bool once = false, class T>
-__device__ __forceinline__ void load_rows(Fragment<H>& a, const T* array, const Rows& rows) {
-  read_rows<H, once>(array, rows.row, rows.valid, [&](int q, int h, const Float4& x) {
+__device__ __forceinline__ void load_rows(Fragment<H>& a, const T* array, const int (&index)[2],
+                                          const bool (&valid)[2]) {
+  read_rows<H, once>(array, index, valid, [&](int q, int h, const Float4& x) {
 #pragma unroll
     for (int m = 0; m < 4; ++m) a.at(q, h, m) = x.v[m];
   });
+}
+template <int H, bool once = false, class T>
+__device__ __forceinline__ void load_rows(Fragment<H>& a, const T* array, const Rows& rows) {
+  load_rows<H, once>(a, array, rows.row, rows.valid);
 }
 template <int H, bool once = false, class T>
 __device__ __forceinline__ void add_rows(Fragment<H>& a, const T* array, const int (&index)[2],
@@ -185,18 +190,34 @@ __device__ __forceinline__ void stage(T* tile, const Fragment<H>& a) {
     }
   }
 }
-template <int H, class T>
-__device__ __forceinline__ void add_tile(Fragment<H>& a, const T* tile) {
+// f(q, h, four numbers of the lane's rows of a tile)
+template <int H, class T, class F>
+__device__ __forceinline__ void read_tile(const T* tile, F f) {
   const T* row = own_row<H>(tile);
 #pragma unroll
   for (int h = 0; h < 2; ++h) {
 #pragma unroll
-    for (int q = 0; q < H / 16; ++q) {
-      const Float4 x = load4<false>(row + 8 * h * kPitch<H> + 16 * q);
-#pragma unroll
-      for (int m = 0; m < 4; ++m) a.at(q, h, m) += x.v[m];
-    }
+    for (int q = 0; q < H / 16; ++q) f(q, h, load4<false>(row + 8 * h * kPitch<H> + 16 * q));
   }
+}
+template <int H, class T>
+__device__ __forceinline__ void load_tile(Fragment<H>& a, const T* tile) {
+  read_tile<H>(tile, [&](int q, int h, const Float4& x) {
+#pragma unroll
+    for (int m = 0; m < 4; ++m) a.at(q, h, m) = x.v[m];
+  });
+}
+// a = 0 where the tile, or the other fragment, is not positive: the gradient of a ReLU.
+template <int H, class T>
+__device__ __forceinline__ void pass_where_positive(Fragment<H>& a, const T* tile) {
+  read_tile<H>(tile, [&](int q, int h, const Float4& x) {
+#pragma unroll
+    for (int m = 0; m < 4; ++m) a.at(q, h, m) = x.v[m] > 0 ? a.at(q, h, m) : 0.0f;
+  });
+}
+template <int H>
+__device__ __forceinline__ void pass_where_positive(Fragment<H>& a, const Fragment<H>& y) {
+  for_each<H>([&](int q, int h, int m) { a.at(q, h, m) = y.at(q, h, m) > 0 ? a.at(q, h, m) : 0.0f; });
 }
 // Copies rows first .. first + 15 of `array` to this warp's rows of the tile while the warp goes on; rows from `end` on
 // become zeros. The rows are there after cp_async_wait and __syncwarp.
@@ -228,9 +249,17 @@ __device__ __forceinline__ int packed_column(int r, int j, int lane) {
   return 16 * r + 4 * (lane / 4 / 2) + 2 * j + lane / 4 % 2;
 }
 
+// Where x is nan, low is, whatever high has become.
 __device__ __forceinline__ void split(float x, uint32_t& high, uint32_t& low) {
-  high = to_tf32(x);
+  high = to_tf32_of_number(x);
   low = __float_as_uint(x - __uint_as_float(high));
+}
+
+// x rounded to 11 bits as (8193 x) - (8193 x - x), after Veltkamp: three instructions of the float32 units, of which there
+// are twice as many as of those that cvt and comparisons take. nan stays; beyond 4e34 it becomes nan.
+__device__ __forceinline__ uint32_t quick_tf32(float x) {
+  const float larger = __fmul_rn(x, 8193.0f);
+  return __float_as_uint(__fsub_rn(larger, __fsub_rn(larger, x)));
 }
 
 // c += a b for one step; a holds float32, b the packed register.
@@ -257,7 +286,7 @@ struct Product<Precision::tf32> {
   uint32_t rounded[4];
   __device__ __forceinline__ explicit Product(const float (&a)[4]) {
 #pragma unroll
-    for (int r = 0; r < 4; ++r) rounded[r] = to_tf32(a[r]);
+    for (int r = 0; r < 4; ++r) rounded[r] = quick_tf32(a[r]);
   }
   __device__ __forceinline__ void add(float (&c)[4], uint32_t b0, uint32_t b1) const {
     const uint32_t b[2] = {b0, b1};
@@ -454,7 +483,7 @@ __device__ __forceinline__ void add_outer(Outer& out, const float* a, int a_colu
 #pragma unroll
       for (int j = 0; j < 4; ++j) {
         if constexpr (P == Precision::tf32) {
-          left.add(out.c[4 * i + j], to_tf32(b0.v[j]), to_tf32(b1.v[j]));
+          left.add(out.c[4 * i + j], quick_tf32(b0.v[j]), quick_tf32(b1.v[j]));
         } else {
           left.add(out.c[4 * i + j], __float_as_uint(b0.v[j]), __float_as_uint(b1.v[j]));
         }
@@ -527,6 +556,32 @@ __device__ __forceinline__ void store_outers(float* partial, const Outer (&out)[
 }
 
 // ---- sums over the rows of a fragment -----------------------------------------------------------------------
+
+// Sums over rows of the columns of fragments, of the lane's two rows each: totals come at the end.
+template <int H>
+struct ColumnSums {
+  float c[H / 4] = {};
+  __device__ __forceinline__ void add(const Fragment<H>& a) {
+#pragma unroll
+    for (int q = 0; q < H / 16; ++q) {
+#pragma unroll
+      for (int m = 0; m < 4; ++m) c[4 * q + m] += a.at(q, 0, m) + a.at(q, 1, m);
+    }
+  }
+  // sums (H,) = totals of this warp, in shared memory of its own
+  __device__ __forceinline__ void store(float* sums) const {
+    const int t = lane_id() % 4, g = lane_id() / 4;
+#pragma unroll
+    for (int q = 0; q < H / 16; ++q) {
+#pragma unroll
+      for (int m = 0; m < 4; ++m) {
+        float sum = c[4 * q + m];
+        for (int offset = 4; offset < kWarpSize; offset *= 2) sum += __shfl_xor_sync(kFullMask, sum, offset);
+        if (g == 0) sums[16 * q + 4 * t + m] = sum;
+      }
+    }
+  }
+};
 
 // sums[16 q + 4 t + m] of this warp += the column's sum over its 16 rows; shared memory that only this warp uses
 template <int H>

@@ -134,6 +134,22 @@ __device__ __forceinline__ uint32_t to_tf32(float x) {
 #endif
 }
 
+// As to_tf32, in two instructions where cvt takes four, but a nan may come out as a number.
+__device__ __forceinline__ uint32_t to_tf32_of_number(float x) {
+  return (__float_as_uint(x) + 0x1000u) & 0xffffe000u;
+}
+
+// The larger one, or nan if one is.
+__device__ __forceinline__ float max_or_nan(float x, float y) {
+#ifdef BOTAN_FAST_CUDA_HOST
+  return x != x ? x : y != y ? y : x < y ? y : x;
+#else
+  float larger;
+  asm("max.NaN.f32 %0, %1, %2;" : "=f"(larger) : "f"(x), "f"(y));
+  return larger;
+#endif
+}
+
 // The operands are bits of float32 of which the last 13 are not read.
 __device__ __forceinline__ void mma_tf32(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
 #ifdef BOTAN_FAST_CUDA_HOST

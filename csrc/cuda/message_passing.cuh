@@ -161,8 +161,7 @@ __device__ __forceinline__ void hidden_layer(Fragment<H>& hidden, const EdgeInpu
         }
       }
     }
-    set_zero(hidden);
-    add_tile<H>(hidden, scratch);
+    load_tile<H>(hidden, scratch);
   } else {
     if constexpr (!from_e0) load_rows<H, true>(hidden, in.c, rows);
     add_rows<H>(hidden, in.at_sender, ends.sender, rows.valid);
@@ -275,6 +274,11 @@ __host__ __device__ constexpr size_t edge_backward_shared_bytes() {
          sizeof(float) * (kWarps + 2) * H;
 }
 
+struct Nothing {
+  template <class T>
+  __device__ explicit Nothing(const T&) {}
+};
+
 // dz as it is stored and used from there on
 template <Precision P, int H>
 __device__ __forceinline__ void round_stored(Fragment<H>& a) {
@@ -317,7 +321,7 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
   using T = Stored<P>;
   using TileType = std::conditional_t<kFusedGradients<H>, T, float>;
   constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16), kNumbers = kTile * kPitch<H>;
-  constexpr int kUnroll = P == Precision::bf16 ? H / 16 : 2;
+  constexpr int kUnroll = P == Precision::fp32 ? 4 : kSteps<P> * H / 16;
   constexpr bool kOwnTileOfC = P == Precision::bf16;
   Bits4* weights = dynamic_shared<Bits4>();
   // a_tile: gradient of the second layer, then dz. b_tile: hidden layer, then (not ahead) e.
@@ -342,6 +346,7 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
     edge_backward = weights + 2 * kVectors;
     second_backward = weights + 3 * kVectors;
   }
+  [[maybe_unused]] ColumnSums<H> bias_gradient;  // ahead; else each warp's sums lie in shared memory
   float* my_bias_sums = bias_sums + warp_id() * H;
   for (int f = lane_id(); f < H; f += kWarpSize) my_bias_sums[f] = 0;
   __syncwarp();
@@ -389,8 +394,7 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
         cp_async_wait<0>();
         __syncwarp();
         if (kEdgeTiles<P> == 2 && more) fetch_e(next, number + 1);
-        set_zero(hidden);
-        add_tile<H>(hidden, c_tile);
+        load_tile<H>(hidden, c_tile);
         if constexpr (kOwnTileOfC) {
           __syncwarp();
           if (more) fetch_c(next);
@@ -404,7 +408,7 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
       } else {
         hidden_layer<P, H, from_e0>(hidden, a.in, edge, rows, ends, scratch);
       }
-      const Positive<H> hidden_positive(hidden);
+      [[maybe_unused]] std::conditional_t<kFusedGradients<H>, Nothing, Positive<H>> hidden_positive(hidden);
       set_bias(y, a.in.bias);
       if constexpr (kFusedGradients<H>) {
         stage<H>(b_tile, hidden);  // the lane reads what it wrote, here and below
@@ -413,29 +417,37 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
         store_rows(a.hidden, hidden, rows);
         multiply<P>(y, hidden, second, scratch);
       }
-      const Positive<H> positive(y);
-      set_zero(y);
-      add_rows<H>(y, a.grad_sum, ends.receiver, rows.valid);
-      if (!a.last) {
-        if constexpr (ahead) {
+      if constexpr (ahead) {
+        const Fragment<H> result = y;
+        load_rows<H>(y, a.grad_sum, ends.receiver, rows.valid);
+        if (!a.last) {
           multiply_tile<P, kUnroll>(y, dz_tile, edge_backward);
-        } else {
-          multiply_rows<P>(y, a.dz, rows, edge_backward, scratch);
+        } else if (a.grad_e) {
+          add_rows<H, true>(y, a.grad_e, rows.row, rows.valid);
         }
-      } else if (a.grad_e) {
-        add_rows<H, true>(y, a.grad_e, rows.row, rows.valid);
+        pass_where_positive(y, result);
+        bias_gradient.add(y);
+      } else {  // fewer registers
+        const Positive<H> positive(y);
+        load_rows<H>(y, a.grad_sum, ends.receiver, rows.valid);
+        if (!a.last) {
+          multiply_rows<P>(y, a.dz, rows, edge_backward, scratch);
+        } else if (a.grad_e) {
+          add_rows<H, true>(y, a.grad_e, rows.row, rows.valid);
+        }
+        positive.pass(y);
+        add_column_sums(my_bias_sums, y);
       }
-      positive.pass(y);
-      add_column_sums(my_bias_sums, y);
       set_zero(dz);
       if constexpr (kFusedGradients<H>) {
         stage<H>(a_tile, y);
         multiply_tile<P, kUnroll>(dz, a_tile, second_backward);
+        pass_where_positive<H>(dz, b_tile);
       } else {
         store_rows(a.dy, y, rows);
         multiply<P>(dz, y, second_backward, scratch);
+        hidden_positive.pass(dz);
       }
-      hidden_positive.pass(dz);
       round_stored<P>(dz);
     } else {
       set_zero(dz);
@@ -483,6 +495,10 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
     constexpr int kPartial = OuterShape<H>::kParts * H * H;
     store_outers<H>(a.partial + blockIdx.x * static_cast<int64_t>(kPartial), second_gradient, !a.last);
     store_outers<H>(a.partial + (gridDim.x + blockIdx.x) * static_cast<int64_t>(kPartial), edge_gradient, !a.last);
+  }
+  if constexpr (ahead) {
+    bias_gradient.store(my_bias_sums);
+    __syncthreads();
   }
   const int f = static_cast<int>(threadIdx.x);
   if (f >= H) return;
