@@ -213,8 +213,8 @@ Topology topology(int64_t num_nodes, int64_t num_edges, const Addresses& t) {
           at<int32_t>(t[2]), at<int32_t>(t[3]), at<int32_t>(t[4])};
 }
 
-ProcessorHistory history(const Addresses& h) {
-  return {at<float>(h[0]), at<float>(h[1]), at<float>(h[2]), at<float>(h[3])};
+ProcessorHistory history(const Addresses& h, bool save_memory) {
+  return {at<float>(h[0]), at<float>(h[1]), at<float>(h[2]), at<float>(h[3]), save_memory};
 }
 
 void bind_model(py::module_& m) {
@@ -243,10 +243,10 @@ void bind_model(py::module_& m) {
       "processor_forward",
       [](int64_t num_nodes, int64_t num_edges, const Addresses& graph, int hidden_size, int num_steps,
          bool edge_node_skip, const Addresses& weights, Address x, Address e, Address x0, Address e0, Address x_out,
-         Address e_out, const Addresses& kept, int precision, int num_threads) {
+         Address e_out, const Addresses& kept, bool save_memory, int precision, int num_threads) {
         processor_forward(topology(num_nodes, num_edges, graph), hidden_size, num_steps,
                           processor_weights(weights, edge_node_skip), at<float>(x), at<float>(e), at<float>(x0),
-                          at<float>(e0), at<float>(x_out), at<float>(e_out), history(kept),
+                          at<float>(e0), at<float>(x_out), at<float>(e_out), history(kept, save_memory),
                           static_cast<Precision>(precision), num_threads);
       },
       Release());
@@ -254,14 +254,14 @@ void bind_model(py::module_& m) {
       "processor_backward",
       [](int64_t num_nodes, int64_t num_edges, const Addresses& graph, int hidden_size, int num_steps,
          bool edge_node_skip, const Addresses& weights, Address x, Address e, Address x0, Address e0, Address x_out,
-         const Addresses& kept, Address grad_x_out, Address grad_e_out, Address grad_x,
+         const Addresses& kept, bool save_memory, Address grad_x_out, Address grad_e_out, Address grad_x,
          Address grad_e, Address grad_x0, Address grad_e0, const Addresses& gradients, int precision,
          int num_threads) {
         processor_backward(topology(num_nodes, num_edges, graph), hidden_size, num_steps,
                            processor_weights(weights, edge_node_skip), at<float>(x), at<float>(e), at<float>(x0),
-                           at<float>(e0), at<float>(x_out), history(kept), at<float>(grad_x_out),
-                           at<float>(grad_e_out), at<float>(grad_x), at<float>(grad_e), at<float>(grad_x0),
-                           at<float>(grad_e0),
+                           at<float>(e0), at<float>(x_out), history(kept, save_memory),
+                           at<float>(grad_x_out), at<float>(grad_e_out), at<float>(grad_x), at<float>(grad_e),
+                           at<float>(grad_x0), at<float>(grad_e0),
                            {at<float>(gradients[0]), at<float>(gradients[1]), at<float>(gradients[2]),
                             at<float>(gradients[3]), at<float>(gradients[4]), at<float>(gradients[5]),
                             at<float>(gradients[6]), at<float>(gradients[7])},

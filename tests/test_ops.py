@@ -252,9 +252,9 @@ def test_gradcheck_of_the_reference():
 def test_opcheck_processor(start):
     case = Case(12, 70, hidden=32, start=start, steps=2)
     t = leaves(case.tensors, torch.float32)
-    torch.library.opcheck(torch.ops.botan_fast.processor, (*t[:4], case.topology, t[4:], 2, True, 0))
+    torch.library.opcheck(torch.ops.botan_fast.processor, (*t[:4], case.topology, t[4:], 2, True, 0, False))
     torch.library.opcheck(
-        torch.ops.botan_fast.processor, (*case.tensors[:4], case.topology, case.tensors[4:], 2, False, 0)
+        torch.ops.botan_fast.processor, (*case.tensors[:4], case.topology, case.tensors[4:], 2, False, 0, False)
     )
 
 

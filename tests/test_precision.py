@@ -168,7 +168,7 @@ def test_nan_is_not_hidden():
 def test_opcheck():
     case = Bf16Case(12, 70, hidden=32, steps=2)
     t = leaves(case.tensors, torch.float32)
-    torch.library.opcheck(torch.ops.botan_fast.processor, (*t[:4], case.topology, t[4:], 2, True, 1))
+    torch.library.opcheck(torch.ops.botan_fast.processor, (*t[:4], case.topology, t[4:], 2, True, 1, False))
     x, *weights = leaves([torch.randn(9, 3), *random_mlp(3, 32, torch.Generator().manual_seed(2), True)], torch.float32)
     torch.library.opcheck(torch.ops.botan_fast.mlp, (x, weights, 1))
 

@@ -4,183 +4,12 @@
 #include <vector>
 
 #include "botan_fast.h"
-#include "cpu/buffer_pool.h"
-#include "cpu/chunks.h"
-#include "cpu/kernels.h"
+#include "cpu/processor.h"
 
 namespace botan_fast {
 namespace {
 
 constexpr int64_t kFinalRows = 96, kMaxHidden = 128;
-
-// The H x H blocks of the weights, packed for products with the weight or with its transpose.
-class PackedWeights {
- public:
-  PackedWeights(const Kernels& kernel, const ProcessorWeights& w)
-      : kernel_(kernel),
-        h_(kernel.hidden_size),
-        num_edge_blocks_(w.edge_node_skip ? 6 : 4),
-        storage_(2 * (num_edge_blocks_ + 1 + 3 + 1) * h_ * h_) {
-    float* to = storage_;
-    for (int b = 0; b < num_edge_blocks_; ++b) add(w.edge_w1 + b * h_, num_edge_blocks_ * h_, &to);
-    add(w.edge_w2, h_, &to);
-    for (int b = 0; b < 3; ++b) add(w.node_w1 + b * h_, 3 * h_, &to);
-    add(w.node_w2, h_, &to);
-  }
-
-  // Blocks in the order of MLP_e's inputs; forward(kE) multiplies rows by We^T, backward(kE) by We.
-  enum Block { kSender, kReceiver, kEdge, kEdge0, kSender0, kReceiver0 };
-  enum NodeBlock { kX, kX0, kSum };
-  const float* forward(Block b) const { return at(b, 0); }
-  const float* backward(Block b) const { return at(b, 1); }
-  const float* edge2(bool backward) const { return at(num_edge_blocks_, backward); }
-  const float* node(NodeBlock b, bool backward) const { return at(num_edge_blocks_ + 1 + b, backward); }
-  const float* node2(bool backward) const { return at(num_edge_blocks_ + 4, backward); }
-
- private:
-  void add(const float* weight, int64_t stride, float** to) {
-    kernel_.pack(weight, 1, stride, h_, *to);  // (k, j) = W[j, k]
-    kernel_.pack(weight, stride, 1, h_, *to + h_ * h_);
-    *to += 2 * h_ * h_;
-  }
-  const float* at(int64_t block, bool backward) const {
-    return static_cast<const float*>(static_cast<float*>(storage_)) + (2 * block + backward) * h_ * h_;
-  }
-
-  const Kernels& kernel_;
-  int64_t h_;
-  int64_t num_edge_blocks_;
-  mutable Scratch storage_;
-};
-
-using Blocks = PackedWeights;
-
-struct Term {
-  const float *rows, *packed;
-};
-
-// out[begin:end] = bias + base + sum of terms
-Linear linear(int64_t begin, int64_t end, float* out, std::initializer_list<Term> terms, const float* base = nullptr,
-              const float* bias = nullptr, bool relu = false, const float* mask = nullptr) {
-  Linear l{};
-  l.begin = begin, l.end = end, l.out = out, l.base = base, l.bias = bias, l.relu = relu, l.mask = mask;
-  for (const Term& term : terms) {
-    l.a[l.num_terms] = term.rows;
-    l.b[l.num_terms++] = term.packed;
-  }
-  return l;
-}
-
-// What stays the same in all steps.
-struct Constant {
-  Scratch node;                 // (N, H)  V_x0 x0 + a1
-  Scratch p_sender, p_receiver;  // (N, H)  the x0 terms of the older model; empty without
-  Constant(int64_t rows, bool skip) : node(rows), p_sender(skip ? rows : 0), p_receiver(skip ? rows : 0) {}
-};
-
-class Processor {
- public:
-  Processor(const Topology& t, int hidden_size, const ProcessorWeights& w, const float* x0,
-            Precision precision, int num_threads)
-      : t(t),
-        H(hidden_size),
-        N(t.num_nodes),
-        E(t.num_edges),
-        num_threads(num_threads),
-        k(*kernels(hidden_size, precision)),
-        w(w),
-        packed(k, w),
-        node_chunks(chunk_rows(N)),
-        edge_row_chunks(chunk_rows(E, 1024)),
-        receiver_chunks(chunk_receivers(t)),
-        constant(N * H, w.edge_node_skip),
-        p_sender(N * H),
-        p_receiver(N * H),
-        hidden(N * H) {
-    for_chunks(node_chunks, num_threads, [&](int64_t, int64_t begin, int64_t end) {
-      k.linear(linear(begin, end, constant.node, {{x0, packed.node(Blocks::kX0, false)}}, nullptr, w.node_b1));
-      if (!w.edge_node_skip) return;
-      k.linear(linear(begin, end, constant.p_sender, {{x0, packed.forward(Blocks::kSender0)}}));
-      k.linear(linear(begin, end, constant.p_receiver, {{x0, packed.forward(Blocks::kReceiver0)}}));
-    });
-  }
-
-  // c = W0 e0 + b1
-  void edge_constant(const float* e0, float* c) {
-    for_chunks(edge_row_chunks, num_threads, [&](int64_t, int64_t begin, int64_t end) {
-      k.linear(linear(begin, end, c, {{e0, packed.forward(Blocks::kEdge0)}}, nullptr, w.edge_b1));
-    });
-  }
-
-  const Stored* rounded(const float* e, Stored* to) {
-    for_chunks(edge_row_chunks, num_threads,
-               [&](int64_t, int64_t begin, int64_t end) { k.round(e, begin * H, end * H, to); });
-    return to;
-  }
-
-  // Ps = Ws x, Pr = Wr x
-  void projections(const float* x, int64_t begin, int64_t end) {
-    const bool skip = w.edge_node_skip;
-    k.linear(linear(begin, end, p_sender, {{x, packed.forward(Blocks::kSender)}},
-                    skip ? constant.p_sender.get() : nullptr));
-    k.linear(linear(begin, end, p_receiver, {{x, packed.forward(Blocks::kReceiver)}},
-                    skip ? constant.p_receiver.get() : nullptr));
-  }
-  void projections(const float* x) {
-    for_chunks(node_chunks, num_threads,
-               [&](int64_t, int64_t begin, int64_t end) { projections(x, begin, end); });
-  }
-
-  void node_hidden(const float* x, const float* sum, int64_t begin, int64_t end) {
-    k.linear(linear(begin, end, hidden,
-                    {{x, packed.node(Blocks::kX, false)}, {sum, packed.node(Blocks::kSum, false)}}, constant.node,
-                    nullptr, true));
-  }
-
-  // e, x -> e_out, x_out; e_out may be e and x_out may be x. Leaves the projections of x_out behind.
-  // In the last step e_out is float32 in every precision.
-  void step(const float* x, const Stored* e, const float* c, float* sum, float* x_out, Stored* e_out, bool last) {
-    EdgeForward edges{};
-    edges.senders = t.senders, edges.receivers = t.receivers, edges.row_ptr = t.row_ptr;
-    edges.e = e, edges.c = c, edges.p_sender = p_sender, edges.p_receiver = p_receiver;
-    edges.we_forward = packed.forward(Blocks::kEdge), edges.w2_forward = packed.edge2(false), edges.b2 = w.edge_b2;
-    edges.e_out = e_out, edges.e_last = last ? static_cast<float*>(e_out) : nullptr, edges.sum = sum;
-    for_chunks(receiver_chunks, num_threads, [&](int64_t, int64_t begin, int64_t end) {
-      EdgeForward part = edges;
-      part.node_begin = begin, part.node_end = end;
-      k.edge_forward(part);
-    });
-    for_chunks(node_chunks, num_threads, [&](int64_t, int64_t begin, int64_t end) {
-      node_hidden(x, sum, begin, end);
-      k.linear(linear(begin, end, x_out, {{hidden, packed.node2(false)}}, nullptr, w.node_b2, true));
-      if (!last) projections(x_out, begin, end);
-    });
-  }
-
-  const Topology& t;
-  const int64_t H, N, E;
-  const int num_threads;
-  const Kernels& k;
-  const ProcessorWeights& w;
-  const PackedWeights packed;
-  const std::vector<int64_t> node_chunks, edge_row_chunks, receiver_chunks;
-  Constant constant;
-  Scratch p_sender, p_receiver, hidden;  // (N, H)
-};
-
-// Where the edge features before each step lie: float32 ones before step 0 stay with the caller.
-class StoredEdges {
- public:
-  StoredEdges(void* data, int64_t size, bool bf16, bool keep)
-      : data_(static_cast<char*>(data)), bytes_(size * (bf16 ? 2 : 4)), first_(bf16 ? 0 : 1), keep_(keep) {}
-  Stored* input(int step) const { return keep_ ? data_ + (step - first_) * bytes_ : data_; }
-
- private:
-  char* data_;
-  int64_t bytes_;
-  int first_;
-  bool keep_;
-};
 
 // Weight gradients of one kind of chunk: `count` arrays of H x H and one of H for each chunk, added up in order.
 class Partials {
@@ -215,24 +44,29 @@ void processor_forward(const Topology& topology, int hidden_size, int num_steps,
                        const float* x, const float* e, const float* x0, const float* e0, float* x_out, float* e_out,
                        const ProcessorHistory& history, Precision precision, int num_threads) {
   Processor p(topology, hidden_size, weights, x0, precision, num_threads);
-  const bool keep = history.sum != nullptr;  // c is null in a graph without edges too
+  const bool bf16 = p.k.round, keep = history.sum != nullptr;  // c is null in a graph without edges too
+  const bool keep_all = keep && !history.save_memory;
   const int64_t node_size = p.N * p.H, edge_size = p.E * p.H;
-  Scratch own_c(keep ? 0 : edge_size), own_sum(keep ? 0 : node_size);
-  float* c = keep ? history.c : own_c;
+  Scratch own_c(keep_all ? 0 : edge_size), own_sum(keep ? 0 : node_size);
+  float* c = keep_all ? history.c : own_c.get();
   p.edge_constant(e0, c);
   if (!x) x = x0;
+  // Features that are not kept share one array; float32 ones take that of the result.
+  Scratch own_e(keep_all || !bf16 ? 0 : edge_size / 2);
+  const KeptEdges kept(history, edge_size, bf16);
+  const auto before = [&](int step) -> Stored* {
+    return kept.has(step) ? kept.at(step) : bf16 ? own_e.get() : e_out;
+  };
   const Stored* e_in = e ? e : e0;
-  // Without history bfloat16 features of all steps share one array; float32 ones take that of the result.
-  Scratch own_e(keep || !p.k.round ? 0 : edge_size / 2);
-  const StoredEdges steps(keep ? history.e : own_e.get(), edge_size, p.k.round, keep);
-  if (p.k.round) e_in = p.rounded(static_cast<const float*>(e_in), steps.input(0));
+  if (bf16) e_in = p.rounded(e ? e : e0, before(0));
   p.projections(x);
   for (int s = 0; s < num_steps; ++s) {
     const bool last = s + 1 == num_steps;
-    float* sum = keep ? history.sum + s * node_size : own_sum;
+    float* sum = keep ? history.sum + s * node_size : own_sum.get();
     float* next_x = keep && !last ? history.x + s * node_size : x_out;
-    Stored* next_e = last || !(keep || p.k.round) ? e_out : steps.input(s + 1);
-    p.step(x, e_in, c, sum, next_x, next_e, last);
+    Stored* next_e = last ? e_out : before(s + 1);
+    p.edge_step(e_in, c, sum, next_e, last);
+    p.node_step(x, sum, next_x, last);
     x = next_x, e_in = next_e;
   }
 }
@@ -254,10 +88,15 @@ void processor_backward(const Topology& topology, int hidden_size, int num_steps
   Partials edge_partials(p.receiver_chunks, kNumEdge, H);
   Partials node_partials(p.node_chunks, kNumNode, H);
 
-  const StoredEdges steps(history.e, edge_size, k.round, true);
+  // Arrays of E x H that are alive throughout, besides those of the caller: grad_z and, as grad_c, grad_e0. With
+  // save_memory also c and at most two of EdgeFeatures, three where n float32 ones were kept: less from four steps on.
   Scratch grad_z(k.round ? edge_size / 2 : edge_size);
   float* grad_c = grad_e0;  // becomes grad_e0 in the end
   Scratch grad_p_sender(node_size), grad_p_receiver(node_size), grad_hidden(node_size), grad_sum(node_size);
+  Scratch own_c(history.save_memory ? edge_size : 0);
+  if (history.save_memory) p.edge_constant(e0, own_c);
+  const float* c = history.save_memory ? own_c.get() : history.c;
+  EdgeFeatures features(p, history, x ? x : x0, e ? e : e0, c, grad_sum);  // grad_sum: free between steps
   Scratch grad_constant(node_size);  // of V_x0 x0 + a1
   grad_constant.clear();
   Scratch total_sender(skip ? node_size : 0), total_receiver(skip ? node_size : 0);
@@ -273,9 +112,9 @@ void processor_backward(const Topology& topology, int hidden_size, int num_steps
   for (int s = num_steps - 1; s >= 0; --s) {
     const bool last = s + 1 == num_steps;
     const float* x_s = last ? x_out : history.x + s * node_size;
-    const Stored* e_s = last ? nullptr : steps.input(s + 1);
+    const Stored* e_s = last ? nullptr : features.before(s + 1);
+    const Stored* e_in = features.before(s);
     const float* x_in = s > 0 ? history.x + (s - 1) * node_size : (x ? x : x0);
-    const Stored* e_in = s > 0 || k.round ? steps.input(s) : (e ? e : e0);
     const float* sum = history.sum + s * node_size;
 
     for_chunks(p.node_chunks, num_threads, [&](int64_t chunk, int64_t begin, int64_t end) {
@@ -294,7 +133,7 @@ void processor_backward(const Topology& topology, int hidden_size, int num_steps
 
     EdgeBackward edges{};
     edges.senders = t.senders, edges.receivers = t.receivers, edges.row_ptr = t.row_ptr;
-    edges.e = e_in, edges.c = history.c, edges.p_sender = p.p_sender, edges.p_receiver = p.p_receiver;
+    edges.e = e_in, edges.c = c, edges.p_sender = p.p_sender, edges.p_receiver = p.p_receiver;
     edges.we_forward = p.packed.forward(Blocks::kEdge), edges.we = p.packed.backward(Blocks::kEdge);
     edges.w2_forward = p.packed.edge2(false), edges.w2 = p.packed.edge2(true), edges.b2 = weights.edge_b2;
     edges.e_out = e_s, edges.grad_e_out = grad_e_out, edges.grad_sum = grad_sum;

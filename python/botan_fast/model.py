@@ -100,8 +100,9 @@ class BOTANLayer(nn.Module):
     Nature Physics 16, 448 (2020)). Gradients flow to x, e, x0, e0 and the weights; deterministic.
     float32 on the CPU runs in the compiled core for H = 32, 64, 128; everything else in plain torch.
     precision: "fp32", or "bf16" ("tf32") for products of factors rounded to bfloat16 (tf32), see docs/precision.md.
+    save_memory=True keeps no edge array of this step for the backward pass, which computes it again: the same bits.
 
-    Raises InputError when a shape does not fit, an index is outside [0, N) or the precision is none.
+    Raises InputError when a shape does not fit, an index is outside [0, N), or an option has no such value.
 
     >>> import torch, botan_fast as bf
     >>> layer = bf.BOTANLayer(hidden_size=64)
@@ -118,15 +119,22 @@ class BOTANLayer(nn.Module):
         self.node_mlp = MLP(3 * hidden_size, hidden_size)
 
     def forward(
-        self, x: Tensor, e: Tensor, x0: Tensor, e0: Tensor, graph: Graph | Tensor, precision: str = "fp32"
+        self,
+        x: Tensor,
+        e: Tensor,
+        x0: Tensor,
+        e0: Tensor,
+        graph: Graph | Tensor,
+        precision: str = "fp32",
+        save_memory: bool = False,
     ) -> tuple[Tensor, Tensor]:
         self._check(x, e, x0, e0, graph)
         if isinstance(graph, Graph):
-            return self.run(x, e, x0, e0, graph_topology(graph), 1, precision)
+            return self.run(x, e, x0, e0, graph_topology(graph), 1, precision, save_memory)
         if not ops.has_fast_path(self.hidden_size, x.dtype, x.device):  # needs no order
-            return self.run(x, e, x0, e0, list(graph), 1, precision)
+            return self.run(x, e, x0, e0, list(graph), 1, precision, save_memory)
         topology, order = _sorted_topology(graph, x.shape[0])
-        x, e = self.run(x, e[order], x0, e0[order], topology, 1, precision)
+        x, e = self.run(x, e[order], x0, e0[order], topology, 1, precision, save_memory)
         return x, torch.empty_like(e).index_copy(0, order, e)
 
     def run(
@@ -138,10 +146,11 @@ class BOTANLayer(nn.Module):
         topology: list[Tensor],
         num_steps: int,
         precision: str = "fp32",
+        save_memory: bool = False,
     ) -> tuple[Tensor, Tensor]:
         """num_steps steps with the same weights; x = None (e = None) starts from x0 (e0). See `ops.processor`."""
         weights = self.edge_mlp.weights(), self.node_mlp.weights()
-        return ops.processor(x, e, x0, e0, topology, *weights, num_steps, precision)
+        return ops.processor(x, e, x0, e0, topology, *weights, num_steps, precision, save_memory)
 
     def _check(self, x, e, x0, e0, graph):
         if isinstance(graph, Graph):
@@ -178,6 +187,11 @@ class BOTAN(nn.Module):
     `model(graph, precision="bf16")` rounds the factors of all matrix products to bfloat16, adds up in float32 and keeps
     weights and gradients in float32 (docs/precision.md); the default is "fp32". Precision belongs to a call: it is no
     property of the weights.
+
+    `model(graph, save_memory=True)` trains larger graphs in the same memory. For the backward pass the n steps keep
+    (n - 1) // 4 edge arrays (E, H) instead of n, and compute the others again, a few at a time: results and gradients
+    have the same bits. On a CPU a training step of N = 4096 takes 0.75 instead of 0.88 GB (0.35 of both are torch) and
+    13 % more time, in "bf16" 0.67 instead of 0.75 GB and 10 % more time.
 
     Args:
         hidden_size: feature width H; 32, 64 and 128 have a fast path, others run in plain torch.
@@ -243,12 +257,13 @@ class BOTAN(nn.Module):
             if decoders == "separate":
                 self.edge_decoder = MLP(hidden_size, hidden_size, decode=True)
 
-    def forward(self, graph: Graph, precision: str = "fp32") -> Prediction:
+    def forward(self, graph: Graph, precision: str = "fp32", save_memory: bool = False) -> Prediction:
         self._check(graph)
         dtype = self.node_encoder.fc1.weight.dtype
         x0 = self.node_encoder(graph.types.to(dtype)[:, None], precision)
         e0 = self.edge_encoder(graph.vectors.to(dtype), precision)
-        x, e = self.processor.run(None, None, x0, e0, graph_topology(graph), self.config["num_steps"], precision)
+        steps, topology = self.config["num_steps"], graph_topology(graph)
+        x, e = self.processor.run(None, None, x0, e0, topology, steps, precision, save_memory)
         decoders = self.config["decoders"]
         if decoders == "shared":
             return Prediction(self.decoder(x, precision), self.decoder(e, precision))

@@ -16,7 +16,7 @@ from torch.autograd.function import once_differentiable
 from . import _core, ops_cuda, reference
 from .errors import InputError
 
-__all__ = ["check_precision", "has_fast_path", "mlp", "processor", "scatter_sum", "segment_sum"]
+__all__ = ["check_precision", "check_save_memory", "has_fast_path", "mlp", "processor", "scatter_sum", "segment_sum"]
 
 PRECISIONS = ("fp32", "bf16", "tf32")  # operators take the position in this list, as the core does
 
@@ -53,6 +53,18 @@ def check_precision(precision: str) -> str:
     if precision not in PRECISIONS:
         raise InputError(f"precision = {precision!r}; choose one of {', '.join(map(repr, PRECISIONS))}")
     return precision
+
+
+def check_save_memory(save_memory: bool) -> bool:
+    """`save_memory`, after a check that it is True or False; raises InputError.
+
+    >>> from botan_fast import ops
+    >>> ops.check_save_memory(True)
+    True
+    """
+    if not isinstance(save_memory, bool):
+        raise InputError(f"save_memory = {save_memory!r}; give True or False")
+    return save_memory
 
 
 def _on_cpu(precision: int) -> int:
@@ -385,7 +397,7 @@ def _history(
 @_operator(
     "processor",
     "(Tensor? x, Tensor? e, Tensor x0, Tensor e0, Tensor[] topology, Tensor[] weights, int num_steps, bool keep,"
-    " int precision)"
+    " int precision, bool save_memory)"
     " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 def _processor(
@@ -398,12 +410,14 @@ def _processor(
     num_steps: int,
     keep: bool,
     precision: int,
+    save_memory: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     x, e, x0, e0 = _dense_or_none(x), _dense_or_none(e), x0.contiguous(), e0.contiguous()
     topology, weights = _dense(topology), _dense(weights)
     (nodes, hidden), edges = x0.shape, e0.shape[0]
     x_out, e_out = _empty(nodes, hidden), _empty(edges, hidden)
-    history = [_empty(*s, dtype=d) for s, d in _history(nodes, edges, hidden, num_steps, keep, precision)]
+    kept = _history(nodes, edges, hidden, num_steps, keep, precision, save_memory)
+    history = [_empty(*s, dtype=d) for s, d in kept]
     _core.processor_forward(
         nodes,
         edges,
@@ -414,6 +428,7 @@ def _processor(
         _addresses(weights),
         *_addresses((x, e, x0, e0, x_out, e_out)),
         _addresses(history) if keep else [0] * 4,
+        save_memory,
         _on_cpu(precision),
         torch.get_num_threads(),
     )
@@ -421,15 +436,15 @@ def _processor(
 
 
 @_fake("processor")
-def _(x, e, x0, e0, topology, weights, num_steps, keep, precision):
-    history = _history(x0.shape[0], e0.shape[0], x0.shape[1], num_steps, keep, precision)
+def _(x, e, x0, e0, topology, weights, num_steps, keep, precision, save_memory):
+    history = _history(x0.shape[0], e0.shape[0], x0.shape[1], num_steps, keep, precision, save_memory)
     return torch.empty_like(x0), torch.empty_like(e0), *(x0.new_empty(s, dtype=d) for s, d in history)
 
 
 @_operator(
     "processor_backward",
     "(Tensor? x, Tensor? e, Tensor x0, Tensor e0, Tensor[] topology, Tensor[] weights, int num_steps, "
-    "Tensor[] outputs, Tensor? grad_x_out, Tensor? grad_e_out, int precision) -> ("
+    "Tensor[] outputs, Tensor? grad_x_out, Tensor? grad_e_out, int precision, bool save_memory) -> ("
     "Tensor, Tensor, Tensor, Tensor, Tensor[])",
 )
 def _processor_backward(
@@ -444,6 +459,7 @@ def _processor_backward(
     grad_x_out: Tensor | None,
     grad_e_out: Tensor | None,
     precision: int,
+    save_memory: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor]]:
     x, e, x0, e0 = _dense_or_none(x), _dense_or_none(e), x0.contiguous(), e0.contiguous()
     grad_x_out, grad_e_out = _dense_or_none(grad_x_out), _dense_or_none(grad_e_out)
@@ -463,6 +479,7 @@ def _processor_backward(
         _addresses(weights),
         *_addresses((x, e, x0, e0, outputs[0])),
         _addresses(outputs[1:]),
+        save_memory,
         *_addresses((grad_x_out, grad_e_out, grad_x, grad_e, grad_x0, grad_e0)),
         _addresses(gradients),
         _on_cpu(precision),
@@ -473,7 +490,7 @@ def _processor_backward(
 
 
 @_fake("processor_backward")
-def _(x, e, x0, e0, topology, weights, num_steps, outputs, grad_x_out, grad_e_out, precision):
+def _(x, e, x0, e0, topology, weights, num_steps, outputs, grad_x_out, grad_e_out, precision, save_memory):
     return (
         x0.new_empty(0) if x is None else torch.empty_like(x),
         x0.new_empty(0) if e is None else torch.empty_like(e),
@@ -484,7 +501,7 @@ def _(x, e, x0, e0, topology, weights, num_steps, outputs, grad_x_out, grad_e_ou
 
 
 def _processor_setup(ctx, inputs, output):
-    x, e, x0, e0, topology, weights, ctx.num_steps, keep, ctx.precision = inputs
+    x, e, x0, e0, topology, weights, ctx.num_steps, keep, ctx.precision, ctx.save_memory = inputs
     ctx.num_topology, ctx.num_weights = len(topology), len(weights)
     ctx.keep = keep
     x_out, _, *history = output  # the backward pass does without e_out: 42 MB at N = 4096
@@ -500,9 +517,9 @@ def _processor_autograd(ctx, grad_x_out, grad_e_out, *_):
     topology, rest = rest[: ctx.num_topology], rest[ctx.num_topology :]
     weights, outputs = rest[: ctx.num_weights], rest[ctx.num_weights :]
     if grad_x_out is None and grad_e_out is None:
-        return None, None, None, None, [None] * len(topology), [None] * len(weights), None, None, None
+        return None, None, None, None, [None] * len(topology), [None] * len(weights), None, None, None, None
     grad_x, grad_e, grad_x0, grad_e0, gradients = _processor_backward(
-        x, e, x0, e0, topology, weights, ctx.num_steps, outputs, grad_x_out, grad_e_out, ctx.precision
+        x, e, x0, e0, topology, weights, ctx.num_steps, outputs, grad_x_out, grad_e_out, ctx.precision, ctx.save_memory
     )
     return (
         None if x is None else grad_x,
@@ -511,6 +528,7 @@ def _processor_autograd(ctx, grad_x_out, grad_e_out, *_):
         grad_e0,
         [None] * len(topology),
         gradients,
+        None,
         None,
         None,
         None,
@@ -538,6 +556,7 @@ def processor(
     node_weights: Sequence[Tensor],
     num_steps: int,
     precision: str = "fp32",
+    save_memory: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """`reference.processor` in the given precision, by the compiled core where it has a fast path.
 
@@ -545,6 +564,12 @@ def processor(
     that leave node i are sender_order[sender_ptr[i]:sender_ptr[i+1]]. x, x0 (N, H); e, e0 (E, H); float32.
     Gradients flow to x, e, x0, e0 and all weights. First derivatives only on the fast path; `reference.processor`
     has all.
+
+    For gradients the fast path keeps, besides inputs and results, 2 n - 1 node arrays (N, H) float32 and n edge arrays
+    (E, H): e after each step but the last, and one constant; in "bf16" n of bfloat16 and the constant in float32.
+    With `save_memory` it keeps only e before the steps 4, 8, ...: (n - 1) // 4 edge arrays, float32 or bfloat16. The
+    others are computed again during the backward pass, which on the CPU holds the constant and at most two of them at a
+    time. Results and gradients have the same bits. `reference.processor` keeps what enters each step.
 
     >>> import torch
     >>> from botan_fast import ops
@@ -558,12 +583,14 @@ def processor(
     (tensor([  128., 16512.]), tensor(256.))
     """
     check_precision(precision)
+    check_save_memory(save_memory)
     if num_steps == 0:
         return x0 if x is None else x, e0 if e is None else e
     if not has_fast_path(x0.shape[1], x0.dtype, x0.device):
         parts = list(edge_weights), list(node_weights)
-        return reference.processor(x, e, x0, e0, *topology[:2], *parts, num_steps, precision)
+        return reference.processor(x, e, x0, e0, *topology[:2], *parts, num_steps, precision, save_memory)
     weights = [*edge_weights, *node_weights]
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, e, x0, e0, *weights))
-    x, e, *_ = _processor(x, e, x0, e0, list(topology), weights, num_steps, keep, PRECISIONS.index(precision))
+    number = PRECISIONS.index(precision)
+    x, e, *_ = _processor(x, e, x0, e0, list(topology), weights, num_steps, keep, number, save_memory)
     return x, e

@@ -4,8 +4,11 @@ Any feature width, any floating dtype, any device, any order of derivatives. The
 same functions.
 """
 
+from functools import partial
+
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 __all__ = ["linear", "mlp", "processor", "scatter_sum", "segment_sum"]
 
@@ -104,6 +107,7 @@ def processor(
     node_weights: list[Tensor],
     num_steps: int,
     precision: str = "fp32",
+    save_memory: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """num_steps rounds of message passing with the same weights (Shiba et al. 2023, section II and figure 2).
 
@@ -113,7 +117,8 @@ def processor(
     x, x0 are (N, H), e, e0 are (E, H); x = None (e = None) starts from x0 (e0). An MLP_e of 6 H inputs also reads
     [x0_sender, x0_receiver], the older model of Bapst et al., Nature Physics 16, 448 (2020). In precision "bf16" the
     factors of products are rounded as in `linear`, where the first weights act block by block: W_s x and W_r x on
-    nodes, W_0 e0 and V_0 x0 once.
+    nodes, W_0 e0 and V_0 x0 once. With save_memory autograd keeps only what enters each step and computes the rest of
+    the step again in the backward pass: the same gradients from less memory, in more time.
 
     >>> import torch
     >>> from botan_fast import reference
@@ -127,20 +132,33 @@ def processor(
     x = x0 if x is None else x
     e = e0 if e is None else e
     senders, receivers = senders.long(), receivers.long()
-    skip = edge_weights[0].shape[1] == 6 * e0.shape[1]
     if precision == "bf16":
-        return _processor_bf16(x, e, x0, e0, senders, receivers, edge_weights, node_weights, num_steps)
+        step = _step_bf16(x0, e0, senders, receivers, edge_weights, node_weights)
+    else:
+        step = _step(x0, e0, senders, receivers, edge_weights, node_weights)
+    if save_memory:
+        step = partial(checkpoint, step, use_reentrant=False, preserve_rng_state=False)
     for _ in range(num_steps):
+        x, e = step(x, e)
+    return x, e
+
+
+def _step(x0, e0, senders, receivers, edge_weights, node_weights):
+    skip = edge_weights[0].shape[1] == 6 * e0.shape[1]
+
+    def step(x, e):
         inputs = [x.index_select(0, senders), x.index_select(0, receivers), e, e0]
         if skip:
             inputs += [x0.index_select(0, senders), x0.index_select(0, receivers)]
         e = mlp(torch.cat(inputs, dim=1), edge_weights)
         x = mlp(torch.cat([x, x0, scatter_sum(e, receivers, x0.shape[0])], dim=1), node_weights)
-    return x, e
+        return x, e
+
+    return step
 
 
-def _processor_bf16(x, e, x0, e0, senders, receivers, edge_weights, node_weights, num_steps):
-    """`processor` with W1 = [W_s, W_r, W_e, W_0(, W_s0, W_r0)] and V1 = [V_x, V_0, V_sum] taken apart.
+def _step_bf16(x0, e0, senders, receivers, edge_weights, node_weights):
+    """A step with W1 = [W_s, W_r, W_e, W_0(, W_s0, W_r0)] and V1 = [V_x, V_0, V_sum] taken apart.
 
     Rounding is not linear, so this is where it happens: the gradient of z is added up over the edges of a receiver
     as it is, and over those of a sender after rounding to bfloat16, which is how it is stored.
@@ -151,11 +169,14 @@ def _processor_bf16(x, e, x0, e0, senders, receivers, edge_weights, node_weights
     product = lambda rows, weight: linear(rows, weight, precision="bf16")  # noqa: E731
     from_e0, from_x0 = product(e0, blocks[3]) + b1, product(x0, v_0) + a1
     from_sender0, from_receiver0 = (product(x0, w) for w in blocks[4:]) if len(blocks) == 6 else (0, 0)
-    for _ in range(num_steps):
+
+    def step(x, e):
         at_sender, at_receiver = product(x, blocks[0]) + from_sender0, product(x, blocks[1]) + from_receiver0
         z = product(e, blocks[2]) + from_e0 + at_sender.index_select(0, senders)
         z = _RoundGradient.apply(z + at_receiver.index_select(0, receivers))
         e = torch.relu(product(torch.relu(z), w2) + b2)
         incoming = scatter_sum(e, receivers, x0.shape[0])
         x = torch.relu(product(torch.relu(from_x0 + product(x, v_x) + product(incoming, v_sum)), v2) + a2)
-    return x, e
+        return x, e
+
+    return step

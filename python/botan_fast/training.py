@@ -65,6 +65,7 @@ def train(
     evaluate_every: int = 5,
     checkpoint_every: int = 1,
     precision: str = "fp32",
+    save_memory: bool = False,
     hidden_size: int | None = None,
     num_steps: int | None = None,
     decoders: str | None = None,
@@ -103,8 +104,8 @@ def train(
     resume : bool
         Continue the run in `output` after its last saved epoch; the result is bitwise that of a run that was never
         interrupted. Every argument must be as it was, apart from epochs (with a constant schedule), checkpoint_every,
-        device, progress and callbacks. A folder without a run starts one; a run with that many epochs is returned as
-        it is.
+        save_memory, device, progress and callbacks. A folder without a run starts one; a run with that many epochs is
+        returned as it is.
     augmentation : {"octahedral", "o3", "none"}
         Distribution of the rotations, see `botan_fast.augmentation.random_rotation`.
     learning_rate, clip_norm : float
@@ -121,6 +122,9 @@ def train(
         The run is saved after every k-th epoch and the last one; also when it is interrupted.
     precision : {"fp32", "bf16", "tf32"}
         How matrix products are computed, in training and in its tests; see docs/precision.md. Weights are float32.
+    save_memory : bool
+        Keep fewer edge arrays for the backward pass and compute them again: larger graphs in the same memory, in more
+        time, with the same bits (see `BOTAN`).
     hidden_size, num_steps, decoders, edge_node_skip, self_edges, cutoff, node_target : optional
         Options of `BOTAN`, with its defaults; for p = 1 the default of `decoders` is "node". With `init` they come from
         there.
@@ -172,6 +176,7 @@ def train(
         evaluate_every=evaluate_every,
         checkpoint_every=checkpoint_every,
         precision=precision,
+        save_memory=save_memory,
     )
     device = choose_device(device)
     run = None if output is None else RunDirectory(output)
@@ -269,7 +274,7 @@ def _train_epoch(
     for number, start in enumerate(starts):
         batch = [samples[i] for i in order[start : start + settings.batch_size]]
         graph, node_targets, edge_targets = _make_batch(batch, target, settings.augmentation, generator)
-        prediction = model(graph, settings.precision)
+        prediction = model(graph, settings.precision, settings.save_memory)
         node_loss = torch.mean((prediction.node - node_targets) ** 2)
         if prediction.edge is None or edge_targets is None:
             edge_loss = torch.zeros_like(node_loss)

@@ -12,7 +12,7 @@ from .augmentation import check_augmentation
 from .checkpoint import load_model
 from .errors import InputError
 from .model import BOTAN
-from .ops import check_precision
+from .ops import check_precision, check_save_memory
 from .samples import Sample
 
 __all__ = ["TrainingSettings", "check_resumed", "describe_run", "initial_model", "load_init", "model_config"]
@@ -36,6 +36,7 @@ class TrainingSettings:
     evaluate_every: int
     checkpoint_every: int
     precision: str = "fp32"
+    save_memory: bool = False
 
     def __post_init__(self):
         for name in ("p", "learning_rate", "clip_norm"):
@@ -62,6 +63,7 @@ class TrainingSettings:
         check_augmentation(self.augmentation)
         _require(self.schedule in SCHEDULES, "schedule", self.schedule, f"choose one of {', '.join(SCHEDULES)}")
         check_precision(self.precision)
+        check_save_memory(self.save_memory)
 
     def step_size(self, epoch: int, batch: int, num_batches: int) -> float:
         """The learning rate of a batch, from its place in the run alone: a resumed run needs no further state.
@@ -154,7 +156,7 @@ def describe_run(
 def check_resumed(recorded: dict, given: dict, folder: Path) -> None:
     """Refuse to resume a run with other settings, data or weights than it began with.
 
-    `checkpoint_every` may differ, and `epochs` where the learning rate is constant.
+    `checkpoint_every` may differ, `save_memory` (it changes no bit), and `epochs` where the learning rate is constant.
 
     Raises
     ------
@@ -170,12 +172,12 @@ def check_resumed(recorded: dict, given: dict, folder: Path) -> None:
 
     try:
         # What runs had before there was a choice.
-        settings = {"schedule": "constant", "precision": "fp32"} | recorded["settings"]
+        settings = {"schedule": "constant", "precision": "fp32", "save_memory": False} | recorded["settings"]
         pairs = [(name, settings[name], now) for name, now in given["settings"].items()]
         pairs += [(name, recorded["model"][name], now) for name, now in given["model"].items()]
         pairs += [(name, recorded[name], given[name]) for name in ("box", "density")]
         # The end of a run decides every step of a schedule; a constant step size lets a run be extended.
-        free = ("epochs", "checkpoint_every") if settings["schedule"] == "constant" else ("checkpoint_every",)
+        free = ("checkpoint_every", "save_memory", *(["epochs"] if settings["schedule"] == "constant" else []))
         for name, was, now in pairs:
             if name not in free and was != now:
                 refuse(name, repr(was), repr(now))
