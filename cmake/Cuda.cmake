@@ -51,6 +51,7 @@ set(CMAKE_CUDA_COMPILER_LAUNCHER ${Python_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR
 
 add_library(botan_fast_cuda STATIC
   csrc/cuda/launch.cu
+  csrc/cuda/loss.cu
   csrc/cuda/message_passing.cu
   csrc/cuda/message_passing_bf16.cu
   csrc/cuda/message_passing_fp32.cu

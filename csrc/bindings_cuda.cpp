@@ -271,6 +271,26 @@ void bind_mlp(py::module_& m) {
       Release());
 }
 
+// A part of the loss comes as (given, prediction, target, capacity, weight, gradient).
+using Part = std::tuple<bool, Address, Address, std::int64_t, double, Address>;
+
+LossPart loss_part(const Part& part) {
+  return {std::get<0>(part), at<const float>(std::get<1>(part)), at<const float>(std::get<2>(part)),
+          std::get<3>(part), std::get<4>(part),                  at<float>(std::get<5>(part))};
+}
+
+void bind_loss(py::module_& m) {
+  m.def("loss_workspace_bytes", &loss_workspace_bytes);
+  m.def(
+      "loss",
+      [](int device, Address stream, const Part& node, const Part& edge, Address num_edges, Address total,
+         Address node_loss, Address edge_loss, Address workspace, std::size_t workspace_bytes) {
+        loss(stream_of(device, stream), loss_part(node), loss_part(edge), at<const std::int32_t>(num_edges),
+             at<float>(total), at<float>(node_loss), at<float>(edge_loss), at<void>(workspace), workspace_bytes);
+      },
+      Release());
+}
+
 }  // namespace
 
 void bind_cuda(py::module_& m) {
@@ -280,4 +300,5 @@ void bind_cuda(py::module_& m) {
   bind_targets(m);
   bind_processor(m);
   bind_mlp(m);
+  bind_loss(m);
 }

@@ -171,4 +171,25 @@ void mlp_backward(Stream stream, int64_t num_rows, int64_t num_inputs, int hidde
                   const float* x, const float* grad_y, float* grad_x, const MlpGradients& gradients,
                   Precision precision, void* workspace, size_t workspace_bytes);
 
+// ---- loss (loss.cu) ---------------------------------------------------------------------------------------------
+
+// Mean squared difference of one kind of prediction and its target, float32, aligned to 16 bytes.
+struct LossPart {
+  bool given;                // false: the part is 0, and its arrays are null
+  const float* prediction;   // (capacity,)
+  const float* target;       // (capacity,)
+  int64_t capacity;
+  double weight;             // p of the nodes, 1 - p of the edges
+  float* gradient;           // (capacity,) 2 weight (prediction - target) / count; null: not computed
+};
+
+// node_loss = mean_i (S_hat_i - S_i)^2 over the N = node.capacity particles, edge_loss = mean_ij (E_hat_ij - E_ij)^2 over
+// the edges, loss = the sum of both times their weights; each is one float32. A part without weight adds nothing to loss,
+// also where it is not finite; the mean over nothing is not a number. num_edges: where the number of edges stands on
+// the device (row_ptr + N), at most edge.capacity; null: edge.capacity. Numbers beyond the edges are not read, and their
+// gradients are zero. Results do not depend on the capacity, bit by bit. Each is computed in float64 and rounded once.
+size_t loss_workspace_bytes(int64_t node_capacity, int64_t edge_capacity);
+void loss(Stream stream, const LossPart& node, const LossPart& edge, const int32_t* num_edges, float* loss,
+          float* node_loss, float* edge_loss, void* workspace, size_t workspace_bytes);
+
 }  // namespace botan_fast::cuda

@@ -16,6 +16,7 @@ from . import _core
 
 __all__ = [
     "core",
+    "loss",
     "mlp",
     "mlp_backward",
     "processor",
@@ -230,3 +231,26 @@ def mlp_backward(core, x, weights, y, grad_y, need_grad_x, precision) -> tuple[T
         num_bytes,
     )
     return x.new_empty(0) if grad_x is None else grad_x, gradients
+
+
+# ---- loss -----------------------------------------------------------------------------------------------------
+
+
+def loss(core, node, edge, node_target, edge_target, row_ptr, p, keep_node, keep_edge):
+    """The operator `loss`, for float32."""
+    tensors = _all_aligned((node, edge, node_target, edge_target))
+    like = next(t for t in tensors if t is not None)
+    results = [like.new_empty(()) for _ in range(3)]
+    parts = []
+    for prediction, target, weight, keep in zip(
+        tensors[:2], tensors[2:], (p, 1 - p), (keep_node, keep_edge), strict=True
+    ):
+        gradient = like.new_empty(0) if prediction is None or not keep else torch.empty_like(prediction)
+        capacity = 0 if prediction is None else prediction.shape[0]
+        parts.append((prediction is not None, *_addresses((prediction, target)), capacity, weight, gradient.data_ptr()))
+        results.append(gradient)
+    num_bytes = core.loss_workspace_bytes(parts[0][3], parts[1][3])
+    workspace = workspace_of(num_bytes, like)
+    num_edges = 0 if row_ptr is None else row_ptr.data_ptr() + 4 * (row_ptr.shape[0] - 1)
+    core.loss(*stream_of(like), *parts, num_edges, *_addresses(results[:3]), workspace.data_ptr(), num_bytes)
+    return tuple(results)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-__all__ = ["linear", "mlp", "processor", "scatter_sum", "segment_sum"]
+__all__ = ["linear", "loss", "mlp", "processor", "scatter_sum", "segment_sum"]
 
 
 def segment_sum(values: Tensor, row_ptr: Tensor) -> Tensor:
@@ -180,3 +180,35 @@ def _step_bf16(x0, e0, senders, receivers, edge_weights, node_weights):
         return x, e
 
     return step
+
+
+def loss(
+    node: Tensor | None,
+    edge: Tensor | None,
+    node_target: Tensor | None,
+    edge_target: Tensor | None,
+    p: float,
+    row_ptr: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """p mean_i (S_hat_i - S_i)^2 + (1 - p) mean_ij (E_hat_ij - E_ij)^2, and the two means (Shiba et al. 2023).
+
+    Predictions and targets are (N,) and (E,). A part without prediction or target is 0, and one without weight adds
+    nothing; the mean over nothing is nan. With row_ptr (N+1,) only the first row_ptr[N] of E numbers are edges.
+
+    >>> import torch
+    >>> from botan_fast import reference
+    >>> reference.loss(torch.ones(4), torch.ones(6), torch.zeros(4), 3 * torch.ones(6), 0.25)
+    (tensor(3.2500), tensor(1.), tensor(4.))
+    """
+    node_loss = edge_loss = (edge if node is None else node).new_zeros(())
+    if node is not None and node_target is not None:
+        node_loss = torch.mean((node - node_target) ** 2)
+    if edge is not None and edge_target is not None:
+        difference = edge - edge_target
+        if row_ptr is None:
+            edge_loss = torch.mean(difference**2)
+        else:
+            is_edge = torch.arange(len(edge), device=edge.device) < row_ptr[-1]
+            edge_loss = torch.sum(torch.where(is_edge, difference, 0) ** 2) / row_ptr[-1]
+    total = sum(weight * part for weight, part in ((p, node_loss), (1 - p, edge_loss)) if weight > 0)
+    return total, node_loss, edge_loss

@@ -9,6 +9,7 @@ from time import perf_counter
 
 import torch
 
+from . import ops
 from .augmentation import random_rotation
 from .callbacks import Callback, FunctionCallback, default_callbacks
 from .errors import BotanFastError, DataError, InputError
@@ -275,14 +276,8 @@ def _train_epoch(
         batch = [samples[i] for i in order[start : start + settings.batch_size]]
         graph, node_targets, edge_targets = _make_batch(batch, target, settings.augmentation, generator)
         prediction = model(graph, settings.precision, settings.save_memory)
-        node_loss = torch.mean((prediction.node - node_targets) ** 2)
-        if prediction.edge is None or edge_targets is None:
-            edge_loss = torch.zeros_like(node_loss)
-        else:
-            edge_loss = torch.mean((prediction.edge - edge_targets) ** 2)
         # A decoder whose loss has no weight gets no gradient, rather than one of zeros.
-        parts = [(settings.p, node_loss), (1 - settings.p, edge_loss)]
-        loss = sum(weight * part for weight, part in parts if weight > 0)
+        loss, node_loss, edge_loss = ops.loss(prediction.node, prediction.edge, node_targets, edge_targets, settings.p)
 
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

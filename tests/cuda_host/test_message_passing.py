@@ -174,8 +174,8 @@ def test_what_is_kept(emulator):
 @pytest.mark.parametrize("precision", ops.PRECISIONS)
 @pytest.mark.parametrize("hidden", [32, 64])
 def test_less_shared_memory_gives_the_same(emulator, precision, hidden):
-    """Without room for the rows of the next tile they are read when they are needed. The same bits, but for the gradient
-    of MLP_e's b2, which is added up in another order."""
+    """Without room for the rows of the next tile they are read when they are needed. The same bits, but for the
+    gradient of MLP_e's b2, which is added up in another order."""
     case = Case(9, 700, hidden, steps=2, start=True)
     want = run(emulator, case, precision)
     emulator.set_max_shared_bytes(142 << 10 if hidden == 64 else 64 << 10)
