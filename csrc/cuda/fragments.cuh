@@ -344,8 +344,12 @@ __device__ __forceinline__ void multiply_block(Fragment<H>& out, const float (&a
 template <int H>
 constexpr bool kStaged = H > 64;
 
+// How far loops over the steps of a product are unrolled. Where they are not, the accumulators are copied in each turn.
+template <Precision P, int H>
+constexpr int kUnroll = kStaged<H> ? 1 : P == Precision::fp32 ? 4 : kSteps<P> * H / 16;
+
 // out += a B, where a is this warp's 16 rows of a tile in shared memory
-template <Precision P, int unroll = 1, int H, class T>
+template <Precision P, int unroll, int H, class T>
 __device__ __forceinline__ void multiply_tile(Fragment<H>& out, const T* tile, const Bits4* packed) {
   const T* row = own_row<H>(tile);
 #pragma unroll(unroll)
@@ -378,7 +382,7 @@ __device__ __forceinline__ void multiply(Fragment<H>& out, const Fragment<H>& a,
     __syncwarp();
     stage<H>(scratch, a);
     __syncwarp();
-    multiply_tile<P>(out, scratch, packed);
+    multiply_tile<P, kUnroll<P, H>>(out, scratch, packed);
     __syncwarp();
   } else {
 #pragma unroll

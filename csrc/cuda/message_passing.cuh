@@ -321,7 +321,7 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
   using T = Stored<P>;
   using TileType = std::conditional_t<kFusedGradients<H>, T, float>;
   constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16), kNumbers = kTile * kPitch<H>;
-  constexpr int kUnroll = P == Precision::fp32 ? 4 : kSteps<P> * H / 16;
+  constexpr int kMore = P == Precision::fp32 ? 4 : kSteps<P> * H / 16;  // there are registers for longer loops
   constexpr bool kOwnTileOfC = P == Precision::bf16;
   Bits4* weights = dynamic_shared<Bits4>();
   // a_tile: gradient of the second layer, then dz. b_tile: hidden layer, then (not ahead) e.
@@ -403,7 +403,7 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
         __syncwarp();  // the next loads not before these have arrived: they need their registers
         add_rows<H>(hidden, a.in.at_receiver, ends.receiver, rows.valid);
         __syncwarp();
-        multiply_tile<P, kUnroll>(hidden, e_now, edge);
+        multiply_tile<P, kMore>(hidden, e_now, edge);
         apply_relu(hidden);
       } else {
         hidden_layer<P, H, from_e0>(hidden, a.in, edge, rows, ends, scratch);
@@ -412,7 +412,7 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
       set_bias(y, a.in.bias);
       if constexpr (kFusedGradients<H>) {
         stage<H>(b_tile, hidden);  // the lane reads what it wrote, here and below
-        multiply_tile<P, kUnroll>(y, b_tile, second);
+        multiply_tile<P, kMore>(y, b_tile, second);
       } else {
         store_rows(a.hidden, hidden, rows);
         multiply<P>(y, hidden, second, scratch);
@@ -421,7 +421,7 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
         const Fragment<H> result = y;
         load_rows<H>(y, a.grad_sum, ends.receiver, rows.valid);
         if (!a.last) {
-          multiply_tile<P, kUnroll>(y, dz_tile, edge_backward);
+          multiply_tile<P, kMore>(y, dz_tile, edge_backward);
         } else if (a.grad_e) {
           add_rows<H, true>(y, a.grad_e, rows.row, rows.valid);
         }
@@ -441,7 +441,7 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
       set_zero(dz);
       if constexpr (kFusedGradients<H>) {
         stage<H>(a_tile, y);
-        multiply_tile<P, kUnroll>(dz, a_tile, second_backward);
+        multiply_tile<P, kMore>(dz, a_tile, second_backward);
         pass_where_positive<H>(dz, b_tile);
       } else {
         store_rows(a.dy, y, rows);
