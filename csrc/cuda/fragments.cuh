@@ -375,14 +375,14 @@ __device__ __forceinline__ void multiply_tile(Fragment<H>& out, const T* tile, c
 }
 
 // out += a B. With `staged`, `scratch` is a tile (kPitch) of which the warp's own rows are overwritten.
-template <Precision P, int H, bool staged = kStaged<H>>
+template <Precision P, int H, bool staged = kStaged<H>, int unroll = kUnroll<P, H>>
 __device__ __forceinline__ void multiply(Fragment<H>& out, const Fragment<H>& a, const Bits4* packed,
                                          [[maybe_unused]] float* scratch) {
   if constexpr (staged) {
     __syncwarp();
     stage<H>(scratch, a);
     __syncwarp();
-    multiply_tile<P, kUnroll<P, H>>(out, scratch, packed);
+    multiply_tile<P, unroll>(out, scratch, packed);
     __syncwarp();
   } else {
 #pragma unroll
@@ -395,7 +395,7 @@ __device__ __forceinline__ void multiply(Fragment<H>& out, const Fragment<H>& a,
 }
 
 // out += a B, where a (rows, H) is read from memory, of type Stored<P> or float
-template <Precision P, int H, bool staged = kStaged<H>, class T>
+template <Precision P, int H, bool staged = kStaged<H>, int unroll = kUnroll<P, H>, class T>
 __device__ __forceinline__ void multiply_rows(Fragment<H>& out, const T* array, const Rows& rows, const Bits4* packed,
                                               float* scratch) {
   if constexpr (sizeof(T) == 2 && !staged) {  // the bits are those of the left factor
@@ -414,7 +414,7 @@ __device__ __forceinline__ void multiply_rows(Fragment<H>& out, const T* array, 
   } else {
     Fragment<H> a;
     load_rows(a, array, rows);
-    multiply<P, H, staged>(out, a, packed, scratch);
+    multiply<P, H, staged, unroll>(out, a, packed, scratch);
   }
 }
 

@@ -132,7 +132,7 @@ __device__ __forceinline__ void hidden_layer(Fragment<H>& hidden, const EdgeInpu
   if constexpr (from_e0) {
     set_bias(hidden, in.c_bias);
     // through `scratch` where that saves registers, and where it has rows of float32 for each warp
-    multiply_rows<P, H, kStaged<H> || P != Precision::bf16>(hidden, in.e0, rows, in.of_e0, scratch);
+    multiply_rows<P, H, kStaged<H> || P != Precision::bf16, 1>(hidden, in.e0, rows, in.of_e0, scratch);
   }
   if constexpr (staged) {
     // Some columns at a time, through shared memory: the loads of all at once would take too many registers.
@@ -321,7 +321,7 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
   using T = Stored<P>;
   using TileType = std::conditional_t<kFusedGradients<H>, T, float>;
   constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16), kNumbers = kTile * kPitch<H>;
-  constexpr int kMore = P == Precision::fp32 ? 4 : kSteps<P> * H / 16;  // there are registers for longer loops
+  constexpr int kMore = P == Precision::bf16 ? H / 16 : !ahead ? 2 : P == Precision::fp32 ? 4 : kSteps<P> * H / 16;
   constexpr bool kOwnTileOfC = P == Precision::bf16;
   Bits4* weights = dynamic_shared<Bits4>();
   // a_tile: gradient of the second layer, then dz. b_tile: hidden layer, then (not ahead) e.
