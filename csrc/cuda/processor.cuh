@@ -7,13 +7,15 @@ namespace botan_fast::cuda {
 
 // Numbers of blocks; partial sums, and so the last bits of gradients, depend on them.
 struct Grids {
-  unsigned edges_forward, edges_backward, rows, edge_rows, nodes, node_warps;
+  unsigned edges_forward, edges_backward, node_sums, edge_sums, edge_rows, nodes, node_warps;
   Grids(Stream stream, int64_t num_nodes) {
     const int64_t processors = num_multiprocessors(stream);
     const int64_t some = std::max<int64_t>(1, ceil_div<int64_t>(num_nodes, 2));
     edges_forward = static_cast<unsigned>(std::min(2 * processors, some));
     edges_backward = static_cast<unsigned>(std::min(processors, some));
-    rows = static_cast<unsigned>(std::min(processors, ceil_div<int64_t>(some, 4)));
+    // sums over rows: of edges two blocks per multiprocessor, of nodes (five sums in a launch) all together as many
+    edge_sums = static_cast<unsigned>(std::min(2 * processors, some));
+    node_sums = static_cast<unsigned>(std::min(ceil_div<int64_t>(processors, 2), ceil_div<int64_t>(some, 4)));
     edge_rows = static_cast<unsigned>(std::min(4 * processors, some));
     nodes = static_cast<unsigned>(ceil_div<int64_t>(num_nodes, 16 * kNodeWarps));
     node_warps = static_cast<unsigned>(ceil_div<int64_t>(num_nodes, kWarps));
@@ -214,13 +216,14 @@ struct BackwardPlan {
       hidden = arena.take<Stored<P>>(edges);
     }
     constexpr int64_t kNumbers = OuterShape<H>::kParts * H * H;
-    edge_blocks = kFusedGradients<H> ? grids.edges_backward : grids.rows;
+    edge_blocks = kFusedGradients<H> ? grids.edges_backward : grids.edge_sums;
     edge_partial[0] = arena.take<float>(2 * edge_blocks * kNumbers);
     edge_partial[1] = edge_partial[0] ? edge_partial[0] + edge_blocks * kNumbers : nullptr;
     edge_bias_partial = arena.take<float>(static_cast<int64_t>(grids.edges_backward) * H);
     for (int j = 0; j < kNumSums; ++j) {
-      partial[j] = arena.take<float>(grids.rows * kNumbers);
-      vector[j] = arena.take<float>(static_cast<int64_t>(grids.rows) * H);
+      const int64_t blocks = j == kOfC ? grids.edge_sums : grids.node_sums;
+      partial[j] = arena.take<float>(blocks * kNumbers);
+      vector[j] = arena.take<float>(blocks * H);
     }
   }
 };
@@ -389,7 +392,7 @@ class Backward {
       };
       add(plan_.dy, plan_.hidden, plan_.edge_partial[0]);
       add(plan_.dz, e, plan_.edge_partial[1]);
-      outer<P, H>(stream_, jobs, grids_.rows);
+      outer<P, H>(stream_, jobs, grids_.edge_sums);
     }
     launch("sum_senders", sum_senders_kernel<P, H>, dim3(grids_.node_warps), dim3(kThreads), 0, stream_,
            static_cast<const Stored<P>*>(plan_.dz), topology_.sender_order, topology_.sender_ptr, nodes_,
@@ -411,7 +414,7 @@ class Backward {
     jobs.add(node_job(kOfX, plan_.node_dz, x_first, x, rows, false, add));
     jobs.add(node_job(kOfSum, plan_.node_dz, nullptr, sum, rows, false, add));
     jobs.add(node_job(kOfSecond, plan_.node_dy, nullptr, plan_.node_hidden, rows, true, add));
-    outer<P, H>(stream_, jobs, grids_.rows);
+    outer<P, H>(stream_, jobs, grids_.node_sums);
   }
 
   void add_x0_terms(int steps, bool add) const {
@@ -442,16 +445,17 @@ class Backward {
 
   // Weight gradients of what all steps have in common.
   void constant_sums() const {
-    Jobs<OuterJob> jobs;
+    Jobs<OuterJob> of_edges, jobs;
     OuterJob of_c = node_job(kOfC, grad_e0_, nullptr, e0_, sizes_.num_edges, true, false);
     of_c.row_ptr = graph_.row_ptr;
-    jobs.add(of_c);
+    of_edges.add(of_c);
+    outer<P, H>(stream_, of_edges, grids_.edge_sums);
     jobs.add(node_job(kOfX0, plan_.node_dz_total, nullptr, x0_, nodes_, true, false));
     if (sizes_.edge_node_skip) {
       jobs.add(node_job(kOfSender0, plan_.sender_total, nullptr, x0_, nodes_, false, false));
       jobs.add(node_job(kOfReceiver0, plan_.receiver_total, nullptr, x0_, nodes_, false, false));
     }
-    outer<P, H>(stream_, jobs, grids_.rows);
+    outer<P, H>(stream_, jobs, grids_.node_sums);
   }
 
   // Gradients of e and e0; the latter in the place of the sum of dz.
@@ -471,8 +475,9 @@ class Backward {
     Jobs<ReduceJob> sums;
     const int pitch = packed_.blocks * H;
     const auto add = [&](NodeSums which, float* out, int out_pitch, int offset, float* bias) {
-      sums.add(matrix_sum<H>(plan_.partial[which], grids_.rows, out, out_pitch, offset, H));
-      if (bias) sums.add(vector_sum(plan_.vector[which], H, grids_.rows, bias, H));
+      const unsigned blocks = which == kOfC ? grids_.edge_sums : grids_.node_sums;
+      sums.add(matrix_sum<H>(plan_.partial[which], blocks, out, out_pitch, offset, H));
+      if (bias) sums.add(vector_sum(plan_.vector[which], H, blocks, bias, H));
     };
     add(kOfSender, gradients_.edge_w1, pitch, 0, nullptr);
     add(kOfReceiver, gradients_.edge_w1, pitch, H, nullptr);
