@@ -34,6 +34,7 @@ struct EdgeForward {
 // The gradient of e' is that of the next step, which follows from its dz, plus that of the incoming sum:
 //   g = (dz_next We + grad_sum[receiver]) where e' > 0      dz = (g W2) where h > 0
 // In the last step grad_e_out stands for dz_next We, and e' is computed again for its sign.
+// dz is what grad_z holds, rounded in bf16: all that follows from it reads that.
 struct EdgeBackward {
   int64_t node_begin, node_end;
   const int32_t *senders, *receivers, *row_ptr;

@@ -343,10 +343,11 @@ void edge_backward(const EdgeBackward& arguments) {
           mask_by_pairs<H>(row, i, h_pairs, v);
           store_bf16<H>(row, i, v, dz, g_pairs);
 #pragma GCC unroll 8
-          for (int r = 0; r < R; ++r) {
+          for (int r = 0; r < R; ++r) {  // everything reads the stored dz
             const int64_t k = k0 + row + r;
-            store(s.grad_c + k * H + i, last ? v[r] : load(s.grad_c + k * H + i) + v[r]);
-            add_to(s.grad_p_receiver + int64_t(s.receivers[k]) * H + i, v[r]);
+            const Vector stored = rounded(v[r]);
+            store(s.grad_c + k * H + i, last ? stored : load(s.grad_c + k * H + i) + stored);
+            add_to(s.grad_p_receiver + int64_t(s.receivers[k]) * H + i, stored);
           }
         });
     pairs_of<H>(rows, e + k0 * H, pairs);
