@@ -55,7 +55,11 @@ def run_one(machine: Machine, make: Callable, ceilings: dict[str, float] | None)
             result["floor_us"] = floor_us(ceilings, prepared.num_bytes, prepared.flops, prepared.precision)
             result["fraction_of_floor"] = result["floor_us"] / result["median_us"]
     if prepared.kernels:
-        result["kernels"] = machine.kernels(prepared.run)
+        try:
+            result["kernels"] = machine.kernels(prepared.run)
+        except Exception as error:  # the times stay
+            traceback.print_exc(file=sys.stderr)
+            result["error"] = f"profiler: {type(error).__name__}: {error}"
     return result
 
 
@@ -86,4 +90,5 @@ def line_of(result: dict) -> str:
     text = f"{name}{result['median_us']:12.1f} us"
     text += f"{result['gigabytes_per_second']:9.0f} GB/s" if "gigabytes_per_second" in result else " " * 14
     text += f"{result['fraction_of_floor']:7.0%} of the floor" if "fraction_of_floor" in result else ""
-    return text + (f"{result['peak_bytes'] / 1e9:9.3f} GB" if result.get("peak_bytes") else "")
+    text += f"{result['peak_bytes'] / 1e9:9.3f} GB" if result.get("peak_bytes") else ""
+    return text + ("  (the profiler saw no kernel)" if result.get("kernels") == [] else "")

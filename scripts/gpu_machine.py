@@ -104,8 +104,8 @@ class Machine:
         return torch.cuda.max_memory_allocated(self.device) - before
 
     def release(self):
-        gc.collect()
         if self.cuda:
+            gc.collect()
             torch.cuda.synchronize(self.device)
             torch.cuda.empty_cache()
 

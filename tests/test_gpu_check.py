@@ -131,6 +131,23 @@ def test_a_wrong_result_is_an_error(tmp_path, capsys, monkeypatch):
     assert "not measured" in printed
 
 
+def test_times_outlive_the_profiler(tmp_path, monkeypatch, capsys):
+    machine, output = tiny_machine(), tmp_path / "cpu.json"
+    make = partial(gpu_networks.prepare, "botan_fast", False, NODES, "fp32")
+
+    def fail(run):
+        raise RuntimeError("CUPTI is not permitted")
+
+    for kernels, failed in ((fail, ["inference, fp32"]), (lambda run: [], [])):
+        monkeypatch.setattr(machine, "kernels", kernels)
+        benchmarks = {"inference, fp32": make}
+        assert gpu_check.run_benchmarks(machine, benchmarks, output, side=4, copied=64) == failed
+        assert json.loads(output.read_text())["results"][0]["median_us"] == TICK
+    printed = capsys.readouterr().out
+    assert "ERROR: profiler: RuntimeError: CUPTI is not permitted" in printed
+    assert "(the profiler saw no kernel)" in printed
+
+
 @pytest.mark.parametrize("precision", gpu_networks.PRECISIONS)
 def test_the_checks_can_fail(precision):
     """Weights moved by a few per cent are found in every precision."""
@@ -349,6 +366,7 @@ def test_what_the_sanitizer_runs():
     names = [line for line in done.stdout.splitlines() if "::" in line]
     for part in ("test_message_passing.py::test_processor[", "test_message_passing.py::test_one_cuda_graph"):
         assert any(part in name for name in names), (part, done.stdout, done.stderr)
+    assert any("test_training_step.py" in name for name in names)
     for part in ("test_loss.py::test_loss[", "test_loss.py::test_one_cuda_graph", "test_sums.py", "test_graph.py"):
         assert any(part in name for name in names), part
     assert not [name for name in names if "000000" in name or "166484" in name or "4096" in name]
