@@ -1,10 +1,12 @@
 """scripts/gpu_check.py without a GPU: all benchmarks on the CPU at tiny sizes, by a clock that is made up."""
 
+import contextlib
 import importlib.util
 import json
 import os
 import subprocess
 import sys
+import types
 from functools import partial
 
 import pytest
@@ -304,6 +306,85 @@ def test_the_clock_of_the_wall():
     machine = gpu_machine.Machine("cpu")
     times = machine.measure(lambda: sum(range(1000)), repeats=8)
     assert 0 < times["low_quartile_us"] <= times["median_us"] <= times["high_quartile_us"]
+
+
+class FakeCuda:
+    """What `Machine` calls of torch.cuda, by names: a stream's order of recording, replays and bytes."""
+
+    def __init__(self):
+        self.log = []
+        self.Event, self.Stream, self.CUDAGraph = (partial(Recorder, self.log, n) for n in ("event", "stream", "graph"))
+
+    def stream(self, stream):
+        self.log.append("enter " + stream.name)
+        return contextlib.nullcontext()
+
+    graph = stream
+
+    def current_stream(self, device):
+        return Recorder(self.log, "current stream")
+
+    def synchronize(self, device):
+        self.log.append("synchronize")
+
+    def mem_get_info(self, device):
+        return 5, 10
+
+    def get_device_properties(self, device):
+        sizes = {"major": 9, "minor": 0, "multi_processor_count": 132, "total_memory": 1 << 37}
+        return types.SimpleNamespace(name="NVIDIA H200", **sizes)
+
+    def empty_cache(self):
+        self.log.append("empty cache")
+
+    def reset_peak_memory_stats(self, device):
+        self.log.append("reset peak")
+
+    def max_memory_allocated(self, device):
+        return 1000
+
+    def memory_allocated(self, device):
+        return 300
+
+
+class Recorder:
+    def __init__(self, log, name, *arguments, **options):
+        self.log, self.name = log, name
+
+    def __getattr__(self, call):
+        return lambda *arguments: self.log.append(f"{self.name} {call}")
+
+    def elapsed_time(self, end):
+        return 0.125
+
+
+def test_the_calls_of_a_gpu(monkeypatch):
+    """The branches for CUDA, with a stand-in for torch.cuda."""
+    fake = FakeCuda()
+    for name in dir(fake):
+        if not name.startswith("_") and name != "log":
+            monkeypatch.setattr(torch.cuda, name, getattr(fake, name))
+    monkeypatch.setattr(gpu_machine, "FLUSHED", 64)
+    monkeypatch.setattr(gpu_machine, "driver_version", lambda: "575.0")
+    machine = gpu_machine.Machine("cpu")
+    machine.cuda, machine.timer = True, machine._events
+
+    assert machine.measure(lambda: fake.log.append("run"), repeats=2)["median_us"] == 125
+    assert fake.log[:4] == ["event record", "run", "event record", "event synchronize"]
+    assert machine._flush is None  # given back
+    fake.log.clear()
+    replay, out = machine.capture(lambda: fake.log.append("step") or 7)
+    replay()
+    assert out == 7
+    steps = ["stream wait_stream", "enter stream", *["step"] * 3, "current stream wait_stream"]
+    assert fake.log == [*steps, "enter graph", "step", "graph replay"]
+    fake.log.clear()
+    assert machine.peak_bytes(lambda: fake.log.append("run"), machine.allocated()) == 700
+    assert fake.log[-3:] == ["reset peak", "run", "synchronize"]
+    assert machine.free_bytes() == 5
+    facts = machine.describe()
+    assert {"device": "NVIDIA H200", "capability": "9.0", "driver": "575.0"}.items() <= facts.items()
+    assert machine.kernels(lambda: torch.ones(3) + 1, repeats=2) == []  # no kernel on the CPU
 
 
 # ---- command ------------------------------------------------------------------------------------------------------
