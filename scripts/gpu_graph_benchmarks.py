@@ -4,17 +4,22 @@ Only botan_fast's lists are ordered and have row pointers and opposite edges; of
 """
 
 import importlib.util
+from functools import partial
+
+import numpy as np
+import torch
+
+import botan_fast as bf
+from scripts.gpu_benchmark import Benchmarks, Prepared
 
 CUTOFF, DENSITY = 2.0, 1.2
 
 
-def positions_of(number, seed=0):
+def positions_of(number, device, seed=0):
     """(positions on the device, box length): uniform points at the density of the Kob-Andersen mixture."""
-    import torch
-
     length = (number / DENSITY) ** (1 / 3)
     generator = torch.Generator().manual_seed(seed)
-    return (torch.rand(number, 3, dtype=torch.float64, generator=generator) * length).cuda(), length
+    return (torch.rand(number, 3, dtype=torch.float64, generator=generator) * length).to(device), length
 
 
 def output_bytes(graph):
@@ -23,22 +28,19 @@ def output_bytes(graph):
 
 def same_pairs(i, j, graph):
     """The pairs in any order are those of the graph."""
-    import torch
-
     number = graph.num_nodes
     found = (i.long() * number + j.long()).sort()[0]
     assert torch.equal(found, graph.receivers.long() * number + graph.senders.long())
 
 
-def ours(number, batch=1):
-    """The list into memory of a given capacity, which waits for nothing."""
-    import torch
+def ours(number, batch, captured, machine):
+    """The list into memory of a given capacity, which waits for nothing.
 
-    import botan_fast as bf
-
-    parts = [positions_of(number, seed) for seed in range(batch)]
+    As one CUDA graph (captured) it is the kernels without the time that Python takes to start them.
+    """
+    parts = [positions_of(number, machine.device, seed) for seed in range(batch)]
     positions, length = torch.cat([part for part, _ in parts]), parts[0][1]
-    types = torch.zeros(len(positions), dtype=torch.int64, device="cuda")
+    types = torch.zeros(len(positions), dtype=torch.int64, device=machine.device)
     graph_ptr = [number * g for g in range(batch + 1)]
     box = [length] * 3
     expected = bf.build_graph(positions.cpu(), types.cpu(), box, CUTOFF, graph_ptr=graph_ptr)
@@ -46,50 +48,43 @@ def ours(number, batch=1):
     def run():
         return bf.build_graph(positions, types, box, CUTOFF, graph_ptr=graph_ptr, capacity=expected.num_edges)
 
-    def check(graph=None):
-        graph = (graph or run()).check()
+    def check(graph):
         for name in ("senders", "receivers", "vectors", "reverse", "row_ptr"):
-            assert torch.equal(getattr(graph, name).cpu(), getattr(expected, name)), name
+            assert torch.equal(getattr(graph.check(), name).cpu(), getattr(expected, name)), name
 
-    return run, positions.nbytes + output_bytes(expected), check
+    num_bytes = positions.nbytes + output_bytes(expected)
+    if not captured:
+        return Prepared(run, lambda: check(run()), num_bytes)
+    check(run())
+    replay, out = machine.capture(run)
 
+    def check_replay():
+        replay()
+        check(out)
 
-def captured(number, batch=1):
-    """The same as one CUDA graph: the kernels without the time that Python takes to start them."""
-    import torch
-
-    run, num_bytes, check = ours(number, batch)
-    check()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        out = run()
-    return graph.replay, num_bytes, lambda: check(out)
+    return Prepared(replay, check_replay, num_bytes)
 
 
-def peer(number, make_list):
+def peer(number, make_list, machine):
     """make_list(positions, box matrix) returns a function that gives i, j."""
-    import torch
-
-    import botan_fast as bf
-
-    positions, length = positions_of(number)
-    graph = bf.build_graph(positions, torch.zeros(number, dtype=torch.int64, device="cuda"), [length] * 3, CUTOFF)
-    run = make_list(positions, torch.eye(3, dtype=torch.float64, device="cuda") * length)
-    return run, positions.nbytes + output_bytes(graph), lambda: same_pairs(*run()[:2], graph)
+    positions, length = positions_of(number, machine.device)
+    types = torch.zeros(number, dtype=torch.int64, device=machine.device)
+    graph = bf.build_graph(positions, types, [length] * 3, CUTOFF)
+    run = make_list(positions, torch.eye(3, dtype=torch.float64, device=machine.device) * length)
+    return Prepared(run, lambda: same_pairs(*run()[:2], graph), positions.nbytes + output_bytes(graph))
 
 
 def vesin_list(positions, cell):
-    from vesin.torch import NeighborList
+    from vesin_torch import NeighborList
 
     lists = NeighborList(cutoff=CUTOFF, full_list=True)
     return lambda: lists.compute(positions, cell, True, "ijD")
 
 
 def nvalchemi_list(positions, cell):
-    import torch
     from nvalchemiops.torch.neighbors import neighbor_list
 
-    periodic = torch.ones(1, 3, dtype=torch.bool, device="cuda")
+    periodic = torch.ones(1, 3, dtype=torch.bool, device=positions.device)
     # Room for every particle's neighbours; the default of the library may overflow.
     options = {"return_neighbor_list": True, "max_neighbors": 128}
     return lambda: neighbor_list(positions, CUTOFF, cell=cell[None], pbc=periodic, **options)[0]
@@ -108,16 +103,11 @@ def torch_list(positions, cell):
     return run
 
 
-def targets(on_device):
-    import numpy as np
-    import torch
-
-    import botan_fast as bf
-
-    positions, length = positions_of(4096)
-    runs = positions + 0.3 * torch.randn(32, 4096, 3, dtype=torch.float64, device="cuda")
+def targets(number, on_device, machine):
+    positions, length = positions_of(number, machine.device)
+    runs = positions + 0.3 * torch.randn(32, number, 3, dtype=torch.float64, device=machine.device)
     host = positions.cpu().numpy(), runs.cpu().numpy()
-    graph = bf.build_graph(positions, np.zeros(4096, int), [length] * 3, CUTOFF)
+    graph = bf.build_graph(positions, np.zeros(number, int), [length] * 3, CUTOFF)
     expected = bf.isoconfigurational_targets(*host, graph.to("cpu"))
 
     def run():
@@ -126,22 +116,24 @@ def targets(on_device):
     def check():
         assert torch.equal(run().pair_change.cpu(), expected.pair_change)
 
-    return run, runs.nbytes + graph.vectors.nbytes + expected.pair_change.nbytes, check
+    return Prepared(run, check, runs.nbytes + graph.vectors.nbytes + expected.pair_change.nbytes)
 
 
-def register(benchmark):
-    """Adds them all; a peer that is not installed is left out."""
-    for number in (512, 4096, 32_768, 1_048_576):
-        benchmark(f"build_graph N={number}")(lambda number=number: ours(number))
-        benchmark(f"build_graph N={number}, CUDA graph")(lambda number=number: captured(number))
-    benchmark("build_graph 64 x 4096")(lambda: ours(4096, 64))
-    benchmark("build_graph 64 x 4096, CUDA graph")(lambda: captured(4096, 64))
-    benchmark("build_graph N=10000000")(lambda: ours(10_000_000))
-    peers = {"vesin": ("vesin", vesin_list), "nvalchemi": ("nvalchemiops", nvalchemi_list)}
+def benchmarks(sizes=(512, 4096, 32_768, 1_048_576), batch=64, largest=10_000_000) -> Benchmarks:
+    """All of them by name; a peer that is not installed is left out. Batches and matrices are of the second size."""
+    found: Benchmarks = {}
+    medium = sizes[1]
+    for name, number, count in [*((f"N={n}", n, 1) for n in sizes), (f"{batch} x {medium}", medium, batch)]:
+        for captured in (False, True):
+            more = ", CUDA graph" if captured else ""
+            found[f"build_graph {name}{more}"] = partial(ours, number, count, captured)
+    found[f"build_graph N={largest}"] = partial(ours, largest, 1, False)
+    peers = {"vesin": ("vesin_torch", vesin_list), "nvalchemi": ("nvalchemiops", nvalchemi_list)}
     for name, (module, make_list) in peers.items():
-        if importlib.util.find_spec(module) and (name != "vesin" or importlib.util.find_spec("vesin.torch")):
-            for number in (4096, 1_048_576):
-                benchmark(f"{name} N={number}")(lambda number=number, make=make_list: peer(number, make))
-    benchmark("torch N x N, N=4096")(lambda: peer(4096, torch_list))
-    benchmark("targets N=4096, 32 runs on the device")(lambda: targets(True))
-    benchmark("targets N=4096, 32 runs streamed")(lambda: targets(False))
+        if importlib.util.find_spec(module):
+            for number in (medium, sizes[-1]):
+                found[f"{name} N={number}"] = partial(peer, number, make_list)
+    found[f"torch N x N, N={medium}"] = partial(peer, medium, torch_list)
+    found[f"targets N={medium}, 32 runs on the device"] = partial(targets, medium, True)
+    found[f"targets N={medium}, 32 runs streamed"] = partial(targets, medium, False)
+    return found

@@ -1,0 +1,185 @@
+"""Benchmarks of gpu_check.py: inference and training step of BOTAN beside the authors' sequence, PyG and torch.compile.
+
+All have the same weights, the same configuration (of `benchmarks.inputs`) and the same loss with p = 0.4; a training
+step is forward, loss and gradients of all weights. The others run in float32 with torch's defaults, which is without
+TF32. Before anything is timed, its results are compared with the authors' sequence in float64.
+"""
+
+import importlib.util
+from functools import lru_cache, partial
+
+import torch
+from benchmarks import inputs
+from benchmarks.authors import Inputs, loss_of
+from benchmarks.networks import difference, module_class
+
+import botan_fast as bf
+from botan_fast import floor, ops
+from botan_fast.synthetic import DENSITY, dense_liquid
+from scripts.gpu_benchmark import Benchmarks, Prepared
+from scripts.gpu_machine import Machine, NotRun
+
+P = 0.4
+PRECISIONS = ("fp32", "tf32", "bf16")
+OTHERS = ("authors", "pyg", "split_compiled")
+# `difference` of loss, node predictions, edge predictions and gradient from float64. An untrained network predicts
+# almost a constant, of which the spread is compared.
+TOLERANCES = {"fp32": (1e-5, 1e-3, 1e-3, 1e-4), "tf32": (1e-3, 0.1, 0.15, 0.03), "bf16": (1e-2, 0.2, 0.3, 0.05)}
+FREE_FOR_A_MILLION = 100e9
+
+
+class Network:
+    """One implementation on a machine: `step(train)` gives what it computes."""
+
+    def __init__(self, machine: Machine, name: str, nodes: int, precision: str = "fp32", save_memory: bool = False):
+        task, model = inputs.problem(nodes), inputs.model()
+        self.reverse = None  # the order of edges by sender, where the implementation has another
+        if name == "botan_fast":
+            self.module, graph = model.to(machine.device), task.graph.to(machine.device)
+            targets = [t.to(machine.device) for t in (task.targets.propensity, task.targets.pair_change)]
+            options = {"save_memory": True} if save_memory else {}
+            self.predict = lambda: tuple(self.module(graph, precision, **options))
+            self.loss = lambda: ops.loss(*self.predict(), *targets, P).total
+            self.reverse = graph.reverse.long()
+        else:
+            split = name == "split_compiled"
+            data = Inputs(*(t.to(machine.device) for t in (task.sorted_inputs if split else task.inputs)))
+            self.module = module_class(name)(decoders="shared")
+            self.module.load_state_dict(model.state_dict())
+            self.module.to(machine.device)
+            wrap = machine.compile if split else lambda function: function
+            if split:
+                torch.compiler.reset()  # earlier networks would count as recompilations, which are limited
+            self.predict = wrap(lambda: self.module(data))
+            self.loss = wrap(lambda: loss_of(*self.module(data), data.propensity, data.pair_change, P))
+            self.reverse = task.graph.reverse.long().to(machine.device) if split else None
+
+    def step(self, train: bool) -> list[torch.Tensor]:
+        """Predictions, or the loss and the gradients of all weights in the order of their names."""
+        if not train:
+            with torch.no_grad():
+                return list(self.predict())
+        named = dict(self.module.named_parameters())
+        loss = self.loss()
+        return [loss.detach(), *torch.autograd.grad(loss, [named[key] for key in sorted(named)])]
+
+    def check(self, machine: Machine, nodes: int, found: list[torch.Tensor], train: bool, precision: str):
+        """`found`, results of `step`, against float64."""
+        loss, node, edge, gradient = exact(machine, nodes)
+        tolerances = dict(
+            zip(("loss", "node predictions", "edge predictions", "gradient"), TOLERANCES[precision], strict=True)
+        )
+        if train:
+            error = {"loss": abs(float(found[0]) / loss - 1), "gradient": difference(flat(found[1:]), gradient)}
+        else:
+            by_sender = found[1] if self.reverse is None else found[1][self.reverse]
+            error = {"node predictions": difference(found[0], node), "edge predictions": difference(by_sender, edge)}
+        for what, size in error.items():
+            assert size < tolerances[what], f"{what}: relative error {size:.2g} from float64"
+
+
+def flat(tensors: list[torch.Tensor]) -> torch.Tensor:
+    return torch.cat([t.flatten() for t in tensors])
+
+
+@lru_cache(maxsize=1)
+def exact(machine: Machine, nodes: int) -> tuple[float, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Loss, predictions and gradient of the authors' sequence in float64."""
+    network = Network(machine, "authors", nodes)
+    module, data = network.module.double(), inputs.problem(nodes).inputs
+    data = Inputs(*(t.to(machine.device) for t in data.to(torch.float64)))
+    node, edge = module(data)
+    loss = loss_of(node, edge, data.propensity, data.pair_change, P)
+    named = dict(module.named_parameters())
+    gradient = torch.autograd.grad(loss, [named[key] for key in sorted(named)])
+    return loss.item(), node.detach(), edge.detach(), flat(gradient)
+
+
+def edge_arrays(edges: int, in_float32: int, stored: int, precision: str) -> int:
+    """Bytes of so many (E, 64) arrays in float32 and so many as they are stored between steps."""
+    return edges * 64 * (4 * in_float32 + (2 if precision == "bf16" else 4) * stored)
+
+
+def bytes_of(edges: int, train: bool, precision: str) -> int:
+    """Arrays that each of 7 steps must move: forward c and e in, e out; backward also dz in, out and gathered, and grad
+    c in and out. Before and after: e0 in, c out; at the end grad c, e0, dz in, grad e0 out. Node arrays stay in caches.
+    """
+    num_bytes = edge_arrays(edges, 7 + 2, 14, precision)
+    return num_bytes + edge_arrays(edges, 21 + 4, 28 + 1, precision) if train else num_bytes
+
+
+def flops_of(nodes: int, edges: int, train: bool) -> int:
+    """`botan_fast.floor`: split weights; what a backward pass computes again is not counted."""
+    return (floor.training_flops if train else floor.forward_flops)(nodes, edges)
+
+
+def prepare(name, train, nodes, precision, machine, captured=False, save_memory=False) -> Prepared:
+    network = Network(machine, name, nodes, precision, save_memory)
+    step = partial(network.step, train)
+    run, out = machine.capture(step) if captured else (step, None)
+
+    def check():
+        run()
+        network.check(machine, nodes, step() if out is None else out, train, precision)
+
+    edges = inputs.problem(nodes).graph.num_edges
+    ours = name == "botan_fast"
+    return Prepared(
+        run,
+        check,
+        bytes_of(edges, train, precision) if ours else 0,
+        flops_of(nodes, edges, train) if ours else 0,
+        precision,
+        peak=train and not captured,
+        kernels=ours and not captured,
+        facts={"nodes": nodes, "edges": edges},
+    )
+
+
+def million(number: int, machine: Machine) -> Prepared:
+    """One training step of a large configuration with save_memory=True; there is nothing to compare it with."""
+    if machine.free_bytes() < FREE_FOR_A_MILLION:
+        free = machine.free_bytes() / 1e9
+        raise NotRun(f"{free:.0f} GB are free; {FREE_FOR_A_MILLION / 1e9:.0f} are wanted")
+    data = dense_liquid(number, num_runs=1)
+    positions = torch.from_numpy(data["initial_positions"]).to(machine.device)
+    box = [(number / DENSITY) ** (1 / 3)] * 3
+    graph = bf.build_graph(positions, torch.from_numpy(data["types"]).to(machine.device), box, inputs.CUTOFF)
+    model = inputs.model().to(machine.device)
+    targets = [torch.rand(n, device=machine.device) for n in (graph.num_nodes, graph.num_edges)]
+
+    def run():
+        loss = ops.loss(*model(graph, "fp32", save_memory=True), *targets, P).total
+        return [loss.detach(), *torch.autograd.grad(loss, list(model.parameters()))]
+
+    def check():
+        assert all(t.isfinite().all() for t in run())
+
+    facts = {"nodes": graph.num_nodes, "edges": graph.num_edges}
+    return Prepared(run, check, precision="fp32", repeats=3, peak=True, facts=facts)
+
+
+def title(train: bool, name: str, precision: str = "fp32", more: str = "") -> str:
+    """The name of a benchmark: "training step, bf16, CUDA graph", "inference, pyg"."""
+    what = "training step" if train else "inference"
+    return f"{what}, {precision if name == 'botan_fast' else name}{more}"
+
+
+CAPTURED, SAVING = ", CUDA graph", ", save_memory"
+
+
+def benchmarks(nodes: int = 4096, many: int = 1_000_000) -> Benchmarks:
+    """All of them by name; PyG only where it is installed."""
+    found: Benchmarks = {}
+    for train in (True, False):
+        for precision in PRECISIONS:
+            make = partial(prepare, "botan_fast", train, nodes, precision)
+            found[title(train, "botan_fast", precision)] = make
+            found[title(train, "botan_fast", precision, CAPTURED)] = partial(make, captured=True)
+            if train:
+                found[title(train, "botan_fast", precision, SAVING)] = partial(make, save_memory=True)
+        for name in OTHERS:
+            if name != "pyg" or importlib.util.find_spec("torch_geometric"):
+                found[title(train, name)] = partial(prepare, name, train, nodes, "fp32")
+    found[f"training step, N={many}{SAVING}"] = partial(million, many)
+    return found

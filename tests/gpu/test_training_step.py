@@ -1,0 +1,35 @@
+"""A training step of a small model, all of its kernels: small enough for compute-sanitizer (scripts/gpu_check.py)."""
+
+import pytest
+import torch
+
+import botan_fast as bf
+from botan_fast import ops
+from graphs import relative_l2
+
+from .test_message_passing import GRADIENT, OUTPUT, crystal
+
+
+@pytest.mark.parametrize("save_memory", [False, True])
+@pytest.mark.parametrize("precision", ops.PRECISIONS)
+def test_a_small_training_step(device, precision, save_memory):
+    """Predictions, loss and all gradients against float64 on the CPU; the same bits twice."""
+    torch.manual_seed(0)
+    graph, model = crystal(5), bf.BOTAN(num_steps=3)
+    generator = torch.Generator().manual_seed(1)
+    targets = [torch.rand(n, generator=generator) for n in (graph.num_nodes, graph.num_edges)]
+
+    def step(graph, precision, targets, **options):
+        prediction = model(graph, precision, **options)
+        loss = ops.loss(prediction.node, prediction.edge, *targets, 0.4).total
+        gradients = torch.autograd.grad(loss, list(model.parameters()))
+        return [prediction.node.detach(), prediction.edge.detach(), loss.detach(), *gradients]
+
+    model.double()
+    exact = step(graph, "fp32", targets)
+    model.float().to(device)
+    graph, targets = graph.to(device), [t.to(device) for t in targets]
+    got, again = (step(graph, precision, targets, save_memory=save_memory) for _ in range(2))
+    for i, (a, b, want) in enumerate(zip(got, again, exact, strict=True)):
+        assert torch.equal(a, b)
+        assert relative_l2(a.cpu(), want) < (OUTPUT if i < 3 else GRADIENT)[precision]
