@@ -160,8 +160,8 @@ def _step(x0, e0, senders, receivers, edge_weights, node_weights):
 def _step_bf16(x0, e0, senders, receivers, edge_weights, node_weights):
     """A step with W1 = [W_s, W_r, W_e, W_0(, W_s0, W_r0)] and V1 = [V_x, V_0, V_sum] taken apart.
 
-    Rounding is not linear, so this is where it happens: the gradient of z is rounded to bfloat16 once, which is how it is
-    stored, and everything that follows from it, products and sums over edges and steps, uses the rounded one.
+    Rounding is not linear, so this is where it happens: the gradient of z is rounded to bfloat16 once, which is how it
+    is stored, and everything that follows from it, products and sums over edges and steps, uses the rounded one.
     """
     (w1, b1, w2, b2), (v1, a1, v2, a2) = edge_weights, node_weights
     width = e0.shape[1]
