@@ -101,11 +101,14 @@ def edge_arrays(edges: int, in_float32: int, stored: int, precision: str) -> int
 
 
 def bytes_of(edges: int, train: bool, precision: str) -> int:
-    """Arrays that each of 7 steps must move: forward c and e in, e out; backward also dz in, out and gathered, and grad
-    c in and out. Before and after: e0 in, c out; at the end grad c, e0, dz in, grad e0 out. Node arrays stay in caches.
+    """Edge arrays that a network of 7 steps moves (docs/performance-cuda.md); node arrays stay in caches.
+
+    Forward: e0 out; e0 in, c out, in bf16 e0 rounded out; c in 7 times, e in 7 and out 6 times, e_out out; e_out in.
+    Backward: e_out in, its gradient out and in; c and e in, dz out 7 times, dz in 6 and gathered 7 times, dc out 4 and
+    in 3 times; dc and e0 in; dc and dz in, the gradient of e0 out; that in.
     """
-    num_bytes = edge_arrays(edges, 7 + 2, 14, precision)
-    return num_bytes + edge_arrays(edges, 21 + 4, 28 + 1, precision) if train else num_bytes
+    num_bytes = edge_arrays(edges, 12, 14 if precision == "bf16" else 13, precision)
+    return num_bytes + edge_arrays(edges, 22, 28, precision) if train else num_bytes
 
 
 def flops_of(nodes: int, edges: int, train: bool) -> int:

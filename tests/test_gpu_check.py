@@ -214,9 +214,9 @@ def test_floor():
 
 def test_bytes_of_bf16_are_fewer():
     """One (E, 64) array is 256 bytes an edge in float32, half of that where it is stored as bfloat16."""
-    assert gpu_networks.bytes_of(1, False, "fp32") == 256 * 23
-    assert gpu_networks.bytes_of(1, True, "tf32") == 256 * 77
-    assert gpu_networks.bytes_of(1, True, "bf16") == 256 * (34 + 43 / 2)
+    assert gpu_networks.bytes_of(1, False, "fp32") == 256 * 25
+    assert gpu_networks.bytes_of(1, True, "tf32") == 256 * 75
+    assert gpu_networks.bytes_of(1, True, "bf16") == 256 * (34 + 42 / 2)
 
 
 def results_of(**times):
