@@ -214,7 +214,7 @@ Topology topology(int64_t num_nodes, int64_t num_edges, const Addresses& t) {
 }
 
 ProcessorHistory history(const Addresses& h, bool save_memory) {
-  return {at<float>(h[0]), at<float>(h[1]), at<float>(h[2]), at<float>(h[3]), save_memory};
+  return {at<float>(h[0]), at<void>(h[1]), at<float>(h[2]), at<void>(h[3]), save_memory};
 }
 
 void bind_model(py::module_& m) {

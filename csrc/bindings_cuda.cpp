@@ -186,7 +186,7 @@ Topology topology_of(std::int64_t num_nodes, std::int64_t num_edges, const Addre
 }
 
 ProcessorHistory history_of(const Addresses& a, bool save_memory) {
-  return {at<float>(a[0]), at<void>(a[1]), at<float>(a[2]), at<float>(a[3]), save_memory};
+  return {at<float>(a[0]), at<void>(a[1]), at<float>(a[2]), at<void>(a[3]), save_memory};
 }
 
 // Sizes of a processor come as (num_nodes, num_edges, hidden_size, num_steps, edge_node_skip, save_memory).

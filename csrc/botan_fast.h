@@ -149,8 +149,8 @@ bool has_fast_path(int hidden_size);
 
 // How matrix products are computed; everything else is float32, weights and gradients included.
 //   fp32  float32
-//   bf16  both factors rounded to bfloat16 (to nearest, ties to even), products added up in float32. Edge features
-//         and dz (the gradient of z) stay between steps as bfloat16; AVX512-BF16 takes denormal factors as zero.
+//   bf16  both factors rounded to bfloat16 (to nearest, ties to even), products added up in float32. Edge features,
+//         c = W0 e0 + b1 and dz (the gradient of z) stay between steps as bfloat16; AVX512-BF16 takes denormal factors as zero.
 //   tf32  on CUDA both factors rounded to 10 fraction bits, products added up in float32; the CPU has fp32 instead
 enum class Precision : int { fp32 = 0, bf16 = 1, tf32 = 2 };
 
@@ -201,7 +201,7 @@ struct ProcessorHistory {
   void* e;     // fp32: (num_steps - 1, E, H) e after each step but the last
                // bf16: (num_steps, E, H) bfloat16, e before each step
   float* sum;  // (num_steps, N, H)     incoming sums
-  float* c;    // (E, H)                W0 e0 + b1
+  void* c;     // (E, H)                W0 e0 + b1, float32 or bfloat16 like e
   // Less memory for more time: c is null and e holds only e before the steps kSavedSteps, 2 kSavedSteps, ...
   // ((num_steps - 1) / kSavedSteps, E, H), in the type above; the backward pass computes the others again.
   bool save_memory = false;

@@ -99,7 +99,7 @@ inline void hidden_layer(const Args& s, int64_t k0, int64_t rows, float* h) {
       rows, Left{static_cast<const float*>(s.e) + k0 * H, H, 1}, packed<H>(s.we_forward, H), H,
       [&](int64_t r, int i) {
         const int64_t k = k0 + r;
-        return load(s.c + k * H + i) + load(s.p_sender + int64_t(s.senders[k]) * H + i) +
+        return load(static_cast<const float*>(s.c) + k * H + i) + load(s.p_sender + int64_t(s.senders[k]) * H + i) +
                load(s.p_receiver + int64_t(s.receivers[k]) * H + i);
       },
       [=](int64_t r, int i, Vector v) { store(h + r * H + i, relu(v)); });

@@ -14,7 +14,7 @@
 
 namespace botan_fast {
 
-// Edge features and dz, which stay between steps, are float32 here and bfloat16 in the set for precision bf16.
+// Edge features, c and dz, which stay between steps, are float32 here and bfloat16 in the set for precision bf16.
 typedef void Stored;
 
 // One message-passing step of the edges of receivers [node_begin, node_end):
@@ -24,7 +24,8 @@ struct EdgeForward {
   int64_t node_begin, node_end;
   const int32_t *senders, *receivers, *row_ptr;
   const Stored* e;                             // (E, H)
-  const float *c, *p_sender, *p_receiver;      // (E, H) (N, H) (N, H)
+  const Stored* c;                             // (E, H)
+  const float *p_sender, *p_receiver;          // (N, H) (N, H)
   const float *we_forward, *w2_forward, *b2;   // packed, packed, (H,)
   Stored* e_out;                               // (E, H), may be e
   float* e_last;                               // (E, H) or null: e' goes here instead of e_out
@@ -39,7 +40,8 @@ struct EdgeBackward {
   int64_t node_begin, node_end;
   const int32_t *senders, *receivers, *row_ptr;
   const Stored* e;
-  const float *c, *p_sender, *p_receiver;
+  const Stored* c;
+  const float *p_sender, *p_receiver;
   const float *we_forward, *w2_forward, *b2, *w2, *we;  // packed but for b2
   const Stored* e_out;                // (E, H) of the forward step; unused in the last one
   const float* grad_e_out;            // (E, H) or null for zero; used in the last step only

@@ -253,7 +253,7 @@ inline void hidden_layer(const Args& s, int64_t k0, int64_t rows, uint16_t* h_ro
       [&](int64_t r, int i) {
         const int64_t k = k0 + r;
         if (r + kAhead < rows) __builtin_prefetch(s.p_sender + int64_t(s.senders[k + kAhead]) * H + i);
-        return load(s.c + k * H + i) + load(s.p_sender + int64_t(s.senders[k]) * H + i) +
+        return from_bf16(load(static_cast<const uint16_t*>(s.c) + k * H + i)) + load(s.p_sender + int64_t(s.senders[k]) * H + i) +
                load(s.p_receiver + int64_t(s.receivers[k]) * H + i);
       },
       [=](int64_t r, int i, auto& v) {

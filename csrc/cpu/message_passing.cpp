@@ -9,8 +9,6 @@
 namespace botan_fast {
 namespace {
 
-constexpr int64_t kFinalRows = 96, kMaxHidden = 128;
-
 // Weight gradients of one kind of chunk: `count` arrays of H x H and one of H for each chunk, added up in order.
 class Partials {
  public:
@@ -47,8 +45,8 @@ void processor_forward(const Topology& topology, int hidden_size, int num_steps,
   const bool bf16 = p.k.round, keep = history.sum != nullptr;  // c is null in a graph without edges too
   const bool keep_all = keep && !history.save_memory;
   const int64_t node_size = p.N * p.H, edge_size = p.E * p.H;
-  Scratch own_c(keep_all ? 0 : edge_size), own_sum(keep ? 0 : node_size);
-  float* c = keep_all ? history.c : own_c.get();
+  Scratch own_c(keep_all ? 0 : bf16 ? edge_size / 2 : edge_size), own_sum(keep ? 0 : node_size);
+  Stored* c = keep_all ? history.c : own_c.get();
   p.edge_constant(e0, c);
   if (!x) x = x0;
   // Features that are not kept share one array; float32 ones take that of the result.
@@ -93,9 +91,9 @@ void processor_backward(const Topology& topology, int hidden_size, int num_steps
   Scratch grad_z(k.round ? edge_size / 2 : edge_size);
   float* grad_c = grad_e0;  // becomes grad_e0 in the end
   Scratch grad_p_sender(node_size), grad_p_receiver(node_size), grad_hidden(node_size), grad_sum(node_size);
-  Scratch own_c(history.save_memory ? edge_size : 0);
+  Scratch own_c(!history.save_memory ? 0 : k.round ? edge_size / 2 : edge_size);
   if (history.save_memory) p.edge_constant(e0, own_c);
-  const float* c = history.save_memory ? own_c.get() : history.c;
+  const Stored* c = history.save_memory ? own_c.get() : history.c;
   EdgeFeatures features(p, history, x ? x : x0, e ? e : e0, c, grad_sum);  // grad_sum: free between steps
   Scratch grad_constant(node_size);  // of V_x0 x0 + a1
   grad_constant.clear();
@@ -170,9 +168,9 @@ void processor_backward(const Topology& topology, int hidden_size, int num_steps
     k.weight_gradient({begin, end, grad_c, e0, final_edge.matrix(chunk, 0)});
     // grad_e0 = grad_c W0, in the same memory, tile by tile; the start of the steps adds dz We.
     float* start = grad_e ? grad_e : grad_e0;
-    float tile[kFinalRows * kMaxHidden];
-    for (int64_t row = begin; row < end; row += kFinalRows) {
-      const int64_t rows = std::min(kFinalRows, end - row);
+    float tile[kTileRows * kMaxHidden];
+    for (int64_t row = begin; row < end; row += kTileRows) {
+      const int64_t rows = std::min(kTileRows, end - row);
       std::memcpy(tile, grad_c + row * H, rows * H * sizeof(float));
       k.edge_input_gradient(grad_z.get(), p.packed.backward(Blocks::kEdge), row, row + rows, start);
       float* out = grad_e0 + row * H;

@@ -1,6 +1,7 @@
 // What both passes of the n-step processor share: packed weights, a step forward, the edge features between steps.
 #pragma once
 
+#include <algorithm>
 #include <initializer_list>
 #include <vector>
 
@@ -10,6 +11,8 @@
 #include "cpu/kernels.h"
 
 namespace botan_fast {
+
+constexpr int64_t kTileRows = 96, kMaxHidden = 128;  // of rows on the stack
 
 // The H x H blocks of the weights, packed for products with the weight or with its transpose.
 class PackedWeights {
@@ -105,9 +108,16 @@ class Processor {
   }
 
   // c = W0 e0 + b1
-  void edge_constant(const float* e0, float* c) {
+  void edge_constant(const float* e0, Stored* c) {
+    const float* packed_w0 = packed.forward(Blocks::kEdge0);
     for_chunks(edge_row_chunks, num_threads, [&](int64_t, int64_t begin, int64_t end) {
-      k.linear(linear(begin, end, c, {{e0, packed.forward(Blocks::kEdge0)}}, nullptr, w.edge_b1));
+      if (!k.round) return k.linear(linear(begin, end, static_cast<float*>(c), {{e0, packed_w0}}, nullptr, w.edge_b1));
+      float tile[kTileRows * kMaxHidden];
+      for (int64_t row = begin; row < end; row += kTileRows) {
+        const int64_t rows = std::min(kTileRows, end - row);
+        k.linear(linear(0, rows, tile, {{e0 + row * H, packed_w0}}, nullptr, w.edge_b1));
+        k.round(tile, 0, rows * H, static_cast<uint16_t*>(c) + row * H);
+      }
     });
   }
 
@@ -138,7 +148,7 @@ class Processor {
 
   // e -> e_out, which may be e, and its incoming sums, for the projections of x. In the last step e_out is float32 in
   // every precision.
-  void edge_step(const Stored* e, const float* c, float* sum, Stored* e_out, bool last) {
+  void edge_step(const Stored* e, const Stored* c, float* sum, Stored* e_out, bool last) {
     EdgeForward edges{};
     edges.senders = t.senders, edges.receivers = t.receivers, edges.row_ptr = t.row_ptr;
     edges.e = e, edges.c = c, edges.p_sender = p_sender, edges.p_receiver = p_receiver;
@@ -204,7 +214,7 @@ class KeptEdges {
 class EdgeFeatures {
  public:
   // `sum` (N, H) takes the incoming sums, which are known already.
-  EdgeFeatures(Processor& p, const ProcessorHistory& history, const float* x, const float* e, const float* c,
+  EdgeFeatures(Processor& p, const ProcessorHistory& history, const float* x, const float* e, const Stored* c,
                float* sum)
       : p_(p),
         history_(history),
@@ -251,7 +261,8 @@ class EdgeFeatures {
   const ProcessorHistory& history_;
   const bool bf16_;
   const KeptEdges kept_;
-  const float *x_, *e_, *c_;
+  const float *x_, *e_;
+  const Stored* c_;
   float* sum_;
   Pooled<char> again_[2];
   int held_[2] = {-1, -1};

@@ -119,11 +119,19 @@ template <Precision P>
 struct EdgeInputs {
   const Stored<P>* e;                      // (E, H) before the step
   const float *at_sender, *at_receiver;    // (N, H) Ws x, Wr x
-  const float* c;                          // (E, H) W0 e0 + b1; not with from_e0
+  const Stored<P>* c;                      // (E, H) W0 e0 + b1; not with from_e0
   const float *e0, *c_bias;                // (E, H), (H,) b1; with from_e0 only
   const Bits4 *of_e0, *edge, *second;      // W0, We, W2
   const float* bias;                       // (H,) b2
 };
+
+// What is stored is used as it is stored from there on: c, dz.
+template <Precision P, int H>
+__device__ __forceinline__ void round_stored(Fragment<H>& a) {
+  if constexpr (P == Precision::bf16) {
+    for_each<H>([&](int q, int h, int m) { a.at(q, h, m) = low_bf16(pack_bf16(a.at(q, h, m), 0.0f)); });
+  }
+}
 
 // relu(c + Ps[sender] + Pr[receiver] + We e), all read from global memory
 template <Precision P, int H, bool from_e0, bool staged = kStaged<H>>
@@ -134,6 +142,7 @@ __device__ __forceinline__ void hidden_layer(Fragment<H>& hidden, const EdgeInpu
     // through `scratch` where that saves registers, and where it has rows of float32 for each warp
     multiply_rows<P, H, kStaged<H> || P != Precision::bf16, 1>(hidden, in.e0, rows, in.of_e0, scratch);
   }
+  if constexpr (from_e0) round_stored<P>(hidden);
   if constexpr (staged) {
     // Some columns at a time, through shared memory: the loads of all at once would take too many registers.
     constexpr int kColumns = H / 32;  // of 16
@@ -260,15 +269,15 @@ struct EdgeBackward {
 template <int H>
 constexpr bool kFusedGradients = H <= 64;
 
-// Tiles of the kernel that fetches the next tile's rows while it computes: c (float32; with tiles of float32 in the one
-// of the hidden layer), e (two of bfloat16, of which the other is being filled; one of float32), dz.
+// Tiles of the kernel that fetches the next tile's rows while it computes: c (with tiles of float32 in the one of the hidden
+// layer), e (two of bfloat16, of which the other is being filled; one of float32), dz.
 template <Precision P>
 constexpr int kEdgeTiles = P == Precision::bf16 ? 2 : 1;
 
 template <Precision P, int H, bool ahead>
 __host__ __device__ constexpr size_t edge_backward_shared_bytes() {
   const size_t numbers = kTile * kPitch<H>, tile = sizeof(Stored<P>) * numbers;
-  const size_t fetched = (kEdgeTiles<P> + 1) * tile + (P == Precision::bf16 ? sizeof(float) * numbers : 0);
+  const size_t fetched = (kEdgeTiles<P> + (P == Precision::bf16 ? 2 : 1)) * tile;
   return (kWeightsShared<H> ? 4 * packed_bytes<P>(H, H) : 0) +
          (kFusedGradients<H> ? 2 * tile : sizeof(float) * numbers) + (ahead ? fetched : 0) +
          sizeof(float) * (kWarps + 2) * H;
@@ -278,14 +287,6 @@ struct Nothing {
   template <class T>
   __device__ explicit Nothing(const T&) {}
 };
-
-// dz as it is stored and used from there on
-template <Precision P, int H>
-__device__ __forceinline__ void round_stored(Fragment<H>& a) {
-  if constexpr (P == Precision::bf16) {
-    for_each<H>([&](int q, int h, int m) { a.at(q, h, m) = low_bf16(pack_bf16(a.at(q, h, m), 0.0f)); });
-  }
-}
 
 // dc = dz of this step, which lies in `tile`, + dz of the step after + dc; `after`: a tile with dz of the step after, or
 // null where it is to be read from a.dz. Some columns at a time: all at once would take too many registers.
@@ -330,7 +331,7 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
   TileType* fetched = b_tile + kNumbers;
   TileType* e_tile = ahead ? fetched : b_tile;
   TileType* dz_tile = e_tile + kEdgeTiles<P> * kNumbers;
-  float* c_tile = reinterpret_cast<float*>(kOwnTileOfC ? dz_tile + kNumbers : b_tile);
+  TileType* c_tile = kOwnTileOfC ? dz_tile + kNumbers : b_tile;
   float* bias_sums = reinterpret_cast<float*>(
       reinterpret_cast<unsigned char*>(weights) + edge_backward_shared_bytes<P, H, ahead>() -
       sizeof(float) * (kWarps + 2) * H);

@@ -91,7 +91,7 @@ struct PackedProcessor {
     linear<P, H>(stream, jobs, grids.nodes);
   }
 
-  EdgeInputs<P> inputs(const ProcessorWeights& w, const Stored<P>* e, const float* c) const {
+  EdgeInputs<P> inputs(const ProcessorWeights& w, const Stored<P>* e, const Stored<P>* c) const {
     return {e, at_sender, at_receiver, c, nullptr, w.edge_b1, edge1[3], edge1[2], edge2, w.edge_b2};
   }
 
@@ -106,13 +106,13 @@ struct PackedProcessor {
 template <Precision P, int H>
 struct ForwardPlan {
   PackedProcessor<P, H> packed;
-  float *x[2], *sum, *c;
-  Stored<P>* e;  // bf16, where not every e is kept; float32 ones take the place of the result
+  float *x[2], *sum;
+  Stored<P> *c, *e;  // e: bf16, where not every e is kept; float32 ones take the place of the result
   ForwardPlan(Arena& arena, const ProcessorShape& s, bool keep) : packed(arena, s, false) {
     const int64_t nodes = keep ? 0 : s.num_nodes * H, edges = keep && !s.save_memory ? 0 : s.num_edges * H;
     for (auto& array : x) array = arena.take<float>(nodes);
     sum = arena.take<float>(nodes);
-    c = arena.take<float>(edges);
+    c = arena.take<Stored<P>>(edges);
     e = arena.take<Stored<P>>(P == Precision::bf16 ? edges : 0);
   }
 };
@@ -146,7 +146,7 @@ void forward(Stream stream, const Topology& topology, int num_steps, const Proce
   const bool keep_all = keep && !sizes.save_memory;
   if (!x) x = x0;
   if (!e) e = e0;
-  float* c = keep_all ? history.c : plan.c;
+  Stored<P>* c = keep_all ? static_cast<Stored<P>*>(history.c) : plan.c;
   // Where e lies before step k, from step 1 on (bf16: from step 0 on, rounded). What is not kept shares one array: the
   // rows of e before and after a step may be the same memory.
   const auto stored_e = [&](int k) {
@@ -160,7 +160,7 @@ void forward(Stream stream, const Topology& topology, int num_steps, const Proce
   packed.run_tables_of_x(stream, grids, sizes.num_nodes, x);
   Jobs<LinearJob> of_e0;
   of_e0.add({{{e0, false, packed.edge1[3]}, {}, {}}, weights.edge_b1, nullptr, c, sizes.num_edges, graph.row_ptr,
-             sizes.num_nodes, e, bf16 ? stored_e(0) : nullptr});
+             sizes.num_nodes, e, bf16 ? stored_e(0) : nullptr, true});
   linear<P, H>(stream, of_e0, grids.edge_rows);
   for (int k = 0; k < num_steps; ++k) {
     const bool last = k == num_steps - 1;
@@ -337,7 +337,7 @@ class Backward {
   }
 
   EdgeInputs<P> inputs(const Stored<P>* e) const {
-    EdgeInputs<P> in = packed_.inputs(weights_, e, sizes_.save_memory ? nullptr : history_.c);
+    EdgeInputs<P> in = packed_.inputs(weights_, e, sizes_.save_memory ? nullptr : static_cast<const Stored<P>*>(history_.c));
     in.e0 = e0_;
     return in;
   }

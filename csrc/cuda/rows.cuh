@@ -87,7 +87,7 @@ void pack(Stream stream, const Jobs<PackJob>& jobs) {
 
 // ---- rows times weights -------------------------------------------------------------------------------------
 
-// out = bias + add + sum over sources of in B, rows of H float32; it may be a source's `in`. Where row_ptr is given, only
+// out = bias + add + sum over sources of in B, rows of H numbers; it may be a source's `in`. Where row_ptr is given, only
 // its last entry counts as rows, and the rows from there to `rows` become zeros. Beside that, where copy is not null,
 // copy = copied, rounded to Stored<P>.
 struct LinearJob {
@@ -97,12 +97,13 @@ struct LinearJob {
     const Bits4* packed;
   } source[3];
   const float *bias, *add;
-  float* out;  // or null
+  void* out;  // float, or Stored<P> with out_stored; or null
   int64_t rows;
   const int32_t* row_ptr;
   int64_t num_nodes;
   const float* copied = nullptr;
   void* copy = nullptr;
+  bool out_stored = false;
 };
 
 constexpr int kLinearWarps = 4;
@@ -140,7 +141,11 @@ __global__ void __launch_bounds__(kLinearWarps* kWarpSize) linear_kernel(Jobs<Li
         for_each<H>([&](int q, int h, int m) { out.at(q, h, m) = rows.valid[h] ? out.at(q, h, m) : 0.0f; });
       }
     }
-    store_rows(job.out, out, all);
+    if (P == Precision::bf16 && job.out_stored) {
+      store_rows(static_cast<Stored<P>*>(job.out), out, all);
+    } else {
+      store_rows(static_cast<float*>(job.out), out, all);
+    }
   }
 }
 

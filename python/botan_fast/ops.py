@@ -401,7 +401,8 @@ def _history(
         (num_steps, num_nodes, hidden),
         (0,) if save_memory else (num_edges, hidden),
     ]
-    dtypes = [torch.float32, torch.bfloat16 if bf16 else torch.float32, torch.float32, torch.float32]
+    stored = torch.bfloat16 if bf16 else torch.float32
+    dtypes = [torch.float32, stored, torch.float32, stored]
     return zip(shapes if keep else [(0,)] * 4, dtypes, strict=True)
 
 

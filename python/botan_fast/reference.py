@@ -61,6 +61,10 @@ class _RoundGradient(torch.autograd.Function):
         return _Round.apply(grad)
 
 
+# Arrays of edges between steps are rounded like factors in "bf16", and only there.
+_stored, _gradient_stored = _Round.apply, _RoundGradient.apply
+
+
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, precision: str = "fp32") -> Tensor:
     """W x + b: (..., K) to (..., H), weight (H, K).
 
@@ -160,20 +164,21 @@ def _step(x0, e0, senders, receivers, edge_weights, node_weights):
 def _step_bf16(x0, e0, senders, receivers, edge_weights, node_weights):
     """A step with W1 = [W_s, W_r, W_e, W_0(, W_s0, W_r0)] and V1 = [V_x, V_0, V_sum] taken apart.
 
-    Rounding is not linear, so this is where it happens: the gradient of z is rounded to bfloat16 once, which is how it
-    is stored, and everything that follows from it, products and sums over edges and steps, uses the rounded one.
+    Rounding is not linear, so this is where it happens. W_0 e0 + b1 is rounded to bfloat16, which is how it is stored.
+    The gradient of z is rounded to bfloat16 once, which is how it is stored, and everything that follows from it,
+    products and sums over edges and steps, uses the rounded one.
     """
     (w1, b1, w2, b2), (v1, a1, v2, a2) = edge_weights, node_weights
     width = e0.shape[1]
     blocks, (v_x, v_0, v_sum) = w1.split(width, dim=1), v1.split(width, dim=1)
     product = lambda rows, weight: linear(rows, weight, precision="bf16")  # noqa: E731
-    from_e0, from_x0 = product(e0, blocks[3]) + b1, product(x0, v_0) + a1
+    from_e0, from_x0 = _stored(product(e0, blocks[3]) + b1), product(x0, v_0) + a1
     from_sender0, from_receiver0 = (product(x0, w) for w in blocks[4:]) if len(blocks) == 6 else (0, 0)
 
     def step(x, e):
         at_sender, at_receiver = product(x, blocks[0]) + from_sender0, product(x, blocks[1]) + from_receiver0
         z = product(e, blocks[2]) + from_e0 + at_sender.index_select(0, senders)
-        z = _RoundGradient.apply(z + at_receiver.index_select(0, receivers))
+        z = _gradient_stored(z + at_receiver.index_select(0, receivers))
         e = torch.relu(product(torch.relu(z), w2) + b2)
         incoming = scatter_sum(e, receivers, x0.shape[0])
         x = torch.relu(product(torch.relu(from_x0 + product(x, v_x) + product(incoming, v_sum)), v2) + a2)

@@ -24,6 +24,8 @@ def rounding(monkeypatch):
     def choose(precision):
         if precision == "tf32":  # the definition of bf16 with another rounding
             monkeypatch.setattr(reference._Round, "forward", staticmethod(round_to_tf32))
+            for name in ("_stored", "_gradient_stored"):  # in float32
+                monkeypatch.setattr(reference, name, lambda x: x)
         return "fp32" if precision == "fp32" else "bf16"
 
     return choose
