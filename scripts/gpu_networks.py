@@ -107,8 +107,8 @@ def bytes_of(edges: int, train: bool, precision: str) -> int:
     Backward: e_out in, its gradient out and in; c and e in, dz out 7 times, dz in 6 and gathered 7 times, dc out 4 and
     in 3 times; dc and e0 in; dc and dz in, the gradient of e0 out; that in.
     """
-    num_bytes = edge_arrays(edges, 12, 14 if precision == "bf16" else 13, precision)
-    return num_bytes + edge_arrays(edges, 22, 28, precision) if train else num_bytes
+    num_bytes = edge_arrays(edges, 4, 22 if precision == "bf16" else 21, precision)
+    return num_bytes + edge_arrays(edges, 15, 35, precision) if train else num_bytes
 
 
 def flops_of(nodes: int, edges: int, train: bool) -> int:

@@ -216,7 +216,7 @@ def test_bytes_of_bf16_are_fewer():
     """One (E, 64) array is 256 bytes an edge in float32, half of that where it is stored as bfloat16."""
     assert gpu_networks.bytes_of(1, False, "fp32") == 256 * 25
     assert gpu_networks.bytes_of(1, True, "tf32") == 256 * 75
-    assert gpu_networks.bytes_of(1, True, "bf16") == 256 * (34 + 42 / 2)
+    assert gpu_networks.bytes_of(1, True, "bf16") == 256 * (19 + 57 / 2)
 
 
 def results_of(**times):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from botan_fast import ops, ops_cuda
+from botan_fast import ops_cuda, ops_loss
 from graphs import relative_l2
 from test_loss import by_hand, numbers
 
@@ -157,7 +157,7 @@ def test_where_the_loss_runs(monkeypatch):
     single = SimpleNamespace(device=torch.device("cuda", 0), dtype=torch.float32)
     double = SimpleNamespace(device=torch.device("cuda", 0), dtype=torch.float64)
     monkeypatch.setattr(ops_cuda, "core", None)
-    assert not ops._has_loss(single)
+    assert not ops_loss._has_loss(single)
     monkeypatch.setattr(ops_cuda, "core", object())
-    assert ops._has_loss(single)
-    assert not ops._has_loss(double)
+    assert ops_loss._has_loss(single)
+    assert not ops_loss._has_loss(double)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from botan_fast import ops, ops_cuda, reference
+from botan_fast import ops_cuda, ops_sums, reference
 
 SHAPES = [(0, 0), (0, 4), (1, 1), (2, 5), (97, 10), (400, 90)]  # rows, segments
 WIDTHS = [(), (1,), (3,), (64,), (2, 5), (132,), (0,)]
@@ -118,7 +118,7 @@ def test_where_sums_run(monkeypatch):
     values = SimpleNamespace(device=torch.device("cuda", 0), dtype=torch.float32)
     half = SimpleNamespace(device=torch.device("cuda", 0), dtype=torch.float16)
     monkeypatch.setattr(ops_cuda, "core", None)
-    assert not ops._has_sums(values)
+    assert not ops_sums._has_sums(values)
     monkeypatch.setattr(ops_cuda, "core", object())
-    assert ops._has_sums(values)
-    assert not ops._has_sums(half)
+    assert ops_sums._has_sums(values)
+    assert not ops_sums._has_sums(half)
