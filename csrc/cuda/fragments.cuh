@@ -171,6 +171,19 @@ __device__ __forceinline__ void store_rows(T* array, const Fragment<H>& a, const
     }
   }
 }
+// Asks for this warp's next rows, first .. min(first + 15, end - 1) of width H, to be in the second cache: most of the way
+// from memory, without registers.
+template <int H, class T>
+__device__ __forceinline__ void prefetch_rows(const T* array, int64_t first, int64_t end) {
+  constexpr int kNumbers = 128 / sizeof(T);  // of a cache line
+  const int64_t left = (end - first) * H;
+#pragma unroll
+  for (int at = 0; at < 16 * H; at += kNumbers * kWarpSize) {
+    const int mine = at + lane_id() * kNumbers;
+    if (mine < 16 * H && mine < left) prefetch_second_cache(array + first * H + mine);
+  }
+}
+
 // ---- tiles in shared memory -----------------------------------------------------------------------------------
 // kTile rows of kPitch numbers, 16 rows of each warp.
 

@@ -68,6 +68,13 @@ __device__ __forceinline__ V load_once(const V* address) {
 #endif
 }
 
+// Asks for the 128 bytes around an address of global memory to be in the second cache; nothing else changes.
+__device__ __forceinline__ void prefetch_second_cache([[maybe_unused]] const void* address) {
+#ifndef BOTAN_FAST_CUDA_HOST
+  asm volatile("prefetch.global.L2 [%0];" ::"l"(address));
+#endif
+}
+
 // ---- asynchronous copies from global to shared memory -----------------------------------------------------------
 // 16 bytes per call and thread. A copy may read and write at any time until cp_async_wait; other threads see the
 // bytes after cp_async_wait of the copying thread and a barrier. The emulation spoils the destination at once and

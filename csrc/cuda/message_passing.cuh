@@ -182,6 +182,19 @@ __device__ __forceinline__ void hidden_layer(Fragment<H>& hidden, const EdgeInpu
   apply_relu(hidden);
 }
 
+// Of the tile after this one.
+template <int H, bool from_e0, Precision P>
+__device__ __forceinline__ void prefetch_inputs(const EdgeTopology& graph, const EdgeInputs<P>& in, int64_t first,
+                                                int64_t end) {
+  prefetch_rows<H>(in.e, first, end);
+  if constexpr (from_e0) {
+    prefetch_rows<H>(in.e0, first, end);
+  } else {
+    prefetch_rows<H>(in.c, first, end);
+  }
+  if (lane_id() < 2 && first < end) prefetch_second_cache((lane_id() ? graph.receivers : graph.senders) + first);
+}
+
 // ---- edges, forward -----------------------------------------------------------------------------------------
 
 template <Precision P>
@@ -221,6 +234,7 @@ __global__ void __launch_bounds__(kThreads, H <= 64 && !from_e0 ? 2 : 1) edge_fo
     if (first < end) {
       const Rows rows(first, end);
       const Ends ends(a.graph, rows);
+      prefetch_inputs<H, from_e0>(a.graph, a.in, first + kTile, range.end);
       Fragment<H> hidden, out;
       hidden_layer<P, H, from_e0, kInShared>(hidden, a.in, edge, rows, ends, tile);
       set_bias(out, a.in.bias);
@@ -386,6 +400,8 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
     [[maybe_unused]] const bool more = next < range.end;
     [[maybe_unused]] TileType* e_now = e_tile + (ahead ? number % kEdgeTiles<P> * kNumbers : 0);
     const Rows rows(first, end);
+    if (!from_e0 && a.dc && !a.set_dc) prefetch_rows<H>(a.dc, first, end);  // read late in this tile
+    if (ahead && kEdgeTiles<P> == 1) prefetch_rows<H>(a.in.e, first + kTile, range.end);  // fetched late
     Fragment<H> dz;
     if (ahead || first < end) {
       const Ends ends = ahead ? next_ends : Ends(a.graph, rows);
@@ -407,6 +423,8 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
         multiply_tile<P, kMore>(hidden, e_now, edge);
         apply_relu(hidden);
       } else {
+        prefetch_inputs<H, from_e0>(a.graph, a.in, first + kTile, range.end);
+        if (!a.last) prefetch_rows<H>(a.dz, first + kTile, range.end);
         hidden_layer<P, H, from_e0>(hidden, a.in, edge, rows, ends, scratch);
       }
       [[maybe_unused]] std::conditional_t<kFusedGradients<H>, Nothing, Positive<H>> hidden_positive(hidden);

@@ -80,6 +80,7 @@ __global__ void __launch_bounds__(kThreads, H <= 64 ? 2 : 1) mlp_forward_kernel(
   const int64_t step = static_cast<int64_t>(gridDim.x) * kTile;
   for (int64_t begin = static_cast<int64_t>(blockIdx.x) * kTile + 16 * warp_id(); begin < a.num_rows; begin += step) {
     const Rows rows(begin, a.num_rows);
+    if (a.num_inputs == H) prefetch_rows<H>(a.x, begin + step, a.num_rows);
     Fragment<H> hidden, out;
     two_layers<P>(hidden, out, a, first, second, rows, scratch);
     apply_relu(out);
@@ -156,6 +157,9 @@ __global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackward<P
   const int64_t step = static_cast<int64_t>(gridDim.x) * kTile;
   for (int64_t begin = static_cast<int64_t>(blockIdx.x) * kTile; begin < a.layers.num_rows; begin += step) {
     const Rows rows(begin + 16 * warp_id(), a.layers.num_rows);
+    const int64_t next = begin + step + 16 * warp_id();
+    if (k == H) prefetch_rows<H>(a.layers.x, next, a.layers.num_rows);
+    if (!a.layers.w3) prefetch_rows<H>(a.grad_y, next, a.layers.num_rows);
     Fragment<H> dz;
     {
       Fragment<H> hidden, y;  // y: first the result before its ReLU, then the gradient of that

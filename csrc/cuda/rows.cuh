@@ -117,6 +117,9 @@ __global__ void __launch_bounds__(kLinearWarps* kWarpSize) linear_kernel(Jobs<Li
   for (int64_t first = 16 * (static_cast<int64_t>(blockIdx.x) * kLinearWarps + warp_id()); first < job.rows;
        first += step) {
     const Rows rows(first, present), all(first, job.rows);
+    if (job.source[0].in && !(P == Precision::bf16 && job.source[0].stored)) {
+      prefetch_rows<H>(static_cast<const float*>(job.source[0].in), first + step, present);
+    }
     Fragment<H> out;
     if (job.copy && first < present) {
       load_rows(out, job.copied, rows);
