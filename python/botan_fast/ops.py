@@ -46,7 +46,7 @@ def has_fast_path(hidden_size: int, dtype: torch.dtype, device: torch.device) ->
     if dtype != torch.float32:
         return False
     if device.type == "cuda":
-        return ops_cuda.core is not None and ops_cuda.core.has_message_passing(device.index or 0, hidden_size)
+        return ops_cuda.has_message_passing(device.index or 0, hidden_size)
     return device.type == "cpu" and hidden_size in _FAST_SIZES
 
 

@@ -16,6 +16,7 @@ from . import _core
 
 __all__ = [
     "core",
+    "has_message_passing",
     "loss",
     "mlp",
     "mlp_backward",
@@ -29,6 +30,21 @@ __all__ = [
 core: ModuleType | None = getattr(_core, "cuda", None)  # None in a build without CUDA kernels
 
 DTYPES = {torch.float32: "f32", torch.float64: "f64"}
+
+
+def has_message_passing(device_index: int, hidden_size: int) -> bool:
+    """Whether this build has kernels of this width, and the device the shared memory that they take.
+
+    >>> from botan_fast import ops_cuda
+    >>> ops_cuda.has_message_passing(0, 48)
+    False
+    """
+    return core is not None and core.has_message_passing(device_index, hidden_size)
+
+
+# What torch.compiler.assume_constant_result sets; that function would import the whole compiler here. Without it a
+# traced model is cut in two at this call.
+has_message_passing._dynamo_marked_constant = True
 
 
 def stream_of(tensor: Tensor) -> tuple[int, int]:

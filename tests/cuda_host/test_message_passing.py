@@ -187,6 +187,17 @@ def test_less_shared_memory_gives_the_same(emulator, precision, hidden):
     assert_same_bits(got, want)
 
 
+def test_the_choice_of_a_path_is_traced(emulator, monkeypatch):
+    """A model compiled in one piece asks once, at compile time."""
+    monkeypatch.setattr(ops_cuda, "core", emulator)
+
+    @torch.compile(backend="eager", fullgraph=True)
+    def widths(x):
+        return x + sum(ops_cuda.has_message_passing(0, hidden) for hidden in (32, 48, 64, 128))
+
+    assert widths(torch.zeros(1)) == 3
+
+
 def test_too_little_shared_memory(emulator):
     assert all(emulator.has_message_passing(0, hidden) for hidden in (32, 64, 128))
     assert not emulator.has_message_passing(0, 48)
