@@ -301,3 +301,13 @@ def test_accuracy_of_each_precision():
     rows = {row["precision"]: row for row in measure(128)}
     for name in ("node_relative_l2", "edge_relative_l2", "gradient_relative_l2"):
         assert 0 < rows["fp32"][name] < 1e-5 < rows["bf16"][name] < 0.1
+
+
+def test_what_save_memory_saves():
+    from benchmarks.save_memory import measure
+
+    rows = {row["precision"]: row for row in measure((128, 1024), rounds=1)}
+    for row in rows.values():
+        assert row["seconds"] > 0
+        assert row["time_ratio"] > 0
+        assert row["bytes_per_particle_save_memory"] < row["bytes_per_particle"]
