@@ -1,8 +1,8 @@
 """What `save_memory=True` saves and costs on this CPU: `python -m benchmarks.save_memory`.
 
 Writes benchmarks/results/save_memory/<device>-<date>.json: for each precision the time of a training step with over
-without, in rounds that alternate, and the peak memory of processes of their own at two sizes, whose difference gives the
-bytes of a particle.
+without, in rounds that alternate, and the peak memory of processes of their own at two sizes, whose difference gives
+the bytes of a particle.
 """
 
 import json

@@ -191,8 +191,8 @@ class BOTAN(nn.Module):
     `model(graph, save_memory=True)` trains larger graphs in the same memory. For the backward pass the n steps keep
     (n - 1) // 4 edge arrays (E, H) instead of n, and compute the others again, a few at a time: results and gradients
     have the same bits (on CUDA, gradients of weights that are sums over nodes may differ in the last ones). On a CPU a
-    training step of N = 4096 takes 0.75 instead of 0.88 GB (0.35 of both are torch) and 15 % more time, in "bf16" 0.64
-    instead of 0.72 GB and 8 % more time.
+    training step of N = 4096 takes 0.75 instead of 0.88 GB (0.35 of both are torch) and 16 % more time, in "bf16" 0.65
+    instead of 0.73 GB and 20 % more time (`python -m benchmarks.save_memory`).
 
     Args:
         hidden_size: feature width H; 32, 64 and 128 have a fast path, others run in plain torch.
