@@ -4,7 +4,6 @@ Writes benchmarks/results/accuracy/<device>-<date>.json.
 """
 
 import copy
-import json
 from pathlib import Path
 
 import torch
@@ -50,13 +49,7 @@ def errors(found, exact) -> dict[str, float]:
 
 
 def main() -> Path:
-    record = {"format": 1, **machine.describe(None), "errors": measure()}
-    folder = RESULTS / "accuracy"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{machine.slug(record['machine']['cpu'])}-{record['date']}.json"
-    path.write_text(json.dumps(record, indent=1) + "\n")
-    print(f"wrote {path}")
-    return path
+    return machine.write_record(RESULTS / "accuracy", errors=measure())
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What a result file says about the machine and the software. No names of hosts or users."""
 
 import datetime
+import json
 import os
 import platform
 import re
@@ -47,6 +48,16 @@ def commit() -> str | None:
     # Results and the table made from them change with every measurement.
     changes = _output("git", "status", "--porcelain", "--", ".", ":!benchmarks/results", ":!README.md")
     return found + ("+changes" if changes else "")
+
+
+def write_record(folder: Path, **content) -> Path:
+    """What was measured, with `describe`, as <device>-<date>.json in a folder that is made where it is missing."""
+    record = {"format": 1, **describe(), **content}
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{slug(record['machine']['cpu'])}-{record['date']}.json"
+    path.write_text(json.dumps(record, indent=1) + "\n")
+    print(f"wrote {path}")
+    return path
 
 
 def slug(text: str) -> str:

@@ -82,13 +82,7 @@ def measure(sizes: tuple[int, int] = SIZES, rounds: int = ROUNDS) -> list[dict]:
 
 
 def main() -> Path:
-    record = {"format": 1, **machine.describe(None), "sizes": SIZES, "results": measure()}
-    folder = RESULTS / "save_memory"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{machine.slug(record['machine']['cpu'])}-{record['date']}.json"
-    path.write_text(json.dumps(record, indent=1) + "\n")
-    print(f"wrote {path}")
-    return path
+    return machine.write_record(RESULTS / "save_memory", sizes=SIZES, results=measure())
 
 
 if __name__ == "__main__":

@@ -311,3 +311,13 @@ def test_what_save_memory_saves():
         assert row["seconds"] > 0
         assert row["time_ratio"] > 0
         assert row["bytes_per_particle_save_memory"] < row["bytes_per_particle"]
+
+
+def test_a_record_on_disk(tmp_path):
+    from benchmarks.machine import write_record
+
+    path = write_record(tmp_path / "new", results=[1, 2])
+    record = json.loads(path.read_text())
+    assert record["results"] == [1, 2]
+    assert path.name.endswith(f"-{record['date']}.json")
+    assert {"machine", "versions", "commit"} <= record.keys()

@@ -297,6 +297,7 @@ __host__ __device__ constexpr size_t edge_backward_shared_bytes() {
          sizeof(float) * (kWarps + 2) * H;
 }
 
+// In the place of a mask that a kernel does not need.
 struct Nothing {
   template <class T>
   __device__ explicit Nothing(const T&) {}

@@ -283,7 +283,11 @@ def _add_train(commands) -> _Parser:
     add("--evaluate-every", type=int, default=5, metavar="K", help="compute the scores every K epochs")
     add("--checkpoint-every", type=int, default=1, metavar="K", help="save the run every K epochs")
     add("--precision", default="fp32", help="matrix products: fp32; bf16 or tf32 for speed")
-    add("--save-memory", action="store_true", help="less memory for more time, the same results to the last bit")
+    add(
+        "--save-memory",
+        action="store_true",
+        help="less memory for more time, the same results (on a CPU, bits)",
+    )
     add("--hidden-size", type=int, help="feature width (default: 64, or that of --init)")
     add("--num-steps", type=int, help="message passing steps (default: 7, or that of --init)")
     add("--node-target", help="node target: S propensity, R, D, G or L (default: S, or that of --init)")

@@ -125,7 +125,7 @@ def train(
         How matrix products are computed, in training and in its tests; see docs/precision.md. Weights are float32.
     save_memory : bool
         Keep fewer edge arrays for the backward pass and compute them again: larger graphs in the same memory, in more
-        time, with the same bits (see `BOTAN`).
+        time, with the same bits on a CPU (see `BOTAN`).
     hidden_size, num_steps, decoders, edge_node_skip, self_edges, cutoff, node_target : optional
         Options of `BOTAN`, with its defaults; for p = 1 the default of `decoders` is "node". With `init` they come from
         there.

@@ -156,7 +156,8 @@ def describe_run(
 def check_resumed(recorded: dict, given: dict, folder: Path) -> None:
     """Refuse to resume a run with other settings, data or weights than it began with.
 
-    `checkpoint_every` may differ, `save_memory` (it changes no bit), and `epochs` where the learning rate is constant.
+    `checkpoint_every` may differ, `save_memory` (on a CPU it changes no bit), and `epochs` where the learning rate is
+    constant.
 
     Raises
     ------
