@@ -286,7 +286,7 @@ def _add_train(commands) -> _Parser:
     add(
         "--save-memory",
         action="store_true",
-        help="less memory for more time, the same results (on a CPU, bits)",
+        help="less memory for more time, the same results",
     )
     add("--hidden-size", type=int, help="feature width (default: 64, or that of --init)")
     add("--num-steps", type=int, help="message passing steps (default: 7, or that of --init)")
