@@ -43,11 +43,11 @@ def _run(command: list[str], what: str):
 
 
 def _sources() -> list[Path]:
-    return sorted([*(ROOT / "csrc/cuda").glob("*.cu"), ROOT / "csrc/bindings_cuda.cpp", *HERE.glob("*.c*[pu]")])
+    return sorted([*(ROOT / "csrc").rglob("*.cu"), ROOT / "csrc/bindings_cuda.cpp", *HERE.glob("*.c*[pu]")])
 
 
 def _headers() -> list[Path]:
-    return sorted([*(ROOT / "csrc").glob("*.h"), *(ROOT / "csrc/cuda").glob("*.cuh"), *HERE.glob("*.h")])
+    return sorted([*(ROOT / "csrc").rglob("*.h"), *(ROOT / "csrc").rglob("*.cuh"), *HERE.glob("*.h")])
 
 
 def build(sanitize: bool = False) -> Path:
@@ -61,7 +61,7 @@ def build(sanitize: bool = False) -> Path:
     cache.mkdir(parents=True, exist_ok=True)
     common = hashlib.sha256(repr((compiler, flags, WARNINGS, python, sys.version)).encode())
     for header in _headers():
-        common.update(header.name.encode() + b"\0" + header.read_bytes())
+        common.update(str(header.relative_to(ROOT)).encode() + b"\0" + header.read_bytes())
 
     def compiled(source: Path) -> Path:
         key = common.copy()
