@@ -50,20 +50,20 @@ set(CMAKE_CUDA_EXTENSIONS OFF)
 set(CMAKE_CUDA_COMPILER_LAUNCHER ${Python_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/cmake/keep_ptxas_report.py)
 
 add_library(botan_fast_cuda STATIC
-  csrc/cuda/launch.cu
-  csrc/cuda/loss.cu
-  csrc/cuda/message_passing.cu
-  csrc/cuda/message_passing_bf16.cu
-  csrc/cuda/message_passing_fp32.cu
-  csrc/cuda/message_passing_tf32.cu
-  csrc/cuda/neighbor_list.cu
-  csrc/cuda/segment_sum.cu
-  csrc/cuda/targets.cu
+  csrc/cuda/runtime/build.cu
+  csrc/cuda/network/loss.cu
+  csrc/cuda/network/dispatch.cu
+  csrc/cuda/network/kernels_bf16.cu
+  csrc/cuda/network/kernels_fp32.cu
+  csrc/cuda/network/kernels_tf32.cu
+  csrc/cuda/geometry/neighbor_list.cu
+  csrc/cuda/network/segment_sum.cu
+  csrc/cuda/geometry/targets.cu
 )
 target_include_directories(botan_fast_cuda PUBLIC csrc)
 target_compile_options(botan_fast_cuda PRIVATE
   "SHELL:-Werror all-warnings" "SHELL:-Xptxas -v" -Xcompiler=-Wall,-Wextra,-Werror)
-set_source_files_properties(csrc/cuda/launch.cu PROPERTIES
+set_source_files_properties(csrc/cuda/runtime/build.cu PROPERTIES
   COMPILE_DEFINITIONS "BOTAN_FAST_CUDA_ARCHITECTURES=\"${architectures}\"")
 # Geometry rounds as on the CPU: products and sums are not contracted.
-set_source_files_properties(csrc/cuda/neighbor_list.cu csrc/cuda/targets.cu PROPERTIES COMPILE_OPTIONS -fmad=false)
+set_source_files_properties(csrc/cuda/geometry/neighbor_list.cu csrc/cuda/geometry/targets.cu PROPERTIES COMPILE_OPTIONS -fmad=false)

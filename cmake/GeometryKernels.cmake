@@ -9,7 +9,7 @@ function(botan_fast_add_geometry_kernels target)
   set(flags_avx2 -mavx2)
   set(flags_avx512 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mprefer-vector-width=512)
   foreach(set IN LISTS sets)
-    add_library(botan_fast_geometry_${set} OBJECT csrc/cpu/neighbor_kernels.cpp)
+    add_library(botan_fast_geometry_${set} OBJECT csrc/cpu/geometry/neighbor_kernels.cpp)
     target_include_directories(botan_fast_geometry_${set} PRIVATE csrc)
     target_compile_options(botan_fast_geometry_${set} PRIVATE
       -O3 -ffp-contract=off -Wall -Wextra -Wno-psabi -fno-math-errno -fno-trapping-math ${flags_${set}})

@@ -1,4 +1,4 @@
-# One object per instruction set from csrc/cpu/kernels.cpp and kernels_bf16.cpp. They are compiled with the flags of
+# One object per instruction set from csrc/cpu/network/kernels_fp32.cpp and kernels_bf16.cpp. They are compiled with the flags of
 # that set alone, so no other code of the module can use an instruction that the machine lacks.
 include(CheckCXXCompilerFlag)
 function(botan_fast_add_simd_kernels target)
@@ -10,7 +10,7 @@ function(botan_fast_add_simd_kernels target)
   set(flags_avx2 -mavx2 -mfma)
   set(flags_avx512 -mavx512f -mavx512dq -mavx512bw -mavx512vl -mfma -mprefer-vector-width=512)
   set(flags_avx512_bf16 ${flags_avx512} -mavx512bf16)
-  set(sources_avx512_bf16 csrc/cpu/kernels_bf16.cpp)  # float32 has no use for it
+  set(sources_avx512_bf16 csrc/cpu/network/kernels_bf16.cpp)  # float32 has no use for it
   if("avx512" IN_LIST sets)
     check_cxx_compiler_flag(-mavx512bf16 BOTAN_FAST_COMPILES_AVX512_BF16)
     if(BOTAN_FAST_COMPILES_AVX512_BF16)
@@ -19,7 +19,7 @@ function(botan_fast_add_simd_kernels target)
   endif()
   foreach(set IN LISTS sets)
     if(NOT sources_${set})
-      set(sources_${set} csrc/cpu/kernels.cpp csrc/cpu/kernels_bf16.cpp)
+      set(sources_${set} csrc/cpu/network/kernels_fp32.cpp csrc/cpu/network/kernels_bf16.cpp)
     endif()
     add_library(botan_fast_kernels_${set} OBJECT ${sources_${set}})
     target_include_directories(botan_fast_kernels_${set} PRIVATE csrc)

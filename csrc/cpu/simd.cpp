@@ -3,9 +3,9 @@
 #include <cstring>
 
 #include "botan_fast.h"
-#include "cpu/kernel_timers.h"
-#include "cpu/kernels.h"
-#include "cpu/neighbor_kernels.h"
+#include "cpu/network/kernel_timers.h"
+#include "cpu/network/kernels.h"
+#include "cpu/geometry/neighbor_kernels.h"
 
 namespace botan_fast {
 namespace {

@@ -1,4 +1,4 @@
-"""Neighbour lists on CUDA: memory, stream and the one wait, around the kernels of csrc/cuda/neighbor_list.cu.
+"""Neighbour lists on CUDA: memory, stream and the one wait, around the kernels of csrc/cuda/geometry/neighbor_list.cu.
 
 `core` is `ops_cuda.core`, or in tests the host emulation, which takes CPU tensors.
 """

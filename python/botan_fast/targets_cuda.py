@@ -1,4 +1,4 @@
-"""S and E on CUDA: runs that lie on the device, or are streamed to it from host memory, around csrc/cuda/targets.cu.
+"""S and E on CUDA: runs that lie on the device, or are streamed to it from host memory, around csrc/cuda/geometry/targets.cu.
 
 `core` is `ops_cuda.core`, or in tests the host emulation, which takes CPU tensors.
 """

@@ -43,7 +43,7 @@ def _run(command: list[str], what: str):
 
 
 def _sources() -> list[Path]:
-    return sorted([*(ROOT / "csrc").rglob("*.cu"), ROOT / "csrc/bindings_cuda.cpp", *HERE.glob("*.c*[pu]")])
+    return sorted([*(ROOT / "csrc").rglob("*.cu"), ROOT / "csrc/bindings/cuda.cpp", *HERE.glob("*.c*[pu]")])
 
 
 def _headers() -> list[Path]:

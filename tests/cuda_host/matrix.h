@@ -1,4 +1,4 @@
-// Asynchronous copies and tensor-core instructions on the CPU; csrc/cuda/intrinsics.cuh says what they do.
+// Asynchronous copies and tensor-core instructions on the CPU; csrc/cuda/runtime/intrinsics.cuh says what they do.
 #pragma once
 
 #include "simt.h"

@@ -1,6 +1,6 @@
 // The host emulation as a Python module: the functions of botan_fast._core.cuda on host memory, the seed of the
 // order of threads, and the kernels of test_kernels.cu.
-#include "bindings_cuda.h"
+#include "bindings/cuda.h"
 #include "simt.h"
 #include "test_kernels.h"
 

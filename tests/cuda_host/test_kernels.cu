@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "cuda/launch.cuh"
+#include "cuda/runtime/launch.cuh"
 
 namespace py = pybind11;
 using namespace botan_fast::cuda;

@@ -1,6 +1,0 @@
-// Message passing and multilayer perceptrons in precision tf32.
-#include "cuda/engine.cuh"
-
-namespace botan_fast::cuda {
-const Engine* engine_tf32(int hidden_size) { return engine_of<Precision::tf32>(hidden_size); }
-}  // namespace botan_fast::cuda

@@ -1,0 +1,692 @@
+// The kernels of message passing. One step is two launches: edge_forward_kernel (messages and their sums) and
+// node_forward_kernel (nodes, and what the next step's messages need of them); backward three (nodes, edges, sums
+// over the edges that leave a node).
+//
+// A block owns a run of whole receivers, cut so that all blocks have nearly the same number of edges, and walks
+// through their edges in tiles of 128 rows. A receiver that goes on in the next tile leaves its sum in a carry. So no
+// sum is shared between blocks, any degree will do, and tiles are full. Launch shapes follow from N and the device
+// alone, the number of edges is read from row_ptr on the device.
+#pragma once
+
+#include <type_traits>
+
+#include "cuda/network/dense.cuh"
+
+namespace botan_fast::cuda {
+
+struct EdgeTopology {
+  const int32_t *senders, *receivers, *row_ptr;
+  int64_t num_nodes, capacity;  // the arrays hold `capacity` edges, of which row_ptr[num_nodes] count
+};
+
+// The receivers of this block and their edges.
+struct BlockRange {
+  int64_t first_node, end_node, begin, end, num_edges;
+};
+
+__device__ __forceinline__ BlockRange block_range(const EdgeTopology& graph) {
+  BlockRange range;
+  const int64_t edges = graph.row_ptr[graph.num_nodes], blocks = gridDim.x;
+  BOTAN_DEVICE_CHECK(edges >= 0 && edges <= graph.capacity, "row_ptr rises from 0 to the number of edges");
+  // the first node whose edges begin at edges * block / blocks or later
+  const auto first_node = [&](int64_t block) -> int64_t {
+    const int64_t edge = edges * block / blocks;
+    return block == blocks ? graph.num_nodes : edge == 0 ? 0 : graph.receivers[edge - 1] + 1;
+  };
+  range.first_node = first_node(blockIdx.x);
+  range.end_node = first_node(static_cast<int64_t>(blockIdx.x) + 1);
+  BOTAN_DEVICE_CHECK(range.first_node >= 0 && range.first_node <= range.end_node && range.end_node <= graph.num_nodes,
+                     "receivers rise and are nodes");
+  range.begin = graph.row_ptr[range.first_node];
+  range.end = graph.row_ptr[range.end_node];
+  range.num_edges = edges;
+  return range;
+}
+
+// Both ends of the lane's two edges.
+struct Ends {
+  int sender[2], receiver[2];
+  __device__ __forceinline__ Ends(const EdgeTopology& graph, const Rows& rows) {
+    for (int h = 0; h < 2; ++h) {
+      sender[h] = rows.valid[h] ? graph.senders[rows.row[h]] : 0;
+      receiver[h] = rows.valid[h] ? graph.receivers[rows.row[h]] : 0;
+      BOTAN_DEVICE_CHECK(sender[h] >= 0 && receiver[h] >= 0 &&
+                             (!rows.valid[h] || (sender[h] < graph.num_nodes && receiver[h] < graph.num_nodes)),
+                         "every sender and receiver is a node");
+    }
+  }
+};
+
+// out[node] = sum of the rows of its edges, for the nodes of this tile; tile (kTile, kPitch) has rows begin to end - 1.
+// One warp per node. carry (2, H): the node that began before the tile, and the one that goes on after it.
+template <int H, class T>
+__device__ __forceinline__ void sum_receivers(const T* tile, const EdgeTopology& graph, const BlockRange& range,
+                                              int64_t begin, int64_t end, float* carry, int tile_number, float* out) {
+  constexpr int kLanes = H / 4, kStep = kWarpSize / kLanes;  // lanes of a row, rows of a warp
+  const int lane = lane_id(), column = 4 * (lane % kLanes);
+  const int64_t first = begin == range.begin ? range.first_node : graph.receivers[begin];
+  int64_t last = range.end_node;
+  if (end < range.end) {
+    last = graph.receivers[end];
+    if (graph.row_ptr[last] < end) ++last;
+  }
+  for (int64_t node = first + warp_id(); node < last; node += kWarps) {
+    const int64_t from = graph.row_ptr[node], to = graph.row_ptr[node + 1];
+    const int stop = static_cast<int>(min(to, end) - begin);
+    Float4 sum{};
+#pragma unroll 4
+    for (int k = static_cast<int>(max(from, begin) - begin) + lane / kLanes; k < stop; k += kStep) {
+      const Float4 row = load4<false>(tile + k * kPitch<H> + column);
+      for (int m = 0; m < 4; ++m) sum.v[m] += row.v[m];
+    }
+    for (int m = 0; m < 4; ++m) {
+      for (int offset = kLanes; offset < kWarpSize; offset *= 2) {
+        sum.v[m] += __shfl_xor_sync(kFullMask, sum.v[m], offset);
+      }
+    }
+    if (lane >= kLanes) continue;
+    if (from < begin) {
+      const Float4 before = load4<false>(carry + tile_number % 2 * H + column);
+      for (int m = 0; m < 4; ++m) sum.v[m] += before.v[m];
+    }
+    store4(to <= end ? out + node * H + column : carry + (tile_number + 1) % 2 * H + column, sum);
+  }
+}
+
+template <int H>
+constexpr bool kWeightsShared = H <= 64;  // else read from global memory: 128 x 128 matrices do not fit beside a tile
+
+// Copies `count` packed (H, H) matrices to shared memory, one behind the other; all threads, ends with a barrier.
+template <Precision P, int H, int count>
+__device__ __forceinline__ void load_weights(Bits4* shared, const Bits4* const (&packed)[count]) {
+  constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16);
+#pragma unroll
+  for (int w = 0; w < count; ++w) {
+    for (int v = static_cast<int>(threadIdx.x); v < kVectors; v += kThreads) {
+      cp_async_16(shared + w * kVectors + v, packed[w] + v);
+    }
+  }
+  cp_async_commit();
+  cp_async_wait<0>();
+  __syncthreads();
+}
+
+// ---- edges, both ways -----------------------------------------------------------------------------------------
+
+// What the hidden layer of an edge is computed from. Kernels with `from_e0`, for save_memory, compute c where it is used;
+// a choice at run time would cost the others too many registers.
+template <Precision P>
+struct EdgeInputs {
+  const Stored<P>* e;                      // (E, H) before the step
+  const float *at_sender, *at_receiver;    // (N, H) Ws x, Wr x
+  const Stored<P>* c;                      // (E, H) W0 e0 + b1; not with from_e0
+  const float *e0, *c_bias;                // (E, H), (H,) b1; with from_e0 only
+  const Bits4 *of_e0, *edge, *second;      // W0, We, W2
+  const float* bias;                       // (H,) b2
+};
+
+// What is stored is used as it is stored from there on: c, dz.
+template <Precision P, int H>
+__device__ __forceinline__ void round_stored(Fragment<H>& a) {
+  if constexpr (P == Precision::bf16) {
+    for_each<H>([&](int q, int h, int m) { a.at(q, h, m) = low_bf16(pack_bf16(a.at(q, h, m), 0.0f)); });
+  }
+}
+
+// relu(c + Ps[sender] + Pr[receiver] + We e), all read from global memory
+template <Precision P, int H, bool from_e0, bool staged = kStaged<H>>
+__device__ __forceinline__ void hidden_layer(Fragment<H>& hidden, const EdgeInputs<P>& in, const Bits4* edge,
+                                             const Rows& rows, const Ends& ends, float* scratch) {
+  if constexpr (from_e0) {
+    set_bias(hidden, in.c_bias);
+    // through `scratch` where that saves registers, and where it has rows of float32 for each warp
+    multiply_rows<P, H, kStaged<H> || P != Precision::bf16, 1>(hidden, in.e0, rows, in.of_e0, scratch);
+  }
+  if constexpr (from_e0) round_stored<P>(hidden);
+  if constexpr (staged) {
+    // Some columns at a time, through shared memory: the loads of all at once would take too many registers.
+    constexpr int kColumns = H / 32;  // of 16
+    const int t = lane_id() % 4;
+    float* own = own_row<H>(scratch);
+    if constexpr (from_e0) stage<H>(scratch, hidden);
+    __syncwarp();
+#pragma unroll 1
+    for (int first = 0; first < H / 16; first += kColumns) {
+#pragma unroll
+      for (int h = 0; h < 2; ++h) {
+        const int64_t edge_row = rows.row[h], sender = ends.sender[h], receiver = ends.receiver[h];
+#pragma unroll
+        for (int q = 0; q < kColumns; ++q) {
+          const int column = 16 * (first + q) + 4 * t;
+          float* place = own + 8 * h * kPitch<H> + 16 * (first + q);
+          Float4 sum{};
+          if (rows.valid[h]) {
+            sum = from_e0 ? load4<false>(place) : load4<true>(in.c + edge_row * H + column);
+            const Float4 s = load4<false>(in.at_sender + sender * H + column);
+            const Float4 r = load4<false>(in.at_receiver + receiver * H + column);
+            for (int m = 0; m < 4; ++m) sum.v[m] = sum.v[m] + s.v[m] + r.v[m];
+          }
+          store4(place, sum);
+        }
+      }
+    }
+    load_tile<H>(hidden, scratch);
+  } else {
+    if constexpr (!from_e0) load_rows<H, true>(hidden, in.c, rows);
+    add_rows<H>(hidden, in.at_sender, ends.sender, rows.valid);
+    __syncwarp();  // the next loads not before these have arrived: they need their registers
+    add_rows<H>(hidden, in.at_receiver, ends.receiver, rows.valid);
+    __syncwarp();
+  }
+  multiply_rows<P, H, staged>(hidden, in.e, rows, edge, scratch);
+  apply_relu(hidden);
+}
+
+// Of the tile after this one.
+template <int H, bool from_e0, Precision P>
+__device__ __forceinline__ void prefetch_inputs(const EdgeTopology& graph, const EdgeInputs<P>& in, int64_t first,
+                                                int64_t end) {
+  prefetch_rows<H>(in.e, first, end);
+  if constexpr (from_e0) {
+    prefetch_rows<H>(in.e0, first, end);
+  } else {
+    prefetch_rows<H>(in.c, first, end);
+  }
+  if (lane_id() < 2 && first < end) prefetch_second_cache((lane_id() ? graph.receivers : graph.senders) + first);
+}
+
+// ---- edges, forward -----------------------------------------------------------------------------------------
+
+template <Precision P>
+struct EdgeForward {
+  EdgeTopology graph;
+  EdgeInputs<P> in;
+  void* e_out;        // (E, H) float, or Stored<P>; then it may be in.e
+  bool e_out_stored;
+  float* sum;         // (N, H), or null
+  bool zero_tail;     // rows beyond the edges of e_out become zeros
+};
+
+template <Precision P, int H>
+size_t edge_forward_shared_bytes() {
+  return (kWeightsShared<H> ? 2 * packed_bytes<P>(H, H) : 0) + sizeof(float) * (kTile * kPitch<H> + 2 * H);
+}
+
+template <Precision P, int H, bool from_e0>
+__global__ void __launch_bounds__(kThreads, H <= 64 && !from_e0 ? 2 : 1) edge_forward_kernel(EdgeForward<P> a) {
+  constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16);
+  // two blocks per multiprocessor leave 128 registers, for H = 64 not enough for both factors of float32
+  constexpr bool kInShared = kStaged<H> || (H == 64 && P != Precision::bf16);
+  Bits4* weights = dynamic_shared<Bits4>();
+  float* tile = reinterpret_cast<float*>(weights + (kWeightsShared<H> ? 2 * kVectors : 0));
+  float* carry = tile + kTile * kPitch<H>;
+  const Bits4 *edge = a.in.edge, *second = a.in.second;
+  if constexpr (kWeightsShared<H>) {
+    const Bits4* const packed[2] = {a.in.edge, a.in.second};
+    load_weights<P, H>(weights, packed);
+    edge = weights;
+    second = weights + kVectors;
+  }
+  const BlockRange range = block_range(a.graph);
+  int64_t begin = range.begin;
+  for (int number = 0; number == 0 || begin < range.end; ++number, begin += kTile) {
+    const int64_t end = min(begin + kTile, range.end), first = begin + 16 * warp_id();
+    if (first < end) {
+      const Rows rows(first, end);
+      const Ends ends(a.graph, rows);
+      prefetch_inputs<H, from_e0>(a.graph, a.in, first + kTile, range.end);
+      Fragment<H> hidden, out;
+      hidden_layer<P, H, from_e0, kInShared>(hidden, a.in, edge, rows, ends, tile);
+      set_bias(out, a.in.bias);
+      multiply<P, H, kInShared>(out, hidden, second, tile);
+      apply_relu(out);
+      if (P == Precision::bf16 && a.e_out_stored) {
+        store_rows(static_cast<Stored<P>*>(a.e_out), out, rows);
+      } else {
+        store_rows(static_cast<float*>(a.e_out), out, rows);
+      }
+      if (a.sum) stage<H>(tile, out);
+    }
+    if (!a.sum) continue;
+    __syncthreads();
+    sum_receivers<H>(tile, a.graph, range, begin, end, carry, number, a.sum);
+    __syncthreads();
+  }
+  if (!a.zero_tail) return;
+  const int64_t step = static_cast<int64_t>(gridDim.x) * kThreads, numbers = a.graph.capacity * H;
+  for (int64_t k = range.num_edges * H + static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; k < numbers;
+       k += step) {
+    static_cast<float*>(a.e_out)[k] = 0;
+  }
+}
+
+// ---- edges, backward ----------------------------------------------------------------------------------------
+
+template <Precision P>
+struct EdgeBackward {
+  EdgeTopology graph;
+  EdgeInputs<P> in;
+  const Bits4 *edge_backward, *second_backward;  // products with the transposes of We, W2
+  const float* grad_e;  // gradient of the result beside that of its sums: this (null: zeros) in the last step,
+  bool last;            // dz We in the others, with dz of the step after
+  const float* grad_sum;  // (N, H)
+  Stored<P>* dz;          // (E, H), of the step after on entry, of this one at the end
+  // Every second step adds its dz and that of the step after, which it reads anyway, to dc (E, H).
+  float* dc;   // null: not in this step
+  bool set_dc;  // the first that does
+  float* grad_receiver;   // (N, H), sums of dz over the edges of each receiver
+  float *partial, *bias_partial;  // per block: (kParts, H, H) of W2, then as much of We; (H,) of b2
+  Stored<P>*dy, *hidden;          // without fused weight gradients: (E, H), their factors
+};
+
+// In registers the gradients of both matrices fit for H <= 64 only; else they are left to outer_kernel.
+template <int H>
+constexpr bool kFusedGradients = H <= 64;
+
+// Tiles of the kernel that fetches the next tile's rows while it computes: c (with tiles of float32 in the one of the hidden
+// layer), e (two of bfloat16, of which the other is being filled; one of float32), dz.
+template <Precision P>
+constexpr int kEdgeTiles = P == Precision::bf16 ? 2 : 1;
+
+template <Precision P, int H, bool ahead>
+__host__ __device__ constexpr size_t edge_backward_shared_bytes() {
+  const size_t numbers = kTile * kPitch<H>, tile = sizeof(Stored<P>) * numbers;
+  const size_t fetched = (kEdgeTiles<P> + (P == Precision::bf16 ? 2 : 1)) * tile;
+  return (kWeightsShared<H> ? 4 * packed_bytes<P>(H, H) : 0) +
+         (kFusedGradients<H> ? 2 * tile : sizeof(float) * numbers) + (ahead ? fetched : 0) +
+         sizeof(float) * (kWarps + 2) * H;
+}
+
+// In the place of a mask that a kernel does not need.
+struct Nothing {
+  template <class T>
+  __device__ explicit Nothing(const T&) {}
+};
+
+// dc = dz of this step, which lies in `tile`, + dz of the step after + dc; `after`: a tile with dz of the step after, or
+// null where it is to be read from a.dz. Some columns at a time: all at once would take too many registers.
+template <int H, Precision P, class T>
+__device__ __forceinline__ void add_to_dc(const EdgeBackward<P>& a, const Rows& rows, const T* tile, const T* after) {
+  const int t = lane_id() % 4;
+#pragma unroll(H > 64 ? 1 : 2)
+  for (int q = 0; q < H / 16; ++q) {
+#pragma unroll
+    for (int h = 0; h < 2; ++h) {
+      if (!rows.valid[h]) continue;
+      const int64_t place = static_cast<int64_t>(rows.row[h]) * H + 16 * q + 4 * t;
+      const int own = 8 * h * kPitch<H> + 16 * q;
+      Float4 sum = load4<false>(own_row<H>(tile) + own);
+      if (!a.last) {
+        const Float4 next = after ? load4<false>(own_row<H>(after) + own) : load4<false>(a.dz + place);
+        for (int m = 0; m < 4; ++m) sum.v[m] += next.v[m];
+      }
+      if (!a.set_dc) {
+        const Float4 before = load4<false>(a.dc + place);
+        for (int m = 0; m < 4; ++m) sum.v[m] += before.v[m];
+      }
+      store4(a.dc + place, sum);
+    }
+  }
+}
+
+// `ahead`: rows of the next tile are copied to shared memory while this one is worked on. With one block of 8 warps on a
+// multiprocessor, the loads of a tile at a time do not keep the memory busy.
+template <Precision P, int H, bool ahead, bool from_e0>
+__global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward<P> a) {
+  static_assert(!ahead || (kFusedGradients<H> && !from_e0), "no room for more tiles");
+  using T = Stored<P>;
+  using TileType = std::conditional_t<kFusedGradients<H>, T, float>;
+  constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16), kNumbers = kTile * kPitch<H>;
+  constexpr int kMore = P == Precision::bf16 ? H / 16 : !ahead ? 2 : P == Precision::fp32 ? 4 : kSteps<P> * H / 16;
+  constexpr bool kOwnTileOfC = P == Precision::bf16;
+  Bits4* weights = dynamic_shared<Bits4>();
+  // a_tile: gradient of the second layer, then dz. b_tile: hidden layer, then (not ahead) e.
+  auto* a_tile = reinterpret_cast<TileType*>(weights + (kWeightsShared<H> ? 4 * kVectors : 0));
+  auto* b_tile = a_tile + (kFusedGradients<H> ? kNumbers : 0);
+  TileType* fetched = b_tile + kNumbers;
+  TileType* e_tile = ahead ? fetched : b_tile;
+  TileType* dz_tile = e_tile + kEdgeTiles<P> * kNumbers;
+  TileType* c_tile = kOwnTileOfC ? dz_tile + kNumbers : b_tile;
+  float* bias_sums = reinterpret_cast<float*>(
+      reinterpret_cast<unsigned char*>(weights) + edge_backward_shared_bytes<P, H, ahead>() -
+      sizeof(float) * (kWarps + 2) * H);
+  float* carry = bias_sums + kWarps * H;
+  [[maybe_unused]] float* scratch = reinterpret_cast<float*>(a_tile);
+  const Bits4 *edge = a.in.edge, *second = a.in.second, *edge_backward = a.edge_backward,
+              *second_backward = a.second_backward;
+  if constexpr (kWeightsShared<H>) {
+    const Bits4* const packed[4] = {edge, second, edge_backward, second_backward};
+    load_weights<P, H>(weights, packed);
+    edge = weights;
+    second = weights + kVectors;
+    edge_backward = weights + 2 * kVectors;
+    second_backward = weights + 3 * kVectors;
+  }
+  [[maybe_unused]] ColumnSums<H> bias_gradient;  // ahead; else each warp's sums lie in shared memory
+  float* my_bias_sums = bias_sums + warp_id() * H;
+  for (int f = lane_id(); f < H; f += kWarpSize) my_bias_sums[f] = 0;
+  __syncwarp();
+  Outer second_gradient[OuterShape<H>::kOuters], edge_gradient[OuterShape<H>::kOuters];
+  if constexpr (kFusedGradients<H>) {
+#pragma unroll
+    for (int o = 0; o < OuterShape<H>::kOuters; ++o) {
+      set_zero(second_gradient[o]);
+      set_zero(edge_gradient[o]);
+    }
+  }
+  const BlockRange range = block_range(a.graph);
+  // Ask for this warp's rows of the tile that begins at `at`.
+  [[maybe_unused]] const auto fetch = [&](auto* tile, const auto* array, int64_t at) {
+    if constexpr (ahead) {
+      fetch_rows<H>(tile, array, at + 16 * warp_id(), min(at + kTile, range.end));
+      cp_async_commit();
+    }
+  };
+  const auto fetch_c = [&](int64_t at) { fetch(c_tile, a.in.c, at); };
+  const auto fetch_e = [&](int64_t at, int number) {
+    fetch(e_tile + number % kEdgeTiles<P> * kNumbers, a.in.e, at);
+  };
+  const auto fetch_dz = [&](int64_t at) {
+    if (!a.last) fetch(dz_tile, a.dz, at);
+  };
+  int64_t begin = range.begin;
+  Ends next_ends(a.graph, Rows(begin + 16 * warp_id(), ahead ? min(begin + kTile, range.end) : 0));
+  if constexpr (ahead) {
+    fetch_c(begin);
+    fetch_e(begin, 0);
+    fetch_dz(begin);
+  }
+  for (int number = 0; number == 0 || begin < range.end; ++number, begin += kTile) {
+    const int64_t end = min(begin + kTile, range.end), first = begin + 16 * warp_id(), next = begin + kTile;
+    [[maybe_unused]] const bool more = next < range.end;
+    [[maybe_unused]] TileType* e_now = e_tile + (ahead ? number % kEdgeTiles<P> * kNumbers : 0);
+    const Rows rows(first, end);
+    if (!from_e0 && a.dc && !a.set_dc) prefetch_rows<H>(a.dc, first, end);  // read late in this tile
+    if (ahead && kEdgeTiles<P> == 1) prefetch_rows<H>(a.in.e, first + kTile, range.end);  // fetched late
+    Fragment<H> dz;
+    if (ahead || first < end) {
+      const Ends ends = ahead ? next_ends : Ends(a.graph, rows);
+      Fragment<H> hidden, y;  // y: first the result before its ReLU, then the gradient of that
+      if constexpr (ahead) {
+        next_ends = Ends(a.graph, Rows(first + kTile, min(next + kTile, range.end)));
+        cp_async_wait<0>();
+        __syncwarp();
+        if (kEdgeTiles<P> == 2 && more) fetch_e(next, number + 1);
+        load_tile<H>(hidden, c_tile);
+        if constexpr (kOwnTileOfC) {
+          __syncwarp();
+          if (more) fetch_c(next);
+        }
+        add_rows<H>(hidden, a.in.at_sender, ends.sender, rows.valid);
+        __syncwarp();  // the next loads not before these have arrived: they need their registers
+        add_rows<H>(hidden, a.in.at_receiver, ends.receiver, rows.valid);
+        __syncwarp();
+        multiply_tile<P, kMore>(hidden, e_now, edge);
+        apply_relu(hidden);
+      } else {
+        prefetch_inputs<H, from_e0>(a.graph, a.in, first + kTile, range.end);
+        if (!a.last) prefetch_rows<H>(a.dz, first + kTile, range.end);
+        hidden_layer<P, H, from_e0>(hidden, a.in, edge, rows, ends, scratch);
+      }
+      [[maybe_unused]] std::conditional_t<kFusedGradients<H>, Nothing, Positive<H>> hidden_positive(hidden);
+      set_bias(y, a.in.bias);
+      if constexpr (kFusedGradients<H>) {
+        stage<H>(b_tile, hidden);  // the lane reads what it wrote, here and below
+        multiply_tile<P, kMore>(y, b_tile, second);
+      } else {
+        store_rows(a.hidden, hidden, rows);
+        multiply<P>(y, hidden, second, scratch);
+      }
+      if constexpr (ahead) {
+        const Fragment<H> result = y;
+        load_rows<H>(y, a.grad_sum, ends.receiver, rows.valid);
+        if (!a.last) {
+          multiply_tile<P, kMore>(y, dz_tile, edge_backward);
+        } else if (a.grad_e) {
+          add_rows<H, true>(y, a.grad_e, rows.row, rows.valid);
+        }
+        pass_where_positive(y, result);
+        bias_gradient.add(y);
+      } else {  // fewer registers
+        const Positive<H> positive(y);
+        load_rows<H>(y, a.grad_sum, ends.receiver, rows.valid);
+        if (!a.last) {
+          multiply_rows<P>(y, a.dz, rows, edge_backward, scratch);
+        } else if (a.grad_e) {
+          add_rows<H, true>(y, a.grad_e, rows.row, rows.valid);
+        }
+        positive.pass(y);
+        add_column_sums(my_bias_sums, y);
+      }
+      set_zero(dz);
+      if constexpr (kFusedGradients<H>) {
+        stage<H>(a_tile, y);
+        multiply_tile<P, kMore>(dz, a_tile, second_backward);
+        pass_where_positive<H>(dz, b_tile);
+      } else {
+        store_rows(a.dy, y, rows);
+        multiply<P>(dz, y, second_backward, scratch);
+        hidden_positive.pass(dz);
+      }
+      round_stored<P>(dz);
+    } else {
+      set_zero(dz);
+      if constexpr (kFusedGradients<H>) {
+        stage<H>(a_tile, dz);
+        stage<H>(b_tile, dz);
+      }
+    }
+    if constexpr (kFusedGradients<H>) {
+      __syncthreads();
+      add_outers<P, H>(second_gradient, a_tile, b_tile);
+      __syncthreads();
+    }
+    stage<H>(a_tile, dz);
+    if constexpr (kFusedGradients<H> && !ahead) {
+      Fragment<H> e;
+      load_rows(e, a.in.e, rows);
+      stage<H>(e_tile, e);
+    }
+    if (a.dc) {
+      if constexpr (ahead) {
+        add_to_dc<H>(a, rows, a_tile, dz_tile);
+      } else {
+        add_to_dc<H>(a, rows, a_tile, static_cast<const TileType*>(nullptr));
+      }
+    }
+    store_rows(a.dz, dz, rows);
+    if constexpr (ahead) {
+      __syncwarp();
+      if (!kOwnTileOfC && more) fetch_c(next);
+      if (more) fetch_dz(next);
+    }
+    __syncthreads();
+    if constexpr (kFusedGradients<H>) {
+      add_outers<P, H>(edge_gradient, a_tile, e_now);
+      if constexpr (ahead && kEdgeTiles<P> == 1) {
+        __syncthreads();
+        if (more) fetch_e(next, number + 1);
+      }
+    }
+    sum_receivers<H>(a_tile, a.graph, range, begin, end, carry, number, a.grad_receiver);
+    __syncthreads();
+  }
+  if constexpr (kFusedGradients<H>) {
+    constexpr int kPartial = OuterShape<H>::kParts * H * H;
+    store_outers<H>(a.partial + blockIdx.x * static_cast<int64_t>(kPartial), second_gradient, !a.last);
+    store_outers<H>(a.partial + (gridDim.x + blockIdx.x) * static_cast<int64_t>(kPartial), edge_gradient, !a.last);
+  }
+  if constexpr (ahead) {
+    bias_gradient.store(my_bias_sums);
+    __syncthreads();
+  }
+  const int f = static_cast<int>(threadIdx.x);
+  if (f >= H) return;
+  float total = a.last ? 0.0f : a.bias_partial[blockIdx.x * H + f];
+  for (int w = 0; w < kWarps; ++w) total += bias_sums[w * H + f];
+  a.bias_partial[blockIdx.x * H + f] = total;
+}
+
+// out[i] = sum of dz over the edges that leave node i, in the order of sender_order. One warp per node.
+template <Precision P, int H>
+__global__ void __launch_bounds__(kThreads)
+    sum_senders_kernel(const Stored<P>* dz, const int32_t* sender_order, const int32_t* sender_ptr, int64_t num_nodes,
+                       int64_t capacity, float* out) {
+  constexpr int kLanes = H / 4, kStep = kWarpSize / kLanes, kLoads = 4;
+  const int lane = lane_id(), column = 4 * (lane % kLanes);
+  const int64_t node = static_cast<int64_t>(blockIdx.x) * kWarps + warp_id();
+  if (node >= num_nodes) return;
+  const int64_t begin = sender_ptr[node], end = sender_ptr[node + 1];
+  BOTAN_DEVICE_CHECK(begin >= 0 && begin <= end && end <= capacity, "sender_ptr rises from 0 to the number of edges");
+  Float4 sum{};
+  for (int64_t k = begin + lane / kLanes; k < end; k += kLoads * kStep) {
+    Float4 row[kLoads] = {};
+#pragma unroll
+    for (int u = 0; u < kLoads; ++u) {
+      if (k + u * kStep >= end) continue;
+      const int64_t edge = sender_order[k + u * kStep];
+      BOTAN_DEVICE_CHECK(edge >= 0 && edge < capacity, "every number in sender_order is an edge");
+      row[u] = load4<false>(dz + edge * H + column);
+    }
+#pragma unroll
+    for (int u = 0; u < kLoads; ++u) {
+      for (int m = 0; m < 4; ++m) sum.v[m] += row[u].v[m];
+    }
+  }
+  for (int m = 0; m < 4; ++m) {
+    for (int offset = kLanes; offset < kWarpSize; offset *= 2) sum.v[m] += __shfl_xor_sync(kFullMask, sum.v[m], offset);
+  }
+  if (lane < kLanes) store4(out + node * H + column, sum);
+}
+
+// ---- nodes --------------------------------------------------------------------------------------------------
+
+constexpr int kNodeWarps = 2;  // 32 rows per block: N = 4096 nodes are 128 blocks
+
+template <int H>
+constexpr size_t kNodeSharedBytes = kStaged<H> ? scratch_bytes<H>(kNodeWarps) : 0;
+
+// What both directions need: the hidden layer, and the tables Ps and Pr.
+struct NodeLayer {
+  int64_t num_nodes;
+  const float *x, *sum;   // (N, H), before the step; incoming sums
+  const float* from_x0;   // (N, H) V0 x0 + a1
+  const float *sender0, *receiver0;  // (N, H) products with x0 that belong to Ps and Pr; null: none
+  const Bits4 *of_x, *of_sum, *second, *sender, *receiver;  // Vx, Vs, V2, Ws, Wr
+  float *at_sender, *at_receiver;                           // (N, H) Ps, Pr
+};
+
+// relu(V0 x0 + a1 + Vx x + Vs sum)
+template <Precision P, int H>
+__device__ __forceinline__ void node_hidden(Fragment<H>& z, const NodeLayer& a, const Rows& rows,
+                                            float* scratch) {
+  load_rows(z, a.from_x0, rows);
+  multiply_rows<P>(z, a.x, rows, a.of_x, scratch);
+  multiply_rows<P>(z, a.sum, rows, a.of_sum, scratch);
+  apply_relu(z);
+}
+
+template <Precision P, int H>
+__device__ __forceinline__ void write_table(float* table, const float* from_x0, const Fragment<H>& x,
+                                            const Bits4* packed, const Rows& rows, float* scratch) {
+  Fragment<H> out;
+  set_zero(out);
+  if (from_x0) add_rows<H>(out, from_x0, rows.row, rows.valid);
+  multiply<P>(out, x, packed, scratch);
+  store_rows(table, out, rows);
+}
+
+template <Precision P, int H>
+__global__ void __launch_bounds__(kNodeWarps* kWarpSize)
+    node_forward_kernel(NodeLayer a, const float* bias, float* x_out, bool tables) {
+  const Rows rows(16 * (static_cast<int64_t>(blockIdx.x) * kNodeWarps + warp_id()), a.num_nodes);
+  Fragment<H> x, hidden;
+  float* scratch = dynamic_shared<float>();
+  node_hidden<P>(hidden, a, rows, scratch);
+  set_bias(x, bias);
+  multiply<P>(x, hidden, a.second, scratch);
+  apply_relu(x);
+  store_rows(x_out, x, rows);
+  if (!tables) return;
+  write_table<P>(a.at_sender, a.sender0, x, a.sender, rows, scratch);
+  write_table<P>(a.at_receiver, a.receiver0, x, a.receiver, rows, scratch);
+}
+
+struct NodeBackward {
+  NodeLayer layer;
+  const float* x_out;  // (N, H) after the step
+  // The gradient of x_out is grad (null: zeros) plus, except in the last step, what the messages of the step after
+  // give: dPs Ws + dPr Wr.
+  const float *grad, *grad_sender, *grad_receiver;
+  const Bits4 *sender_backward, *receiver_backward, *of_x_backward, *of_sum_backward, *second_backward;
+  bool last;
+  float *dy, *hidden, *dz;  // (N, H) factors of the weight gradients: the second layer's two, and the gradient of z
+  float* dz_total;          // (N, H) += dz, set in the last step
+  float *grad_sum, *grad_x;              // (N, H)
+};
+
+template <int H>
+__device__ __forceinline__ void accumulate(float* total, const Fragment<H>& a, const Rows& rows, bool set) {
+  Fragment<H> sum = a;
+  if (!set) add_rows<H>(sum, total, rows.row, rows.valid);
+  store_rows(total, sum, rows);
+}
+
+template <Precision P, int H>
+__global__ void __launch_bounds__(kNodeWarps* kWarpSize) node_backward_kernel(NodeBackward a) {
+  const Rows rows(16 * (static_cast<int64_t>(blockIdx.x) * kNodeWarps + warp_id()), a.layer.num_nodes);
+  float* scratch = dynamic_shared<float>();
+  Fragment<H> a1, a2;  // two at a time: more would not stay in registers for H = 128
+  load_rows(a1, a.layer.x, rows);
+  write_table<P>(a.layer.at_sender, a.layer.sender0, a1, a.layer.sender, rows, scratch);
+  write_table<P>(a.layer.at_receiver, a.layer.receiver0, a1, a.layer.receiver, rows, scratch);
+  node_hidden<P>(a1, a.layer, rows, scratch);
+  store_rows(a.hidden, a1, rows);
+  const Positive<H> hidden_positive(a1);
+
+  // the gradient of x_out
+  set_zero(a1);
+  if (a.grad) add_rows<H>(a1, a.grad, rows.row, rows.valid);
+  if (!a.last) {
+    multiply_rows<P>(a1, a.grad_sender, rows, a.sender_backward, scratch);
+    multiply_rows<P>(a1, a.grad_receiver, rows, a.receiver_backward, scratch);
+  }
+  load_rows(a2, a.x_out, rows);
+  const Positive<H> positive(a2);
+  positive.pass(a1);
+  store_rows(a.dy, a1, rows);
+
+  set_zero(a2);
+  multiply<P>(a2, a1, a.second_backward, scratch);
+  hidden_positive.pass(a2);
+  store_rows(a.dz, a2, rows);
+  set_zero(a1);
+  multiply<P>(a1, a2, a.of_sum_backward, scratch);
+  store_rows(a.grad_sum, a1, rows);
+  set_zero(a1);
+  multiply<P>(a1, a2, a.of_x_backward, scratch);
+  store_rows(a.grad_x, a1, rows);
+  accumulate(a.dz_total, a2, rows, a.last);
+}
+
+// sender_total = sum over steps of sender (steps, numbers), likewise receiver, added to what is there with `add`; a
+// thread per four numbers
+template <int H>
+__global__ void __launch_bounds__(kThreads)
+    sum_steps_kernel(int64_t num_nodes, int num_steps, const float* sender, const float* receiver, float* sender_total,
+                     float* receiver_total, bool add) {
+  const int64_t numbers = num_nodes * H;
+  const int64_t at = 4 * (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x);
+  if (at >= numbers) return;
+  for (int pair = 0; pair < 2; ++pair) {
+    float* total = (pair ? receiver_total : sender_total) + at;
+    Float4 sum = add ? load4<false>(total) : Float4{};
+    for (int k = num_steps - 1; k >= 0; --k) {
+      const Float4 x = load4<false>((pair ? receiver : sender) + k * numbers + at);
+      for (int m = 0; m < 4; ++m) sum.v[m] += x.v[m];
+    }
+    store4(total, sum);
+  }
+}
+
+}  // namespace botan_fast::cuda

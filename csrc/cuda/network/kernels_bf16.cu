@@ -1,0 +1,6 @@
+// Message passing and multilayer perceptrons in precision bf16.
+#include "cuda/network/kernels.cuh"
+
+namespace botan_fast::cuda {
+const Engine* engine_bf16(int hidden_size) { return engine_of<Precision::bf16>(hidden_size); }
+}  // namespace botan_fast::cuda

@@ -1,0 +1,339 @@
+// y = relu(W2 relu(W1 x + b1) + b2), with a third layer y = w3 . that + b3, and its gradients; for 1 <= K <= H inputs.
+// Rows stay in registers from x to y, as in message_passing.cuh.
+#pragma once
+
+#include "cuda/network/edges.cuh"
+
+namespace botan_fast::cuda {
+
+template <Precision P>
+__device__ __forceinline__ float factor(float x) {  // a factor of a product that is not on the tensor cores
+  return P == Precision::bf16 ? low_bf16(pack_bf16(x, 0.0f)) : x;
+}
+
+struct MlpLayers {
+  int64_t num_rows;
+  int num_inputs;
+  const float* x;  // (M, K)
+  const Bits4 *first, *second;  // W1 with its rows padded to a multiple of 16, W2
+  const float *b1, *b2, *w3, *b3;
+};
+
+__host__ __device__ constexpr int padded(int num_inputs) { return (num_inputs + 15) / 16 * 16; }
+
+// Columns 16 q .. of the lane's rows of x; zeros beyond.
+template <int H>
+__device__ __forceinline__ void load_inputs(float (&terms)[2][4], const MlpLayers& a, int q, const Rows& rows) {
+  const int column = 16 * q + 4 * (lane_id() % 4);
+#pragma unroll
+  for (int h = 0; h < 2; ++h) {
+    Float4 x{};
+    if (rows.valid[h] && a.num_inputs == H) {
+      x = load4<false>(a.x + static_cast<int64_t>(rows.row[h]) * H + column);
+    } else if (rows.valid[h]) {
+#pragma unroll
+      for (int m = 0; m < 4; ++m) {
+        if (column + m < a.num_inputs) x.v[m] = a.x[static_cast<int64_t>(rows.row[h]) * a.num_inputs + column + m];
+      }
+    }
+#pragma unroll
+    for (int m = 0; m < 4; ++m) terms[h][m] = x.v[m];
+  }
+}
+
+// hidden = relu(W1 x + b1), out = W2 hidden + b2
+template <Precision P, int H, bool staged = kStaged<H>>
+__device__ __forceinline__ void two_layers(Fragment<H>& hidden, Fragment<H>& out, const MlpLayers& a,
+                                           const Bits4* first, const Bits4* second, const Rows& rows,
+                                           float* scratch) {
+  set_bias(hidden, a.b1);
+#pragma unroll 1
+  for (int q = 0; q < padded(a.num_inputs) / 16; ++q) {
+    float terms[2][4];
+    load_inputs<H>(terms, a, q, rows);
+    multiply_block<P>(hidden, terms, first, q);
+  }
+  apply_relu(hidden);
+  set_bias(out, a.b2);
+  multiply<P, H, staged>(out, hidden, second, scratch);
+}
+
+template <Precision P, int H>
+size_t mlp_forward_shared_bytes() {
+  return kWeightsShared<H> ? 2 * packed_bytes<P>(H, H) : scratch_bytes<H>(kWarps);
+}
+
+template <Precision P, int H>
+__global__ void __launch_bounds__(kThreads, H <= 64 ? 2 : 1) mlp_forward_kernel(MlpLayers a, float* y) {
+  constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16);
+  static_assert(kWeightsShared<H> != kStaged<H>, "shared memory holds either weights or left factors");
+  float* scratch = dynamic_shared<float>();
+  const Bits4 *first = a.first, *second = a.second;
+  if constexpr (kWeightsShared<H>) {
+    Bits4* weights = dynamic_shared<Bits4>();
+    const Bits4* const packed[2] = {a.first, a.second};
+    load_weights<P, H>(weights, packed);
+    first = weights;
+    second = weights + kVectors;
+  }
+  const int t = lane_id() % 4;
+  const int64_t step = static_cast<int64_t>(gridDim.x) * kTile;
+  for (int64_t begin = static_cast<int64_t>(blockIdx.x) * kTile + 16 * warp_id(); begin < a.num_rows; begin += step) {
+    const Rows rows(begin, a.num_rows);
+    if (a.num_inputs == H) prefetch_rows<H>(a.x, begin + step, a.num_rows);
+    Fragment<H> hidden, out;
+    two_layers<P>(hidden, out, a, first, second, rows, scratch);
+    apply_relu(out);
+    if (!a.w3) {
+      store_rows(y, out, rows);
+      continue;
+    }
+    float sum[2] = {0, 0};
+#pragma unroll
+    for (int q = 0; q < H / 16; ++q) {
+      const Float4 w = load4<false>(a.w3 + 16 * q + 4 * t);
+#pragma unroll
+      for (int m = 0; m < 4; ++m) {
+        for (int h = 0; h < 2; ++h) sum[h] += factor<P>(out.at(q, h, m)) * factor<P>(w.v[m]);
+      }
+    }
+    for (int h = 0; h < 2; ++h) {
+      for (int offset = 1; offset < 4; offset *= 2) sum[h] += __shfl_xor_sync(kFullMask, sum[h], offset);
+      if (t == 0 && rows.valid[h]) y[rows.row[h]] = sum[h] + a.b3[0];
+    }
+  }
+}
+
+template <Precision P>
+struct MlpBackward {
+  MlpLayers layers;
+  const float* grad_y;                          // (M, H) or (M,)
+  const Bits4 *first_backward, *second_backward;  // the first null where grad_x is
+  float* grad_x;                                // (M, K) or null
+  float *partial, *vectors;      // per block: (kParts, H, H) of W2, then as much of W1; b1, b2, w3 (H,) each, b3 (4,)
+  Stored<P>*dy, *hidden, *dz;    // without fused weight gradients: (M, H), their factors
+};
+
+template <int H>
+constexpr int kMlpVectors = 3 * H + 4;
+
+template <Precision P, int H>
+size_t mlp_backward_shared_bytes() {
+  return (kWeightsShared<H> ? 3 * packed_bytes<P>(H, H) : 0) +
+         (kFusedGradients<H> ? 2 * sizeof(Stored<P>) * kTile * kPitch<H> : scratch_bytes<H>(kWarps)) +
+         sizeof(float) * kWarps * kMlpVectors<H>;
+}
+
+template <Precision P, int H>
+__global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackward<P> a) {
+  using T = Stored<P>;
+  constexpr bool kInShared = kStaged<H> || (H == 64 && P != Precision::bf16);  // for want of registers
+  constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16);
+  Bits4* weights = dynamic_shared<Bits4>();
+  T* a_tile = reinterpret_cast<T*>(weights + (kWeightsShared<H> ? 3 * kVectors : 0));
+  T* b_tile = a_tile + kTile * kPitch<H>;
+  float* scratch = reinterpret_cast<float*>(a_tile);
+  float* sums = kFusedGradients<H> ? reinterpret_cast<float*>(b_tile + kTile * kPitch<H>) : scratch + kTile * kPitch<H>;
+  const Bits4 *first = a.layers.first, *second = a.layers.second, *second_backward = a.second_backward;
+  if constexpr (kWeightsShared<H>) {
+    const Bits4* const packed[3] = {first, second, second_backward};
+    load_weights<P, H>(weights, packed);
+    first = weights;
+    second = weights + kVectors;
+    second_backward = weights + 2 * kVectors;
+  }
+  float* my_sums = sums + warp_id() * kMlpVectors<H>;
+  for (int f = lane_id(); f < kMlpVectors<H>; f += kWarpSize) my_sums[f] = 0;
+  __syncwarp();
+  Outer second_gradient[OuterShape<H>::kOuters], first_gradient[OuterShape<H>::kOuters];
+  if constexpr (kFusedGradients<H>) {
+#pragma unroll
+    for (int o = 0; o < OuterShape<H>::kOuters; ++o) {
+      set_zero(second_gradient[o]);
+      set_zero(first_gradient[o]);
+    }
+  }
+  const int t = lane_id() % 4, k = a.layers.num_inputs;
+  const int64_t step = static_cast<int64_t>(gridDim.x) * kTile;
+  for (int64_t begin = static_cast<int64_t>(blockIdx.x) * kTile; begin < a.layers.num_rows; begin += step) {
+    const Rows rows(begin + 16 * warp_id(), a.layers.num_rows);
+    const int64_t next = begin + step + 16 * warp_id();
+    if (k == H) prefetch_rows<H>(a.layers.x, next, a.layers.num_rows);
+    if (!a.layers.w3) prefetch_rows<H>(a.grad_y, next, a.layers.num_rows);
+    Fragment<H> dz;
+    {
+      Fragment<H> hidden, y;  // y: first the result before its ReLU, then the gradient of that
+      two_layers<P, H, kInShared>(hidden, y, a.layers, first, second, rows, scratch);
+      const Positive<H> hidden_positive(hidden), positive(y);
+      if constexpr (kFusedGradients<H>) {
+        stage<H>(b_tile, hidden);
+      } else {
+        store_rows(a.hidden, hidden, rows);
+      }
+      if (a.layers.w3) {
+        float grad[2];
+        for (int h = 0; h < 2; ++h) grad[h] = rows.valid[h] ? a.grad_y[rows.row[h]] : 0.0f;
+        float total = t == 0 ? grad[0] + grad[1] : 0.0f;
+        for (int offset = 1; offset < kWarpSize; offset *= 2) total += __shfl_xor_sync(kFullMask, total, offset);
+        if (lane_id() == 0) my_sums[3 * H] += total;
+        for_each<H>([&](int q, int h, int m) { y.at(q, h, m) = factor<P>(grad[h]) * factor<P>(relu(y.at(q, h, m))); });
+        add_column_sums(my_sums + 2 * H, y);
+        set_bias(y, a.layers.w3);
+        for_each<H>([&](int q, int h, int m) { y.at(q, h, m) = factor<P>(grad[h]) * factor<P>(y.at(q, h, m)); });
+      } else {
+        load_rows<H, true>(y, a.grad_y, rows);
+      }
+      positive.pass(y);
+      add_column_sums(my_sums + H, y);
+      if constexpr (kFusedGradients<H>) {
+        stage<H>(a_tile, y);
+      } else {
+        store_rows(a.dy, y, rows);
+      }
+      set_zero(dz);
+      multiply<P, H, kInShared>(dz, y, second_backward, scratch);
+      hidden_positive.pass(dz);
+      add_column_sums(my_sums, dz);
+    }
+    if constexpr (kFusedGradients<H>) {
+      __syncthreads();
+      add_outers<P, H>(second_gradient, a_tile, b_tile);
+      __syncthreads();
+      stage<H>(a_tile, dz);
+      Fragment<H> x;
+      set_zero(x);
+#pragma unroll
+      for (int q = 0; q < H / 16; ++q) {
+        if (16 * q >= k) continue;
+        float terms[2][4];
+        load_inputs<H>(terms, a.layers, q, rows);
+#pragma unroll
+        for (int h = 0; h < 2; ++h) {
+#pragma unroll
+          for (int m = 0; m < 4; ++m) x.at(q, h, m) = terms[h][m];
+        }
+      }
+      stage<H>(b_tile, x);
+      __syncthreads();
+      add_outers<P, H>(first_gradient, a_tile, b_tile);
+      __syncthreads();
+    } else {
+      store_rows(a.dz, dz, rows);
+    }
+    if (a.grad_x) {
+      Fragment<H> dx;
+      set_zero(dx);
+      multiply<P, H, kInShared>(dx, dz, a.first_backward, scratch);
+      if (k == H) {
+        store_rows(a.grad_x, dx, rows);
+      } else {
+        for_each<H>([&](int q, int h, int m) {
+          const int column = 16 * q + 4 * t + m;
+          if (rows.valid[h] && column < k) a.grad_x[static_cast<int64_t>(rows.row[h]) * k + column] = dx.at(q, h, m);
+        });
+      }
+    }
+  }
+  if constexpr (kFusedGradients<H>) {
+    constexpr int64_t kNumbers = OuterShape<H>::kParts * H * H;
+    store_outers<H>(a.partial + blockIdx.x * kNumbers, second_gradient, false);
+    store_outers<H>(a.partial + (gridDim.x + blockIdx.x) * kNumbers, first_gradient, false);
+  }
+  __syncthreads();
+  for (int f = static_cast<int>(threadIdx.x); f < kMlpVectors<H>; f += kThreads) {
+    float total = 0;
+    for (int w = 0; w < kWarps; ++w) total += sums[w * kMlpVectors<H> + f];
+    a.vectors[blockIdx.x * kMlpVectors<H> + f] = total;
+  }
+}
+
+// ---- launches -----------------------------------------------------------------------------------------------
+
+inline unsigned mlp_blocks(Stream stream, int64_t num_rows, int per_processor) {
+  const int64_t most = static_cast<int64_t>(per_processor) * num_multiprocessors(stream);
+  return static_cast<unsigned>(std::max<int64_t>(1, std::min(most, ceil_div<int64_t>(num_rows, kTile))));
+}
+
+template <Precision P, int H>
+struct MlpPlan {
+  Bits4 *first, *second, *first_backward = nullptr, *second_backward = nullptr;
+  float *partial[2] = {}, *vectors = nullptr;
+  Stored<P>*dy = nullptr, *hidden = nullptr, *dz = nullptr;
+  MlpPlan(Arena& arena, Stream stream, int64_t num_rows, bool backward) {
+    const auto matrix = [&] { return arena.take<Bits4>(packed_bytes<P>(H, H) / 16); };
+    first = matrix();
+    second = matrix();
+    if (!backward) return;
+    first_backward = matrix();
+    second_backward = matrix();
+    const int64_t blocks = mlp_blocks(stream, num_rows, 1), numbers = OuterShape<H>::kParts * H * H;
+    partial[0] = arena.take<float>(2 * blocks * numbers);
+    partial[1] = partial[0] ? partial[0] + blocks * numbers : nullptr;
+    vectors = arena.take<float>(blocks * kMlpVectors<H>);
+    if (!kFusedGradients<H>) {
+      for (Stored<P>** array : {&dy, &hidden, &dz}) *array = arena.take<Stored<P>>(num_rows * H);
+    }
+  }
+  Jobs<PackJob> jobs(const MlpWeights& w, int k) const {
+    Jobs<PackJob> jobs;
+    jobs.add({w.w1, k, 0, k, false, padded(k), first});
+    jobs.add({w.w2, H, 0, H, false, H, second});
+    if (first_backward) jobs.add({w.w1, k, 0, k, true, H, first_backward});
+    if (second_backward) jobs.add({w.w2, H, 0, H, true, H, second_backward});
+    return jobs;
+  }
+};
+
+template <Precision P, int H>
+size_t mlp_bytes(Stream stream, int64_t num_rows, bool backward) {
+  Arena arena(nullptr);
+  const MlpPlan<P, H> plan(arena, stream, num_rows, backward);
+  return arena.used();
+}
+
+template <Precision P, int H>
+void mlp_forward_with(Stream stream, int64_t num_rows, int num_inputs, const MlpWeights& w, const float* x, float* y,
+                      void* workspace) {
+  Arena arena(workspace);
+  const MlpPlan<P, H> plan(arena, stream, num_rows, false);
+  pack<P, H>(stream, plan.jobs(w, num_inputs));
+  const MlpLayers layers{num_rows, num_inputs, x, plan.first, plan.second, w.b1, w.b2, w.w3, w.b3};
+  launch("mlp_forward", mlp_forward_kernel<P, H>, dim3(mlp_blocks(stream, num_rows, 2)), dim3(kThreads),
+         mlp_forward_shared_bytes<P, H>(), stream, layers, y);
+}
+
+template <Precision P, int H>
+void mlp_backward_with(Stream stream, int64_t num_rows, int num_inputs, const MlpWeights& w, const float* x,
+                       const float* grad_y, float* grad_x, const MlpGradients& gradients, void* workspace) {
+  Arena arena(workspace);
+  const MlpPlan<P, H> plan(arena, stream, num_rows, true);
+  pack<P, H>(stream, plan.jobs(w, num_inputs));
+  const unsigned blocks = mlp_blocks(stream, num_rows, 1);
+  const MlpLayers layers{num_rows, num_inputs, x, plan.first, plan.second, w.b1, w.b2, w.w3, w.b3};
+  const MlpBackward<P> a{layers,          grad_y,       plan.first_backward, plan.second_backward, grad_x,
+                         plan.partial[0], plan.vectors, plan.dy,             plan.hidden,          plan.dz};
+  launch("mlp_backward", mlp_backward_kernel<P, H>, dim3(blocks), dim3(kThreads), mlp_backward_shared_bytes<P, H>(),
+         stream, a);
+  if (!kFusedGradients<H>) {
+    const OuterJob second{plan.dy, true,    nullptr, 0, plan.hidden,     true,    H,
+                          num_rows, nullptr, 0, plan.partial[0], nullptr, false};
+    const OuterJob first{plan.dz, true,    nullptr, 0, x, false, num_inputs,
+                         num_rows, nullptr, 0, plan.partial[1], nullptr, false};
+    Jobs<OuterJob> jobs;
+    jobs.add(second);
+    jobs.add(first);
+    outer<P, H>(stream, jobs, blocks);
+  }
+  Jobs<ReduceJob> sums;
+  sums.add(matrix_sum<H>(plan.partial[0], blocks, gradients.w2, H, 0, H));
+  sums.add(matrix_sum<H>(plan.partial[1], blocks, gradients.w1, num_inputs, 0, num_inputs));
+  sums.add(vector_sum(plan.vectors, kMlpVectors<H>, blocks, gradients.b1, H));
+  sums.add(vector_sum(plan.vectors + H, kMlpVectors<H>, blocks, gradients.b2, H));
+  if (w.w3) {
+    sums.add(vector_sum(plan.vectors + 2 * H, kMlpVectors<H>, blocks, gradients.w3, H));
+    sums.add(vector_sum(plan.vectors + 3 * H, kMlpVectors<H>, blocks, gradients.b3, 1));
+  }
+  reduce<P, H>(stream, sums);
+}
+
+}  // namespace botan_fast::cuda

@@ -1,0 +1,529 @@
+// The launches of processor_forward and processor_backward for one precision and width.
+#pragma once
+
+#include "cuda/network/edges.cuh"
+
+namespace botan_fast::cuda {
+
+// Numbers of blocks; partial sums, and so the last bits of gradients, depend on them.
+struct Grids {
+  unsigned edges_forward, edges_backward, node_sums, edge_sums, edge_rows, nodes, node_warps;
+  Grids(Stream stream, int64_t num_nodes) {
+    const int64_t processors = num_multiprocessors(stream);
+    const int64_t some = std::max<int64_t>(1, ceil_div<int64_t>(num_nodes, 2));
+    edges_forward = static_cast<unsigned>(std::min(2 * processors, some));
+    edges_backward = static_cast<unsigned>(std::min(processors, some));
+    // sums over rows: of edges two blocks per multiprocessor, of nodes (five sums in a launch) all together as many
+    edge_sums = static_cast<unsigned>(std::min(2 * processors, some));
+    node_sums = static_cast<unsigned>(std::min(ceil_div<int64_t>(processors, 2), ceil_div<int64_t>(some, 4)));
+    edge_rows = static_cast<unsigned>(std::min(4 * processors, some));
+    nodes = static_cast<unsigned>(ceil_div<int64_t>(num_nodes, 16 * kNodeWarps));
+    node_warps = static_cast<unsigned>(ceil_div<int64_t>(num_nodes, kWarps));
+  }
+};
+
+// Packed weights, and what the products with x0 are.
+template <Precision P, int H>
+struct PackedProcessor {
+  // W_s, W_r, W_e, W_0, W_s0, W_r0; V_x, V_0, V_sum; then their transposes
+  Bits4 *edge1[6], *edge2, *node1[3], *node2;
+  Bits4 *edge1_backward[6], *edge2_backward, *node1_backward[3], *node2_backward;
+  float *at_sender, *at_receiver, *from_x0, *sender0 = nullptr, *receiver0 = nullptr;
+  int blocks;
+
+  PackedProcessor(Arena& arena, const ProcessorShape& sizes, bool backward) : blocks(sizes.edge_node_skip ? 6 : 4) {
+    const auto matrix = [&] { return arena.take<Bits4>(packed_bytes<P>(H, H) / 16); };
+    for (int b = 0; b < blocks; ++b) edge1[b] = matrix();
+    for (auto& b : node1) b = matrix();
+    edge2 = matrix();
+    node2 = matrix();
+    if (backward) {
+      for (int b = 0; b < blocks; ++b) edge1_backward[b] = matrix();
+      for (auto& b : node1_backward) b = matrix();
+      edge2_backward = matrix();
+      node2_backward = matrix();
+    }
+    const int64_t table = sizes.num_nodes * H;
+    at_sender = arena.take<float>(table);
+    at_receiver = arena.take<float>(table);
+    from_x0 = arena.take<float>(table);
+    if (sizes.edge_node_skip) {
+      sender0 = arena.take<float>(table);
+      receiver0 = arena.take<float>(table);
+    }
+  }
+
+  void run_pack(Stream stream, const ProcessorWeights& w, bool backward) const {
+    Jobs<PackJob> jobs;
+    for (int b = 0; b < blocks; ++b) jobs.add({w.edge_w1, blocks * H, b * H, H, false, H, edge1[b]});
+    for (int b = 0; b < 3; ++b) jobs.add({w.node_w1, 3 * H, b * H, H, false, H, node1[b]});
+    jobs.add({w.edge_w2, H, 0, H, false, H, edge2});
+    jobs.add({w.node_w2, H, 0, H, false, H, node2});
+    if (backward) {
+      for (int b = 0; b < blocks; ++b) jobs.add({w.edge_w1, blocks * H, b * H, H, true, H, edge1_backward[b]});
+      for (int b = 0; b < 3; ++b) jobs.add({w.node_w1, 3 * H, b * H, H, true, H, node1_backward[b]});
+      jobs.add({w.edge_w2, H, 0, H, true, H, edge2_backward});
+      jobs.add({w.node_w2, H, 0, H, true, H, node2_backward});
+    }
+    pack<P, H>(stream, jobs);
+  }
+
+  // from_x0, sender0 and receiver0
+  void run_tables_of_x0(Stream stream, const Grids& grids, int64_t num_nodes, const ProcessorWeights& w,
+                        const float* x0) const {
+    Jobs<LinearJob> jobs;
+    const auto add = [&](const Bits4* matrix, const float* bias, float* out) {
+      jobs.add({{{x0, false, matrix}, {}, {}}, bias, nullptr, out, num_nodes, nullptr, 0});
+    };
+    add(node1[1], w.node_b1, from_x0);
+    if (blocks == 6) {
+      add(edge1[4], nullptr, sender0);
+      add(edge1[5], nullptr, receiver0);
+    }
+    linear<P, H>(stream, jobs, grids.nodes);
+  }
+
+  // Ps and Pr of x, as node_forward_kernel leaves them
+  void run_tables_of_x(Stream stream, const Grids& grids, int64_t num_nodes, const float* x) const {
+    Jobs<LinearJob> jobs;
+    jobs.add({{{x, false, edge1[0]}, {}, {}}, nullptr, sender0, at_sender, num_nodes, nullptr, 0});
+    jobs.add({{{x, false, edge1[1]}, {}, {}}, nullptr, receiver0, at_receiver, num_nodes, nullptr, 0});
+    linear<P, H>(stream, jobs, grids.nodes);
+  }
+
+  EdgeInputs<P> inputs(const ProcessorWeights& w, const Stored<P>* e, const Stored<P>* c) const {
+    return {e, at_sender, at_receiver, c, nullptr, w.edge_b1, edge1[3], edge1[2], edge2, w.edge_b2};
+  }
+
+  NodeLayer layer(int64_t num_nodes, const float* x, const float* sum) const {
+    return {num_nodes, x,        sum,   from_x0,  sender0,  receiver0, node1[0],
+            node1[2],  node2,    edge1[0], edge1[1], at_sender, at_receiver};
+  }
+};
+
+// ---- forward ------------------------------------------------------------------------------------------------
+
+template <Precision P, int H>
+struct ForwardPlan {
+  PackedProcessor<P, H> packed;
+  float *x[2], *sum;
+  Stored<P> *c, *e;  // e: bf16, where not every e is kept; float32 ones take the place of the result
+  ForwardPlan(Arena& arena, const ProcessorShape& s, bool keep) : packed(arena, s, false) {
+    const int64_t nodes = keep ? 0 : s.num_nodes * H, edges = keep && !s.save_memory ? 0 : s.num_edges * H;
+    for (auto& array : x) array = arena.take<float>(nodes);
+    sum = arena.take<float>(nodes);
+    c = arena.take<Stored<P>>(edges);
+    e = arena.take<Stored<P>>(P == Precision::bf16 ? edges : 0);
+  }
+};
+
+template <Precision P, int H>
+size_t forward_bytes(Stream, const ProcessorShape& sizes, bool keep) {
+  Arena arena(nullptr);
+  const ForwardPlan<P, H> plan(arena, sizes, keep);
+  return arena.used();
+}
+
+template <Precision P, int H, bool from_e0>
+void run_edge_forward(Stream stream, const Grids& grids, const EdgeForward<P>& edges) {
+  launch("edge_forward", edge_forward_kernel<P, H, from_e0>, dim3(grids.edges_forward), dim3(kThreads),
+         edge_forward_shared_bytes<P, H>(), stream, edges);
+}
+
+template <Precision P, int H>
+void forward(Stream stream, const Topology& topology, int num_steps, const ProcessorWeights& weights, const float* x,
+             const float* e, const float* x0, const float* e0, float* x_out, float* e_out,
+             const ProcessorHistory& history, bool keep, void* workspace) {
+  constexpr bool bf16 = P == Precision::bf16;
+  const ProcessorShape sizes{topology.num_nodes, topology.num_edges,     H,
+                             num_steps,          weights.edge_node_skip, history.save_memory};
+  const int64_t node_size = sizes.num_nodes * H, edge_size = sizes.num_edges * H;
+  Arena arena(workspace);
+  const ForwardPlan<P, H> plan(arena, sizes, keep);
+  const PackedProcessor<P, H>& packed = plan.packed;
+  const Grids grids(stream, sizes.num_nodes);
+  const EdgeTopology graph{topology.senders, topology.receivers, topology.row_ptr, sizes.num_nodes, sizes.num_edges};
+  const bool keep_all = keep && !sizes.save_memory;
+  if (!x) x = x0;
+  if (!e) e = e0;
+  Stored<P>* c = keep_all ? static_cast<Stored<P>*>(history.c) : plan.c;
+  // Where e lies before step k, from step 1 on (bf16: from step 0 on, rounded). What is not kept shares one array: the
+  // rows of e before and after a step may be the same memory.
+  const auto stored_e = [&](int k) {
+    Stored<P>* kept = static_cast<Stored<P>*>(history.e);
+    if (keep_all) return kept + (bf16 ? k : k - 1) * edge_size;
+    if (keep && k > 0 && k % kSavedSteps == 0) return kept + (k / kSavedSteps - 1) * edge_size;
+    return bf16 ? plan.e : reinterpret_cast<Stored<P>*>(e_out);
+  };
+  packed.run_pack(stream, weights, false);
+  packed.run_tables_of_x0(stream, grids, sizes.num_nodes, weights, x0);
+  packed.run_tables_of_x(stream, grids, sizes.num_nodes, x);
+  Jobs<LinearJob> of_e0;
+  of_e0.add({{{e0, false, packed.edge1[3]}, {}, {}}, weights.edge_b1, nullptr, c, sizes.num_edges, graph.row_ptr,
+             sizes.num_nodes, e, bf16 ? stored_e(0) : nullptr, true});
+  linear<P, H>(stream, of_e0, grids.edge_rows);
+  for (int k = 0; k < num_steps; ++k) {
+    const bool last = k == num_steps - 1;
+    float* sum = keep ? history.sum + k * node_size : plan.sum;
+    float* x_next = last ? x_out : keep ? history.x + k * node_size : plan.x[k % 2];
+    EdgeForward<P> edges{};
+    edges.graph = graph;
+    edges.in = packed.inputs(weights, k == 0 && !bf16 ? reinterpret_cast<const Stored<P>*>(e) : stored_e(k), c);
+    edges.e_out = last ? static_cast<void*>(e_out) : stored_e(k + 1);
+    edges.e_out_stored = !last;
+    edges.sum = sum;
+    edges.zero_tail = last;
+    run_edge_forward<P, H, false>(stream, grids, edges);
+    launch("node_forward", node_forward_kernel<P, H>, dim3(grids.nodes), dim3(kNodeWarps * kWarpSize),
+           kNodeSharedBytes<H>, stream, packed.layer(sizes.num_nodes, x, sum), weights.node_b2, x_next, !last);
+    x = x_next;
+  }
+}
+
+// ---- backward -----------------------------------------------------------------------------------------------
+
+// Products whose sums over nodes are weight gradients; the last two with edge_node_skip only.
+enum NodeSums { kOfSender, kOfReceiver, kOfX, kOfSum, kOfSecond, kOfC, kOfX0, kOfSender0, kOfReceiver0, kNumSums };
+
+// Of the arrays of edges only dz (and with save_memory e, computed again) are in the workspace: the sum of dz over the
+// steps lies in grad_e0, of which it becomes a part in the end.
+template <Precision P, int H>
+struct BackwardPlan {
+  PackedProcessor<P, H> packed;
+  // node arrays of every step, or with save_memory of the current one
+  float *node_dy, *node_hidden, *node_dz, *grad_sender, *grad_receiver;
+  float *node_dz_total, *sender_total = nullptr, *receiver_total = nullptr, *grad_sum, *grad_x;
+  Stored<P>*dz, *e = nullptr, *dy = nullptr, *hidden = nullptr;
+  // partial sums
+  float *edge_partial[2], *edge_bias_partial;
+  float *partial[kNumSums], *vector[kNumSums];
+  unsigned edge_blocks;
+
+  BackwardPlan(Arena& arena, const ProcessorShape& s, const Grids& grids) : packed(arena, s, true) {
+    const int64_t nodes = s.num_nodes * H, edges = s.num_edges * H;
+    for (float** array : {&node_dy, &node_hidden, &node_dz, &grad_sender, &grad_receiver}) {
+      *array = arena.take<float>((s.save_memory ? 1 : s.num_steps) * nodes);
+    }
+    for (float** array : {&node_dz_total, &grad_sum, &grad_x}) *array = arena.take<float>(nodes);
+    if (s.edge_node_skip) {
+      sender_total = arena.take<float>(nodes);
+      receiver_total = arena.take<float>(nodes);
+    }
+    dz = arena.take<Stored<P>>(edges);
+    if (s.save_memory) e = arena.take<Stored<P>>(edges);
+    if (!kFusedGradients<H>) {
+      dy = arena.take<Stored<P>>(edges);
+      hidden = arena.take<Stored<P>>(edges);
+    }
+    constexpr int64_t kNumbers = OuterShape<H>::kParts * H * H;
+    edge_blocks = kFusedGradients<H> ? grids.edges_backward : grids.edge_sums;
+    edge_partial[0] = arena.take<float>(2 * edge_blocks * kNumbers);
+    edge_partial[1] = edge_partial[0] ? edge_partial[0] + edge_blocks * kNumbers : nullptr;
+    edge_bias_partial = arena.take<float>(static_cast<int64_t>(grids.edges_backward) * H);
+    for (int j = 0; j < kNumSums; ++j) {
+      const int64_t blocks = j == kOfC ? grids.edge_sums : grids.node_sums;
+      partial[j] = arena.take<float>(blocks * kNumbers);
+      vector[j] = arena.take<float>(blocks * H);
+    }
+  }
+};
+
+template <Precision P, int H>
+size_t backward_bytes(Stream stream, const ProcessorShape& sizes) {
+  Arena arena(nullptr);
+  const BackwardPlan<P, H> plan(arena, sizes, Grids(stream, sizes.num_nodes));
+  return arena.used();
+}
+
+template <Precision P, int H>
+void run_edge_backward(Stream stream, const Grids& grids, const EdgeBackward<P>& edges) {
+  const auto run = [&](auto kernel, size_t shared_bytes) {
+    launch("edge_backward", kernel, dim3(grids.edges_backward), dim3(kThreads), shared_bytes, stream, edges);
+  };
+  if constexpr (kFusedGradients<H>) {
+    constexpr size_t kShared = edge_backward_shared_bytes<P, H, true>();
+    if (edges.in.c && kShared <= max_shared_bytes(stream)) {
+      return run(edge_backward_kernel<P, H, true, false>, kShared);
+    }
+  }
+  constexpr size_t kShared = edge_backward_shared_bytes<P, H, false>();
+  if (edges.in.c) return run(edge_backward_kernel<P, H, false, false>, kShared);
+  run(edge_backward_kernel<P, H, false, true>, kShared);
+}
+
+// One backward pass: the steps from the last to the first, then what they have in common.
+template <Precision P, int H>
+class Backward {
+ public:
+  Backward(Stream stream, const Topology& topology, int num_steps, const ProcessorWeights& weights, const float* x,
+           const float* e, const float* x0, const float* e0, const float* x_out, const ProcessorHistory& history,
+           const float* grad_x_out, const float* grad_e_out, float* grad_x, float* grad_e, float* grad_x0,
+           float* grad_e0, const ProcessorGradients& gradients, void* workspace)
+      : stream_(stream),
+        topology_(topology),
+        sizes_{topology.num_nodes, topology.num_edges,     H,
+               num_steps,          weights.edge_node_skip, history.save_memory},
+        weights_(weights),
+        history_(history),
+        gradients_(gradients),
+        x_(x ? x : x0), x0_(x0), e_(e ? e : e0), e0_(e0), x_out_(x_out),
+        grad_x_out_(grad_x_out), grad_e_out_(grad_e_out),
+        grad_x_(grad_x), grad_e_(grad_e), grad_x0_(grad_x0), grad_e0_(grad_e0),
+        nodes_(topology.num_nodes),
+        node_size_(nodes_ * H),
+        edge_size_(topology.num_edges * H),
+        graph_{topology.senders, topology.receivers, topology.row_ptr, topology.num_nodes, topology.num_edges},
+        grids_(stream, nodes_),
+        arena_(workspace),
+        plan_(arena_, sizes_, grids_) {}
+
+  void run() {
+    packed_.run_pack(stream_, weights_, true);
+    packed_.run_tables_of_x0(stream_, grids_, nodes_, weights_, x0_);
+    for (int k = sizes_.num_steps - 1; k >= 0; --k) {
+      const Stored<P>* e = e_before(k);
+      node_step(k);
+      edge_step(k, e);
+      if (!sizes_.save_memory) continue;
+      // The next step takes over the arrays of nodes: what they give is added up now.
+      add_node_sums(1, x_before(k), nullptr, history_.sum + k * node_size_, !is_last(k));
+      add_x0_terms(1, !is_last(k));
+    }
+    if (!sizes_.save_memory) {
+      add_node_sums(sizes_.num_steps, history_.x, x_, history_.sum, false);
+      add_x0_terms(sizes_.num_steps, false);
+    }
+    node_inputs();
+    constant_sums();
+    edge_inputs();
+    reduce_sums();
+  }
+
+ private:
+  bool is_last(int k) const { return k == sizes_.num_steps - 1; }
+  const float* x_before(int k) const { return k == 0 ? x_ : history_.x + (k - 1) * node_size_; }
+  // an array of nodes of step k
+  float* at(float* array, int k) const { return sizes_.save_memory ? array : array + k * node_size_; }
+
+  // e before step k; computed again from the last one kept with save_memory. That overwrites Ps and Pr.
+  const Stored<P>* e_before(int k) const {
+    const Stored<P>* kept = static_cast<const Stored<P>*>(history_.e);
+    if (!sizes_.save_memory) {
+      if (kBf16) return kept + k * edge_size_;
+      return k == 0 ? reinterpret_cast<const Stored<P>*>(e_) : kept + (k - 1) * edge_size_;
+    }
+    const int start = k - k % kSavedSteps;
+    const Stored<P>* e = plan_.e;
+    if (start > 0) {
+      e = kept + (start / kSavedSteps - 1) * edge_size_;
+    } else if (kBf16) {
+      Jobs<LinearJob> rounded;
+      rounded.add({{}, nullptr, nullptr, nullptr, sizes_.num_edges, graph_.row_ptr, nodes_, e_, plan_.e});
+      linear<P, H>(stream_, rounded, grids_.edge_rows);
+    } else {
+      e = reinterpret_cast<const Stored<P>*>(e_);
+    }
+    for (int step = start; step < k; ++step) {
+      packed_.run_tables_of_x(stream_, grids_, nodes_, x_before(step));
+      EdgeForward<P> edges{};
+      edges.graph = graph_;
+      edges.in = inputs(e);
+      edges.e_out = plan_.e;
+      edges.e_out_stored = true;
+      run_edge_forward<P, H, true>(stream_, grids_, edges);
+      e = plan_.e;
+    }
+    return e;
+  }
+
+  EdgeInputs<P> inputs(const Stored<P>* e) const {
+    EdgeInputs<P> in = packed_.inputs(weights_, e, sizes_.save_memory ? nullptr : static_cast<const Stored<P>*>(history_.c));
+    in.e0 = e0_;
+    return in;
+  }
+
+  void node_step(int k) const {
+    NodeBackward node{};
+    node.layer = packed_.layer(nodes_, x_before(k), history_.sum + k * node_size_);
+    node.x_out = is_last(k) ? x_out_ : history_.x + k * node_size_;
+    node.grad = is_last(k) ? grad_x_out_ : plan_.grad_x;
+    node.grad_sender = is_last(k) ? nullptr : at(plan_.grad_sender, k + 1);
+    node.grad_receiver = is_last(k) ? nullptr : at(plan_.grad_receiver, k + 1);
+    node.sender_backward = packed_.edge1_backward[0];
+    node.receiver_backward = packed_.edge1_backward[1];
+    node.of_x_backward = packed_.node1_backward[0];
+    node.of_sum_backward = packed_.node1_backward[2];
+    node.second_backward = packed_.node2_backward;
+    node.last = is_last(k);
+    node.dy = at(plan_.node_dy, k);
+    node.hidden = at(plan_.node_hidden, k);
+    node.dz = at(plan_.node_dz, k);
+    node.dz_total = plan_.node_dz_total;
+    node.grad_sum = plan_.grad_sum;
+    node.grad_x = plan_.grad_x;
+    launch("node_backward", node_backward_kernel<P, H>, dim3(grids_.nodes), dim3(kNodeWarps * kWarpSize),
+           kNodeSharedBytes<H>, stream_, node);
+  }
+
+  void edge_step(int k, const Stored<P>* e) const {
+    const int first_dc = sizes_.num_steps - 1 - (sizes_.num_steps - 1) % 2;  // the last even step
+    EdgeBackward<P> edges{};
+    edges.graph = graph_;
+    edges.in = inputs(e);
+    edges.edge_backward = packed_.edge1_backward[2];
+    edges.second_backward = packed_.edge2_backward;
+    edges.grad_e = grad_e_out_;
+    edges.last = is_last(k);
+    edges.grad_sum = plan_.grad_sum;
+    edges.dz = plan_.dz;
+    edges.dc = k % 2 == 0 ? grad_e0_ : nullptr;
+    edges.set_dc = k == first_dc;
+    edges.grad_receiver = at(plan_.grad_receiver, k);
+    edges.partial = plan_.edge_partial[0];
+    edges.bias_partial = plan_.edge_bias_partial;
+    edges.dy = plan_.dy;
+    edges.hidden = plan_.hidden;
+    run_edge_backward<P, H>(stream_, grids_, edges);
+    if (!kFusedGradients<H>) {
+      Jobs<OuterJob> jobs;
+      const auto add = [&](const Stored<P>* a, const Stored<P>* b, float* partial) {
+        jobs.add({a, true, nullptr, 0, b, true, H, sizes_.num_edges, graph_.row_ptr, nodes_, partial, nullptr,
+                  !is_last(k)});
+      };
+      add(plan_.dy, plan_.hidden, plan_.edge_partial[0]);
+      add(plan_.dz, e, plan_.edge_partial[1]);
+      outer<P, H>(stream_, jobs, grids_.edge_sums);
+    }
+    launch("sum_senders", sum_senders_kernel<P, H>, dim3(grids_.node_warps), dim3(kThreads), 0, stream_,
+           static_cast<const Stored<P>*>(plan_.dz), topology_.sender_order, topology_.sender_ptr, nodes_,
+           sizes_.num_edges, at(plan_.grad_sender, k));
+  }
+
+  OuterJob node_job(NodeSums which, const float* a, const float* b_first, const float* b, int64_t rows, bool bias,
+                    bool add) const {
+    return {a,     false,   b_first, b_first ? nodes_ : 0, b,   false, H, rows, nullptr, nodes_, plan_.partial[which],
+            bias ? plan_.vector[which] : nullptr, add};
+  }
+
+  // Of `steps` steps at once: x before each is x_first (if not null), then the rows of x.
+  void add_node_sums(int steps, const float* x, const float* x_first, const float* sum, bool add) const {
+    const int64_t rows = steps * nodes_;
+    Jobs<OuterJob> jobs;
+    jobs.add(node_job(kOfSender, plan_.grad_sender, x_first, x, rows, false, add));
+    jobs.add(node_job(kOfReceiver, plan_.grad_receiver, x_first, x, rows, false, add));
+    jobs.add(node_job(kOfX, plan_.node_dz, x_first, x, rows, false, add));
+    jobs.add(node_job(kOfSum, plan_.node_dz, nullptr, sum, rows, false, add));
+    jobs.add(node_job(kOfSecond, plan_.node_dy, nullptr, plan_.node_hidden, rows, true, add));
+    outer<P, H>(stream_, jobs, grids_.node_sums);
+  }
+
+  void add_x0_terms(int steps, bool add) const {
+    if (!plan_.sender_total) return;
+    launch("sum_steps", sum_steps_kernel<H>, dim3(static_cast<unsigned>(ceil_div<int64_t>(node_size_, 4 * kThreads))),
+           dim3(kThreads), 0, stream_, nodes_, steps, static_cast<const float*>(plan_.grad_sender),
+           static_cast<const float*>(plan_.grad_receiver), plan_.sender_total, plan_.receiver_total, add);
+  }
+
+  // Gradients of x and x0. What steps have in common is linear: its gradients were added up over the steps.
+  void node_inputs() const {
+    const auto linear_node = [&](LinearJob::Source a, LinearJob::Source b, LinearJob::Source c, const float* add,
+                                 float* out) {
+      Jobs<LinearJob> jobs;
+      jobs.add({{a, b, c}, nullptr, add, out, nodes_, nullptr, 0});
+      linear<P, H>(stream_, jobs, grids_.nodes);
+    };
+    const LinearJob::Source none{};
+    float* to_x = grad_x_ ? grad_x_ : plan_.grad_x;
+    linear_node({plan_.grad_sender, false, packed_.edge1_backward[0]},  // of step 0
+                {plan_.grad_receiver, false, packed_.edge1_backward[1]}, none, plan_.grad_x, to_x);
+    const bool skip = sizes_.edge_node_skip;
+    linear_node({plan_.node_dz_total, false, packed_.node1_backward[1]},
+                skip ? LinearJob::Source{plan_.sender_total, false, packed_.edge1_backward[4]} : none,
+                skip ? LinearJob::Source{plan_.receiver_total, false, packed_.edge1_backward[5]} : none,
+                grad_x_ ? nullptr : to_x, grad_x0_);
+  }
+
+  // Weight gradients of what all steps have in common.
+  void constant_sums() const {
+    Jobs<OuterJob> of_edges, jobs;
+    OuterJob of_c = node_job(kOfC, grad_e0_, nullptr, e0_, sizes_.num_edges, true, false);
+    of_c.row_ptr = graph_.row_ptr;
+    of_edges.add(of_c);
+    outer<P, H>(stream_, of_edges, grids_.edge_sums);
+    jobs.add(node_job(kOfX0, plan_.node_dz_total, nullptr, x0_, nodes_, true, false));
+    if (sizes_.edge_node_skip) {
+      jobs.add(node_job(kOfSender0, plan_.sender_total, nullptr, x0_, nodes_, false, false));
+      jobs.add(node_job(kOfReceiver0, plan_.receiver_total, nullptr, x0_, nodes_, false, false));
+    }
+    outer<P, H>(stream_, jobs, grids_.node_sums);
+  }
+
+  // Gradients of e and e0; the latter in the place of the sum of dz.
+  void edge_inputs() const {
+    Jobs<LinearJob> jobs;
+    const LinearJob::Source none{}, from_c{grad_e0_, false, packed_.edge1_backward[3]};
+    const LinearJob::Source from_e{plan_.dz, true, packed_.edge1_backward[2]};
+    jobs.add({{from_c, grad_e_ ? none : from_e, none}, nullptr, nullptr, grad_e0_, sizes_.num_edges, graph_.row_ptr,
+              nodes_});
+    if (grad_e_) {
+      jobs.add({{from_e, none, none}, nullptr, nullptr, grad_e_, sizes_.num_edges, graph_.row_ptr, nodes_});
+    }
+    linear<P, H>(stream_, jobs, grids_.edge_rows);
+  }
+
+  void reduce_sums() const {
+    Jobs<ReduceJob> sums;
+    const int pitch = packed_.blocks * H;
+    const auto add = [&](NodeSums which, float* out, int out_pitch, int offset, float* bias) {
+      const unsigned blocks = which == kOfC ? grids_.edge_sums : grids_.node_sums;
+      sums.add(matrix_sum<H>(plan_.partial[which], blocks, out, out_pitch, offset, H));
+      if (bias) sums.add(vector_sum(plan_.vector[which], H, blocks, bias, H));
+    };
+    add(kOfSender, gradients_.edge_w1, pitch, 0, nullptr);
+    add(kOfReceiver, gradients_.edge_w1, pitch, H, nullptr);
+    add(kOfC, gradients_.edge_w1, pitch, 3 * H, gradients_.edge_b1);
+    if (sizes_.edge_node_skip) {
+      add(kOfSender0, gradients_.edge_w1, pitch, 4 * H, nullptr);
+      add(kOfReceiver0, gradients_.edge_w1, pitch, 5 * H, nullptr);
+    }
+    add(kOfX, gradients_.node_w1, 3 * H, 0, nullptr);
+    add(kOfX0, gradients_.node_w1, 3 * H, H, gradients_.node_b1);
+    add(kOfSum, gradients_.node_w1, 3 * H, 2 * H, nullptr);
+    add(kOfSecond, gradients_.node_w2, H, 0, gradients_.node_b2);
+    const auto edge_sum = [&](const float* partial, float* out, int out_pitch, int offset) {
+      sums.add(matrix_sum<H>(partial, plan_.edge_blocks, out, out_pitch, offset, H));
+    };
+    edge_sum(plan_.edge_partial[1], gradients_.edge_w1, pitch, 2 * H);
+    edge_sum(plan_.edge_partial[0], gradients_.edge_w2, H, 0);
+    sums.add(vector_sum(plan_.edge_bias_partial, H, grids_.edges_backward, gradients_.edge_b2, H));
+    reduce<P, H>(stream_, sums);
+  }
+
+  static constexpr bool kBf16 = P == Precision::bf16;
+  const Stream stream_;
+  const Topology& topology_;
+  const ProcessorShape sizes_;
+  const ProcessorWeights& weights_;
+  const ProcessorHistory& history_;
+  const ProcessorGradients& gradients_;
+  const float *x_, *x0_, *e_, *e0_, *x_out_, *grad_x_out_, *grad_e_out_;
+  float *grad_x_, *grad_e_, *grad_x0_, *grad_e0_;
+  const int64_t nodes_, node_size_, edge_size_;
+  const EdgeTopology graph_;
+  const Grids grids_;
+  Arena arena_;
+  const BackwardPlan<P, H> plan_;
+  const PackedProcessor<P, H>& packed_ = plan_.packed;
+};
+
+template <Precision P, int H>
+void backward(Stream stream, const Topology& topology, int num_steps, const ProcessorWeights& weights, const float* x,
+              const float* e, const float* x0, const float* e0, const float* x_out, const ProcessorHistory& history,
+              const float* grad_x_out, const float* grad_e_out, float* grad_x, float* grad_e, float* grad_x0,
+              float* grad_e0, const ProcessorGradients& gradients, void* workspace) {
+  Backward<P, H>(stream, topology, num_steps, weights, x, e, x0, e0, x_out, history, grad_x_out, grad_e_out, grad_x,
+                 grad_e, grad_x0, grad_e0, gradients, workspace)
+      .run();
+}
+
+}  // namespace botan_fast::cuda

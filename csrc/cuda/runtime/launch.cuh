@@ -1,0 +1,106 @@
+// What the host functions need of the CUDA runtime, and its meaning in the host emulation.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+#include "botan_fast_cuda.h"
+#include "cuda/runtime/intrinsics.cuh"
+
+namespace botan_fast::cuda {
+
+// ceil(a / b)
+template <class T>
+constexpr T ceil_div(T a, T b) {
+  return (a + b - 1) / b;
+}
+
+inline void check_workspace(const char* function, size_t needed, const void* workspace, size_t given) {
+  if (given >= needed && (needed == 0 || workspace)) return;
+  throw std::invalid_argument(std::string(function) + ": workspace_bytes = " + std::to_string(workspace ? given : 0) +
+                              "; " + function + "_workspace_bytes asks for " + std::to_string(needed));
+}
+
+#ifdef BOTAN_FAST_CUDA_HOST
+
+class DeviceGuard {
+ public:
+  explicit DeviceGuard(Stream) {}
+};
+inline int num_multiprocessors(Stream) { return 4; }
+inline size_t max_shared_bytes(Stream) { return simt::max_shared_bytes; }
+inline void fill_zero(Stream, void* address, size_t num_bytes) {
+  if (num_bytes) std::memset(address, 0, num_bytes);
+}
+template <class... Parameters, class... Arguments>
+void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, Stream,
+            Arguments... arguments) {
+  simt::run(name, grid, block, shared_bytes, [&] { kernel(static_cast<Parameters>(arguments)...); });
+}
+
+#else
+
+inline void check(cudaError_t status, const char* prefix, const char* name) {
+  if (status == cudaSuccess) return;
+  throw std::runtime_error(std::string(prefix) + name + ": " + cudaGetErrorString(status));
+}
+
+// Makes the stream's device the current one of this thread, and gives the old one back at the end.
+class DeviceGuard {
+ public:
+  explicit DeviceGuard(Stream stream) {
+    check(cudaGetDevice(&before_), "CUDA ", "cudaGetDevice");
+    if (before_ == stream.device) return;
+    check(cudaSetDevice(stream.device), "CUDA ", "cudaSetDevice");
+    changed_ = true;
+  }
+  ~DeviceGuard() {
+    if (changed_) cudaSetDevice(before_);
+  }
+  DeviceGuard(const DeviceGuard&) = delete;
+  DeviceGuard& operator=(const DeviceGuard&) = delete;
+
+ private:
+  int before_ = 0;
+  bool changed_ = false;
+};
+
+inline int num_multiprocessors(Stream stream) {
+  int number = 0;
+  check(cudaDeviceGetAttribute(&number, cudaDevAttrMultiProcessorCount, stream.device), "CUDA ", "device attribute");
+  return number;
+}
+
+// What a block may ask for; GPUs of one generation differ: 163 KB on A100, 227 KB on H100 and H200, 99 KB on others.
+inline size_t max_shared_bytes(Stream stream) {
+  int bytes = 0;
+  check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, stream.device), "CUDA ",
+        "device attribute");
+  return static_cast<size_t>(bytes);
+}
+
+inline void fill_zero(Stream stream, void* address, size_t num_bytes) {
+  if (!num_bytes) return;
+  check(cudaMemsetAsync(address, 0, num_bytes, static_cast<cudaStream_t>(stream.handle)), "CUDA ", "cudaMemsetAsync");
+}
+
+// Queues the kernel; a DeviceGuard of the stream must be alive. Shared memory beyond 48 KB is asked for here.
+template <class... Parameters, class... Arguments>
+void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, Stream stream,
+            Arguments... arguments) {
+  if (shared_bytes > (48u << 10)) {
+    check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
+                               static_cast<int>(shared_bytes)),
+          "kernel ", name);
+  }
+  kernel<<<grid, block, shared_bytes, static_cast<cudaStream_t>(stream.handle)>>>(
+      static_cast<Parameters>(arguments)...);
+  check(cudaGetLastError(), "kernel ", name);
+}
+
+#endif
+
+}  // namespace botan_fast::cuda
