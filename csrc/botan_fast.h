@@ -87,8 +87,8 @@ void graph_from_pairs(const int32_t* first, const int32_t* second, int64_t num_p
 template <class T>
 void isoconfigurational_targets(const double* initial_positions, const T* trajectories, int64_t num_runs,
                                 int64_t num_nodes, int dimensions, const double* cell, const int32_t* senders,
-                                const int32_t* row_ptr, const int32_t* reverse, const float* vectors,
-                                float* propensity, float* pair_change, int num_threads);
+                                const int32_t* row_ptr, const int32_t* reverse, const float* vectors, float* propensity,
+                                float* pair_change, int num_threads);
 
 // ---- local targets (local_targets.cpp) ----------------------------------------------------------------------
 
@@ -110,8 +110,7 @@ struct LocalTargets {
 template <class T>
 void local_targets(const double* initial_positions, const T* trajectories, int64_t num_runs, int64_t num_nodes,
                    int dimensions, const double* cell, const int32_t* senders, const int32_t* row_ptr,
-                   const float* vectors, double radius, double strain_radius, const LocalTargets& out,
-                   int num_threads);
+                   const float* vectors, double radius, double strain_radius, const LocalTargets& out, int num_threads);
 
 // kept[run, i] = number of bonds k in row_ptr[i]:row_ptr[i+1] with |bonds[k] + u_j - u_i| < limits[k],
 // where j = neighbors[k].
@@ -150,7 +149,8 @@ bool has_fast_path(int hidden_size);
 // How matrix products are computed; everything else is float32, weights and gradients included.
 //   fp32  float32
 //   bf16  both factors rounded to bfloat16 (to nearest, ties to even), products added up in float32. Edge features,
-//         c = W0 e0 + b1 and dz (the gradient of z) stay between steps as bfloat16; AVX512-BF16 takes denormal factors as zero.
+//         c = W0 e0 + b1 and dz (the gradient of z) stay between steps as bfloat16; AVX512-BF16 takes denormal factors
+//         as zero.
 //   tf32  on CUDA both factors rounded to 10 fraction bits, products added up in float32; the CPU has fp32 instead
 enum class Precision : int { fp32 = 0, bf16 = 1, tf32 = 2 };
 
@@ -221,8 +221,8 @@ void processor_forward(const Topology& topology, int hidden_size, int num_steps,
 // that the caller need not keep it.
 void processor_backward(const Topology& topology, int hidden_size, int num_steps, const ProcessorWeights& weights,
                         const float* x, const float* e, const float* x0, const float* e0, const float* x_out,
-                        const ProcessorHistory& history, const float* grad_x_out,
-                        const float* grad_e_out, float* grad_x, float* grad_e, float* grad_x0, float* grad_e0,
+                        const ProcessorHistory& history, const float* grad_x_out, const float* grad_e_out,
+                        float* grad_x, float* grad_e, float* grad_x0, float* grad_e0,
                         const ProcessorGradients& gradients, Precision precision, int num_threads);
 
 // ---- memory (buffer_pool.cpp) -------------------------------------------------------------------------------

@@ -54,8 +54,7 @@ void segment_expand(Stream stream, const T* values, int64_t num_segments, int64_
 
 // row_ptr of a sorted index: row_ptr[i] = number of k with index[k] < i; index (num_rows,) in [0, num_segments),
 // row_ptr (num_segments + 1,)
-void row_ptr_of_sorted(Stream stream, const int64_t* index, int64_t num_rows, int64_t num_segments,
-                       int64_t* row_ptr);
+void row_ptr_of_sorted(Stream stream, const int64_t* index, int64_t num_rows, int64_t num_segments, int64_t* row_ptr);
 
 // ---- neighbour list (neighbor_list.cu) ------------------------------------------------------------------------
 
@@ -120,8 +119,8 @@ struct TargetInput {
 };
 
 // Adds runs (num_runs, N, D) to node_sum (N,) and edge_sum (E,); the first call (`first`) sets them. Many calls with
-// parts of the runs, in their order, give the bits of one call with all, and of the CPU. status (2,) int32, cleared by the
-// caller: status[0] becomes 1 where a position is not finite.
+// parts of the runs, in their order, give the bits of one call with all, and of the CPU. status (2,) int32, cleared by
+// the caller: status[0] becomes 1 where a position is not finite.
 template <class T>
 void targets_accumulate(Stream stream, const TargetInput& input, const T* trajectories, int64_t num_runs, bool first,
                         double* node_sum, double* edge_sum, int32_t* status);
@@ -134,9 +133,9 @@ void targets_finish(Stream stream, const TargetInput& input, int64_t num_runs, c
 // ---- message passing (message_passing.cu) ---------------------------------------------------------------------
 
 // The operations of botan_fast.h, with the same structs, for hidden_size 32, 64 and 128. Every array must be aligned to
-// 16 bytes. In the backward pass grad_e0 also holds intermediate results. The number of edges is row_ptr[num_nodes], read on the device; num_edges is what the arrays have room for.
-// Rows beyond the edges are not read, and zeros in results (history aside). So one CUDA graph serves all graphs of N
-// nodes that fit.
+// 16 bytes. In the backward pass grad_e0 also holds intermediate results. The number of edges is row_ptr[num_nodes],
+// read on the device; num_edges is what the arrays have room for. Rows beyond the edges are not read, and zeros in
+// results (history aside). So one CUDA graph serves all graphs of N nodes that fit.
 struct ProcessorShape {
   int64_t num_nodes, num_edges;
   int hidden_size, num_steps;
@@ -175,19 +174,20 @@ void mlp_backward(Stream stream, int64_t num_rows, int64_t num_inputs, int hidde
 
 // Mean squared difference of one kind of prediction and its target, float32, aligned to 16 bytes.
 struct LossPart {
-  bool given;                // false: the part is 0, and its arrays are null
-  const float* prediction;   // (capacity,)
-  const float* target;       // (capacity,)
+  bool given;               // false: the part is 0, and its arrays are null
+  const float* prediction;  // (capacity,)
+  const float* target;      // (capacity,)
   int64_t capacity;
-  double weight;             // p of the nodes, 1 - p of the edges
-  float* gradient;           // (capacity,) 2 weight (prediction - target) / count; null: not computed
+  double weight;    // p of the nodes, 1 - p of the edges
+  float* gradient;  // (capacity,) 2 weight (prediction - target) / count; null: not computed
 };
 
-// node_loss = mean_i (S_hat_i - S_i)^2 over the N = node.capacity particles, edge_loss = mean_ij (E_hat_ij - E_ij)^2 over
-// the edges, loss = the sum of both times their weights; each is one float32. A part without weight adds nothing to loss,
-// also where it is not finite; the mean over nothing is not a number. num_edges: where the number of edges stands on
-// the device (row_ptr + N), at most edge.capacity; null: edge.capacity. Numbers beyond the edges are not read, and their
-// gradients are zero. Results do not depend on the capacity, bit by bit. Each is computed in float64 and rounded once.
+// node_loss = mean_i (S_hat_i - S_i)^2 over the N = node.capacity particles, edge_loss = mean_ij (E_hat_ij - E_ij)^2
+// over the edges, loss = the sum of both times their weights; each is one float32. A part without weight adds nothing
+// to loss, also where it is not finite; the mean over nothing is not a number. num_edges: where the number of edges
+// stands on the device (row_ptr + N), at most edge.capacity; null: edge.capacity. Numbers beyond the edges are not
+// read, and their gradients are zero. Results do not depend on the capacity, bit by bit. Each is computed in float64
+// and rounded once.
 size_t loss_workspace_bytes(int64_t node_capacity, int64_t edge_capacity);
 void loss(Stream stream, const LossPart& node, const LossPart& edge, const int32_t* num_edges, float* loss,
           float* node_loss, float* edge_loss, void* workspace, size_t workspace_bytes);

@@ -76,9 +76,9 @@ void bind_pairs(py::module_& m) {
          int dimensions, Address cell, double cutoff, bool self_edges, Address senders, Address receivers,
          Address row_ptr, Address reverse, Address vectors) {
         graph_from_pairs(at<const std::int32_t>(first), at<const std::int32_t>(second), num_pairs,
-                         at<const double>(positions), num_nodes, dimensions, at<const double>(cell), cutoff,
-                         self_edges, at<std::int32_t>(senders), at<std::int32_t>(receivers),
-                         at<std::int32_t>(row_ptr), at<std::int32_t>(reverse), at<float>(vectors));
+                         at<const double>(positions), num_nodes, dimensions, at<const double>(cell), cutoff, self_edges,
+                         at<std::int32_t>(senders), at<std::int32_t>(receivers), at<std::int32_t>(row_ptr),
+                         at<std::int32_t>(reverse), at<float>(vectors));
       },
       Release());
 }
@@ -87,9 +87,9 @@ template <class T>
 void bind_targets_of(py::module_& m, const char* name) {
   m.def(
       name,
-      [](Address initial_positions, Address trajectories, std::int64_t num_runs, std::int64_t num_nodes,
-         int dimensions, Address cell, Address senders, Address row_ptr, Address reverse, Address vectors,
-         Address propensity, Address pair_change, int num_threads) {
+      [](Address initial_positions, Address trajectories, std::int64_t num_runs, std::int64_t num_nodes, int dimensions,
+         Address cell, Address senders, Address row_ptr, Address reverse, Address vectors, Address propensity,
+         Address pair_change, int num_threads) {
         isoconfigurational_targets<T>(at<const double>(initial_positions), at<const T>(trajectories), num_runs,
                                       num_nodes, dimensions, at<const double>(cell), at<const std::int32_t>(senders),
                                       at<const std::int32_t>(row_ptr), at<const std::int32_t>(reverse),
@@ -106,25 +106,23 @@ void bind_targets(py::module_& m) {
 
 template <class T>
 void bind_local_targets_of(py::module_& m, const std::string& suffix) {
-  m.def(
-      ("local_targets_" + suffix).c_str(),
-      [](Address initial_positions, Address trajectories, std::int64_t num_runs, std::int64_t num_nodes,
-         int dimensions, Address cell, Address senders, Address row_ptr, Address vectors, double radius,
-         double strain_radius, Address relative_propensity, Address local_displacement,
-         Address nonaffine_displacement, Address local_strain, Address local_field, int num_threads) {
-        local_targets<T>(at<const double>(initial_positions), at<const T>(trajectories), num_runs, num_nodes,
-                         dimensions, at<const double>(cell), at<const std::int32_t>(senders),
-                         at<const std::int32_t>(row_ptr), at<const float>(vectors), radius, strain_radius,
-                         {at<float>(relative_propensity), at<float>(local_displacement),
-                          at<float>(nonaffine_displacement), at<float>(local_strain), at<float>(local_field)},
-                         num_threads);
-      },
-      Release());
+  m.def(("local_targets_" + suffix).c_str(),
+        [](Address initial_positions, Address trajectories, std::int64_t num_runs, std::int64_t num_nodes,
+           int dimensions, Address cell, Address senders, Address row_ptr, Address vectors, double radius,
+           double strain_radius, Address relative_propensity, Address local_displacement,
+           Address nonaffine_displacement, Address local_strain, Address local_field, int num_threads) {
+          local_targets<T>(at<const double>(initial_positions), at<const T>(trajectories), num_runs, num_nodes,
+                           dimensions, at<const double>(cell), at<const std::int32_t>(senders),
+                           at<const std::int32_t>(row_ptr), at<const float>(vectors), radius, strain_radius,
+                           {at<float>(relative_propensity), at<float>(local_displacement),
+                            at<float>(nonaffine_displacement), at<float>(local_strain), at<float>(local_field)},
+                           num_threads);
+        },
+        Release());
   m.def(
       ("surviving_bonds_" + suffix).c_str(),
-      [](Address initial_positions, Address trajectories, std::int64_t num_runs, std::int64_t num_nodes,
-         int dimensions, Address row_ptr, Address neighbors, Address bonds, Address limits, Address kept,
-         int num_threads) {
+      [](Address initial_positions, Address trajectories, std::int64_t num_runs, std::int64_t num_nodes, int dimensions,
+         Address row_ptr, Address neighbors, Address bonds, Address limits, Address kept, int num_threads) {
         surviving_bonds<T>(at<const double>(initial_positions), at<const T>(trajectories), num_runs, num_nodes,
                            dimensions, at<const std::int64_t>(row_ptr), at<const std::int64_t>(neighbors),
                            at<const double>(bonds), at<const double>(limits), at<std::int32_t>(kept), num_threads);
@@ -140,22 +138,20 @@ void bind_local_targets(py::module_& m) {
 // Names end in the dtype of the values and of row_ptr: segment_sum_f32_i64.
 template <class T, class I>
 void bind_segment_sums(py::module_& m, const std::string& suffix) {
-  m.def(
-      ("segment_sum_" + suffix).c_str(),
-      [](Address values, std::int64_t num_rows, std::int64_t width, Address row_ptr, std::int64_t num_segments,
-         Address out, int num_threads) {
-        segment_sum<T, I>(at<const T>(values), num_rows, width, at<const I>(row_ptr), num_segments, at<T>(out),
-                          num_threads);
-      },
-      Release());
-  m.def(
-      ("segment_expand_" + suffix).c_str(),
-      [](Address values, std::int64_t num_segments, std::int64_t width, Address row_ptr, std::int64_t num_rows,
-         Address out, int num_threads) {
-        segment_expand<T, I>(at<const T>(values), num_segments, width, at<const I>(row_ptr), num_rows, at<T>(out),
-                             num_threads);
-      },
-      Release());
+  m.def(("segment_sum_" + suffix).c_str(),
+        [](Address values, std::int64_t num_rows, std::int64_t width, Address row_ptr, std::int64_t num_segments,
+           Address out, int num_threads) {
+          segment_sum<T, I>(at<const T>(values), num_rows, width, at<const I>(row_ptr), num_segments, at<T>(out),
+                            num_threads);
+        },
+        Release());
+  m.def(("segment_expand_" + suffix).c_str(),
+        [](Address values, std::int64_t num_segments, std::int64_t width, Address row_ptr, std::int64_t num_rows,
+           Address out, int num_threads) {
+          segment_expand<T, I>(at<const T>(values), num_segments, width, at<const I>(row_ptr), num_rows, at<T>(out),
+                               num_threads);
+        },
+        Release());
 }
 
 template <class T>
@@ -255,17 +251,15 @@ void bind_model(py::module_& m) {
       [](int64_t num_nodes, int64_t num_edges, const Addresses& graph, int hidden_size, int num_steps,
          bool edge_node_skip, const Addresses& weights, Address x, Address e, Address x0, Address e0, Address x_out,
          const Addresses& kept, bool save_memory, Address grad_x_out, Address grad_e_out, Address grad_x,
-         Address grad_e, Address grad_x0, Address grad_e0, const Addresses& gradients, int precision,
-         int num_threads) {
-        processor_backward(topology(num_nodes, num_edges, graph), hidden_size, num_steps,
-                           processor_weights(weights, edge_node_skip), at<float>(x), at<float>(e), at<float>(x0),
-                           at<float>(e0), at<float>(x_out), history(kept, save_memory),
-                           at<float>(grad_x_out), at<float>(grad_e_out), at<float>(grad_x), at<float>(grad_e),
-                           at<float>(grad_x0), at<float>(grad_e0),
-                           {at<float>(gradients[0]), at<float>(gradients[1]), at<float>(gradients[2]),
-                            at<float>(gradients[3]), at<float>(gradients[4]), at<float>(gradients[5]),
-                            at<float>(gradients[6]), at<float>(gradients[7])},
-                           static_cast<Precision>(precision), num_threads);
+         Address grad_e, Address grad_x0, Address grad_e0, const Addresses& gradients, int precision, int num_threads) {
+        processor_backward(
+            topology(num_nodes, num_edges, graph), hidden_size, num_steps, processor_weights(weights, edge_node_skip),
+            at<float>(x), at<float>(e), at<float>(x0), at<float>(e0), at<float>(x_out), history(kept, save_memory),
+            at<float>(grad_x_out), at<float>(grad_e_out), at<float>(grad_x), at<float>(grad_e), at<float>(grad_x0),
+            at<float>(grad_e0),
+            {at<float>(gradients[0]), at<float>(gradients[1]), at<float>(gradients[2]), at<float>(gradients[3]),
+             at<float>(gradients[4]), at<float>(gradients[5]), at<float>(gradients[6]), at<float>(gradients[7])},
+            static_cast<Precision>(precision), num_threads);
       },
       Release());
 }

@@ -35,24 +35,22 @@ void bind_build(py::module_& m) {
 // Names end in the dtype of the values and of row_ptr: segment_sum_f32_i64.
 template <class T, class I>
 void bind_segment_sums(py::module_& m, const std::string& suffix) {
-  m.def(
-      ("segment_sum_" + suffix).c_str(),
-      [](int device, Address stream, Address values, std::int64_t num_rows, std::int64_t width, Address row_ptr,
-         std::int64_t num_segments, Address order, std::int64_t num_order, Address out, Address workspace,
-         std::size_t workspace_bytes) {
-        segment_sum<T, I>(stream_of(device, stream), at<const T>(values), num_rows, width, at<const I>(row_ptr),
-                          num_segments, at<const I>(order), num_order, at<T>(out), at<void>(workspace),
-                          workspace_bytes);
-      },
-      Release());
-  m.def(
-      ("segment_expand_" + suffix).c_str(),
-      [](int device, Address stream, Address values, std::int64_t num_segments, std::int64_t width, Address row_ptr,
-         std::int64_t num_rows, Address out) {
-        segment_expand<T, I>(stream_of(device, stream), at<const T>(values), num_segments, width,
-                             at<const I>(row_ptr), num_rows, at<T>(out));
-      },
-      Release());
+  m.def(("segment_sum_" + suffix).c_str(),
+        [](int device, Address stream, Address values, std::int64_t num_rows, std::int64_t width, Address row_ptr,
+           std::int64_t num_segments, Address order, std::int64_t num_order, Address out, Address workspace,
+           std::size_t workspace_bytes) {
+          segment_sum<T, I>(stream_of(device, stream), at<const T>(values), num_rows, width, at<const I>(row_ptr),
+                            num_segments, at<const I>(order), num_order, at<T>(out), at<void>(workspace),
+                            workspace_bytes);
+        },
+        Release());
+  m.def(("segment_expand_" + suffix).c_str(),
+        [](int device, Address stream, Address values, std::int64_t num_segments, std::int64_t width, Address row_ptr,
+           std::int64_t num_rows, Address out) {
+          segment_expand<T, I>(stream_of(device, stream), at<const T>(values), num_segments, width,
+                               at<const I>(row_ptr), num_rows, at<T>(out));
+        },
+        Release());
 }
 
 void bind_sums(py::module_& m) {
@@ -63,8 +61,7 @@ void bind_sums(py::module_& m) {
   bind_segment_sums<double, std::int64_t>(m, "f64_i64");
   m.def(
       "row_ptr_of_sorted",
-      [](int device, Address stream, Address index, std::int64_t num_rows, std::int64_t num_segments,
-         Address row_ptr) {
+      [](int device, Address stream, Address index, std::int64_t num_rows, std::int64_t num_segments, Address row_ptr) {
         row_ptr_of_sorted(stream_of(device, stream), at<const std::int64_t>(index), num_rows, num_segments,
                           at<std::int64_t>(row_ptr));
       },
@@ -76,14 +73,8 @@ void bind_neighbor_list(py::module_& m) {
   py::class_<NeighborInput>(m, "NeighborInput", py::module_local())
       .def(py::init([](Address positions, std::int64_t num_nodes, int dimensions, Address graph_ptr, Address cells,
                        std::int64_t num_graphs, double cutoff, bool self_edges, int path) {
-        return NeighborInput{at<const double>(positions),
-                             num_nodes,
-                             dimensions,
-                             at<const std::int64_t>(graph_ptr),
-                             at<const double>(cells),
-                             num_graphs,
-                             cutoff,
-                             self_edges,
+        return NeighborInput{at<const double>(positions),    num_nodes,  dimensions, at<const std::int64_t>(graph_ptr),
+                             at<const double>(cells),        num_graphs, cutoff,     self_edges,
                              static_cast<NeighborPath>(path)};
       }));
   m.def("neighbor_list_workspace_bytes", &neighbor_list_workspace_bytes);
@@ -111,8 +102,7 @@ void bind_neighbor_list(py::module_& m) {
          Address vectors, Address distances, Address shifts, Address workspace, std::size_t workspace_bytes) {
         neighbor_list_fill_pairs(stream_of(device, stream), input, at<const std::int32_t>(row_ptr),
                                  at<std::int64_t>(first), at<std::int64_t>(second), at<double>(vectors),
-                                 at<double>(distances), at<std::int64_t>(shifts), at<void>(workspace),
-                                 workspace_bytes);
+                                 at<double>(distances), at<std::int64_t>(shifts), at<void>(workspace), workspace_bytes);
       },
       Release());
 }
@@ -160,8 +150,8 @@ using Addresses = std::vector<Address>;  // weights, or their gradients, in the 
 
 MlpWeights mlp_weights(const Addresses& w) {
   const auto third = [&](std::size_t i) { return w.size() > 4 ? at<const float>(w[i]) : nullptr; };
-  return {at<const float>(w[0]), at<const float>(w[1]), at<const float>(w[2]),
-          at<const float>(w[3]), third(4),              third(5)};
+  return {
+      at<const float>(w[0]), at<const float>(w[1]), at<const float>(w[2]), at<const float>(w[3]), third(4), third(5)};
 }
 
 MlpGradients mlp_gradients(const Addresses& g) {
@@ -170,9 +160,9 @@ MlpGradients mlp_gradients(const Addresses& g) {
 }
 
 ProcessorWeights processor_weights(const Addresses& w, bool edge_node_skip) {
-  return {at<const float>(w[0]), at<const float>(w[1]), at<const float>(w[2]), at<const float>(w[3]),
-          at<const float>(w[4]), at<const float>(w[5]), at<const float>(w[6]), at<const float>(w[7]),
-          edge_node_skip};
+  return {at<const float>(w[0]), at<const float>(w[1]), at<const float>(w[2]),
+          at<const float>(w[3]), at<const float>(w[4]), at<const float>(w[5]),
+          at<const float>(w[6]), at<const float>(w[7]), edge_node_skip};
 }
 
 Topology topology_of(std::int64_t num_nodes, std::int64_t num_edges, const Addresses& a) {
@@ -234,8 +224,8 @@ void bind_processor(py::module_& m) {
         processor_backward(stream_of(device, stream), topology_of(s.num_nodes, s.num_edges, graph), s.hidden_size,
                            s.num_steps, processor_weights(weights, s.edge_node_skip), at<const float>(state[0]),
                            at<const float>(state[1]), at<const float>(state[2]), at<const float>(state[3]),
-                           at<const float>(state[4]), history_of(history, s.save_memory), grad(0), grad(1), grad(2), grad(3),
-                           grad(4), grad(5),
+                           at<const float>(state[4]), history_of(history, s.save_memory), grad(0), grad(1), grad(2),
+                           grad(3), grad(4), grad(5),
                            {weight(0), weight(1), weight(2), weight(3), weight(4), weight(5), weight(6), weight(7)},
                            static_cast<Precision>(precision), at<void>(workspace), workspace_bytes);
       },
@@ -243,12 +233,11 @@ void bind_processor(py::module_& m) {
 }
 
 void bind_mlp(py::module_& m) {
-  m.def("mlp_workspace_bytes",
-        [](int device, Address stream, std::int64_t num_rows, std::int64_t num_inputs, int hidden_size, bool backward,
-           int precision) {
-          return mlp_workspace_bytes(stream_of(device, stream), num_rows, num_inputs, hidden_size, backward,
-                                     static_cast<Precision>(precision));
-        });
+  m.def("mlp_workspace_bytes", [](int device, Address stream, std::int64_t num_rows, std::int64_t num_inputs,
+                                  int hidden_size, bool backward, int precision) {
+    return mlp_workspace_bytes(stream_of(device, stream), num_rows, num_inputs, hidden_size, backward,
+                               static_cast<Precision>(precision));
+  });
   m.def(
       "mlp_forward",
       [](int device, Address stream, std::int64_t num_rows, std::int64_t num_inputs, int hidden_size,
@@ -262,8 +251,8 @@ void bind_mlp(py::module_& m) {
   m.def(
       "mlp_backward",
       [](int device, Address stream, std::int64_t num_rows, std::int64_t num_inputs, int hidden_size,
-         const Addresses& weights, Address x, Address grad_y, Address grad_x, const Addresses& gradients,
-         int precision, Address workspace, std::size_t workspace_bytes) {
+         const Addresses& weights, Address x, Address grad_y, Address grad_x, const Addresses& gradients, int precision,
+         Address workspace, std::size_t workspace_bytes) {
         mlp_backward(stream_of(device, stream), num_rows, num_inputs, hidden_size, mlp_weights(weights),
                      at<const float>(x), at<const float>(grad_y), at<float>(grad_x), mlp_gradients(gradients),
                      static_cast<Precision>(precision), at<void>(workspace), workspace_bytes);
@@ -275,8 +264,8 @@ void bind_mlp(py::module_& m) {
 using Part = std::tuple<bool, Address, Address, std::int64_t, double, Address>;
 
 LossPart loss_part(const Part& part) {
-  return {std::get<0>(part), at<const float>(std::get<1>(part)), at<const float>(std::get<2>(part)),
-          std::get<3>(part), std::get<4>(part),                  at<float>(std::get<5>(part))};
+  return {std::get<0>(part), at<const float>(std::get<1>(part)), at<const float>(std::get<2>(part)), std::get<3>(part),
+          std::get<4>(part), at<float>(std::get<5>(part))};
 }
 
 void bind_loss(py::module_& m) {

@@ -3,9 +3,9 @@
 #include <cstring>
 
 #include "botan_fast.h"
+#include "cpu/geometry/neighbor_kernels.h"
 #include "cpu/network/kernel_timers.h"
 #include "cpu/network/kernels.h"
-#include "cpu/geometry/neighbor_kernels.h"
 
 namespace botan_fast {
 namespace {
@@ -40,13 +40,17 @@ const Kernels* plain_kernels(int hidden_size, Precision precision) {
   const bool bf16 = precision == Precision::bf16;
   switch (level()) {
 #if defined(BOTAN_FAST_HAVE_AVX512_BF16)
-    case kAvx512Bf16: return bf16 ? kernels_bf16_avx512_bf16(hidden_size) : kernels_avx512(hidden_size);
+    case kAvx512Bf16:
+      return bf16 ? kernels_bf16_avx512_bf16(hidden_size) : kernels_avx512(hidden_size);
 #endif
 #if defined(BOTAN_FAST_HAVE_AVX512)
-    case kAvx512: return bf16 ? kernels_bf16_avx512(hidden_size) : kernels_avx512(hidden_size);
-    case kAvx2: return bf16 ? kernels_bf16_avx2(hidden_size) : kernels_avx2(hidden_size);
+    case kAvx512:
+      return bf16 ? kernels_bf16_avx512(hidden_size) : kernels_avx512(hidden_size);
+    case kAvx2:
+      return bf16 ? kernels_bf16_avx2(hidden_size) : kernels_avx2(hidden_size);
 #endif
-    default: return bf16 ? kernels_bf16_generic(hidden_size) : kernels_generic(hidden_size);
+    default:
+      return bf16 ? kernels_bf16_generic(hidden_size) : kernels_generic(hidden_size);
   }
 }
 

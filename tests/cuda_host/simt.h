@@ -70,8 +70,8 @@ void run(const char* kernel, dim3 grid, dim3 block, size_t shared_bytes, const s
 int barrier(int id, int count, int predicate, const char* what, const char* file, int line);
 
 // A warp operation. All lanes of the mask that have not ended must call it with the same mask and exchange; then
-// exchange(mask, in, out) runs once, where in[lane] and out[lane] are what that lane passed, null for a lane that has ended
-// or is not in the mask.
+// exchange(mask, in, out) runs once, where in[lane] and out[lane] are what that lane passed, null for a lane that has
+// ended or is not in the mask.
 using Exchange = void (*)(unsigned mask, const void* const* in, void* const* out);
 void collective(unsigned mask, const void* in, void* out, Exchange exchange, const char* what, const char* file,
                 int line);

@@ -226,16 +226,14 @@ void bind_test_kernels(py::module_& m) {
   m.def("warp_operations", [](A out, unsigned threads) {
     launch("warp_operations", warp_operations_kernel, dim3(1), dim3(threads), 0, kStream, at<int>(out));
   });
-  m.def("partial_masks", [](A out) {
-    launch("partial_masks", partial_masks_kernel, dim3(1), dim3(64), 0, kStream, at<int>(out));
-  });
+  m.def("partial_masks",
+        [](A out) { launch("partial_masks", partial_masks_kernel, dim3(1), dim3(64), 0, kStream, at<int>(out)); });
   m.def("atomics", [](A count, A sum, A least, A slots, unsigned blocks, unsigned threads) {
     launch("atomics", atomics_kernel, dim3(blocks), dim3(threads), 0, kStream, at<int>(count), at<float>(sum),
            at<int>(least), at<unsigned long long>(slots));
   });
-  m.def("named_barrier", [](A out) {
-    launch("named_barrier", named_barrier_kernel, dim3(1), dim3(128), 0, kStream, at<int>(out));
-  });
+  m.def("named_barrier",
+        [](A out) { launch("named_barrier", named_barrier_kernel, dim3(1), dim3(128), 0, kStream, at<int>(out)); });
   m.def("mma_tf32", [](A a, A b, A c) {
     launch("mma_tf32", mma_tf32_kernel, dim3(1), dim3(32), 0, kStream, at<const float>(a), at<const float>(b),
            at<float>(c));

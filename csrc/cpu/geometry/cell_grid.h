@@ -9,10 +9,10 @@
 #include <string>
 #include <vector>
 
-#include "cpu/runtime/buffer_pool.h"
 #include "cpu/geometry/neighbor_kernels.h"
-#include "periodic.h"
+#include "cpu/runtime/buffer_pool.h"
 #include "cpu/runtime/thread_pool.h"
+#include "periodic.h"
 
 namespace botan_fast {
 

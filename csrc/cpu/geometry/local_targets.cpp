@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "botan_fast.h"
-#include "periodic.h"
 #include "cpu/runtime/thread_pool.h"
+#include "periodic.h"
 
 namespace botan_fast {
 namespace {
@@ -217,8 +217,8 @@ void affine_fit(const double* block, const Neighborhoods<D>& near, const int32_t
 
 template <int D, class T>
 void targets(const Cell<D>& box, const double* initial, const T* trajectories, int64_t num_runs, int64_t num_nodes,
-             const int32_t* senders, const int32_t* row_ptr, const float* vectors, double radius,
-             double strain_radius, const LocalTargets& out, int num_threads) {
+             const int32_t* senders, const int32_t* row_ptr, const float* vectors, double radius, double strain_radius,
+             const LocalTargets& out, int num_threads) {
   const bool with_shell = out.relative_propensity || out.local_displacement || out.local_field;
   const bool with_fit = out.nonaffine_displacement || out.local_strain;
   const Neighborhoods<D> near = neighborhoods<D>(box, initial, num_nodes, senders, row_ptr, vectors, radius,
@@ -229,16 +229,15 @@ void targets(const Cell<D>& box, const double* initial, const T* trajectories, i
       for (int64_t i = task * kNodes; i < std::min(num_nodes, (task + 1) * kNodes); ++i) body(i);
     });
   };
-  std::vector<double> sums(num_nodes * 4, 0.0);            // relative, local, residual, strain
-  std::vector<double> block(num_nodes * D * kRuns);        // (N, D, kRuns) displacements
+  std::vector<double> sums(num_nodes * 4, 0.0);      // relative, local, residual, strain
+  std::vector<double> block(num_nodes * D * kRuns);  // (N, D, kRuns) displacements
   for (int64_t first = 0; first < num_runs; first += kRuns) {
     const int lanes = static_cast<int>(std::min<int64_t>(kRuns, num_runs - first));
     for_nodes([&](int64_t i) {
       for (int run = 0; run < kRuns; ++run) {
         // The last block repeats its last run in idle lanes; they are computed and not counted.
         const T* row = trajectories + ((first + std::min(run, lanes - 1)) * num_nodes + i) * D;
-        for (int b = 0; b < D; ++b)
-          block[(i * D + b) * kRuns + run] = static_cast<double>(row[b]) - initial[i * D + b];
+        for (int b = 0; b < D; ++b) block[(i * D + b) * kRuns + run] = static_cast<double>(row[b]) - initial[i * D + b];
       }
     });
     for_nodes([&](int64_t i) {
@@ -324,10 +323,10 @@ void surviving_bonds(const double* initial_positions, const T* trajectories, int
                                                             row_ptr, neighbors, bonds, limits, kept, num_threads);
 }
 
-#define BOTAN_FAST_LOCAL_TARGETS(T)                                                                                  \
-  template void local_targets<T>(const double*, const T*, int64_t, int64_t, int, const double*, const int32_t*,      \
-                                 const int32_t*, const float*, double, double, const LocalTargets&, int);            \
-  template void surviving_bonds<T>(const double*, const T*, int64_t, int64_t, int, const int64_t*, const int64_t*,   \
+#define BOTAN_FAST_LOCAL_TARGETS(T)                                                                                \
+  template void local_targets<T>(const double*, const T*, int64_t, int64_t, int, const double*, const int32_t*,    \
+                                 const int32_t*, const float*, double, double, const LocalTargets&, int);          \
+  template void surviving_bonds<T>(const double*, const T*, int64_t, int64_t, int, const int64_t*, const int64_t*, \
                                    const double*, const double*, int32_t*, int);
 BOTAN_FAST_LOCAL_TARGETS(float)
 BOTAN_FAST_LOCAL_TARGETS(double)

@@ -183,8 +183,7 @@ void add_distances(const PairSums& s) {
   }
 }
 
-const NeighborKernels kKernels = {search_row,   order_row,        fill_row<2>,
-                                  fill_row<3>, add_distances<2>, add_distances<3>};
+const NeighborKernels kKernels = {search_row, order_row, fill_row<2>, fill_row<3>, add_distances<2>, add_distances<3>};
 
 }  // namespace
 

@@ -20,7 +20,7 @@ struct RowSearch {
   const int32_t* order;        // names of the particles in cell order
   const Run* runs;
   int64_t num_runs, particle;
-  float zero, near, far;    // squared
+  float zero, near, far;  // squared
   // Edge lengths along axes whose cells hold several images of a particle: the nearest one counts. Else 0.
   bool images;
   float length[3], inverse[3];
@@ -41,7 +41,7 @@ struct RowFill {
   const Place* places;
   const int32_t *order, *row;  // row: places of the senders
   int64_t num_edges;
-  Place here;            // the receiver
+  Place here;              // the receiver
   Place lengths, inverse;  // edge lengths of the box and what differences are multiplied with to count boxes; else 0
 };
 
@@ -50,10 +50,10 @@ constexpr int kTargetRuns = 8;  // one cache line for each coordinate
 struct PairSums {
   const double* block;  // (N, D, kTargetRuns) positions
   const int32_t* senders;
-  int64_t receiver, begin, end;  // edges
-  int num_runs;                  // how many of the runs count
+  int64_t receiver, begin, end;   // edges
+  int num_runs;                   // how many of the runs count
   double lengths[3], inverse[3];  // of the orthorhombic box
-  double* sums;                  // (E,)
+  double* sums;                   // (E,)
 };
 
 struct NeighborKernels {

@@ -11,8 +11,8 @@
 #include "botan_fast.h"
 #include "cpu/geometry/cell_grid.h"
 #include "cpu/geometry/neighbor_kernels.h"
-#include "periodic.h"
 #include "cpu/runtime/thread_pool.h"
+#include "periodic.h"
 
 namespace botan_fast {
 
@@ -27,7 +27,7 @@ std::string shortest_text(double value) {
 
 namespace {
 
-constexpr int64_t kTask = 128;  // particles of one task, about
+constexpr int64_t kTask = 128;         // particles of one task, about
 constexpr int64_t kAhead = 8;          // rows whose pointers are asked for early
 constexpr int64_t kMaxCursors = 8;     // tables of next edges; see fill_reverse
 constexpr int64_t kCursorTask = 4096;  // receivers of one task
@@ -83,8 +83,8 @@ struct NeighborSearch::State {
   int num_threads;
 
   int64_t num_edges = 0;
-  Pooled<int32_t> order;    // names of the particles in cell order
-  Pooled<Place> places;     // their positions
+  Pooled<int32_t> order;        // names of the particles in cell order
+  Pooled<Place> places;         // their positions
   Pooled<const int32_t*> rows;  // for each place the places of its neighbours, ordered by name
   Pooled<int32_t> row_ptr;
   std::vector<Arena> arenas;
@@ -144,8 +144,7 @@ struct NeighborSearch::State {
               bool edge = self_edges;
               if (q != p) {
                 double d[D], shift[D];
-                const double squared =
-                    difference<D, kDiagonal, kTight>(box, grid.places[p], grid.places[q], d, shift);
+                const double squared = difference<D, kDiagonal, kTight>(box, grid.places[p], grid.places[q], d, shift);
                 edge = squared < threshold;
                 if (squared == 0) lower(coincident, grid.order[p]);
               }
@@ -218,14 +217,16 @@ struct NeighborSearch::State {
   template <int D, bool kDiagonal, bool kTight, class Write>
   void for_edges_with(const Write& write) const {
     const Cell<D> box(cell);
-    for_rows([&](int64_t p, int64_t i, int64_t k) {
-      const Cell<D> local = box;  // a copy of its own lives in registers
-      for (const int32_t* q = rows[p]; k < row_ptr[i + 1]; ++k, ++q) {
-        double d[D], shift[D];
-        const double squared = difference<D, kDiagonal, kTight>(local, places[p], places[*q], d, shift);
-        write(k, i, int64_t{order[*q]}, d, shift, squared);
-      }
-    }, [](int64_t, int64_t) {});
+    for_rows(
+        [&](int64_t p, int64_t i, int64_t k) {
+          const Cell<D> local = box;  // a copy of its own lives in registers
+          for (const int32_t* q = rows[p]; k < row_ptr[i + 1]; ++k, ++q) {
+            double d[D], shift[D];
+            const double squared = difference<D, kDiagonal, kTight>(local, places[p], places[*q], d, shift);
+            write(k, i, int64_t{order[*q]}, d, shift, squared);
+          }
+        },
+        [](int64_t, int64_t) {});
   }
 
   template <int D, class Write>
@@ -246,18 +247,20 @@ struct NeighborSearch::State {
     RowFill common{places.get(), order.get(), nullptr, 0, {}, {}, {}};
     for (int b = 0; b < D; ++b) common.lengths.at[b] = box.rows[b][b], common.inverse.at[b] = box.inverse[b][b];
     const auto fill_row = D == 2 ? neighbor_kernels().fill_row_2d : neighbor_kernels().fill_row_3d;
-    for_rows([&](int64_t p, int64_t i, int64_t k) {
-      RowFill fill = common;
-      fill.row = rows[p];
-      fill.num_edges = row_ptr[i + 1] - k;
-      fill.here = places[p];
-      fill_row(fill, senders + k, vectors + k * D);
-      std::fill(receivers + k, receivers + row_ptr[i + 1], static_cast<int32_t>(i));
-    }, [=](int64_t begin, int64_t end) {
-      prefetch(senders + begin, senders + end);
-      prefetch(receivers + begin, receivers + end);
-      prefetch(vectors + begin * D, vectors + end * D);
-    });
+    for_rows(
+        [&](int64_t p, int64_t i, int64_t k) {
+          RowFill fill = common;
+          fill.row = rows[p];
+          fill.num_edges = row_ptr[i + 1] - k;
+          fill.here = places[p];
+          fill_row(fill, senders + k, vectors + k * D);
+          std::fill(receivers + k, receivers + row_ptr[i + 1], static_cast<int32_t>(i));
+        },
+        [=](int64_t begin, int64_t end) {
+          prefetch(senders + begin, senders + end);
+          prefetch(receivers + begin, receivers + end);
+          prefetch(vectors + begin * D, vectors + end * D);
+        });
   }
 
   // Rows are ordered by sender. Walking the receivers upwards therefore meets the edges that leave a node in the order

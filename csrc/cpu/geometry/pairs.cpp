@@ -16,8 +16,8 @@ namespace {
 
 template <int D, bool kDiagonal, bool kTight>
 void fill(const Cell<D>& box, const int32_t* first, const int32_t* second, int64_t num_pairs, const double* positions,
-          double cutoff, std::vector<int32_t>& lower, std::vector<int32_t>& upper, int32_t* senders,
-          int32_t* receivers, int32_t* reverse, float* vectors) {
+          double cutoff, std::vector<int32_t>& lower, std::vector<int32_t>& upper, int32_t* senders, int32_t* receivers,
+          int32_t* reverse, float* vectors) {
   for (int64_t p = 0; p < num_pairs; ++p) {
     const int64_t i = first[p], j = second[p];
     double d[D], shift[D];

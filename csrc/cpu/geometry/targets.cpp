@@ -6,10 +6,10 @@
 #include <vector>
 
 #include "botan_fast.h"
-#include "cpu/runtime/buffer_pool.h"
 #include "cpu/geometry/neighbor_kernels.h"
-#include "periodic.h"
+#include "cpu/runtime/buffer_pool.h"
 #include "cpu/runtime/thread_pool.h"
+#include "periodic.h"
 
 namespace botan_fast {
 namespace {
@@ -122,16 +122,14 @@ void targets(const Cell<D>& box, const double* initial, const T* trajectories, i
 template <class T>
 void isoconfigurational_targets(const double* initial_positions, const T* trajectories, int64_t num_runs,
                                 int64_t num_nodes, int dimensions, const double* cell, const int32_t* senders,
-                                const int32_t* row_ptr, const int32_t* reverse, const float* vectors,
-                                float* propensity, float* pair_change, int num_threads) {
+                                const int32_t* row_ptr, const int32_t* reverse, const float* vectors, float* propensity,
+                                float* pair_change, int num_threads) {
   const auto run = [&](const auto& box, auto diagonal) {
     constexpr int D = sizeof(box.heights) / sizeof(double);
     targets<D, decltype(diagonal)::value, T>(box, initial_positions, trajectories, num_runs, num_nodes, senders,
                                              row_ptr, reverse, vectors, propensity, pair_change, num_threads);
   };
-  const auto choose = [&](const auto& box) {
-    box.diagonal ? run(box, std::true_type{}) : run(box, std::false_type{});
-  };
+  const auto choose = [&](const auto& box) { box.diagonal ? run(box, std::true_type{}) : run(box, std::false_type{}); };
   if (num_runs < 1) throw std::invalid_argument("trajectories hold no run; give at least one");
   if (dimensions == 2) return choose(Cell<2>(cell));
   if (dimensions == 3) return choose(Cell<3>(cell));

@@ -25,10 +25,9 @@ enum Timer {
   kDecoderBackward,
   kNumTimers
 };
-const char* const kNames[kNumTimers] = {"edge_forward",    "edge_backward",   "edge_input_gradient",
-                                        "gather_sum",      "linear",          "weight_gradient",
-                                        "column_sum",      "encoder_forward", "encoder_backward",
-                                        "decoder_forward", "decoder_backward"};
+const char* const kNames[kNumTimers] = {"edge_forward",     "edge_backward",   "edge_input_gradient", "gather_sum",
+                                        "linear",           "weight_gradient", "column_sum",          "encoder_forward",
+                                        "encoder_backward", "decoder_forward", "decoder_backward"};
 
 std::atomic<bool> on{false};
 std::atomic<int64_t> nanoseconds[kNumTimers], calls[kNumTimers];

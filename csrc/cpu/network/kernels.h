@@ -23,13 +23,13 @@ typedef void Stored;
 struct EdgeForward {
   int64_t node_begin, node_end;
   const int32_t *senders, *receivers, *row_ptr;
-  const Stored* e;                             // (E, H)
-  const Stored* c;                             // (E, H)
-  const float *p_sender, *p_receiver;          // (N, H) (N, H)
-  const float *we_forward, *w2_forward, *b2;   // packed, packed, (H,)
-  Stored* e_out;                               // (E, H), may be e
-  float* e_last;                               // (E, H) or null: e' goes here instead of e_out
-  float* sum;                                  // (N, H) incoming sum of e'
+  const Stored* e;                            // (E, H)
+  const Stored* c;                            // (E, H)
+  const float *p_sender, *p_receiver;         // (N, H) (N, H)
+  const float *we_forward, *w2_forward, *b2;  // packed, packed, (H,)
+  Stored* e_out;                              // (E, H), may be e
+  float* e_last;                              // (E, H) or null: e' goes here instead of e_out
+  float* sum;                                 // (N, H) incoming sum of e'
 };
 
 // The gradient of e' is that of the next step, which follows from its dz, plus that of the incoming sum:
@@ -43,24 +43,24 @@ struct EdgeBackward {
   const Stored* c;
   const float *p_sender, *p_receiver;
   const float *we_forward, *w2_forward, *b2, *w2, *we;  // packed but for b2
-  const Stored* e_out;                // (E, H) of the forward step; unused in the last one
-  const float* grad_e_out;            // (E, H) or null for zero; used in the last step only
-  const float* grad_sum;              // (N, H)
-  Stored* grad_z;                     // (E, H), in: dz of the next step, out: dz of this one
-  float* grad_c;                      // (E, H), added to unless last
+  const Stored* e_out;                                  // (E, H) of the forward step; unused in the last one
+  const float* grad_e_out;                              // (E, H) or null for zero; used in the last step only
+  const float* grad_sum;                                // (N, H)
+  Stored* grad_z;                                       // (E, H), in: dz of the next step, out: dz of this one
+  float* grad_c;                                        // (E, H), added to unless last
   bool last;
-  float* grad_p_receiver;             // (N, H)
+  float* grad_p_receiver;              // (N, H)
   float *grad_we, *grad_w2, *grad_b2;  // accumulators (H, H) (H, H) (H,)
 };
 
 // Rows [begin, end) of y = relu(W2 relu(W1 x + b1) + b2)    and, with w3, y = w3 . that + b3.
 struct MlpForward {
   int64_t begin, end;
-  const float* x;              // (M, K)
-  int64_t inputs;              // K
+  const float* x;                  // (M, K)
+  int64_t inputs;                  // K
   const float *w1, *b1, *w2, *b2;  // packed transposed (K, H), (H,), packed transposed (H, H), (H,)
-  const float *w3, *b3;        // (H,), (1,) or null
-  float* y;                    // (M, H), or (M,) with w3
+  const float *w3, *b3;            // (H,), (1,) or null
+  float* y;                        // (M, H), or (M,) with w3
 };
 
 struct MlpBackward {
@@ -68,22 +68,22 @@ struct MlpBackward {
   const float* x;
   int64_t inputs;
   const float *w1t, *b1, *w2t, *b2, *w3;
-  const float *w1, *w2;        // for the gradients: W1 packed, or plain W1^T (K, H) when K != H; W2 packed
-  const float* y;              // (M, H); unused with w3
-  const float* grad_y;         // (M, H), or (M,) with w3
-  float* grad_x;               // (M, K) or null
+  const float *w1, *w2;  // for the gradients: W1 packed, or plain W1^T (K, H) when K != H; W2 packed
+  const float* y;        // (M, H); unused with w3
+  const float* grad_y;   // (M, H), or (M,) with w3
+  float* grad_x;         // (M, K) or null
   float *grad_w1, *grad_b1, *grad_w2, *grad_b2, *grad_w3, *grad_b3;  // grad_w1 is (K, H)
 };
 
 // Rows [begin, end) of out = init + sum over terms of a_t B_t, each a_t (M, H), B_t packed (H, H).
 struct Linear {
   int64_t begin, end;
-  const float* bias;   // (H,) or null
-  const float* base;   // (M, H) or null; may be out
+  const float* bias;  // (H,) or null
+  const float* base;  // (M, H) or null; may be out
   int num_terms;
   const float* a[3];
   const float* b[3];
-  const float* mask;   // (M, H) or null: out = 0 where mask <= 0
+  const float* mask;  // (M, H) or null: out = 0 where mask <= 0
   bool relu;
   float* out;
 };

@@ -253,8 +253,8 @@ inline void hidden_layer(const Args& s, int64_t k0, int64_t rows, uint16_t* h_ro
       [&](int64_t r, int i) {
         const int64_t k = k0 + r;
         if (r + kAhead < rows) __builtin_prefetch(s.p_sender + int64_t(s.senders[k + kAhead]) * H + i);
-        return from_bf16(load(static_cast<const uint16_t*>(s.c) + k * H + i)) + load(s.p_sender + int64_t(s.senders[k]) * H + i) +
-               load(s.p_receiver + int64_t(s.receivers[k]) * H + i);
+        return from_bf16(load(static_cast<const uint16_t*>(s.c) + k * H + i)) +
+               load(s.p_sender + int64_t(s.senders[k]) * H + i) + load(s.p_receiver + int64_t(s.receivers[k]) * H + i);
       },
       [=](int64_t r, int i, auto& v) {
         for (Vector& each : v) each = relu(each);
@@ -321,35 +321,31 @@ void edge_backward(const EdgeBackward& arguments) {
             store_bf16<H>(row, i, v, g_rows, g_pairs);
           });
     } else {
-      product<H>(
-          rows, rows_of<H>(dz), packed<H>(s.we), H / 2, zero,
-          [&](int64_t row, int i, auto& v) {
-            constexpr int R = sizeof(v) / sizeof(Vector);
+      product<H>(rows, rows_of<H>(dz), packed<H>(s.we), H / 2, zero, [&](int64_t row, int i, auto& v) {
+        constexpr int R = sizeof(v) / sizeof(Vector);
 #pragma GCC unroll 8
-            for (int r = 0; r < R; ++r) {
-              const int64_t k = k0 + row + r;
-              v[r] += load(s.grad_sum + int64_t(s.receivers[k]) * H + i);
-              v[r] = where_positive(from_bf16(load(e_out + k * H + i)), v[r]);
-            }
-            add_to(s.grad_b2 + i, total(v));
-            store_bf16<H>(row, i, v, g_rows, g_pairs);
-          });
+        for (int r = 0; r < R; ++r) {
+          const int64_t k = k0 + row + r;
+          v[r] += load(s.grad_sum + int64_t(s.receivers[k]) * H + i);
+          v[r] = where_positive(from_bf16(load(e_out + k * H + i)), v[r]);
+        }
+        add_to(s.grad_b2 + i, total(v));
+        store_bf16<H>(row, i, v, g_rows, g_pairs);
+      });
     }
     outer_product<H>(rows, g_pairs, h_pairs, s.grad_w2);
-    product<H>(
-        rows, rows_of<H>(g_rows), packed<H>(s.w2), H / 2, zero,
-        [&](int64_t row, int i, auto& v) {
-          constexpr int R = sizeof(v) / sizeof(Vector);
-          mask_by_pairs<H>(row, i, h_pairs, v);
-          store_bf16<H>(row, i, v, dz, g_pairs);
+    product<H>(rows, rows_of<H>(g_rows), packed<H>(s.w2), H / 2, zero, [&](int64_t row, int i, auto& v) {
+      constexpr int R = sizeof(v) / sizeof(Vector);
+      mask_by_pairs<H>(row, i, h_pairs, v);
+      store_bf16<H>(row, i, v, dz, g_pairs);
 #pragma GCC unroll 8
-          for (int r = 0; r < R; ++r) {  // everything reads the stored dz
-            const int64_t k = k0 + row + r;
-            const Vector stored = rounded(v[r]);
-            store(s.grad_c + k * H + i, last ? stored : load(s.grad_c + k * H + i) + stored);
-            add_to(s.grad_p_receiver + int64_t(s.receivers[k]) * H + i, stored);
-          }
-        });
+      for (int r = 0; r < R; ++r) {  // everything reads the stored dz
+        const int64_t k = k0 + row + r;
+        const Vector stored = rounded(v[r]);
+        store(s.grad_c + k * H + i, last ? stored : load(s.grad_c + k * H + i) + stored);
+        add_to(s.grad_p_receiver + int64_t(s.receivers[k]) * H + i, stored);
+      }
+    });
     pairs_of<H>(rows, e + k0 * H, pairs);
     outer_product<H>(rows, g_pairs, pairs, s.grad_we);
   }
@@ -357,12 +353,11 @@ void edge_backward(const EdgeBackward& arguments) {
 
 template <int H>
 void edge_input_gradient(const Stored* grad_z, const float* we, int64_t begin, int64_t end, float* out) {
-  product<H>(
-      end - begin, rows_of<H>(static_cast<const uint16_t*>(grad_z) + begin * H), packed<H>(we), H / 2, zero,
-      [=](int64_t row, int i, const auto& v) {
-        constexpr int R = sizeof(v) / sizeof(Vector);
-        for (int r = 0; r < R; ++r) store(out + (begin + row + r) * H + i, v[r]);
-      });
+  product<H>(end - begin, rows_of<H>(static_cast<const uint16_t*>(grad_z) + begin * H), packed<H>(we), H / 2, zero,
+             [=](int64_t row, int i, const auto& v) {
+               constexpr int R = sizeof(v) / sizeof(Vector);
+               for (int r = 0; r < R; ++r) store(out + (begin + row + r) * H + i, v[r]);
+             });
 }
 
 // ---- multilayer perceptrons -----------------------------------------------------------------------------------
@@ -478,27 +473,23 @@ void mlp_backward(const MlpBackward& arguments) {
         }
     }
     outer_product<H>(rows, g_pairs, h_pairs, s.grad_w2);
-    product<H>(
-        rows, rows_of<H>(g_rows), packed<H>(s.w2), H / 2, zero,
-        [&](int64_t row, int i, auto& v) {
-          constexpr int R = sizeof(v) / sizeof(Vector);
-          mask_by_pairs<H>(row, i, h_pairs, v);
-          add_to(s.grad_b1 + i, total(v));
-          if (wide)
-            store_bf16<H>(row, i, v, h_rows, g_pairs);  // h_rows and g_pairs are free again
-          else
-            for (int r = 0; r < R; ++r) store(dh + (row + r) * H + i, rounded(v[r]));
-        });
+    product<H>(rows, rows_of<H>(g_rows), packed<H>(s.w2), H / 2, zero, [&](int64_t row, int i, auto& v) {
+      constexpr int R = sizeof(v) / sizeof(Vector);
+      mask_by_pairs<H>(row, i, h_pairs, v);
+      add_to(s.grad_b1 + i, total(v));
+      if (wide)
+        store_bf16<H>(row, i, v, h_rows, g_pairs);  // h_rows and g_pairs are free again
+      else
+        for (int r = 0; r < R; ++r) store(dh + (row + r) * H + i, rounded(v[r]));
+    });
     if (wide) {
       pairs_of<H>(rows, x_rows, x_pairs);
       outer_product<H>(rows, x_pairs, g_pairs, s.grad_w1);  // (K, H): x^T dh
       if (!s.grad_x) continue;
-      product<H>(
-          rows, rows_of<H>(h_rows), packed<H>(s.w1), H / 2, zero,
-          [&](int64_t row, int i, const auto& v) {
-            constexpr int R = sizeof(v) / sizeof(Vector);
-            for (int r = 0; r < R; ++r) store(s.grad_x + (m + row + r) * H + i, v[r]);
-          });
+      product<H>(rows, rows_of<H>(h_rows), packed<H>(s.w1), H / 2, zero, [&](int64_t row, int i, const auto& v) {
+        constexpr int R = sizeof(v) / sizeof(Vector);
+        for (int r = 0; r < R; ++r) store(s.grad_x + (m + row + r) * H + i, v[r]);
+      });
       continue;
     }
     for (int64_t k = 0; k < s.inputs; ++k) {
@@ -592,10 +583,14 @@ const Kernels table = {H,
 
 const Kernels* BOTAN_FAST_JOIN(kernels_bf16_, BOTAN_FAST_SIMD)(int hidden_size) {
   switch (hidden_size) {
-    case 32: return &table<32>;
-    case 64: return &table<64>;
-    case 128: return &table<128>;
-    default: return nullptr;
+    case 32:
+      return &table<32>;
+    case 64:
+      return &table<64>;
+    case 128:
+      return &table<128>;
+    default:
+      return nullptr;
   }
 }
 

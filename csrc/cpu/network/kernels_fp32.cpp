@@ -66,12 +66,23 @@ inline void product(int64_t rows, Left a, Right b, int64_t num_k, Init init, Sto
     for (int p = 0; p < panels; ++p) register_block<kRows, H>(row, p, a, b, num_k, init, out);
   for (int p = 0; p < panels; ++p) {
     switch (rows - row) {
-      case 1: register_block<1, H>(row, p, a, b, num_k, init, out); break;
-      case 2: register_block<2, H>(row, p, a, b, num_k, init, out); break;
-      case 3: register_block<3, H>(row, p, a, b, num_k, init, out); break;
-      case 4: register_block<4, H>(row, p, a, b, num_k, init, out); break;
-      case 5: register_block<5, H>(row, p, a, b, num_k, init, out); break;
-      default: break;
+      case 1:
+        register_block<1, H>(row, p, a, b, num_k, init, out);
+        break;
+      case 2:
+        register_block<2, H>(row, p, a, b, num_k, init, out);
+        break;
+      case 3:
+        register_block<3, H>(row, p, a, b, num_k, init, out);
+        break;
+      case 4:
+        register_block<4, H>(row, p, a, b, num_k, init, out);
+        break;
+      case 5:
+        register_block<5, H>(row, p, a, b, num_k, init, out);
+        break;
+      default:
+        break;
     }
   }
 }
@@ -176,8 +187,7 @@ template <int H>
 void edge_input_gradient(const void* grad_z, const float* we, int64_t begin, int64_t end, float* out) {
   product<H>(
       end - begin, Left{static_cast<const float*>(grad_z) + begin * H, H, 1}, packed<H>(we, H), H,
-      [](int64_t, int) { return Vector{}; },
-      [=](int64_t r, int i, Vector v) { store(out + (begin + r) * H + i, v); });
+      [](int64_t, int) { return Vector{}; }, [=](int64_t r, int i, Vector v) { store(out + (begin + r) * H + i, v); });
 }
 
 template <int H>
@@ -236,7 +246,7 @@ void mlp_backward(const MlpBackward& arguments) {
       product<H>(
           rows, Left{dh, H, 1}, packed<H>(s.w1, H), H, [](int64_t, int) { return Vector{}; },
           [&](int64_t r, int i, Vector v) { store(s.grad_x + (m + r) * H + i, v); });
-      } else {  // narrow inputs: a dot product with each row of W1^T
+    } else {  // narrow inputs: a dot product with each row of W1^T
       for (int64_t r = 0; r < rows; ++r)
         for (int64_t k = 0; k < s.inputs; ++k) s.grad_x[(m + r) * s.inputs + k] = dot<H>(dh + r * H, s.w1 + k * H);
     }
@@ -275,8 +285,7 @@ void weight_gradient(const WeightGradient& s) {
 }
 
 template <int H>
-void gather_sum(const void* values, const int32_t* order, const int32_t* ptr, int64_t begin, int64_t end,
-                float* out) {
+void gather_sum(const void* values, const int32_t* order, const int32_t* ptr, int64_t begin, int64_t end, float* out) {
   for (int64_t n = begin; n < end; ++n) {
     Vector sum[H / kWidth] = {};
     for (int64_t k = ptr[n]; k < ptr[n + 1]; ++k) {
@@ -307,10 +316,14 @@ const Kernels table = {H,
 
 const Kernels* BOTAN_FAST_JOIN(kernels_, BOTAN_FAST_SIMD)(int hidden_size) {
   switch (hidden_size) {
-    case 32: return &table<32>;
-    case 64: return &table<64>;
-    case 128: return &table<128>;
-    default: return nullptr;
+    case 32:
+      return &table<32>;
+    case 64:
+      return &table<64>;
+    case 128:
+      return &table<128>;
+    default:
+      return nullptr;
   }
 }
 

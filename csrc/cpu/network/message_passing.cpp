@@ -13,8 +13,11 @@ namespace {
 class Partials {
  public:
   Partials(const std::vector<int64_t>& chunks, int64_t count, int64_t H)
-      : num_chunks_(static_cast<int64_t>(chunks.size()) - 1), H_(H), size_(count * H * H + 4 * H),
-        count_(count), storage_(num_chunks_ * size_) {
+      : num_chunks_(static_cast<int64_t>(chunks.size()) - 1),
+        H_(H),
+        size_(count * H * H + 4 * H),
+        count_(count),
+        storage_(num_chunks_ * size_) {
     storage_.clear();
   }
   float* matrix(int64_t chunk, int64_t i) { return storage_ + chunk * size_ + i * H_ * H_; }
@@ -26,8 +29,7 @@ class Partials {
   }
   // Copies matrix i into the H columns of a wider (H, stride) weight that start at `to`.
   void copy_matrix(int64_t i, float* to, int64_t stride) {
-    for (int64_t row = 0; row < H_; ++row)
-      std::memcpy(to + row * stride, matrix(0, i) + row * H_, H_ * sizeof(float));
+    for (int64_t row = 0; row < H_; ++row) std::memcpy(to + row * stride, matrix(0, i) + row * H_, H_ * sizeof(float));
   }
   void copy_vector(float* to, int64_t i = 0) { std::memcpy(to, vector(0, i), H_ * sizeof(float)); }
 
@@ -52,9 +54,7 @@ void processor_forward(const Topology& topology, int hidden_size, int num_steps,
   // Features that are not kept share one array; float32 ones take that of the result.
   Scratch own_e(keep_all || !bf16 ? 0 : edge_size / 2);
   const KeptEdges kept(history, edge_size, bf16);
-  const auto before = [&](int step) -> Stored* {
-    return kept.has(step) ? kept.at(step) : bf16 ? own_e.get() : e_out;
-  };
+  const auto before = [&](int step) -> Stored* { return kept.has(step) ? kept.at(step) : bf16 ? own_e.get() : e_out; };
   const Stored* e_in = e ? e : e0;
   if (bf16) e_in = p.rounded(e ? e : e0, before(0));
   p.projections(x);
@@ -71,8 +71,8 @@ void processor_forward(const Topology& topology, int hidden_size, int num_steps,
 
 void processor_backward(const Topology& topology, int hidden_size, int num_steps, const ProcessorWeights& weights,
                         const float* x, const float* e, const float* x0, const float* e0, const float* x_out,
-                        const ProcessorHistory& history, const float* grad_x_out,
-                        const float* grad_e_out, float* grad_x, float* grad_e, float* grad_x0, float* grad_e0,
+                        const ProcessorHistory& history, const float* grad_x_out, const float* grad_e_out,
+                        float* grad_x, float* grad_e, float* grad_x0, float* grad_e0,
                         const ProcessorGradients& gradients, Precision precision, int num_threads) {
   Processor p(topology, hidden_size, weights, x0, precision, num_threads);
   const Kernels& k = p.k;
@@ -95,7 +95,7 @@ void processor_backward(const Topology& topology, int hidden_size, int num_steps
   if (history.save_memory) p.edge_constant(e0, own_c);
   const Stored* c = history.save_memory ? own_c.get() : history.c;
   EdgeFeatures features(p, history, x ? x : x0, e ? e : e0, c, grad_sum);  // grad_sum: free between steps
-  Scratch grad_constant(node_size);  // of V_x0 x0 + a1
+  Scratch grad_constant(node_size);                                        // of V_x0 x0 + a1
   grad_constant.clear();
   Scratch total_sender(skip ? node_size : 0), total_receiver(skip ? node_size : 0);
   total_sender.clear();
@@ -185,10 +185,10 @@ void processor_backward(const Topology& topology, int hidden_size, int num_steps
     if (!skip) return;
     k.weight_gradient({begin, end, total_sender, x0, final_node.matrix(chunk, kWs0)});
     k.weight_gradient({begin, end, total_receiver, x0, final_node.matrix(chunk, kWr0)});
-    k.linear(linear(begin, end, grad_x0,
-                    {{total_sender, p.packed.backward(Blocks::kSender0)},
-                     {total_receiver, p.packed.backward(Blocks::kReceiver0)}},
-                    grad_x0));
+    k.linear(linear(
+        begin, end, grad_x0,
+        {{total_sender, p.packed.backward(Blocks::kSender0)}, {total_receiver, p.packed.backward(Blocks::kReceiver0)}},
+        grad_x0));
   });
 
   edge_partials.reduce();

@@ -1,9 +1,9 @@
 #include <cstring>
 
 #include "botan_fast.h"
+#include "cpu/network/kernels.h"
 #include "cpu/runtime/buffer_pool.h"
 #include "cpu/runtime/chunks.h"
-#include "cpu/network/kernels.h"
 
 namespace botan_fast {
 namespace {

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "botan_fast.h"
+#include "cpu/network/kernels.h"
 #include "cpu/runtime/buffer_pool.h"
 #include "cpu/runtime/chunks.h"
-#include "cpu/network/kernels.h"
 
 namespace botan_fast {
 
@@ -75,15 +75,15 @@ inline Linear linear(int64_t begin, int64_t end, float* out, std::initializer_li
 
 // What stays the same in all steps.
 struct Constant {
-  Scratch node;                 // (N, H)  V_x0 x0 + a1
+  Scratch node;                  // (N, H)  V_x0 x0 + a1
   Scratch p_sender, p_receiver;  // (N, H)  the x0 terms of the older model; empty without
   Constant(int64_t rows, bool skip) : node(rows), p_sender(skip ? rows : 0), p_receiver(skip ? rows : 0) {}
 };
 
 class Processor {
  public:
-  Processor(const Topology& t, int hidden_size, const ProcessorWeights& w, const float* x0,
-            Precision precision, int num_threads)
+  Processor(const Topology& t, int hidden_size, const ProcessorWeights& w, const float* x0, Precision precision,
+            int num_threads)
       : t(t),
         H(hidden_size),
         N(t.num_nodes),
@@ -130,20 +130,18 @@ class Processor {
   // Ps = Ws x, Pr = Wr x
   void projections(const float* x, int64_t begin, int64_t end) {
     const bool skip = w.edge_node_skip;
-    k.linear(linear(begin, end, p_sender, {{x, packed.forward(Blocks::kSender)}},
-                    skip ? constant.p_sender.get() : nullptr));
+    k.linear(
+        linear(begin, end, p_sender, {{x, packed.forward(Blocks::kSender)}}, skip ? constant.p_sender.get() : nullptr));
     k.linear(linear(begin, end, p_receiver, {{x, packed.forward(Blocks::kReceiver)}},
                     skip ? constant.p_receiver.get() : nullptr));
   }
   void projections(const float* x) {
-    for_chunks(node_chunks, num_threads,
-               [&](int64_t, int64_t begin, int64_t end) { projections(x, begin, end); });
+    for_chunks(node_chunks, num_threads, [&](int64_t, int64_t begin, int64_t end) { projections(x, begin, end); });
   }
 
   void node_hidden(const float* x, const float* sum, int64_t begin, int64_t end) {
-    k.linear(linear(begin, end, hidden,
-                    {{x, packed.node(Blocks::kX, false)}, {sum, packed.node(Blocks::kSum, false)}}, constant.node,
-                    nullptr, true));
+    k.linear(linear(begin, end, hidden, {{x, packed.node(Blocks::kX, false)}, {sum, packed.node(Blocks::kSum, false)}},
+                    constant.node, nullptr, true));
   }
 
   // e -> e_out, which may be e, and its incoming sums, for the projections of x. In the last step e_out is float32 in
@@ -191,9 +189,7 @@ class KeptEdges {
         keep_(history.sum != nullptr),  // e is null in a graph without edges too
         save_memory_(history.save_memory),
         bf16_(bf16) {}
-  bool has(int step) const {
-    return keep_ && (save_memory_ ? step > 0 && step % kSavedSteps == 0 : bf16_ || step > 0);
-  }
+  bool has(int step) const { return keep_ && (save_memory_ ? step > 0 && step % kSavedSteps == 0 : bf16_ || step > 0); }
   Stored* at(int step) const {
     return data_ + (save_memory_ ? step / kSavedSteps - 1 : bf16_ ? step : step - 1) * bytes_;
   }
@@ -216,14 +212,7 @@ class EdgeFeatures {
   // `sum` (N, H) takes the incoming sums, which are known already.
   EdgeFeatures(Processor& p, const ProcessorHistory& history, const float* x, const float* e, const Stored* c,
                float* sum)
-      : p_(p),
-        history_(history),
-        bf16_(p.k.round),
-        kept_(history, p.E * p.H, bf16_),
-        x_(x),
-        e_(e),
-        c_(c),
-        sum_(sum) {}
+      : p_(p), history_(history), bf16_(p.k.round), kept_(history, p.E * p.H, bf16_), x_(x), e_(e), c_(c), sum_(sum) {}
 
   const Stored* before(int step) {
     if (kept_.has(step)) return kept_.at(step);

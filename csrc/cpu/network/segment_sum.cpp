@@ -9,8 +9,8 @@
 namespace botan_fast {
 namespace {
 
-constexpr int64_t kColumns = 64;         // columns summed at once, in registers and L1
-constexpr int64_t kElements = 1 << 15;   // elements of one task: less is not worth a thread
+constexpr int64_t kColumns = 64;        // columns summed at once, in registers and L1
+constexpr int64_t kElements = 1 << 15;  // elements of one task: less is not worth a thread
 
 template <class I>
 void check_row_ptr(const I* row_ptr, int64_t num_segments, int64_t num_rows) {
@@ -19,8 +19,8 @@ void check_row_ptr(const I* row_ptr, int64_t num_segments, int64_t num_rows) {
   for (int64_t i = 0; i < num_segments; ++i)
     if (row_ptr[i + 1] < row_ptr[i])
       throw std::invalid_argument("row_ptr[" + std::to_string(i + 1) + "] = " + std::to_string(row_ptr[i + 1]) +
-                                  " is smaller than row_ptr[" + std::to_string(i) + "] = " +
-                                  std::to_string(row_ptr[i]) + "; give non-decreasing offsets");
+                                  " is smaller than row_ptr[" + std::to_string(i) +
+                                  "] = " + std::to_string(row_ptr[i]) + "; give non-decreasing offsets");
   if (row_ptr[num_segments] != num_rows)
     throw std::invalid_argument("row_ptr[-1] = " + std::to_string(row_ptr[num_segments]) + " must equal the " +
                                 std::to_string(num_rows) + " rows of values; give one offset past the last row");
@@ -115,8 +115,8 @@ void scatter_sum(const T* values, int64_t num_rows, int64_t width, const int64_t
   });
 }
 
-#define BOTAN_FAST_SEGMENT(T, I)                                                                        \
-  template void segment_sum<T, I>(const T*, int64_t, int64_t, const I*, int64_t, T*, int);              \
+#define BOTAN_FAST_SEGMENT(T, I)                                                           \
+  template void segment_sum<T, I>(const T*, int64_t, int64_t, const I*, int64_t, T*, int); \
   template void segment_expand<T, I>(const T*, int64_t, int64_t, const I*, int64_t, T*, int);
 BOTAN_FAST_SEGMENT(float, int32_t)
 BOTAN_FAST_SEGMENT(float, int64_t)

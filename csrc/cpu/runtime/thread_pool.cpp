@@ -111,7 +111,7 @@ class ThreadPool {
   std::atomic<uint64_t> generation_{0};
 };
 
-std::mutex use_mutex;       // one parallel region at a time uses the pool
+std::mutex use_mutex;        // one parallel region at a time uses the pool
 ThreadPool* pool = nullptr;  // never destroyed: its threads may outlive static destructors
 pid_t pool_process = 0;
 thread_local bool inside = false;

@@ -19,9 +19,9 @@
 #include <type_traits>
 #include <vector>
 
-#include "periodic.h"
 #include "cuda/runtime/launch.cuh"
 #include "cuda/runtime/scan.cuh"
+#include "periodic.h"
 
 namespace botan_fast::cuda {
 namespace {
@@ -34,7 +34,7 @@ constexpr int64_t kBrute = 768;         // about where a bin kernel costs what i
 constexpr int64_t kShared = 8192;       // particles, and cells, of a graph that one block bins
 constexpr int64_t kScanAtOnce = 16384;  // degrees that one block scans sooner than two more kernels start
 constexpr int kBinWarps = 32;
-constexpr int kBoxesPerLaunch = 16;     // kernel arguments hold 4 KB
+constexpr int kBoxesPerLaunch = 16;  // kernel arguments hold 4 KB
 constexpr int kMaxRuns = 18;
 
 constexpr int32_t kInvalid = 1, kCoincident = 2, kOverflow = 4;  // flags of status[1]
@@ -601,9 +601,16 @@ struct Plan {
 template <int D>
 Search<D> search_of(const NeighborInput& in, const Workspace<D>& at, bool brute, char* memory) {
   const auto* sorted = brute ? in.positions : reinterpret_cast<const double*>(memory + at.sorted);
-  return {reinterpret_cast<const Box<D>*>(memory + at.boxes), in.num_graphs, in.num_nodes, in.positions, sorted,
-          reinterpret_cast<const int32_t*>(memory + at.order), reinterpret_cast<const int32_t*>(memory + at.cell_of),
-          reinterpret_cast<const int32_t*>(memory + at.cell_begin), squared_threshold(in.cutoff), in.self_edges};
+  return {reinterpret_cast<const Box<D>*>(memory + at.boxes),
+          in.num_graphs,
+          in.num_nodes,
+          in.positions,
+          sorted,
+          reinterpret_cast<const int32_t*>(memory + at.order),
+          reinterpret_cast<const int32_t*>(memory + at.cell_of),
+          reinterpret_cast<const int32_t*>(memory + at.cell_begin),
+          squared_threshold(in.cutoff),
+          in.self_edges};
 }
 
 dim3 grid_of(int64_t number, int64_t per_block) { return dim3(static_cast<unsigned>(ceil_div(number, per_block))); }
@@ -673,8 +680,8 @@ void fill(Stream stream, const NeighborInput& in, const int32_t* row_ptr, const 
   const DeviceGuard guard(stream);
   const bool brute = Plan<D>(in).brute;
   launch("neighbor_list fill", brute ? fill_kernel<D, true, Writer> : fill_kernel<D, false, Writer>,
-         grid_of(in.num_nodes, kWarps), kThreads, 0, stream,
-         search_of<D>(in, at, brute, static_cast<char*>(workspace)), row_ptr, writer);
+         grid_of(in.num_nodes, kWarps), kThreads, 0, stream, search_of<D>(in, at, brute, static_cast<char*>(workspace)),
+         row_ptr, writer);
 }
 
 }  // namespace

@@ -6,8 +6,8 @@
 #include <string>
 #include <type_traits>
 
-#include "periodic.h"
 #include "cuda/runtime/launch.cuh"
+#include "periodic.h"
 
 namespace botan_fast::cuda {
 namespace {
@@ -72,10 +72,9 @@ __global__ void __launch_bounds__(kThreads)
   const int64_t i = receivers[k], j = senders[k];
   if (j >= i) return;
   const double sum = first ? 0.0 : edge_sum[k];
-  edge_sum[k] =
-      cell.diagonal
-          ? add_distances<D, T, true>(cell, safe_squared, trajectories, num_runs, num_nodes, i, j, sum)
-          : add_distances<D, T, false>(cell, safe_squared, trajectories, num_runs, num_nodes, i, j, sum);
+  edge_sum[k] = cell.diagonal
+                    ? add_distances<D, T, true>(cell, safe_squared, trajectories, num_runs, num_nodes, i, j, sum)
+                    : add_distances<D, T, false>(cell, safe_squared, trajectories, num_runs, num_nodes, i, j, sum);
 }
 
 __global__ void __launch_bounds__(kThreads)

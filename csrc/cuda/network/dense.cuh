@@ -87,9 +87,9 @@ void pack(Stream stream, const Jobs<PackJob>& jobs) {
 
 // ---- rows times weights -------------------------------------------------------------------------------------
 
-// out = bias + add + sum over sources of in B, rows of H numbers; it may be a source's `in`. Where row_ptr is given, only
-// its last entry counts as rows, and the rows from there to `rows` become zeros. Beside that, where copy is not null,
-// copy = copied, rounded to Stored<P>.
+// out = bias + add + sum over sources of in B, rows of H numbers; it may be a source's `in`. Where row_ptr is given,
+// only its last entry counts as rows, and the rows from there to `rows` become zeros. Beside that, where copy is not
+// null, copy = copied, rounded to Stored<P>.
 struct LinearJob {
   struct Source {
     const void* in;
@@ -163,8 +163,8 @@ void linear(Stream stream, const Jobs<LinearJob>& jobs, unsigned grid) {
 
 // Partial sums over rows of a^T b (H, H) and of a (H,), one of each per block.
 struct OuterJob {
-  const void* a;  // (rows, H)
-  bool a_stored;  // Stored<P>, else float; likewise b
+  const void* a;         // (rows, H)
+  bool a_stored;         // Stored<P>, else float; likewise b
   const float* b_first;  // rows before first_rows of b, if any
   int64_t first_rows;
   const void* b;  // (rows - first_rows, b_columns); columns beyond count as zeros
@@ -236,8 +236,7 @@ __global__ void __launch_bounds__(kThreads) outer_kernel(Jobs<OuterJob> jobs) {
 
 template <Precision P, int H>
 void outer(Stream stream, const Jobs<OuterJob>& jobs, unsigned grid) {
-  launch("outer", outer_kernel<P, H>, dim3(grid, jobs.count), dim3(kThreads), outer_shared_bytes<P, H>(), stream,
-         jobs);
+  launch("outer", outer_kernel<P, H>, dim3(grid, jobs.count), dim3(kThreads), outer_shared_bytes<P, H>(), stream, jobs);
 }
 
 // ---- second stage -------------------------------------------------------------------------------------------
@@ -247,8 +246,8 @@ struct ReduceJob {
   const float* partial;
   int64_t stride;  // numbers between two partial sums
   int slots;
-  bool matrix;             // (H, H) as store_outers leaves it, else a vector of `columns`
-  float* out;              // matrix: rows of `pitch`, from column `offset`, `columns` of them
+  bool matrix;  // (H, H) as store_outers leaves it, else a vector of `columns`
+  float* out;   // matrix: rows of `pitch`, from column `offset`, `columns` of them
   int pitch, offset, columns;
 };
 

@@ -10,9 +10,15 @@ constexpr int64_t kMost = (int64_t{1} << 31) - 1024;  // rows: 32-bit numbers, w
 const Engine& find_engine(const char* function, int hidden_size, Precision precision) {
   const Engine* found = nullptr;
   switch (precision) {
-    case Precision::fp32: found = engine_fp32(hidden_size); break;
-    case Precision::tf32: found = engine_tf32(hidden_size); break;
-    case Precision::bf16: found = engine_bf16(hidden_size); break;
+    case Precision::fp32:
+      found = engine_fp32(hidden_size);
+      break;
+    case Precision::tf32:
+      found = engine_tf32(hidden_size);
+      break;
+    case Precision::bf16:
+      found = engine_bf16(hidden_size);
+      break;
   }
   if (found) return *found;
   throw std::invalid_argument(std::string(function) + ": hidden_size = " + std::to_string(hidden_size) +
@@ -32,16 +38,15 @@ void check_shape(const char* function, const ProcessorShape& shape) {
 
 void check_rows(const char* function, int64_t num_rows, int64_t num_inputs, int hidden_size) {
   if (num_rows >= 0 && num_rows <= kMost && num_inputs >= 1 && num_inputs <= hidden_size) return;
-  throw std::invalid_argument(std::string(function) + ": num_rows = " + std::to_string(num_rows) +
-                              ", num_inputs = " + std::to_string(num_inputs) +
-                              "; rows are at most 2^31 - 1024, inputs 1 to hidden_size = " +
-                              std::to_string(hidden_size));
+  throw std::invalid_argument(
+      std::string(function) + ": num_rows = " + std::to_string(num_rows) +
+      ", num_inputs = " + std::to_string(num_inputs) +
+      "; rows are at most 2^31 - 1024, inputs 1 to hidden_size = " + std::to_string(hidden_size));
 }
 
 ProcessorShape shape_of(const Topology& topology, int hidden_size, int num_steps, const ProcessorWeights& weights,
                         const ProcessorHistory& history) {
-  return {topology.num_nodes, topology.num_edges,     hidden_size,
-          num_steps,          weights.edge_node_skip, history.save_memory};
+  return {topology.num_nodes, topology.num_edges, hidden_size, num_steps, weights.edge_node_skip, history.save_memory};
 }
 
 }  // namespace

@@ -113,16 +113,16 @@ __device__ __forceinline__ void load_weights(Bits4* shared, const Bits4* const (
 
 // ---- edges, both ways -----------------------------------------------------------------------------------------
 
-// What the hidden layer of an edge is computed from. Kernels with `from_e0`, for save_memory, compute c where it is used;
-// a choice at run time would cost the others too many registers.
+// What the hidden layer of an edge is computed from. Kernels with `from_e0`, for save_memory, compute c where it is
+// used; a choice at run time would cost the others too many registers.
 template <Precision P>
 struct EdgeInputs {
-  const Stored<P>* e;                      // (E, H) before the step
-  const float *at_sender, *at_receiver;    // (N, H) Ws x, Wr x
-  const Stored<P>* c;                      // (E, H) W0 e0 + b1; not with from_e0
-  const float *e0, *c_bias;                // (E, H), (H,) b1; with from_e0 only
-  const Bits4 *of_e0, *edge, *second;      // W0, We, W2
-  const float* bias;                       // (H,) b2
+  const Stored<P>* e;                    // (E, H) before the step
+  const float *at_sender, *at_receiver;  // (N, H) Ws x, Wr x
+  const Stored<P>* c;                    // (E, H) W0 e0 + b1; not with from_e0
+  const float *e0, *c_bias;              // (E, H), (H,) b1; with from_e0 only
+  const Bits4 *of_e0, *edge, *second;    // W0, We, W2
+  const float* bias;                     // (H,) b2
 };
 
 // What is stored is used as it is stored from there on: c, dz.
@@ -201,10 +201,10 @@ template <Precision P>
 struct EdgeForward {
   EdgeTopology graph;
   EdgeInputs<P> in;
-  void* e_out;        // (E, H) float, or Stored<P>; then it may be in.e
+  void* e_out;  // (E, H) float, or Stored<P>; then it may be in.e
   bool e_out_stored;
-  float* sum;         // (N, H), or null
-  bool zero_tail;     // rows beyond the edges of e_out become zeros
+  float* sum;      // (N, H), or null
+  bool zero_tail;  // rows beyond the edges of e_out become zeros
 };
 
 template <Precision P, int H>
@@ -267,14 +267,14 @@ struct EdgeBackward {
   EdgeTopology graph;
   EdgeInputs<P> in;
   const Bits4 *edge_backward, *second_backward;  // products with the transposes of We, W2
-  const float* grad_e;  // gradient of the result beside that of its sums: this (null: zeros) in the last step,
-  bool last;            // dz We in the others, with dz of the step after
+  const float* grad_e;    // gradient of the result beside that of its sums: this (null: zeros) in the last step,
+  bool last;              // dz We in the others, with dz of the step after
   const float* grad_sum;  // (N, H)
   Stored<P>* dz;          // (E, H), of the step after on entry, of this one at the end
   // Every second step adds its dz and that of the step after, which it reads anyway, to dc (E, H).
-  float* dc;   // null: not in this step
-  bool set_dc;  // the first that does
-  float* grad_receiver;   // (N, H), sums of dz over the edges of each receiver
+  float* dc;                      // null: not in this step
+  bool set_dc;                    // the first that does
+  float* grad_receiver;           // (N, H), sums of dz over the edges of each receiver
   float *partial, *bias_partial;  // per block: (kParts, H, H) of W2, then as much of We; (H,) of b2
   Stored<P>*dy, *hidden;          // without fused weight gradients: (E, H), their factors
 };
@@ -283,8 +283,8 @@ struct EdgeBackward {
 template <int H>
 constexpr bool kFusedGradients = H <= 64;
 
-// Tiles of the kernel that fetches the next tile's rows while it computes: c (with tiles of float32 in the one of the hidden
-// layer), e (two of bfloat16, of which the other is being filled; one of float32), dz.
+// Tiles of the kernel that fetches the next tile's rows while it computes: c (with tiles of float32 in the one of the
+// hidden layer), e (two of bfloat16, of which the other is being filled; one of float32), dz.
 template <Precision P>
 constexpr int kEdgeTiles = P == Precision::bf16 ? 2 : 1;
 
@@ -303,8 +303,8 @@ struct Nothing {
   __device__ explicit Nothing(const T&) {}
 };
 
-// dc = dz of this step, which lies in `tile`, + dz of the step after + dc; `after`: a tile with dz of the step after, or
-// null where it is to be read from a.dz. Some columns at a time: all at once would take too many registers.
+// dc = dz of this step, which lies in `tile`, + dz of the step after + dc; `after`: a tile with dz of the step after,
+// or null where it is to be read from a.dz. Some columns at a time: all at once would take too many registers.
 template <int H, Precision P, class T>
 __device__ __forceinline__ void add_to_dc(const EdgeBackward<P>& a, const Rows& rows, const T* tile, const T* after) {
   const int t = lane_id() % 4;
@@ -329,8 +329,8 @@ __device__ __forceinline__ void add_to_dc(const EdgeBackward<P>& a, const Rows& 
   }
 }
 
-// `ahead`: rows of the next tile are copied to shared memory while this one is worked on. With one block of 8 warps on a
-// multiprocessor, the loads of a tile at a time do not keep the memory busy.
+// `ahead`: rows of the next tile are copied to shared memory while this one is worked on. With one block of 8 warps on
+// a multiprocessor, the loads of a tile at a time do not keep the memory busy.
 template <Precision P, int H, bool ahead, bool from_e0>
 __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward<P> a) {
   static_assert(!ahead || (kFusedGradients<H> && !from_e0), "no room for more tiles");
@@ -347,9 +347,9 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
   TileType* e_tile = ahead ? fetched : b_tile;
   TileType* dz_tile = e_tile + kEdgeTiles<P> * kNumbers;
   TileType* c_tile = kOwnTileOfC ? dz_tile + kNumbers : b_tile;
-  float* bias_sums = reinterpret_cast<float*>(
-      reinterpret_cast<unsigned char*>(weights) + edge_backward_shared_bytes<P, H, ahead>() -
-      sizeof(float) * (kWarps + 2) * H);
+  float* bias_sums =
+      reinterpret_cast<float*>(reinterpret_cast<unsigned char*>(weights) + edge_backward_shared_bytes<P, H, ahead>() -
+                               sizeof(float) * (kWarps + 2) * H);
   float* carry = bias_sums + kWarps * H;
   [[maybe_unused]] float* scratch = reinterpret_cast<float*>(a_tile);
   const Bits4 *edge = a.in.edge, *second = a.in.second, *edge_backward = a.edge_backward,
@@ -383,9 +383,7 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
     }
   };
   const auto fetch_c = [&](int64_t at) { fetch(c_tile, a.in.c, at); };
-  const auto fetch_e = [&](int64_t at, int number) {
-    fetch(e_tile + number % kEdgeTiles<P> * kNumbers, a.in.e, at);
-  };
+  const auto fetch_e = [&](int64_t at, int number) { fetch(e_tile + number % kEdgeTiles<P> * kNumbers, a.in.e, at); };
   const auto fetch_dz = [&](int64_t at) {
     if (!a.last) fetch(dz_tile, a.dz, at);
   };
@@ -401,7 +399,7 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
     [[maybe_unused]] const bool more = next < range.end;
     [[maybe_unused]] TileType* e_now = e_tile + (ahead ? number % kEdgeTiles<P> * kNumbers : 0);
     const Rows rows(first, end);
-    if (!from_e0 && a.dc && !a.set_dc) prefetch_rows<H>(a.dc, first, end);  // read late in this tile
+    if (!from_e0 && a.dc && !a.set_dc) prefetch_rows<H>(a.dc, first, end);                // read late in this tile
     if (ahead && kEdgeTiles<P> == 1) prefetch_rows<H>(a.in.e, first + kTile, range.end);  // fetched late
     Fragment<H> dz;
     if (ahead || first < end) {
@@ -569,8 +567,8 @@ constexpr size_t kNodeSharedBytes = kStaged<H> ? scratch_bytes<H>(kNodeWarps) : 
 // What both directions need: the hidden layer, and the tables Ps and Pr.
 struct NodeLayer {
   int64_t num_nodes;
-  const float *x, *sum;   // (N, H), before the step; incoming sums
-  const float* from_x0;   // (N, H) V0 x0 + a1
+  const float *x, *sum;              // (N, H), before the step; incoming sums
+  const float* from_x0;              // (N, H) V0 x0 + a1
   const float *sender0, *receiver0;  // (N, H) products with x0 that belong to Ps and Pr; null: none
   const Bits4 *of_x, *of_sum, *second, *sender, *receiver;  // Vx, Vs, V2, Ws, Wr
   float *at_sender, *at_receiver;                           // (N, H) Ps, Pr
@@ -578,8 +576,7 @@ struct NodeLayer {
 
 // relu(V0 x0 + a1 + Vx x + Vs sum)
 template <Precision P, int H>
-__device__ __forceinline__ void node_hidden(Fragment<H>& z, const NodeLayer& a, const Rows& rows,
-                                            float* scratch) {
+__device__ __forceinline__ void node_hidden(Fragment<H>& z, const NodeLayer& a, const Rows& rows, float* scratch) {
   load_rows(z, a.from_x0, rows);
   multiply_rows<P>(z, a.x, rows, a.of_x, scratch);
   multiply_rows<P>(z, a.sum, rows, a.of_sum, scratch);
@@ -620,9 +617,9 @@ struct NodeBackward {
   const float *grad, *grad_sender, *grad_receiver;
   const Bits4 *sender_backward, *receiver_backward, *of_x_backward, *of_sum_backward, *second_backward;
   bool last;
-  float *dy, *hidden, *dz;  // (N, H) factors of the weight gradients: the second layer's two, and the gradient of z
-  float* dz_total;          // (N, H) += dz, set in the last step
-  float *grad_sum, *grad_x;              // (N, H)
+  float *dy, *hidden, *dz;   // (N, H) factors of the weight gradients: the second layer's two, and the gradient of z
+  float* dz_total;           // (N, H) += dz, set in the last step
+  float *grad_sum, *grad_x;  // (N, H)
 };
 
 template <int H>

@@ -171,8 +171,8 @@ __device__ __forceinline__ void store_rows(T* array, const Fragment<H>& a, const
     }
   }
 }
-// Asks for this warp's next rows, first .. min(first + 15, end - 1) of width H, to be in the second cache: most of the way
-// from memory, without registers.
+// Asks for this warp's next rows, first .. min(first + 15, end - 1) of width H, to be in the second cache: most of the
+// way from memory, without registers.
 template <int H, class T>
 __device__ __forceinline__ void prefetch_rows(const T* array, int64_t first, int64_t end) {
   constexpr int kNumbers = 128 / sizeof(T);  // of a cache line
@@ -268,8 +268,8 @@ __device__ __forceinline__ void split(float x, uint32_t& high, uint32_t& low) {
   low = __float_as_uint(x - __uint_as_float(high));
 }
 
-// x rounded to 11 bits as (8193 x) - (8193 x - x), after Veltkamp: three instructions of the float32 units, of which there
-// are twice as many as of those that cvt and comparisons take. nan stays; beyond 4e34 it becomes nan.
+// x rounded to 11 bits as (8193 x) - (8193 x - x), after Veltkamp: three instructions of the float32 units, of which
+// there are twice as many as of those that cvt and comparisons take. nan stays; beyond 4e34 it becomes nan.
 __device__ __forceinline__ uint32_t quick_tf32(float x) {
   const float larger = __fmul_rn(x, 8193.0f);
   return __float_as_uint(__fsub_rn(larger, __fsub_rn(larger, x)));
@@ -359,7 +359,9 @@ constexpr bool kStaged = H > 64;
 
 // How far loops over the steps of a product are unrolled. Where they are not, the accumulators are copied in each turn.
 template <Precision P, int H>
-constexpr int kUnroll = kStaged<H> ? 1 : P == Precision::fp32 ? 4 : kSteps<P> * H / 16;
+constexpr int kUnroll = kStaged<H>             ? 1
+                        : P == Precision::fp32 ? 4
+                                               : kSteps<P> * H / 16;
 
 // out += a B, where a is this warp's 16 rows of a tile in shared memory
 template <Precision P, int unroll, int H, class T>
@@ -509,8 +511,8 @@ __device__ __forceinline__ void add_outer(Outer& out, const float* a, int a_colu
   }
 }
 template <Precision P, int H>
-__device__ __forceinline__ void add_outer(Outer& out, const uint16_t* a, int a_column, const uint16_t* b,
-                                          int b_column, int first, int count) {
+__device__ __forceinline__ void add_outer(Outer& out, const uint16_t* a, int a_column, const uint16_t* b, int b_column,
+                                          int first, int count) {
   const int r = lane_id() % 8, matrix = lane_id() / 8;
   for (int k = first; k < first + count; k += 16) {
     // matrices of a: columns +0, +8 of rows +0, then of rows +8; of b: rows +0, +8 of columns +0, then of columns +8

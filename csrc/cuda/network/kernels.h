@@ -19,8 +19,8 @@ struct Engine {
   size_t (*mlp_bytes)(Stream, int64_t num_rows, bool backward);
   void (*mlp_forward)(Stream, int64_t num_rows, int num_inputs, const MlpWeights&, const float* x, float* y,
                       void* workspace);
-  void (*mlp_backward)(Stream, int64_t num_rows, int num_inputs, const MlpWeights&, const float* x,
-                       const float* grad_y, float* grad_x, const MlpGradients&, void* workspace);
+  void (*mlp_backward)(Stream, int64_t num_rows, int num_inputs, const MlpWeights&, const float* x, const float* grad_y,
+                       float* grad_x, const MlpGradients&, void* workspace);
 };
 
 // Null for another width.

@@ -23,9 +23,7 @@ struct Part {
   bool given;
 };
 
-Part part_of(const LossPart& part) {
-  return {part.capacity, ceil_div(part.capacity, kChunk), part.weight, part.given};
-}
+Part part_of(const LossPart& part) { return {part.capacity, ceil_div(part.capacity, kChunk), part.weight, part.given}; }
 
 __device__ __forceinline__ int64_t count_of(int64_t capacity, const int32_t* count) {
   if (!count) return capacity;
@@ -106,7 +104,8 @@ __global__ void __launch_bounds__(kThreads)
   const double node_mean = node.given ? node_sum / static_cast<double>(node.capacity) : 0;
   const double edge_mean = edge.given ? edge_sum / static_cast<double>(count_of(edge.capacity, num_edges)) : 0;
   // a part without weight does not count, even where it is not a number
-  const double total = (node.weight > 0 ? node.weight * node_mean : 0) + (edge.weight > 0 ? edge.weight * edge_mean : 0);
+  const double total =
+      (node.weight > 0 ? node.weight * node_mean : 0) + (edge.weight > 0 ? edge.weight * edge_mean : 0);
   *loss = static_cast<float>(total);
   *node_loss = static_cast<float>(node_mean);
   *edge_loss = static_cast<float>(edge_mean);
@@ -151,8 +150,8 @@ void loss(Stream stream, const LossPart& node, const LossPart& edge, const int32
     launch("loss", loss_kernel, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), 0, stream, node, edge,
            nodes.num_chunks, num_edges, partial);
   }
-  launch("add_losses", add_losses_kernel, dim3(1), dim3(kThreads), 0, stream, static_cast<const double*>(partial), nodes,
-         edges, num_edges, loss, node_loss, edge_loss);
+  launch("add_losses", add_losses_kernel, dim3(1), dim3(kThreads), 0, stream, static_cast<const double*>(partial),
+         nodes, edges, num_edges, loss, node_loss, edge_loss);
 }
 
 }  // namespace botan_fast::cuda

@@ -14,7 +14,7 @@ __device__ __forceinline__ float factor(float x) {  // a factor of a product tha
 struct MlpLayers {
   int64_t num_rows;
   int num_inputs;
-  const float* x;  // (M, K)
+  const float* x;               // (M, K)
   const Bits4 *first, *second;  // W1 with its rows padded to a multiple of 16, W2
   const float *b1, *b2, *w3, *b3;
 };
@@ -44,8 +44,7 @@ __device__ __forceinline__ void load_inputs(float (&terms)[2][4], const MlpLayer
 // hidden = relu(W1 x + b1), out = W2 hidden + b2
 template <Precision P, int H, bool staged = kStaged<H>>
 __device__ __forceinline__ void two_layers(Fragment<H>& hidden, Fragment<H>& out, const MlpLayers& a,
-                                           const Bits4* first, const Bits4* second, const Rows& rows,
-                                           float* scratch) {
+                                           const Bits4* first, const Bits4* second, const Rows& rows, float* scratch) {
   set_bias(hidden, a.b1);
 #pragma unroll 1
   for (int q = 0; q < padded(a.num_inputs) / 16; ++q) {
@@ -107,11 +106,11 @@ __global__ void __launch_bounds__(kThreads, H <= 64 ? 2 : 1) mlp_forward_kernel(
 template <Precision P>
 struct MlpBackward {
   MlpLayers layers;
-  const float* grad_y;                          // (M, H) or (M,)
+  const float* grad_y;                            // (M, H) or (M,)
   const Bits4 *first_backward, *second_backward;  // the first null where grad_x is
-  float* grad_x;                                // (M, K) or null
-  float *partial, *vectors;      // per block: (kParts, H, H) of W2, then as much of W1; b1, b2, w3 (H,) each, b3 (4,)
-  Stored<P>*dy, *hidden, *dz;    // without fused weight gradients: (M, H), their factors
+  float* grad_x;                                  // (M, K) or null
+  float *partial, *vectors;    // per block: (kParts, H, H) of W2, then as much of W1; b1, b2, w3 (H,) each, b3 (4,)
+  Stored<P>*dy, *hidden, *dz;  // without fused weight gradients: (M, H), their factors
 };
 
 template <int H>
@@ -310,15 +309,16 @@ void mlp_backward_with(Stream stream, int64_t num_rows, int num_inputs, const Ml
   pack<P, H>(stream, plan.jobs(w, num_inputs));
   const unsigned blocks = mlp_blocks(stream, num_rows, 1);
   const MlpLayers layers{num_rows, num_inputs, x, plan.first, plan.second, w.b1, w.b2, w.w3, w.b3};
-  const MlpBackward<P> a{layers,          grad_y,       plan.first_backward, plan.second_backward, grad_x,
-                         plan.partial[0], plan.vectors, plan.dy,             plan.hidden,          plan.dz};
+  const MlpBackward<P> a{layers,      grad_y,          plan.first_backward, plan.second_backward,
+                         grad_x,      plan.partial[0], plan.vectors,        plan.dy,
+                         plan.hidden, plan.dz};
   launch("mlp_backward", mlp_backward_kernel<P, H>, dim3(blocks), dim3(kThreads), mlp_backward_shared_bytes<P, H>(),
          stream, a);
   if (!kFusedGradients<H>) {
-    const OuterJob second{plan.dy, true,    nullptr, 0, plan.hidden,     true,    H,
-                          num_rows, nullptr, 0, plan.partial[0], nullptr, false};
-    const OuterJob first{plan.dz, true,    nullptr, 0, x, false, num_inputs,
-                         num_rows, nullptr, 0, plan.partial[1], nullptr, false};
+    const OuterJob second{plan.dy, true, nullptr,         0,       plan.hidden, true, H, num_rows,
+                          nullptr, 0,    plan.partial[0], nullptr, false};
+    const OuterJob first{plan.dz, true, nullptr,         0,       x,    false, num_inputs, num_rows,
+                         nullptr, 0,    plan.partial[1], nullptr, false};
     Jobs<OuterJob> jobs;
     jobs.add(second);
     jobs.add(first);

@@ -96,8 +96,8 @@ struct PackedProcessor {
   }
 
   NodeLayer layer(int64_t num_nodes, const float* x, const float* sum) const {
-    return {num_nodes, x,        sum,   from_x0,  sender0,  receiver0, node1[0],
-            node1[2],  node2,    edge1[0], edge1[1], at_sender, at_receiver};
+    return {num_nodes, x,     sum,      from_x0,  sender0,   receiver0,  node1[0],
+            node1[2],  node2, edge1[0], edge1[1], at_sender, at_receiver};
   }
 };
 
@@ -107,7 +107,7 @@ template <Precision P, int H>
 struct ForwardPlan {
   PackedProcessor<P, H> packed;
   float *x[2], *sum;
-  Stored<P> *c, *e;  // e: bf16, where not every e is kept; float32 ones take the place of the result
+  Stored<P>*c, *e;  // e: bf16, where not every e is kept; float32 ones take the place of the result
   ForwardPlan(Arena& arena, const ProcessorShape& s, bool keep) : packed(arena, s, false) {
     const int64_t nodes = keep ? 0 : s.num_nodes * H, edges = keep && !s.save_memory ? 0 : s.num_edges * H;
     for (auto& array : x) array = arena.take<float>(nodes);
@@ -159,8 +159,16 @@ void forward(Stream stream, const Topology& topology, int num_steps, const Proce
   packed.run_tables_of_x0(stream, grids, sizes.num_nodes, weights, x0);
   packed.run_tables_of_x(stream, grids, sizes.num_nodes, x);
   Jobs<LinearJob> of_e0;
-  of_e0.add({{{e0, false, packed.edge1[3]}, {}, {}}, weights.edge_b1, nullptr, c, sizes.num_edges, graph.row_ptr,
-             sizes.num_nodes, e, bf16 ? stored_e(0) : nullptr, true});
+  of_e0.add({{{e0, false, packed.edge1[3]}, {}, {}},
+             weights.edge_b1,
+             nullptr,
+             c,
+             sizes.num_edges,
+             graph.row_ptr,
+             sizes.num_nodes,
+             e,
+             bf16 ? stored_e(0) : nullptr,
+             true});
   linear<P, H>(stream, of_e0, grids.edge_rows);
   for (int k = 0; k < num_steps; ++k) {
     const bool last = k == num_steps - 1;
@@ -261,14 +269,21 @@ class Backward {
            float* grad_e0, const ProcessorGradients& gradients, void* workspace)
       : stream_(stream),
         topology_(topology),
-        sizes_{topology.num_nodes, topology.num_edges,     H,
-               num_steps,          weights.edge_node_skip, history.save_memory},
+        sizes_{topology.num_nodes, topology.num_edges, H, num_steps, weights.edge_node_skip, history.save_memory},
         weights_(weights),
         history_(history),
         gradients_(gradients),
-        x_(x ? x : x0), x0_(x0), e_(e ? e : e0), e0_(e0), x_out_(x_out),
-        grad_x_out_(grad_x_out), grad_e_out_(grad_e_out),
-        grad_x_(grad_x), grad_e_(grad_e), grad_x0_(grad_x0), grad_e0_(grad_e0),
+        x_(x ? x : x0),
+        x0_(x0),
+        e_(e ? e : e0),
+        e0_(e0),
+        x_out_(x_out),
+        grad_x_out_(grad_x_out),
+        grad_e_out_(grad_e_out),
+        grad_x_(grad_x),
+        grad_e_(grad_e),
+        grad_x0_(grad_x0),
+        grad_e0_(grad_e0),
         nodes_(topology.num_nodes),
         node_size_(nodes_ * H),
         edge_size_(topology.num_edges * H),
@@ -337,7 +352,8 @@ class Backward {
   }
 
   EdgeInputs<P> inputs(const Stored<P>* e) const {
-    EdgeInputs<P> in = packed_.inputs(weights_, e, sizes_.save_memory ? nullptr : static_cast<const Stored<P>*>(history_.c));
+    EdgeInputs<P> in =
+        packed_.inputs(weights_, e, sizes_.save_memory ? nullptr : static_cast<const Stored<P>*>(history_.c));
     in.e0 = e0_;
     return in;
   }
@@ -387,8 +403,8 @@ class Backward {
     if (!kFusedGradients<H>) {
       Jobs<OuterJob> jobs;
       const auto add = [&](const Stored<P>* a, const Stored<P>* b, float* partial) {
-        jobs.add({a, true, nullptr, 0, b, true, H, sizes_.num_edges, graph_.row_ptr, nodes_, partial, nullptr,
-                  !is_last(k)});
+        jobs.add(
+            {a, true, nullptr, 0, b, true, H, sizes_.num_edges, graph_.row_ptr, nodes_, partial, nullptr, !is_last(k)});
       };
       add(plan_.dy, plan_.hidden, plan_.edge_partial[0]);
       add(plan_.dz, e, plan_.edge_partial[1]);
@@ -401,8 +417,19 @@ class Backward {
 
   OuterJob node_job(NodeSums which, const float* a, const float* b_first, const float* b, int64_t rows, bool bias,
                     bool add) const {
-    return {a,     false,   b_first, b_first ? nodes_ : 0, b,   false, H, rows, nullptr, nodes_, plan_.partial[which],
-            bias ? plan_.vector[which] : nullptr, add};
+    return {a,
+            false,
+            b_first,
+            b_first ? nodes_ : 0,
+            b,
+            false,
+            H,
+            rows,
+            nullptr,
+            nodes_,
+            plan_.partial[which],
+            bias ? plan_.vector[which] : nullptr,
+            add};
   }
 
   // Of `steps` steps at once: x before each is x_first (if not null), then the rows of x.
@@ -463,7 +490,12 @@ class Backward {
     Jobs<LinearJob> jobs;
     const LinearJob::Source none{}, from_c{grad_e0_, false, packed_.edge1_backward[3]};
     const LinearJob::Source from_e{plan_.dz, true, packed_.edge1_backward[2]};
-    jobs.add({{from_c, grad_e_ ? none : from_e, none}, nullptr, nullptr, grad_e0_, sizes_.num_edges, graph_.row_ptr,
+    jobs.add({{from_c, grad_e_ ? none : from_e, none},
+              nullptr,
+              nullptr,
+              grad_e0_,
+              sizes_.num_edges,
+              graph_.row_ptr,
               nodes_});
     if (grad_e_) {
       jobs.add({{from_e, none, none}, nullptr, nullptr, grad_e_, sizes_.num_edges, graph_.row_ptr, nodes_});

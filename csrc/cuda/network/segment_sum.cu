@@ -17,8 +17,8 @@ constexpr int kWarps = 8;
 constexpr int kThreads = kWarps * kWarpSize;
 constexpr int kUnroll = 4;
 constexpr int64_t kLong = 512;
-constexpr int64_t kRowsPerPart = 256;    // a part is not worth a block below this
-constexpr int64_t kFewSegments = 1024;   // a device of 132 multiprocessors holds 8448 warps
+constexpr int64_t kRowsPerPart = 256;   // a part is not worth a block below this
+constexpr int64_t kFewSegments = 1024;  // a device of 132 multiprocessors holds 8448 warps
 constexpr int64_t kMaxParts = 512;
 
 // How rows lie in a warp: lane = row_in_warp * lanes_per_row + lane_in_row.
@@ -245,9 +245,9 @@ __global__ void __launch_bounds__(kThreads)
 
 void check_sizes(const char* function, int64_t num_rows, int64_t width, int64_t num_segments) {
   if (num_rows >= 0 && width >= 0 && num_segments >= 0) return;
-  throw std::invalid_argument(std::string(function) + ": num_rows = " + std::to_string(num_rows) + ", width = " +
-                              std::to_string(width) + ", num_segments = " + std::to_string(num_segments) +
-                              "; none may be negative");
+  throw std::invalid_argument(std::string(function) + ": num_rows = " + std::to_string(num_rows) +
+                              ", width = " + std::to_string(width) +
+                              ", num_segments = " + std::to_string(num_segments) + "; none may be negative");
 }
 
 unsigned num_blocks(const char* function, int64_t items, int64_t per_block) {
@@ -272,9 +272,8 @@ void sum_with(Stream stream, const T* values, int64_t num_rows, int64_t width, c
               const I* order, int64_t num_order, T* out, double* parts, int64_t num_parts) {
   const Layout layout = layout_of(width, N);
   if (num_parts == 1) {
-    launch("segment_sum", segment_sum_kernel<T, I, N, ordered>,
-           dim3(num_blocks("segment_sum", num_segments, kWarps)), dim3(kThreads), 0, stream, values, num_rows, row_ptr,
-           num_segments, order, num_order, out, layout);
+    launch("segment_sum", segment_sum_kernel<T, I, N, ordered>, dim3(num_blocks("segment_sum", num_segments, kWarps)),
+           dim3(kThreads), 0, stream, values, num_rows, row_ptr, num_segments, order, num_order, out, layout);
     return;
   }
   launch("segment_parts", segment_parts_kernel<T, I, N, ordered>,
@@ -332,17 +331,16 @@ void segment_expand(Stream stream, const T* values, int64_t num_segments, int64_
          layout_of(width, vector ? wide : 1));
 }
 
-void row_ptr_of_sorted(Stream stream, const int64_t* index, int64_t num_rows, int64_t num_segments,
-                       int64_t* row_ptr) {
+void row_ptr_of_sorted(Stream stream, const int64_t* index, int64_t num_rows, int64_t num_segments, int64_t* row_ptr) {
   check_sizes("row_ptr_of_sorted", num_rows, 0, num_segments);
   const DeviceGuard guard(stream);
   launch("row_ptr_of_sorted", row_ptr_kernel, dim3(num_blocks("row_ptr_of_sorted", num_segments + 1, kThreads)),
          dim3(kThreads), 0, stream, index, num_rows, num_segments, row_ptr);
 }
 
-#define BOTAN_SUMS(T, I)                                                                                             \
+#define BOTAN_SUMS(T, I)                                                                                               \
   template void segment_sum<T, I>(Stream, const T*, int64_t, int64_t, const I*, int64_t, const I*, int64_t, T*, void*, \
-                                  size_t);                                                                           \
+                                  size_t);                                                                             \
   template void segment_expand<T, I>(Stream, const T*, int64_t, int64_t, const I*, int64_t, T*);
 BOTAN_SUMS(float, int32_t)
 BOTAN_SUMS(float, int64_t)

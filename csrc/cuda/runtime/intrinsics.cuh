@@ -142,9 +142,7 @@ __device__ __forceinline__ uint32_t to_tf32(float x) {
 }
 
 // As to_tf32, in two instructions where cvt takes four, but a nan may come out as a number.
-__device__ __forceinline__ uint32_t to_tf32_of_number(float x) {
-  return (__float_as_uint(x) + 0x1000u) & 0xffffe000u;
-}
+__device__ __forceinline__ uint32_t to_tf32_of_number(float x) { return (__float_as_uint(x) + 0x1000u) & 0xffffe000u; }
 
 // The larger one, or nan if one is.
 __device__ __forceinline__ float max_or_nan(float x, float y) {

@@ -68,9 +68,8 @@ __device__ __forceinline__ int64_t scan_in_one_block(const In* in, int64_t n, in
 
 // First of two kernels: tile_begin[t] = sum over all tiles before t, and `finish(total)` in thread 0 of the last block.
 template <class Finish>
-__global__ void __launch_bounds__(kScanThreads)
-    scan_tiles_kernel(const int32_t* in, int64_t n, int64_t* tile_sum, int64_t* tile_begin, int32_t* done,
-                      Finish finish) {
+__global__ void __launch_bounds__(kScanThreads) scan_tiles_kernel(const int32_t* in, int64_t n, int64_t* tile_sum,
+                                                                  int64_t* tile_begin, int32_t* done, Finish finish) {
   __shared__ int64_t warp_sums[kScanThreads / kWarpSize];
   int64_t sum = 0, total;
   for (int64_t k = threadIdx.x; k < kScanTile; k += kScanThreads) {
