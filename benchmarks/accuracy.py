@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from botan_fast.benchmark import PRECISIONS
+from botan_fast.bench.benchmark import PRECISIONS
 
 from . import machine
 from .inputs import model, problem

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 
-from botan_fast.benchmark import BYTES_PER_PARTICLE, memory_bytes
+from botan_fast.bench.benchmark import BYTES_PER_PARTICLE, memory_bytes
 
 from . import networks
 from .authors import LARGEST_MATRIX

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 import botan_fast as bf
-from botan_fast.synthetic import DENSITY, dense_liquid
+from botan_fast.bench.synthetic import DENSITY, dense_liquid
 
 from .authors import Inputs
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 import botan_fast as bf
 from botan_fast import ops
-from botan_fast.benchmark import PRECISIONS
+from botan_fast.bench.benchmark import PRECISIONS
 
 from .authors import AuthorsBOTAN, loss_of
 from .inputs import model, problem

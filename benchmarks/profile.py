@@ -12,7 +12,7 @@ from time import perf_counter
 import torch
 
 from botan_fast import _core
-from botan_fast.benchmark import PRECISIONS
+from botan_fast.bench.benchmark import PRECISIONS
 
 from .authors import loss_of
 from .inputs import model, problem

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from botan_fast.benchmark import PRECISIONS, measure_peak
+from botan_fast.bench.benchmark import PRECISIONS, measure_peak
 
 from . import machine
 from .memory import OPERATIONS

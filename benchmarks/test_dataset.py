@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import botan_fast as bf
-from botan_fast.pairs import pair_list
+from botan_fast.graph.pairs import pair_list
 
 CONFIGURATIONS, PARTICLES, DENSITY = 400, 4096, 1.2
 LOAD = """

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import botan_fast as bf
-from botan_fast.synthetic import DENSITY, dense_liquid
+from botan_fast.bench.synthetic import DENSITY, dense_liquid
 
 from . import authors
 from .inputs import CUTOFF

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 import botan_fast as bf
-from botan_fast import floor
+from botan_fast.bench import floor
 
 from . import networks
 from .authors import training_step

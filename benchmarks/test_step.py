@@ -2,7 +2,7 @@
 
 import torch
 
-from botan_fast import floor
+from botan_fast.bench import floor
 
 from . import networks
 from .authors import training_step

@@ -14,8 +14,9 @@ from benchmarks.authors import Inputs, loss_of
 from benchmarks.networks import difference, module_class
 
 import botan_fast as bf
-from botan_fast import floor, ops
-from botan_fast.synthetic import DENSITY, dense_liquid
+from botan_fast import ops
+from botan_fast.bench import floor
+from botan_fast.bench.synthetic import DENSITY, dense_liquid
 from scripts.gpu_benchmark import Benchmarks, Prepared
 from scripts.gpu_machine import Machine, NotRun
 

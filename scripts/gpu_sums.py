@@ -5,7 +5,8 @@ from functools import partial
 import torch
 
 import botan_fast as bf
-from botan_fast import ops, reference
+from botan_fast import ops
+from botan_fast.ops import reference
 from scripts.gpu_benchmark import Benchmarks, Prepared
 
 WIDTH = 64

@@ -5,8 +5,8 @@ import itertools
 import pytest
 import torch
 
-from botan_fast.augmentation import random_rotation
 from botan_fast.errors import InputError
+from botan_fast.training.augmentation import random_rotation
 
 
 def draw(augmentation, dimensions, number, seed=0):

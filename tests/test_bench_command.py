@@ -9,8 +9,10 @@ import time
 import pytest
 import torch
 
-from botan_fast import _core, benchmark, reference
+from botan_fast import _core
+from botan_fast.bench import benchmark
 from botan_fast.cli import main
+from botan_fast.ops import reference
 
 SIZE = 128
 

@@ -9,8 +9,8 @@ from benchmarks import authors, inputs, machine, report, run
 from benchmarks.split import SplitBOTAN
 
 import botan_fast as bf
-from botan_fast import floor
-from botan_fast.synthetic import DENSITY, dense_liquid
+from botan_fast.bench import floor
+from botan_fast.bench.synthetic import DENSITY, dense_liquid
 
 NUMBER = 100
 

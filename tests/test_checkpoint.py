@@ -15,10 +15,10 @@ import safetensors.torch
 import torch
 
 import botan_fast as bf
-from botan_fast import checkpoint
-from botan_fast.checkpoint import read_metadata
 from botan_fast.errors import CheckpointError, InputError
-from botan_fast.model_config import check_config, state_shapes
+from botan_fast.model import checkpoint
+from botan_fast.model.checkpoint import read_metadata
+from botan_fast.model.config import check_config, state_shapes
 from checkpoint_helpers import H, random_model, refused, same
 from tf_bundle_writer import write_bundle
 

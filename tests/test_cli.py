@@ -14,7 +14,7 @@ import torch
 
 import botan_fast as bf
 from botan_fast.cli import main
-from botan_fast.run_directory import RunDirectory
+from botan_fast.training.run_directory import RunDirectory
 from conftest import tiny_arrays, write_tiny
 
 SMALL = ["--hidden-size", "32", "--num-steps", "2", "--learning-rate", "1e-3", "--quiet"]
@@ -73,7 +73,7 @@ def test_train_continues_a_run(tiny_data, tmp_path, capsys):
 
 
 def test_every_option_of_train_arrives(tiny_data, tmp_path, monkeypatch):
-    import botan_fast.training
+    import botan_fast.training.loop
 
     seen = {}
 
@@ -81,7 +81,7 @@ def test_every_option_of_train_arrives(tiny_data, tmp_path, monkeypatch):
         seen.update(options, train=train, test=test)
         raise bf.BotanFastError("far enough")
 
-    monkeypatch.setattr(botan_fast.training, "train", fake)
+    monkeypatch.setattr(botan_fast.training.loop, "train", fake)
     options = shlex.split(
         "--p 0.3 --epochs 7 --init m.pth --seed 3 --augmentation o3 --learning-rate 0.01 --schedule cosine "
         "--clip-norm 2 --batch-size 3 --evaluate-every 2 --checkpoint-every 4 --hidden-size 16 --num-steps 3 "
@@ -127,16 +127,16 @@ def test_every_option_of_train_arrives(tiny_data, tmp_path, monkeypatch):
 def test_defaults_are_those_of_the_function(tmp_path, monkeypatch):
     import inspect
 
-    import botan_fast.training
+    import botan_fast.training.loop
 
-    expected = {name: p.default for name, p in inspect.signature(botan_fast.training.train).parameters.items()}
+    expected = {name: p.default for name, p in inspect.signature(botan_fast.training.loop.train).parameters.items()}
     seen = {}
 
     def fake(train, test, **options):
         seen.update(options)
         raise bf.BotanFastError("far enough")
 
-    monkeypatch.setattr(botan_fast.training, "train", fake)
+    monkeypatch.setattr(botan_fast.training.loop, "train", fake)
     assert main(["train", "--train", "a.npz", "-o", "run"]) == 2
     assert {name: value for name, value in seen.items() if value != expected[name]} == {"output": "run"}
 

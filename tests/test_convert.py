@@ -11,8 +11,8 @@ import pytest
 
 import botan_fast as bf
 from botan_fast.cli import main
+from botan_fast.data.loading import natural_key
 from botan_fast.errors import DataError, InputError
-from botan_fast.samples import natural_key
 from conftest import tiny_arrays, write_tiny
 
 
@@ -160,7 +160,7 @@ def test_append_adds_files_and_times_and_skips_what_is_there(tiny_data, tmp_path
     assert [len(bf.Dataset(path).select(time=t)) for t in (1, 5)] == [6, 2]
     before = contents(path)
     with monkeypatch.context() as patch:
-        patch.setattr("botan_fast.conversion.iterate_groups", lambda *_: pytest.fail("read again"))
+        patch.setattr("botan_fast.data.conversion.iterate_groups", lambda *_: pytest.fail("read again"))
         bf.convert(tiny_data / "test/*.npz", path, time=5, temperature=0.44, append=True)
     assert contents(path) == before
     bf.convert(tiny_data / "test/*.npz", path, force=True)
@@ -236,7 +236,7 @@ def test_a_kill_loses_nothing_that_was_finished(tmp_path):
 
 
 def test_nothing_finished_is_read_again_after_an_interruption(tiny_data, tmp_path, monkeypatch, capsys):
-    from botan_fast import conversion
+    from botan_fast.data import conversion
 
     arguments = ["convert", str(tiny_data / "t*/*.npz"), "-o", str(tmp_path / "a.h5"), "--quiet"]
     iterate, seen = conversion.iterate_groups, []

@@ -12,9 +12,9 @@ import pytest
 import torch
 
 import botan_fast as bf
-from botan_fast import dataset
+from botan_fast.data import dataset
 from botan_fast.errors import DataError, InputError
-from botan_fast.pairs import edge_values, graph_from_pairs, pair_list, pair_values
+from botan_fast.graph.pairs import edge_values, graph_from_pairs, pair_list, pair_values
 from conftest import tiny_arrays
 
 EDGE = (80 / 1.2) ** (1 / 3)
@@ -244,12 +244,12 @@ def test_opening_reads_no_array_and_samples_no_graph_before_its_time(file, monke
         raise AssertionError("read too early")
 
     with monkeypatch.context() as patch:
-        patch.setattr("botan_fast.stored_samples.read_array", fail)
+        patch.setattr("botan_fast.data.stored.read_array", fail)
         dataset = bf.Dataset(file)
         dataset.train_test_split()
         part = dataset.select(time=1.0)
     with monkeypatch.context() as patch:
-        patch.setattr("botan_fast.stored_samples.graph_from_pairs", fail)
+        patch.setattr("botan_fast.data.stored.graph_from_pairs", fail)
         samples = bf.load_samples(part, temperature=[0.44, 0.64])
     made = [s for s in samples if s.graph.num_nodes and s._made is not None]
     assert len([s for s in made if s._made is not None]) <= 8  # the others' graphs are gone again
@@ -330,7 +330,7 @@ def test_a_writer_with_nothing_to_write_leaves_no_trace(tmp_path):
 def test_a_kill_between_merging_and_tidying_up_changes_nothing(tmp_path, monkeypatch):
     """The parts are merged into the file, but still there: the moment after os.replace."""
     path = tmp_path / "a.h5"
-    from botan_fast import dataset_writer
+    from botan_fast.data import writer as dataset_writer
 
     with monkeypatch.context() as patch:
         patch.setattr(dataset_writer.Path, "unlink", lambda *_, **__: None)

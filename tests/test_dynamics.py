@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import botan_fast as bf
-from botan_fast.dynamics import KOB_ANDERSEN_DIAMETERS
 from botan_fast.errors import InputError
+from botan_fast.physics.correlations import KOB_ANDERSEN_DIAMETERS
 
 BOXES = {
     "square": [4.3, 5.1],

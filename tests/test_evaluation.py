@@ -10,8 +10,8 @@ import torch
 
 import botan_fast as bf
 from botan_fast.errors import InputError
-from botan_fast.evaluation import pearson
-from botan_fast.predictions import write_npz, write_xyz
+from botan_fast.evaluation.scores import pearson
+from botan_fast.evaluation.writing import write_npz, write_xyz
 from conftest import write_tiny
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from botan_fast.errors import InputError
-from botan_fast.figures import propensity_slice, save_figure
+from botan_fast.figures.propensity import propensity_slice, save_figure
 
 
 @pytest.fixture

@@ -217,8 +217,8 @@ def test_xyz_in_a_general_cell(tmp_path):
 
 
 def test_xyz_that_the_package_writes(tmp_path, tiny_model):
-    from botan_fast.evaluation import predict
-    from botan_fast.predictions import write_xyz
+    from botan_fast.evaluation.scores import predict
+    from botan_fast.evaluation.writing import write_xyz
     from conftest import write_tiny
 
     [prediction] = predict(tiny_model, write_tiny(tmp_path / "a.npz", 0))

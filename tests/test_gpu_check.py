@@ -13,7 +13,7 @@ import pytest
 import torch
 from scripts import gpu_benchmark, gpu_check, gpu_graph_benchmarks, gpu_machine, gpu_networks, gpu_sums, gpu_targets
 
-from botan_fast import floor
+from botan_fast.bench import floor
 
 NODES = 100
 TICK = 250.0  # microseconds that everything takes

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import botan_fast as bf
-from botan_fast import graph as graph_module
+from botan_fast.graph import graph as graph_module
 from graph_checks import check_structure, random_positions
 
 TILTED = np.array([[9.0, 0.0], [7.5, 5.0]])

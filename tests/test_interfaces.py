@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import botan_fast as bf
-from botan_fast import interfaces
+from botan_fast import arrays
 
 
 class FakeArray:
@@ -40,17 +40,17 @@ def fake_cupy(monkeypatch):
 
 
 def test_what_is_cupy(fake_cupy):
-    assert interfaces.is_cupy(FakeArray(np.zeros(2)))
-    assert not any(interfaces.is_cupy(x) for x in (np.zeros(2), torch.zeros(2), [0.0], 1.0))
+    assert arrays.is_cupy(FakeArray(np.zeros(2)))
+    assert not any(arrays.is_cupy(x) for x in (np.zeros(2), torch.zeros(2), [0.0], 1.0))
 
 
 def test_memory_is_shared(fake_cupy):
     array = np.arange(6.0).reshape(3, 2)
-    tensor = interfaces.as_tensor(FakeArray(array))
+    tensor = arrays.as_tensor(FakeArray(array))
     tensor[1, 1] = 9
     assert array[1, 1] == 9
-    assert interfaces.as_tensor(tensor) is tensor
-    assert interfaces.as_tensor(array) is array
+    assert arrays.as_tensor(tensor) is tensor
+    assert arrays.as_tensor(array) is array
 
 
 def test_results_are_of_the_library_of_the_input(fake_cupy):
@@ -61,8 +61,8 @@ def test_results_are_of_the_library_of_the_input(fake_cupy):
         (positions.tolist(), np.ndarray),
     ):
         assert all(type(x) is kind for x in bf.neighbor_list("ijdDS", given, 4.0, 1.5))
-    assert type(interfaces.like(FakeArray(positions), torch.zeros(2))) is FakeArray
-    assert interfaces.like(FakeArray(positions), torch.ones(2)).array.tolist() == [1.0, 1.0]
+    assert type(arrays.like(FakeArray(positions), torch.zeros(2))) is FakeArray
+    assert arrays.like(FakeArray(positions), torch.ones(2)).array.tolist() == [1.0, 1.0]
 
 
 def test_cupy_arrays_are_read_as_numbers(fake_cupy):

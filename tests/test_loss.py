@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 
-from botan_fast import ops, reference
+from botan_fast import ops
 from botan_fast.errors import InputError
+from botan_fast.ops import reference
 from graphs import relative_l2
 
 WEIGHTS = [0.0, 0.4, 1.0]

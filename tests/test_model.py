@@ -5,8 +5,8 @@ import pytest
 import torch
 
 import botan_fast as bf
-from botan_fast import reference
 from botan_fast.errors import InputError
+from botan_fast.ops import reference
 from graphs import relative_l2
 
 

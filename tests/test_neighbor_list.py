@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import botan_fast as bf
 import brute_force
 from botan_fast.checks import check_box
-from botan_fast.neighbor_search import search_on_cpu
+from botan_fast.graph.search_cpu import search_on_cpu
 from graph_checks import arrays, check_against_brute_force, check_structure, random_positions
 
 TILTED_2D = np.array([[9.0, 0.0], [7.5, 5.0]])

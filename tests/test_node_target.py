@@ -5,8 +5,8 @@ import pytest
 
 import botan_fast as bf
 from botan_fast.errors import BotanFastError, InputError
-from botan_fast.predictions import write_npz, write_xyz
-from botan_fast.targets import NODE_TARGETS
+from botan_fast.evaluation.writing import write_npz, write_xyz
+from botan_fast.physics.targets import NODE_TARGETS
 from conftest import TINY
 
 

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 import botan_fast as bf
-from botan_fast import ops, reference
+from botan_fast import ops
 from botan_fast.cli import main
 from botan_fast.errors import InputError
+from botan_fast.ops import reference
 from conftest import TINY
 from graphs import cosine, random_mlp, relative_l2
 from test_ops import Case, leaves

@@ -7,6 +7,7 @@ import pytest
 
 import botan_fast as bf
 from botan_fast.errors import InputError
+from botan_fast.training.callbacks import Callback
 from test_training import FAST, Stop, assert_same_files, assert_same_run, run
 
 
@@ -35,7 +36,7 @@ def test_the_step_size_decides_how_far_the_weights_move(tiny_data):
     assert 0 < moved["cosine"] < 0.1 * moved["constant"]
 
 
-class Record(bf.training.Callback):
+class Record(Callback):
     def __init__(self, record):
         self.record = record
 

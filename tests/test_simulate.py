@@ -13,12 +13,13 @@ import h5py
 import numpy as np
 import pytest
 
-from botan_fast import kob_andersen, simulation
+from botan_fast.cli.simulate import add_arguments, run
 from botan_fast.errors import InputError
-from botan_fast.kob_andersen import Engine, Potential, SimulationError, lattice, maxwell_boltzmann, wrap
-from botan_fast.simulate_command import add_arguments, run
-from botan_fast.simulation import simulate
-from botan_fast.simulation_protocol import Protocol
+from botan_fast.simulation import ensemble as simulation
+from botan_fast.simulation import lammps as kob_andersen
+from botan_fast.simulation.ensemble import simulate
+from botan_fast.simulation.lammps import Engine, Potential, SimulationError, lattice, maxwell_boltzmann, wrap
+from botan_fast.simulation.protocol import Protocol
 
 TINY = {
     "num_particles": 160, "runs": 2, "times": [0.05, 0.2], "melt_time": 1.0, "quench_time": 4.0, "tau_alpha": 1.0,
@@ -233,8 +234,8 @@ def test_resume_after_a_kill_equals_the_whole(whole, tmp_path, call):
     path = tmp_path / "ka.h5"
     script = f"""
         import os, signal
-        from botan_fast.simulation import simulate
-        from botan_fast.simulation_files import WorkFolder
+        from botan_fast.simulation.ensemble import simulate
+        from botan_fast.simulation.work_folder import WorkFolder
         original, calls = WorkFolder.{call}, []
         def dying(*arguments):
             original(*arguments)
@@ -295,7 +296,7 @@ def test_interrupt_leaves_a_state_that_continues(tmp_path):
     arguments = ["-o", str(path), "--num-particles", "400", "--tau-alpha", "500", "--times", "0.1", "--quiet"]
     script = """
         import argparse, sys
-        from botan_fast.simulate_command import add_arguments, run
+        from botan_fast.cli.simulate import add_arguments, run
         parser = argparse.ArgumentParser()
         add_arguments(parser)
         sys.exit(run(parser.parse_args()))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import botan_fast as bf
 import brute_force
-from botan_fast import targets as targets_module
+from botan_fast.physics import targets as targets_module
 
 BOXES = {
     "cubic": 6.0,

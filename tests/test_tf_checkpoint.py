@@ -6,7 +6,7 @@ import torch
 
 import botan_fast as bf
 from botan_fast.errors import CheckpointError
-from botan_fast.tf_checkpoint import TensorBundle, crc32c
+from botan_fast.model.tf_checkpoint import TensorBundle, crc32c
 from checkpoint_helpers import H, refused, same
 from tf_bundle_writer import message, number, table, varint, write_bundle
 

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 import botan_fast as bf
-from botan_fast.augmentation import random_rotation
-from botan_fast.callbacks import Callback, LogLines, ProgressBar
 from botan_fast.errors import CheckpointError, InputError
-from botan_fast.run_directory import HISTORY_COLUMNS, RunDirectory
-from botan_fast.training import TrainingError
+from botan_fast.training.augmentation import random_rotation
+from botan_fast.training.callbacks import Callback, LogLines, ProgressBar
+from botan_fast.training.loop import TrainingError
+from botan_fast.training.run_directory import HISTORY_COLUMNS, RunDirectory
 from conftest import TINY, write_tiny
 
 FAST = {**TINY, "learning_rate": 1e-3, "progress": False, "evaluate_every": 2}
@@ -134,7 +134,7 @@ def test_nodes_only_uses_batches_of_five_and_no_edge_decoder(tiny_data, monkeypa
     sizes = []
     original = bf.batch_graphs
     monkeypatch.setattr(
-        "botan_fast.training.batch_graphs", lambda graphs: sizes.append(len(graphs)) or original(graphs)
+        "botan_fast.training.loop.batch_graphs", lambda graphs: sizes.append(len(graphs)) or original(graphs)
     )
     files = [*sorted((tiny_data / "train").glob("*.npz")), *sorted((tiny_data / "test").glob("*.npz"))]
     result = bf.train(files, p=1, epochs=1, **FAST)
@@ -245,8 +245,8 @@ def test_resume_without_a_run_starts_one(tiny_data, uninterrupted, tmp_path):
 KILLED = """
 import os, signal, sys
 import botan_fast as bf
-import botan_fast.run_directory
-from botan_fast.callbacks import Callback
+import botan_fast.training.run_directory
+from botan_fast.training.callbacks import Callback
 
 train, test, output, where = sys.argv[1:]
 def die(*_):
@@ -261,7 +261,7 @@ class Killer(Callback):
         if row["epoch"] != 2:
             return
         if where == "between the files":  # the state of epoch 3 is written, last.safetensors is not
-            botan_fast.run_directory.RunDirectory.write_results = die
+            botan_fast.training.run_directory.RunDirectory.write_results = die
         if where == "within the state":  # its temporary file is written, and has not got its name yet
             replace = os.replace
             os.replace = lambda a, b: die() if "training_state" in str(b) else replace(a, b)

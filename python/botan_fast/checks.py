@@ -5,8 +5,8 @@ import math
 import numpy as np
 import torch
 
+from .arrays import is_cupy
 from .errors import InputError
-from .interfaces import is_cupy
 
 INT32_MAX = 2**31 - 1
 

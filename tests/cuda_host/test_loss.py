@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from botan_fast import ops_cuda, ops_loss
+from botan_fast.ops import cuda as ops_cuda
+from botan_fast.ops import losses as ops_loss
 from graphs import relative_l2
 from test_loss import by_hand, numbers
 

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from botan_fast import ops, ops_cuda, reference
+from botan_fast import ops
+from botan_fast.ops import cuda as ops_cuda
+from botan_fast.ops import reference
 from graphs import random_mlp, relative_l2
 from test_ops import Case, clear_case
 

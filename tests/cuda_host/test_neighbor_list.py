@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import botan_fast as bf
-from botan_fast import graph as graph_module
-from botan_fast import graph_cuda
+from botan_fast.graph import graph as graph_module
+from botan_fast.graph import search_cuda as graph_cuda
 from graph_checks import random_positions
 
 TILTED_2D = np.array([[9.0, 0.0], [7.5, 5.0]])

@@ -5,7 +5,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from botan_fast import ops_cuda, ops_sums, reference
+from botan_fast.ops import cuda as ops_cuda
+from botan_fast.ops import reference
+from botan_fast.ops import sums as ops_sums
 
 SHAPES = [(0, 0), (0, 4), (1, 1), (2, 5), (97, 10), (400, 90)]  # rows, segments
 WIDTHS = [(), (1,), (3,), (64,), (2, 5), (132,), (0,)]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from .base import Configuration, check_configuration
+from .configuration import Configuration, check_configuration
 from .periodic import place_in_box, refuse_wrapped
 
 __all__ = ["Frame", "drop_flat_axis", "frames_to_configurations", "type_numbers"]

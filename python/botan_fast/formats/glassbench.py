@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from .base import Configuration, check_configuration
+from .configuration import Configuration, check_configuration
 from .npz import is_zip, npz_keys, read_npz
 from .periodic import place_in_box, refuse_bad_box
 

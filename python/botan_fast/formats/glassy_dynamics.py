@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from .base import Configuration, check_configuration
+from .configuration import Configuration, check_configuration
 from .periodic import place_in_box
 from .pickle_arrays import Array, load_arrays
 

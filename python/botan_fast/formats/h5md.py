@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from ..errors import DataError
-from .base import Configuration
+from .configuration import Configuration
 from .frames import Frame, drop_flat_axis, frames_to_configurations
 from .hdf5 import attribute, dataset, is_hdf5, open_hdf5, read_array
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from .base import Configuration
+from .configuration import Configuration
 from .frames import Frame, frames_to_configurations
 
 NAME = "GSD"

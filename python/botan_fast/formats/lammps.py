@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from .base import Configuration
+from .configuration import Configuration
 from .frames import Frame, drop_flat_axis, frames_to_configurations, type_numbers
 from .text import read_text, text_head
 

@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 
 from ..errors import DataError
-from .base import Configuration, check_configuration
+from .configuration import Configuration, check_configuration
 from .hdf5 import attribute, dataset, is_hdf5, open_hdf5, read_array
 from .npz import is_zip, npz_keys, read_npz
 from .periodic import place_in_box

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from .base import Configuration, check_configuration
+from .configuration import Configuration, check_configuration
 from .npz import is_zip, npz_keys, read_npz
 
 NAME = "authors' npz (pyg_botan)"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..errors import DataError
 from . import extended_xyz, glassbench, glassy_dynamics, h5md, hoomd_gsd, lammps, plain, pyg_botan
-from .base import Reader
+from .configuration import Reader
 from .hdf5 import is_hdf5, open_hdf5
 from .npz import is_zip, npz_keys
 from .text import text_head

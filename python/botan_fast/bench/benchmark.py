@@ -1,0 +1,420 @@
+"""How fast botan_fast is on this machine: the work of `botan-fast bench`.
+
+The short version of the repository's `benchmarks/`, which also compares with other programs. The input is synthetic, so
+no data file is needed, and results are checked before anything is timed.
+"""
+
+import json
+import os
+import platform
+import re
+import resource
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import BotanFastError, InputError
+from ..graph.graph import Graph, build_graph
+from ..info import build_info
+from ..model.botan import BOTAN
+from ..ops import reference
+from ..physics.targets import Targets, isoconfigurational_targets
+from .floor import forward_flops, training_flops
+from .synthetic import DENSITY, dense_liquid
+
+__all__ = ["BenchmarkError", "benchmark", "ceilings", "cores", "cpu_model", "measure_peak", "peak_bytes", "table"]
+
+CUTOFF = 2.0
+SMALLEST = 100  # the box has to hold two cutoffs
+BYTES_PER_PARTICLE = 170_000  # of a training step, from measurements
+PLAIN_BYTES_PER_PARTICLE = 600_000
+CHECK_SIZE = 4096  # results are checked on at most so many particles
+# `_compare` with the same precision in plain torch: node predictions, edge predictions, gradients. Another order of
+# summation moves some numbers to the next bfloat16, and an untrained network predicts almost a constant.
+TOLERANCES = {"fp32": (1e-4, 1e-4, 1e-4), "bf16": (0.2, 0.3, 0.05)}
+PRECISIONS = ("fp32", "bf16")  # a CPU computes tf32 as fp32
+CHILD = "from botan_fast.bench.benchmark import _print_peak; _print_peak({size}, {threads}, {precision!r})"
+
+
+class BenchmarkError(BotanFastError):
+    """A result is wrong, or a measurement failed."""
+
+
+class Problem(NamedTuple):
+    positions: np.ndarray  # (N, 3) float64
+    types: np.ndarray  # (N,)
+    runs: np.ndarray  # (R, N, 3)
+    box: np.ndarray  # (3,)
+    graph: Graph
+    targets: Targets
+
+
+# ---- the machine ------------------------------------------------------------------------------------------------
+
+
+def cpu_model() -> str:
+    """What the processor calls itself.
+
+    >>> from botan_fast.bench.benchmark import cpu_model
+    >>> isinstance(cpu_model(), str)
+    True
+    """
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE)
+        if found:
+            return found[1].strip()
+    if platform.system() == "Darwin":
+        done = subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True)
+        if done.returncode == 0:
+            return done.stdout.strip()
+    return platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def memory_bytes() -> int:
+    """Main memory of the machine."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def peak_bytes() -> int:
+    """The largest resident size of this process so far."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # ru_maxrss of Linux also counts what the parent process held when it started this one; VmHWM does not.
+        found = re.search(r"^VmHWM:\s*(\d+) kB", status.read_text(), re.MULTILINE)
+        if found:
+            return int(found[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, others kB
+
+
+def ceilings(rounds: int = 20) -> dict[str, float]:
+    """The two limits of the machine with torch's threads: FLOP/s of a large float32 matrix product, bytes/s of a copy.
+
+    The best of `rounds`. A copy of n bytes counts 2 n: it reads and writes.
+
+    >>> from botan_fast.bench.benchmark import ceilings
+    >>> sorted(ceilings(rounds=1))
+    ['copy_bytes_per_second', 'matrix_product_flops_per_second']
+    """
+    size = 2048
+    a, b, out = torch.randn(size, size), torch.randn(size, size), torch.empty(size, size)
+    source = torch.ones(32 * 2**20)  # 128 MB, larger than caches
+    target = torch.zeros_like(source)
+    product = min(_times(lambda: torch.mm(a, b, out=out), rounds))
+    copy = min(_times(lambda: target.copy_(source), rounds))
+    return {
+        "matrix_product_flops_per_second": 2 * size**3 / product,
+        "copy_bytes_per_second": 2 * 4 * source.numel() / copy,
+    }
+
+
+# ---- the operations ---------------------------------------------------------------------------------------------
+
+
+def problem(size: int) -> Problem:
+    """A synthetic configuration with its graph and targets."""
+    arrays = dense_liquid(size)
+    positions, types, runs = arrays["initial_positions"], arrays["types"], arrays["positions"]
+    box = np.full(3, (size / DENSITY) ** (1 / 3))
+    graph = build_graph(positions, types, box, cutoff=CUTOFF)
+    return Problem(positions, types, runs, box, graph, isoconfigurational_targets(positions, runs, graph))
+
+
+def _model() -> BOTAN:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return BOTAN()
+
+
+def _fast(model: BOTAN, graph: Graph, precision: str) -> Callable[[], tuple[Tensor, Tensor]]:
+    return lambda: model(graph, precision)
+
+
+def _plain(model: BOTAN, graph: Graph, precision: str = "fp32") -> Callable[[], tuple[Tensor, Tensor]]:
+    """The same function by the operation sequence of the authors' code: gather, concatenate, multiply, add up."""
+    edge, node = model.processor.edge_mlp.weights(), model.processor.node_mlp.weights()
+    senders, receivers = graph.senders.long(), graph.receivers.long()
+
+    def predict():
+        x0 = reference.mlp(graph.types.float()[:, None], model.node_encoder.weights(), precision)
+        e0 = reference.mlp(graph.vectors, model.edge_encoder.weights(), precision)
+        steps = model.config["num_steps"]
+        x, e = reference.processor(None, None, x0, e0, senders, receivers, edge, node, steps, precision)
+        node_decoder, edge_decoder = model.node_decoder.weights(), model.edge_decoder.weights()
+        return reference.mlp(x, node_decoder, precision), reference.mlp(e, edge_decoder, precision)
+
+    return predict
+
+
+def _loss(predict, targets: Targets) -> Tensor:
+    node, edge = predict()
+    mse = torch.nn.functional.mse_loss
+    return 0.4 * mse(node, targets.propensity) + 0.6 * mse(edge, targets.pair_change)
+
+
+def training_step(model: BOTAN, predict, targets: Targets) -> Callable[[], float]:
+    """One step as `train` makes it: forward, loss, backward, gradient norm clipped to 1, Adam."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        loss = _loss(predict, targets)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+# ---- results are right ------------------------------------------------------------------------------------------
+
+
+def check(task: Problem, precisions) -> None:
+    """Graph and targets of the first particles against all distances, predictions and gradients against plain torch."""
+    few = min(64, len(task.positions))
+    difference = task.positions[None] - task.positions[:few, None]  # from i to j
+    difference -= task.box * np.rint(difference / task.box)
+    distance = np.sqrt((difference**2).sum(axis=2))
+    i, j = np.nonzero((distance < CUTOFF) & (distance > 0))
+    number = int(task.graph.row_ptr[few])
+    found = (task.graph.receivers[:number].numpy(), task.graph.senders[:number].numpy())
+    if not all(np.array_equal(a, b) for a, b in zip(found, (i, j), strict=True)):
+        raise BenchmarkError("build_graph gives other edges than a direct search; please report this machine")
+    moved = task.runs[:, j] - task.runs[:, i]
+    moved -= task.box * np.rint(moved / task.box)
+    change = np.sqrt((moved**2).sum(axis=2)).mean(axis=0) - distance[i, j]
+    propensity = np.sqrt(((task.runs - task.positions) ** 2).sum(axis=2)).mean(axis=0)
+    _compare("propensity", task.targets.propensity, torch.tensor(propensity), 1e-4)
+    _compare("pair_change", task.targets.pair_change[:number], torch.tensor(change), 1e-4)
+
+    model = _model()
+    for precision in precisions:
+        expected = _results(model, _plain(model, task.graph, precision), task.targets)
+        results = _results(model, _fast(model, task.graph, precision), task.targets)
+        names = ("node predictions", "edge predictions", "gradients")
+        for name, a, b, tolerance in zip(names, results, expected, TOLERANCES[precision], strict=True):
+            _compare(f"{name} in {precision}", a, b, tolerance)
+
+
+def _results(model: BOTAN, predict, targets: Targets) -> tuple[Tensor, Tensor, Tensor]:
+    """Node and edge predictions, and the gradient of the loss as one vector."""
+    with torch.no_grad():
+        node, edge = predict()
+    gradients = torch.autograd.grad(_loss(predict, targets), list(model.parameters()))
+    return node, edge, torch.cat([g.flatten() for g in gradients])
+
+
+def _compare(what: str, found: Tensor, expected: Tensor, tolerance: float) -> None:
+    """Relative L2 by the spread of `expected`: a common offset of all entries hides no error."""
+    found, expected = found.double(), expected.double()
+    error = float((found - expected).norm() / (expected - expected.mean()).norm())
+    if not error < tolerance:
+        raise BenchmarkError(
+            f"{what} of botan_fast and of plain torch differ by {error:.1e} (at most {tolerance:.0e}); "
+            "report it, and use BOTAN_FAST_SIMD=generic until then"
+        )
+
+
+# ---- measuring --------------------------------------------------------------------------------------------------
+
+
+def _times(function, rounds: int, budget: float = float("inf"), fewest: int = 1) -> list[float]:
+    """Durations of at most `rounds` calls after one to warm up; fewer, but `fewest`, beyond `budget` seconds."""
+    function()
+    found = []
+    while len(found) < rounds and (len(found) < fewest or sum(found) < budget):
+        start = perf_counter()
+        function()
+        found.append(perf_counter() - start)
+    return found
+
+
+def _print_peak(size: int, threads: int, precision: str) -> None:
+    """In a process of its own: the peak memory of three training steps."""
+    torch.set_num_threads(threads)
+    task, model = problem(size), _model()
+    step = training_step(model, _fast(model, task.graph, precision), task.targets)
+    for _ in range(3):
+        step()
+    print(json.dumps(peak_bytes()))
+
+
+def measure_peak(size: int, precision: str = "fp32") -> int:
+    """Peak resident memory in bytes of a process that makes three training steps on `size` particles, all included."""
+    command = CHILD.format(size=size, threads=torch.get_num_threads(), precision=precision)
+    done = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True)
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["it was killed"])[-1]
+        raise BenchmarkError(f"the process that measures memory ended with status {done.returncode}: {last}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def benchmark(size: int = 4096, *, budget: float = 3.0, progress: Callable[[str], None] | None = None) -> dict:
+    """Check, then time: graph, targets, inference and training step, each precision, and plain torch beside them.
+
+    Parameters
+    ----------
+    size : int
+        Particles of the synthetic configuration, 100 or more.
+    budget : float
+        Seconds for each measurement; at least three rounds are timed whatever they take.
+    progress : function of str, optional
+        Called with what is about to be done.
+
+    Returns
+    -------
+    dict
+        "machine", "versions", "threads", "size", "edges", "ceilings" (of `ceilings`), and "rows", one for each
+        measurement: operation, implementation ("botan_fast" or "plain_torch"), precision, median, min and max in
+        seconds, rounds, and where it applies flops, fraction_of_matrix_rate, peak_bytes (a training step in a process
+        of its own, everything included). Plain torch is left out where it needs more memory than half of the machine.
+
+    Raises
+    ------
+    InputError
+        for a size below 100, or one that does not fit into the machine's memory.
+    BenchmarkError
+        when a result is wrong.
+
+    Examples
+    --------
+    >>> from botan_fast.bench.benchmark import benchmark, table
+    >>> record = benchmark(100, budget=0.01)
+    >>> [row["operation"] for row in record["rows"]][:3]
+    ['build_graph', 'targets', 'inference']
+    """
+    memory = memory_bytes()
+    if size < SMALLEST:
+        raise InputError(f"size = {size}; give at least {SMALLEST} particles, so that the box holds two cutoffs")
+    if size * BYTES_PER_PARTICLE > memory:
+        needed = size * BYTES_PER_PARTICLE / 1e9
+        raise InputError(
+            f"size = {size} needs about {needed:.0f} GB and this machine has {memory / 1e9:.0f} GB; "
+            f"give at most {int(memory / BYTES_PER_PARTICLE)}"
+        )
+    say = progress or (lambda message: None)
+    say("checking results")
+    task = problem(size)
+    check(task if size <= CHECK_SIZE else problem(CHECK_SIZE), PRECISIONS)
+    say("measuring the machine")
+    limits = ceilings()
+
+    def row(operation, implementation, function, precision=None, flops=None):
+        say(f"timing {operation}" + (f", {precision}" if precision else "") + f", {implementation}")
+        times = _times(function, 30, budget, fewest=3)
+        facts = {"operation": operation, "implementation": implementation, "precision": precision}
+        facts |= {"median": statistics.median(times), "min": min(times), "max": max(times), "rounds": len(times)}
+        if flops is not None:
+            rate = flops / facts["median"]
+            facts |= {
+                "flops": flops,
+                "fraction_of_matrix_rate": rate / limits["matrix_product_flops_per_second"],
+            }
+        return facts
+
+    rows = [
+        row("build_graph", "botan_fast", lambda: build_graph(task.positions, task.types, task.box, cutoff=CUTOFF)),
+        row("targets", "botan_fast", lambda: isoconfigurational_targets(task.positions, task.runs, task.graph)),
+    ]
+    plain = [("plain_torch", "fp32")] if size * PLAIN_BYTES_PER_PARTICLE < memory / 2 else []
+    sizes = size, task.graph.num_edges
+    for operation, flops in (("inference", forward_flops(*sizes)), ("training_step", training_flops(*sizes))):
+        for implementation, precision in [*(("botan_fast", p) for p in PRECISIONS), *plain]:
+            model = _model()
+            fast = implementation == "botan_fast"
+            predict = _fast(model, task.graph, precision) if fast else _plain(model, task.graph)
+            step = operation == "training_step"
+            function = training_step(model, predict, task.targets) if step else torch.no_grad()(predict)
+            rows.append(row(operation, implementation, function, precision, flops))
+    for facts in rows:
+        if facts["operation"] == "training_step" and facts["implementation"] == "botan_fast":
+            say(f"measuring memory, {facts['precision']}")
+            facts["peak_bytes"] = measure_peak(size, facts["precision"])
+    info = build_info()
+    return {
+        "machine": {
+            "cpu": cpu_model(),
+            "architecture": platform.machine(),
+            "cores": cores(),
+            "memory_bytes": memory,
+            "simd": info["simd"],
+            "system": platform.system(),
+        },
+        "versions": {"botan_fast": info["version"]} | {name: info[name] for name in ("torch", "numpy", "python")},
+        "threads": info["threads"],
+        "size": size,
+        "edges": task.graph.num_edges,
+        "ceilings": limits,
+        "rows": rows,
+    }
+
+
+# ---- printing ---------------------------------------------------------------------------------------------------
+
+TITLES = {
+    "build_graph": "graph",
+    "targets": "targets from 32 runs",
+    "inference": "inference",
+    "training_step": "training step",
+}
+
+
+def table(record: dict) -> str:
+    """The lines that `botan-fast bench` prints, for what `benchmark` gives."""
+    machine, limits = record["machine"], record["ceilings"]
+    theirs = {r["operation"]: r["median"] for r in record["rows"] if r["implementation"] == "plain_torch"}
+    lines = [
+        f"botan_fast {record['versions']['botan_fast']}, torch {record['versions']['torch']}; {machine['cpu']}, "
+        f"{machine['cores']} cores, {machine['simd']}, {record['threads']} threads",
+        f"{record['size']:,} particles, {record['edges']:,} directed edges, 7 steps, width 64; medians",
+        "",
+        f"{'':24}{'time':>10}{'per edge':>11}{'of matrix rate':>16}{'plain torch':>13}{'ratio':>8}",
+    ]
+    for r in record["rows"]:
+        if r["implementation"] != "botan_fast":
+            continue
+        title = TITLES[r["operation"]] + (f", {r['precision']}" if r["precision"] else "")
+        fraction = r.get("fraction_of_matrix_rate")
+        plain = theirs.get(r["operation"])
+        ratio = "" if plain is None else f"{plain / r['median']:.1f}x"
+        cells = [
+            f"{title:24}",
+            f"{duration(r['median']):>10}",
+            f"{three_digits(1e9 * r['median'] / record['edges']) + ' ns':>11}",
+            f"{'' if fraction is None else f'{100 * fraction:.0f} %':>16}",
+            f"{'' if plain is None else duration(plain):>13}",
+            f"{ratio:>8}",
+        ]
+        lines.append("".join(cells).rstrip())
+    lines.append("")
+    for r in record["rows"]:
+        if "peak_bytes" in r:
+            lines.append(f"peak memory of a training step, {r['precision']}: {r['peak_bytes'] / 1e9:.2f} GB in all")
+    lines.append(
+        f"matrix rate: {limits['matrix_product_flops_per_second'] / 1e9:.0f} GFLOP/s in a large float32 product; "
+        f"copy: {limits['copy_bytes_per_second'] / 1e9:.0f} GB/s"
+    )
+    return "\n".join(lines)
+
+
+def three_digits(value: float) -> str:
+    return f"{value:.{0 if value >= 99.95 else 1 if value >= 9.995 else 2}f}"
+
+
+def duration(seconds: float) -> str:
+    return f"{three_digits(seconds)} s" if seconds >= 0.9995 else f"{three_digits(1e3 * seconds)} ms"

@@ -1,0 +1,130 @@
+"""The demo: from a fresh installation to a trained model, its scores and a figure, in about a minute."""
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from ..data.dataset import Dataset
+from ..data.loading import load_samples
+from ..errors import InputError
+from ..evaluation.scores import evaluate, predict
+from ..evaluation.writing import write_npz, write_xyz
+from ..figures.propensity import propensity_slice, save_figure
+from ..model.botan import BOTAN
+from ..model.checkpoint import load_model
+from ..training.loop import train
+from ..training.settings import initial_model, model_config
+
+__all__ = ["DemoResult", "demo", "demo_data"]
+
+TIME = 0.13
+EPOCHS = 360
+# The demo has a minute and 8 configurations, not hours and 400: a small network, a hundred times the paper's step size,
+# and a cutoff beyond which little matters at this short time. The cutoff helps most: until it has learned |r_ij| from
+# the vectors the network predicts means, for three times as many epochs at 2.0. Cutoff, step size, p and the number of
+# epochs were chosen on two of the eight training configurations, after training on the other six; the seed is the one
+# of 0, 1, 2 with the smallest training loss. It learned what the surroundings of a pair do to E_ij, as two of four runs
+# on all eight did in so few epochs; on another instruction set, which rounds otherwise, it need not be this one.
+OPTIONS = {
+    "p": 0.8,
+    "learning_rate": 1e-2,
+    "schedule": "cosine",
+    "augmentation": "o3",
+    "seed": 2,
+    "hidden_size": 32,
+    "num_steps": 2,
+    "cutoff": 1.5,
+}
+
+
+@dataclass
+class DemoResult:
+    """What `demo` made: scores before and after training on held-out configurations, and the files.
+
+    before, after    dict as `evaluate` gives it
+    model            BOTAN after training
+    output           folder with run/, predictions/ and propensity.png
+    """
+
+    before: dict
+    after: dict
+    model: BOTAN
+    output: Path
+
+
+def demo_data() -> Path:
+    """Path of the data set that comes with the package: a small Kob-Andersen ensemble made by `simulate`.
+
+    >>> import botan_fast as bf
+    >>> from botan_fast.cli.demo import demo_data
+    >>> len(bf.Dataset(demo_data()).temperatures)
+    1
+    """
+    return Path(str(resources.files("botan_fast") / "data" / "demo.h5"))
+
+
+def demo(output="botan-fast-demo", *, time: float = TIME, epochs: int = EPOCHS, progress: bool = True) -> DemoResult:
+    """Train on the shipped data, score on held-out configurations, save predictions and a figure.
+
+    Parameters
+    ----------
+    output : path
+        Folder for run/, predictions/ and propensity.png. A demo that was interrupted there continues.
+    time : float
+        Which of the data set's times to learn, in Lennard-Jones units.
+    epochs : int
+        Passes over the training configurations.
+    progress : bool
+        Show progress on standard error.
+
+    Returns
+    -------
+    DemoResult
+
+    Raises
+    ------
+    InputError
+        for a time that the data set does not hold, or an output folder with a run of other settings.
+
+    Examples
+    --------
+    >>> from botan_fast.cli.demo import demo
+    >>> result = demo("demo-output", epochs=1, progress=False)
+    >>> (result.output / "propensity.png").exists(), "node_pearson" in result.after
+    (True, True)
+    """
+    output = Path(output)
+    if output.exists() and not output.is_dir():
+        raise InputError(f"output = '{output}' is a file; name a folder")
+    data = Dataset(demo_data()).select(time=time)
+    train_data, test_data = data.train_test_split(test=0.2, seed=0)
+    cutoff = OPTIONS["cutoff"]
+    train_samples, test_samples = (load_samples(part, cutoff=cutoff) for part in (train_data, test_data))
+    output.mkdir(parents=True, exist_ok=True)
+    config = model_config(None, {name: OPTIONS[name] for name in ("hidden_size", "num_steps", "cutoff")}, OPTIONS["p"])
+    before = evaluate(initial_model(None, config, 3, OPTIONS["seed"]), test_samples)
+    result = train(
+        train_samples,
+        test_samples,
+        epochs=epochs,
+        output=output / "run",
+        resume=True,
+        evaluate_every=20,
+        progress=progress,
+        **OPTIONS,
+    )
+    model = load_model(output / "run")
+    after = evaluate(model, test_samples)
+    folder = output / "predictions"
+    folder.mkdir(exist_ok=True)
+    predictions = list(predict(model, test_samples))
+    for prediction in predictions:
+        write_npz(prediction, folder / f"{prediction.name}.npz")
+        write_xyz(prediction, folder / f"{prediction.name}.xyz")
+    sample, prediction = test_samples[0], predictions[0]
+    graph = sample.graph
+    figure = propensity_slice(
+        sample.positions, graph.types, graph.box, sample.targets.propensity, prediction.propensity, thickness=1.2
+    )
+    save_figure(figure, output / "propensity.png")
+    return DemoResult(before, after, result.model, output)

@@ -1,0 +1,84 @@
+"""botan-fast simulate: the command line of `simulate`. Imports that take time are inside the functions."""
+
+import shlex
+import sys
+
+__all__ = ["DESCRIPTION", "add_arguments", "run"]
+
+DESCRIPTION = (
+    "Simulate the Kob-Andersen mixture with LAMMPS and write a data set. In units of sigma_AA, epsilon_AA and "
+    "sigma_AA sqrt(m / epsilon_AA). The same command continues an interrupted simulation."
+)
+
+
+def add_arguments(parser) -> None:
+    """Add the arguments of the command to an argparse parser."""
+    add = parser.add_argument
+    add("--output", "-o", required=True, metavar="FILE.h5", help="data set; one that exists is added to")
+    add("--shard", metavar="I/N", help="make part I of N (1 ... N) of the quenches, into FILE.I-of-N.h5")
+    add("--keep-trajectories", action="store_true", help="keep the positions of all runs in FILE.h5.work")
+    add("--energy-tolerance", type=float, default=0.005, metavar="X", help="largest |E(t) - E(0)| / (N T) of a run")
+    add("--quiet", action="store_true", help="no progress on standard error")
+
+    ensemble = parser.add_argument_group("ensemble").add_argument
+    ensemble("--num-particles", type=int, default=4096, metavar="N", help="particles")
+    ensemble("--temperature", type=float, default=0.64, metavar="T", help="temperature")
+    ensemble("--tau-alpha", type=float, metavar="TIME", help="relaxation time; known (16.5) only at T = 0.64")
+    ensemble("--configurations", type=int, default=1, metavar="M", help="configurations, each with its runs")
+    ensemble("--runs", type=int, default=32, metavar="R", help="runs from each configuration")
+    ensemble(
+        "--times", type=float, nargs="+", metavar="TIME", help="of the targets (default: 8 from 0.13 to tau_alpha)"
+    )
+    ensemble("--cutoff", type=float, default=2.0, metavar="R", help="largest distance of the pairs that are stored")
+    ensemble("--seed", type=int, default=0, help="decides all random numbers")
+
+    preparation = parser.add_argument_group("preparation").add_argument
+    preparation("--melt-temperature", type=float, default=5.0, metavar="T", help="where it starts")
+    preparation("--melt-time", type=float, default=20.0, metavar="TIME", help="time there")
+    preparation("--quench-time", type=float, default=20.0, metavar="TIME", help="time of the linear quench")
+    preparation("--equilibration", type=float, default=40.0, metavar="X", help="thermostat time after it, in tau_alpha")
+    preparation(
+        "--configurations-per-quench", type=int, default=1, metavar="K",
+        help="1: a quench for each configuration; K: K configurations on the trajectory of each quench",
+    )  # fmt: skip
+    preparation("--decorrelation", type=float, default=10.0, metavar="X", help="time between those, in tau_alpha")
+    preparation("--thermostat-time", type=float, default=0.5, metavar="TIME", help="damping time of Nose-Hoover")
+
+    model = parser.add_argument_group("model").add_argument
+    model("--density", type=float, default=1.2, help="number density")
+    model("--fraction-b", type=float, default=0.2, metavar="X", help="part of B particles")
+    pairs = ("AA", "AB", "BB")
+    model("--epsilon", type=float, nargs=3, default=(1.0, 1.5, 0.5), metavar=pairs, help="energies")
+    model("--sigma", type=float, nargs=3, default=(1.0, 0.8, 0.88), metavar=pairs, help="lengths")
+    model("--potential-cutoff", type=float, default=2.5, metavar="X", help="range of the potential, in sigma_ab")
+    model("--dt", type=float, default=0.005, metavar="TIME", help="time step")
+
+    other = parser.add_argument_group("other").add_argument
+    other("--wave-number", type=float, default=7.25, metavar="K", help="of F_s, which is printed at the end")
+    other("--checkpoint-steps", type=int, default=100_000, metavar="N", help="thermostat steps between two checkpoints")
+    other("--threads", type=int, default=1, metavar="N", help="OpenMP threads of LAMMPS; shards scale better")
+
+
+def run(arguments) -> int:
+    """Run the command with parsed arguments; the exit status."""
+    from ..simulation.ensemble import simulate
+
+    own = {"command", "run", "debug", "output", "quiet"}
+    options = {name: value for name, value in vars(arguments).items() if name not in own}
+    try:
+        result = simulate(arguments.output, progress=not arguments.quiet, **options)
+    except KeyboardInterrupt:
+        print("botan-fast: interrupted; the same command continues", file=sys.stderr)
+        return 130
+    if result.configurations:
+        drift = max(check.energy_drift for check in result.configurations)
+        temperature = sum(check.temperature for check in result.configurations) / len(result.configurations)
+        print(f"{'time':>10}{'F_s':>8}   k = {arguments.wave_number:g}, type A, mean of {len(result.configurations)}")
+        for time, value in zip(result.times, result.scattering, strict=True):
+            print(f"{time:10g}{value:8.4f}")
+        measured = result.tau_alpha
+        print("F_s falls to 1/e " + (f"at t = {measured:.4g}" if measured else "outside these times"))
+        print(f"mean temperature {temperature:.4f}, largest energy drift {drift:.2g} T per particle")
+    print(f"data set: {result.output}")
+    print(f"next: botan-fast train --train {shlex.quote(str(result.output))} --output run")
+    return 0

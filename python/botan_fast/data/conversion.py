@@ -1,0 +1,321 @@
+"""From files in any readable format to one HDF5 data set."""
+
+import contextlib
+import dataclasses
+import hashlib
+import itertools
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from ..errors import InputError
+from ..formats import Configuration, is_layout, iterate_groups
+from ..physics.targets import Targets
+from .dataset import Dataset
+from .loading import build_sample, find_files
+from .record import Record, TimeRecord
+from .schema import is_dataset, parts_folder
+from .selection import Choice
+from .writer import DatasetWriter
+
+__all__ = ["convert"]
+
+# Letters of the targets, as isoconfigurational_targets has them, and their fields of Targets.
+LETTERS = {
+    "S": ("propensity",),
+    "E": ("pair_change",),
+    "R": ("relative_propensity",),
+    "D": ("nonaffine_displacement", "local_strain"),
+    "L": ("local_displacement",),
+}
+
+
+def convert(
+    inputs,
+    output,
+    *,
+    cutoff: float | None = None,
+    box=None,
+    density: float | None = None,
+    time=None,
+    temperature=None,
+    targets=("S", "E"),
+    append: bool = False,
+    force: bool = False,
+    progress: bool = False,
+) -> Path:
+    """Compute graphs and targets of configurations once, and store them in an HDF5 data set (see `Dataset`).
+
+    Each finished configuration is safe on the disk at once. After a kill or Ctrl-C the same call continues where it
+    stopped; the result is the one of a call that was never interrupted. Configurations are named by their files; where
+    files in different folders have one name, by their folders too. Data sets among the inputs, such as the
+    shards of `botan-fast simulate`, are merged. A configuration that several inputs hold at different times becomes
+    one with all of them.
+
+    Parameters
+    ----------
+    inputs : path, glob pattern, or list of them
+        Files in any format of `botan_fast.formats`, patterns of layouts, and data sets. Their order is the order in
+        the data set.
+    output : path
+        The data set. One that is finished is not overwritten, unless `append` or `force` is given.
+    cutoff : float, optional
+        Pairs closer than this, in units of sigma_AA, get E_ij. By default that of the data sets involved, else 2.0.
+    box, density : optional
+        Periodic box of the files, see `load_samples`.
+    time, temperature : float or list of float, optional
+        Time and temperature of the data in Lennard-Jones units, where the files do not tell; where they tell, which
+        of them to take (by default all). Files with several times that they do not name need a list of all of them.
+    targets : str or list of str
+        Letters of the targets to compute, see `isoconfigurational_targets`: S always, and any of E, R, D, L. Files
+        without trajectories give those that they hold.
+    append : bool
+        Add to a data set that exists; input files that it has already are skipped.
+    force : bool
+        Overwrite `output`.
+    progress : bool
+        Show a progress bar on standard error, when that is a terminal.
+
+    Returns
+    -------
+    Path
+        `output`.
+
+    Raises
+    ------
+    InputError
+        `output` exists, an argument is wrong, or two configurations have one name and temperature.
+    DataError
+        An input is missing or broken, or its positions do not fit the box. What was finished before stays.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> import botan_fast as bf
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> x = np.random.default_rng(0).random((100, 3)) * (100 / 1.2) ** (1 / 3)
+    >>> np.savez(folder.name + "/a.npz", types=np.zeros(100, int), initial_positions=x, positions=x[None] + 0.1)
+    >>> path = bf.convert(folder.name + "/*.npz", folder.name + "/data.h5", time=13.0, temperature=0.44)
+    >>> print(bf.Dataset(path).describe().splitlines()[1])
+      temperature 0.44, time 13: 1 configurations, 1 runs
+    """
+    letters = _check_targets(targets)
+    Choice(temperature, time)  # checks them
+    output = Path(output)
+    files = find_files(inputs)
+    _check_output(output, files, append, force)
+    if cutoff is None:
+        cutoff = next((Dataset(file).cutoff for file in [*([output] * append), *files] if is_dataset(file)), 2.0)
+    settings = {
+        "cutoff": cutoff,
+        "box": _plain(box),
+        "density": density,
+        "time": _plain(time),
+        "temperature": _plain(temperature),
+        "targets": letters,
+    }
+    reading = _Reading(cutoff, box, density, temperature, time, letters)
+    provenance = {"command": "convert", **settings}
+    show = progress and sys.stderr.isatty()
+    with DatasetWriter(output, cutoff=cutoff, provenance=provenance, settings=settings, overwrite=force) as writer:
+        done, names = _finished(writer), _unique_names(files)
+        for file in tqdm(files, desc="converting", unit="file", disable=not show):
+            identity = _identity(file, settings)
+            finished, complete = done.get(identity, (set(), False))
+            if complete:
+                continue
+            for name, make, last in reading.records(file, finished.__contains__):
+                name = names[file] if name == file.stem else name
+                if name not in finished:
+                    record = make()
+                    record.name = name
+                    mark = f"{file} [{identity}{' last' if last else ''}]"
+                    record.source = "\n".join(filter(None, (mark, record.source)))
+                    writer.add(record)
+    return output
+
+
+class _Reading:
+    """How the configurations of a file become records."""
+
+    def __init__(self, cutoff, box, density, temperature, time, letters: str):
+        self.cutoff, self.box, self.density, self.letters = cutoff, box, density, letters
+        self.temperature, self.time = temperature, time
+
+    def records(self, file: Path, skip: Callable[[str], bool]) -> Iterator[tuple[str, Callable[[], Record], bool]]:
+        """For each record of a file its name, a function that makes it, and is it known to be the last one?
+
+        Those to skip may be left out.
+        """
+        choice = Choice(self.temperature, self.time, several=True)
+        found = False
+        for entry in self._of_dataset(file, choice) if is_dataset(file) else self._of_file(file, choice, skip):
+            found = True
+            yield entry
+        try:
+            choice.check_found()
+            if not found:
+                raise InputError(f"no configuration has {choice.describe()}; choose others")
+        except InputError as error:
+            raise InputError(f"{file}: {error}") from None
+
+    def _of_file(self, file: Path, choice: Choice, skip):
+        groups = iterate_groups(file, skip)
+        # A layout is read bit by bit, and without what is finished. The records of one file are all there at once.
+        records = (self._chosen(file, choice, group) for group in groups)
+        if is_layout(file):
+            yield from ((name, make, False) for name, make in filter(None, records))
+        else:
+            yield from _marking_last(list(filter(None, records)))
+
+    def _chosen(self, file: Path, choice: Choice, group: list[Configuration]):
+        """Name and maker of the record of one configuration, or None when it has none of the chosen times."""
+        name, temperature = group[0].name, _filled(group[0].temperature, self.temperature)
+        group = self._with_times(file, group)
+        group = list(itertools.compress(group, choice.among((temperature, c.time) for c in group)))
+        return (name, lambda: self._record(group)) if group else None
+
+    def _with_times(self, file: Path, configurations: list[Configuration]) -> list[Configuration]:
+        """The configurations of one name with the times that the caller gave where the file has none."""
+        unknown = [c for c in configurations if c.time is None]
+        given = [None] if self.time is None else np.atleast_1d(self.time).tolist()
+        if not unknown or given == [None] == [c.time for c in unknown]:
+            return configurations
+        if len(given) != len(unknown):
+            raise InputError(
+                f"{file}: the file has {len(unknown)} times and does not tell which, but time = {self.time}; give all "
+                "of them, in its order"
+            )
+        times = iter(given)
+        return [dataclasses.replace(c, time=next(times)) if c.time is None else c for c in configurations]
+
+    def _record(self, group: list[Configuration]) -> Record:
+        """One record of the configurations that differ in their time alone."""
+        first, times, sample = group[0], [], None
+        for c in group:
+            sample = build_sample(c, self.cutoff, False, self.box, self.density, False, which=self.letters)
+            if sample.targets is not None:
+                times.append(TimeRecord.from_targets(c.time, self._wanted(sample.targets), sample.graph))
+                times[-1].bond_breaking = c.node_fields.get("bond_breaking")
+        temperature = _filled(first.temperature, self.temperature)
+        graph = sample.graph
+        return Record(first.name, first.positions, graph.types.numpy(), graph.box.numpy(), temperature, times)
+
+    def _of_dataset(self, file: Path, choice: Choice):
+        dataset = Dataset(file)
+        pairs = [
+            (_filled(temperature, self.temperature), _filled(time, self.time))
+            for temperature, time in dataset.temperature_time_pairs()
+        ]
+        chosen = itertools.compress(range(len(dataset)), choice.among(pairs))
+        groups = [list(group) for _, group in itertools.groupby(chosen, key=lambda index: dataset.groups[index])]
+        yield from _marking_last(
+            [(dataset.names[group[0]], lambda group=group: self._merged(dataset, group)) for group in groups]
+        )
+
+    def _merged(self, dataset: Dataset, group: list) -> Record:
+        times = []
+        for index in group:
+            sample = dataset.load(index, cutoff=self.cutoff)
+            if sample.has_targets:
+                time = _filled(sample.time, self.time)
+                times.append(TimeRecord.from_targets(time, self._wanted(sample.targets), sample.graph))
+        temperature = _filled(sample.temperature, self.temperature)
+        graph = sample.graph
+        return Record(
+            sample.name,
+            sample.positions.numpy(),
+            graph.types.numpy(),
+            graph.box.numpy(),
+            temperature,
+            times,
+            source=sample.source,
+        )
+
+    def _wanted(self, targets: Targets) -> Targets:
+        """The targets without those that were not asked for."""
+        unwanted = {name for letter, names in LETTERS.items() if letter not in self.letters for name in names}
+        present = {field.name for field in dataclasses.fields(targets)}
+        return dataclasses.replace(targets, **dict.fromkeys(unwanted & present))
+
+
+def _filled(value: float | None, given) -> float | None:
+    """A value of the file, or the one that the caller gave in its place."""
+    if value is not None or given is None:
+        return value
+    given = np.atleast_1d(given)
+    return float(given[0]) if len(given) == 1 else None
+
+
+def _marking_last(records: list) -> Iterator[tuple]:
+    return ((name, make, place == len(records)) for place, (name, make) in enumerate(records, 1))
+
+
+def _finished(writer: DatasetWriter) -> dict[str, tuple[set[str], bool]]:
+    """For each input file that the data set knows: the names of its stored records, and are they all of them?"""
+    done: dict[str, tuple[set[str], bool]] = {}
+    for name, source in writer.sources():
+        mark = re.search(r"\[([0-9a-f]{16})( last)?\]$", source)
+        if mark:
+            names, complete = done.get(mark[1], (set(), False))
+            done[mark[1]] = names | {name}, complete or mark[2] is not None
+    return done
+
+
+def _unique_names(files: list[Path]) -> dict[Path, str]:
+    """A name for each file: its own without the ending, preceded by its folders as far as it takes to be unique."""
+    same: dict[str, set[Path]] = {}
+    for file in files:
+        same.setdefault(file.stem, set()).add(file)
+    names = {}
+    for stem, group in same.items():
+        parts = {file: (stem, *reversed(file.absolute().parts[1:-1])) for file in group}
+        depth = 1
+        while len({path[:depth] for path in parts.values()}) < len(group) and depth < max(map(len, parts.values())):
+            depth += 1
+        names |= {file: "_".join(reversed(path[:depth])) for file, path in parts.items()}
+    return names
+
+
+def _identity(file: Path, settings: dict) -> str:
+    """Tells whether a file was converted already, with the same settings, and has not changed since."""
+    what = [str(file.resolve()), settings]
+    with contextlib.suppress(OSError):  # the pattern of a layout is no file; one that is missing the reader reports
+        what += [file.stat().st_size, file.stat().st_mtime_ns]
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
+
+
+def _check_targets(targets) -> str:
+    letters = "".join(targets) if isinstance(targets, (str, list, tuple)) and all(map(str, targets)) else str(targets)
+    for letter in letters:
+        if letter not in LETTERS:
+            raise InputError(f"targets has {letter!r}; give letters of {', '.join(LETTERS)}")
+    if "S" not in letters:
+        raise InputError(f"targets = {targets!r} lacks S, which every data set has; add it")
+    return "".join(letter for letter in LETTERS if letter in letters)
+
+
+def _check_output(output: Path, files: list[Path], append: bool, force: bool) -> None:
+    if append and force:
+        raise InputError("append and force are both given; give one of them")
+    if not output.exists():
+        return
+    if any(file.exists() and file.samefile(output) for file in files):
+        raise InputError(
+            f"output = '{output}' is among the inputs; name another file, or leave it out and append to it"
+        )
+    if not (parts_folder(output).is_dir() or append or force):
+        raise InputError(
+            f"output = '{output}' exists; add to it with append=True (--append), or overwrite it with force=True "
+            "(--force)"
+        )
+
+
+def _plain(value):
+    """A number, array or list as JSON can hold it."""
+    return None if value is None else np.asarray(value, dtype=np.float64).tolist()

@@ -1,0 +1,262 @@
+"""The data set: one HDF5 file with many configurations, temperatures and times (docs/dataset.md), read lazily."""
+
+import itertools
+import math
+import os
+import threading
+import weakref
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from ..errors import InputError
+from .loading import Sample, natural_key
+from .schema import known_number, open_dataset, read_attribute, read_group, read_json, read_text, reading
+from .selection import Choice
+from .stored import Item, StoredSample, read_configuration, read_targets
+
+__all__ = ["Dataset"]
+
+
+class Dataset(Sequence):
+    """A data set file: a sequence of `Sample`, one for each configuration and time, read when asked for.
+
+    Opening reads names, temperatures and times, no arrays. Items are ordered as the configurations were added, the
+    times of one configuration ascending. A slice, `select` and `train_test_split` give a Dataset of a part of the items
+    on the same open file.
+
+    Parameters
+    ----------
+    path : path
+        A file that `convert`, `botan-fast simulate` or `DatasetWriter` made.
+
+    Raises
+    ------
+    DataError
+        The file is missing, truncated, damaged, no data set, or of a newer format. Damage to an array is found by its
+        checksum when the array is read.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> import botan_fast as bf
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> x = np.random.default_rng(0).random((100, 3)) * 5
+    >>> with bf.DatasetWriter(folder.name + "/a.h5") as writer:
+    ...     for k in range(5):
+    ...         times = [bf.TimeRecord(time=t, num_runs=32, propensity=np.full(100, t)) for t in (1.0, 10.0)]
+    ...         writer.add(bf.Record(f"conf_{k}", x + k, np.zeros(100, int), 5.0, temperature=0.44, times=times))
+    >>> dataset = bf.Dataset(folder.name + "/a.h5")
+    >>> len(dataset), dataset.times, dataset.temperatures
+    (10, [1.0, 10.0], [0.44])
+    >>> late = dataset.select(time=10.0)
+    >>> len(late), late[0].name, late[0].graph.num_nodes, float(late[0].targets.propensity[0])
+    (5, 'conf_0', 100, 10.0)
+    >>> train, test = late.train_test_split(test=0.2, seed=0)
+    >>> len(train), len(test)
+    (4, 1)
+    """
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self._file = _File(self.path)
+        with self._file.lock, reading(self.path):
+            file = self._file.get()
+            self.cutoff = float(read_attribute(self.path, file, "cutoff", "f", ()))
+            self.provenance = read_json(self.path, file, "provenance")
+            self._items = _read_items(self.path, file)
+        # Arrays of configurations that are in use, for their samples at several times.
+        self._shared = weakref.WeakValueDictionary()
+
+    # ---- the sequence ------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index):
+        if isinstance(index, slice):
+            return self._part(self._items[index])
+        return self.load(index)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self.load(index) for index in range(len(self)))
+
+    def load(self, index: int, *, cutoff: float | None = None, self_edges: bool = False) -> Sample:
+        """The sample `index`, with another graph than the file's own if need be.
+
+        The cutoff must not exceed the file's where the targets of pairs are to be had.
+        """
+        item = self._items[index]
+        with self._file.lock, reading(self.path):
+            group = read_group(self.path, read_group(self.path, self._file.get(), "configurations"), item.group)
+            configuration = self._shared.get(item.group)
+            if configuration is None:
+                configuration = read_configuration(self.path, group, self.cutoff)
+                self._shared[item.group] = configuration
+            arrays = read_targets(self.path, group, item, configuration)
+        cutoff = self.cutoff if cutoff is None else float(cutoff)
+        return StoredSample(self.path, item, configuration, arrays, cutoff, bool(self_edges))
+
+    def arrays(self, index: int) -> dict[str, np.ndarray]:
+        """Everything that the file holds of the item: `positions`, `types`, `box`, `pairs`, and the targets by name."""
+        sample = self.load(index)
+        own = vars(sample._configuration)
+        return {name: np.asarray(own[name]) for name in ("positions", "types", "box", "pairs")} | sample._arrays
+
+    # ---- what there is -----------------------------------------------------------------------------------------
+
+    @property
+    def names(self) -> list[str]:
+        """Name of the configuration of each item."""
+        return [item.name for item in self._items]
+
+    def temperature_time_pairs(self) -> list[tuple[float | None, float | None]]:
+        """Temperature and time of each item, None where unknown."""
+        return [(item.temperature, item.time) for item in self._items]
+
+    @property
+    def groups(self) -> list[str]:
+        """The group in the file that holds each item; those of one configuration at several times are the same."""
+        return [item.group for item in self._items]
+
+    @property
+    def temperatures(self) -> list[float]:
+        """The temperatures that occur, ascending; unknown ones are left out."""
+        return sorted({item.temperature for item in self._items if item.temperature is not None})
+
+    @property
+    def times(self) -> list[float]:
+        """The times that occur, ascending; unknown ones are left out."""
+        return sorted({item.time for item in self._items if item.time is not None})
+
+    def describe(self) -> str:
+        """What the data set holds, as a text for people: one line for each temperature and time."""
+        configurations = len({item.group for item in self._items})
+        lines = [f"{self.path}: {configurations} configurations, {len(self)} samples, cutoff {self.cutoff:g}"]
+        table: dict[tuple, list[Item]] = {}
+        for item in self._items:
+            table.setdefault((_order(item.temperature), _order(item.time)), []).append(item)
+        for _, items in sorted(table.items()):
+            first, runs = items[0], sorted({item.num_runs for item in items} - {0}) or [0]
+            shown = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
+            lines.append(
+                f"  temperature {_shown(first.temperature)}, time {_shown(first.time)}: {len(items)} configurations"
+                + (", no targets" if first.index is None else f", {shown} runs" if runs[-1] else "")
+            )
+        return "\n".join(lines)
+
+    def __getstate__(self) -> dict:
+        return {**self.__dict__, "_shared": None}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state, _shared=weakref.WeakValueDictionary())
+
+    def __repr__(self) -> str:
+        return f"Dataset('{self.path}', {len(self)} samples)"
+
+    # ---- parts -------------------------------------------------------------------------------------------------
+
+    def select(self, *, temperature=None, time=None) -> "Dataset":
+        """The items of a temperature and a time: a number or a list of them each; None takes all.
+
+        Raises
+        ------
+        InputError
+            when nothing fits; the message lists what there is.
+        """
+        choice = Choice(temperature, time, several=True)
+        items = list(itertools.compress(self._items, choice.among(self.temperature_time_pairs())))
+        choice.check_found()
+        return self._part(items)
+
+    def train_test_split(self, test: float = 0.2, seed: int = 0) -> tuple["Dataset", "Dataset"]:
+        """Split at random by configuration: all times of a configuration are on the same side.
+
+        Parameters
+        ----------
+        test : float
+            Fraction of the configurations, between 0 and 1, that are for the test; at least one is on each side.
+        seed : int
+            The same seed gives the same split of the same file on every machine.
+
+        Returns the training and the test part; both keep the order of the file.
+        """
+        if not 0 < test < 1:
+            raise InputError(f"test = {test} must be a fraction between 0 and 1, such as 0.2")
+        groups = list(dict.fromkeys(item.group for item in self._items))
+        if len(groups) < 2:
+            raise InputError(f"{self.path}: {len(groups)} configuration cannot be split; two are the least")
+        number = min(max(1, round(test * len(groups))), len(groups) - 1)
+        chosen = {groups[k] for k in np.random.default_rng(seed).permutation(len(groups))[:number]}
+        return (
+            self._part([item for item in self._items if item.group not in chosen]),
+            self._part([item for item in self._items if item.group in chosen]),
+        )
+
+    def _part(self, items: list[Item]) -> "Dataset":
+        part = object.__new__(Dataset)
+        part.__dict__.update(self.__dict__, _items=items)
+        return part
+
+    # ---- the file ----------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close the file, also for the parts of this data set. Reading an item opens it again."""
+        self._file.close()
+
+    def __enter__(self) -> "Dataset":
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+
+class _File:
+    """The open file, shared by a data set and its parts. Survives pickling and fork: each process opens its own."""
+
+    def __init__(self, path: Path):
+        self.path, self.lock = path, threading.RLock()
+        self._file, self._process = None, None
+
+    def get(self) -> h5py.File:
+        if self._file is None or self._process != os.getpid():
+            self._file, self._process = open_dataset(self.path), os.getpid()
+        return self._file
+
+    def close(self) -> None:
+        with self.lock:
+            if self._file is not None and self._process == os.getpid():
+                self._file.close()
+            self._file = None
+
+    def __getstate__(self):
+        return self.path
+
+    def __setstate__(self, path):
+        self.__init__(path)
+
+
+def _read_items(path: Path, file: h5py.File) -> list[Item]:
+    items = []
+    groups = read_group(path, file, "configurations")
+    for key in sorted(groups, key=natural_key):
+        group = read_group(path, groups, key)
+        name = read_text(path, group, "name") or key
+        temperature = known_number(float(read_attribute(path, group, "temperature", "f", ())))
+        times = read_attribute(path, group, "time", "f", (None,)).tolist()
+        runs = read_attribute(path, group, "num_runs", "iu", (len(times),)).tolist()
+        if not times:
+            items.append(Item(key, name, temperature, None, 0, None))
+        for k in sorted(range(len(times)), key=lambda k: _order(known_number(times[k]))):
+            items.append(Item(key, name, temperature, known_number(times[k]), runs[k], k))
+    return items
+
+
+def _order(value: float | None) -> float:
+    return -math.inf if value is None else value
+
+
+def _shown(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:g}"

@@ -1,0 +1,393 @@
+"""Writing the HDF5 data set so that a kill at any moment loses nothing finished and leaves no broken file.
+
+Each finished configuration is first a small file of its own, `FILE.parts/*.h5`, a complete data set that takes its
+name in one step. When the writer closes, and when it opens again after a kill, the parts and the data set that exists
+are merged into a new file, which replaces the old one in one step; only then are the parts removed.
+"""
+
+import contextlib
+import datetime
+import fcntl
+import glob
+import hashlib
+import json
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from ..errors import BotanFastError, InputError
+from ..files import atomic_write
+from .record import Record, checked_arrays
+from .schema import (
+    FORMAT,
+    LIBVER,
+    UNITS,
+    VERSION,
+    finished_parts,
+    known_number,
+    open_dataset,
+    parts_folder,
+    read_array,
+    read_attribute,
+    read_group,
+    read_json,
+    read_text,
+    reading,
+    write_array,
+    write_text,
+)
+
+__all__ = ["DatasetWriter"]
+
+
+class DatasetWriter:
+    """Writes a data set file, one configuration after the other.
+
+    Parameters
+    ----------
+    path : path
+        The file. One that exists is added to. Until `close`, what is finished lies in the folder `path` + ".parts".
+    cutoff : float
+        Pairs closer than this, in units of sigma_AA, are in the pair lists.
+    provenance : dict, optional
+        How the data came about, for the record: anything that JSON can hold.
+    settings : dict, optional
+        What must be the same for a writer that continues an interrupted one.
+    overwrite : bool
+        Start with an empty data set, unless there is an interrupted writer of the same settings to continue.
+
+    A kill at any moment loses at most the configuration that was being added: a new writer on the same path continues
+    with `finished`. Leaving the `with` block by an error or by Ctrl-C keeps the parts and does not merge them. Several
+    threads may call `add`; a second writer on the same path is refused while the first one lives.
+
+    Raises
+    ------
+    InputError
+        Another writer has the file, its cutoff is a different one, or an interrupted writer had other settings.
+    DataError
+        The file exists and is no data set, or is damaged.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> import botan_fast as bf
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> x = np.random.default_rng(0).random((100, 3)) * 5
+    >>> with bf.DatasetWriter(folder.name + "/a.h5") as writer:
+    ...     times = [bf.TimeRecord(time=t, num_runs=32, propensity=np.full(100, t)) for t in (1.0, 10.0)]
+    ...     writer.add(bf.Record("conf_1", x, np.zeros(100, int), 5.0, temperature=0.44, times=times))
+    ...     sorted(writer.finished)
+    ['conf_1']
+    """
+
+    def __init__(
+        self,
+        path,
+        *,
+        cutoff: float = 2.0,
+        provenance: dict | None = None,
+        settings: dict | None = None,
+        overwrite: bool = False,
+    ):
+        self.path = Path(path)
+        self.cutoff = float(cutoff)
+        self._provenance = dict(provenance or {})
+        self._entries: dict[tuple, _Entry] = {}
+        self._mutex = threading.Lock()
+        self._history: list = []
+        self._parts = parts_folder(self.path)
+        if self.path.is_dir():
+            raise InputError(f"path = '{path}' is a folder; give the name of a file to write in it")
+        if not self.path.parent.is_dir():
+            raise InputError(f"path = '{path}': folder '{self.path.parent}' does not exist; create it first")
+        self._new = not self._parts.exists()
+        self._lock = self._acquire()
+        try:
+            self._remove_leftovers()
+            self._begin(settings, overwrite)
+            if self.path.exists():
+                self._index(self.path)
+            self._merge()
+        except BaseException:
+            self._release()
+            raise
+
+    @property
+    def finished(self) -> set[str]:
+        """Names of the configurations that are stored."""
+        return {entry.name for entry in self._entries.values()}
+
+    def has(self, name: str, temperature: float | None = None, time: float | None = None) -> bool:
+        """Are the targets of this configuration at this time stored? None stands for unknown, not for any."""
+        entry = self._entries.get(_key(name, temperature))
+        return entry is not None and known_number(time) in entry.times
+
+    def sources(self) -> list[tuple[str, str]]:
+        """(name, source) of every stored record."""
+        return [(entry.name, source) for entry in self._entries.values() for source in entry.sources]
+
+    def add(self, record: Record) -> None:
+        """Store a configuration. When this returns, it is on the disk.
+
+        A configuration that is there already, with the same temperature and positions, gets further times.
+
+        Raises
+        ------
+        InputError
+            naming the array whose shape or value is wrong, a time that is stored already, or a name that another
+            configuration has.
+        """
+        try:
+            arrays = checked_arrays(record, self.cutoff)
+        except BotanFastError as error:
+            raise type(error)(f"configuration {record.name}: {error}") from error
+        with self._mutex:
+            if self._lock is None:
+                raise InputError(f"the writer of '{self.path}' is closed; open a new one to add configurations")
+            key = _key(record.name, record.temperature)
+            known = self._entries.get(key)
+            if known is not None:
+                self._check_known(record, known)
+            order = known.order if known else record.order
+            if order is None:
+                order = 1 + max((entry.order for entry in self._entries.values()), default=-1)
+            times = [known_number(time.time) for time in record.times]
+            digest = hashlib.sha256(repr((key, times)).encode()).hexdigest()[:16]
+            part = self._parts / f"{order:08d}-{digest}.h5"
+            with atomic_write(part) as temporary, h5py.File(temporary, "w", libver=LIBVER) as file:
+                _write_root(file, self.cutoff, self._session())
+                _write_record(file.create_group("configurations/000000"), record, arrays, order)
+            entry = self._entries.setdefault(key, _Entry(record.name, order))
+            entry.times += times
+            entry.places.append((part, "000000"))
+            entry.sources += record.source.splitlines()
+
+    def close(self) -> None:
+        """Merge everything into the file and remove the parts. A second call does nothing."""
+        with self._mutex:
+            if self._lock is None:
+                return
+            try:
+                self._merge()
+                self._remove_parts()
+            finally:
+                self._release()
+
+    def __enter__(self) -> "DatasetWriter":
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._release()
+
+    # ---- inside ------------------------------------------------------------------------------------------------
+
+    def _acquire(self):
+        try:
+            self._parts.mkdir(exist_ok=True)
+            lock = open(self._parts / ".lock", "w")  # noqa: SIM115 (held until close; the system frees it after a kill)
+        except OSError as error:
+            raise InputError(
+                f"path = '{self.path}' cannot be written ({error.strerror}); choose another folder"
+            ) from None
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise InputError(
+                f"path = '{self.path}' is being written by another process; wait for it, or name another file"
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+        return lock
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            # Nothing was finished: leave no trace. Otherwise the folder says that there is something to continue.
+            if self._new and not any(place != self.path for e in self._entries.values() for place, _ in e.places):
+                self._remove_parts()
+            self._lock.close()
+            self._lock = None
+
+    def _begin(self, settings: dict | None, overwrite: bool) -> None:
+        """Continue what an interrupted writer left, or begin anew."""
+        session = self._parts / "session.json"
+        wanted = json.loads(json.dumps(settings))
+        if not self._new:
+            found = None
+            with contextlib.suppress(OSError, ValueError):
+                found = json.loads(session.read_text(encoding="utf-8"))
+            if found == wanted or not (found or overwrite or finished_parts(self.path)):
+                overwrite = False
+            elif not overwrite:
+                raise InputError(
+                    f"path = '{self.path}' was being written with other settings ({_difference(found, wanted)}) when "
+                    "it was interrupted; repeat with those, or overwrite it"
+                )
+        if overwrite:
+            for file in [*finished_parts(self.path), self.path]:
+                file.unlink(missing_ok=True)
+        with atomic_write(session) as temporary:
+            temporary.write_text(json.dumps(settings), encoding="utf-8")
+
+    def _remove_parts(self) -> None:
+        with contextlib.suppress(OSError):
+            for name in ("session.json", ".lock"):
+                (self._parts / name).unlink(missing_ok=True)
+            self._parts.rmdir()
+
+    def _remove_leftovers(self) -> None:
+        """Remove the temporary files of a writer that was killed while it wrote."""
+        name = f".{glob.escape(self.path.stem[:100])}.{'?' * 12}.tmp{glob.escape(self.path.suffix)}"
+        for temporary in [*self._parts.glob(".*.tmp.*"), *self.path.parent.glob(name)]:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
+    def _session(self) -> dict:
+        from .. import __version__
+
+        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        return {"botan_fast": __version__, "date": now, **self._provenance}
+
+    def _index(self, path: Path) -> None:
+        """Learn what a file holds. A part that was merged before a kill is known already."""
+        with open_dataset(path) as file, reading(path):
+            cutoff = float(read_attribute(path, file, "cutoff", "f", ()))
+            if cutoff != self.cutoff:
+                raise InputError(
+                    f"cutoff = {self.cutoff} but '{path}' has cutoff = {cutoff}; use that one or a new file"
+                )
+            self._history += [
+                h for h in read_json(path, file, "provenance").get("history", []) if h not in self._history
+            ]
+            groups = read_group(path, file, "configurations")
+            for name in groups:
+                group = read_group(path, groups, name)
+                times = read_attribute(path, group, "time", "f", (None,)).tolist()
+                key = _key(read_text(path, group, "name"), float(read_attribute(path, group, "temperature", "f", ())))
+                order = int(read_attribute(path, group, "order", "i", ()))
+                entry = self._entries.setdefault(key, _Entry(key[0], order))
+                new = [known_number(time) for time in times if known_number(time) not in entry.times]
+                if new or not entry.places:
+                    entry.times += new
+                    entry.places.append((path, name))
+                    entry.sources += read_text(path, group, "source").splitlines()
+
+    def _check_known(self, record: Record, known: "_Entry") -> None:
+        place, name = known.places[0]
+        with open_dataset(place) as file, reading(place):
+            group = read_group(place, read_group(place, file, "configurations"), name)
+            positions = read_array(place, group, "positions", "<f8", (None, None))
+        if not np.array_equal(positions, np.asarray(record.positions, np.float64)):
+            raise InputError(
+                f"configuration {record.name} differs from one of the same name and temperature = "
+                f"{record.temperature} in '{self.path}'; give it another name, or its temperature"
+            )
+        again = [time.time for time in record.times if known_number(time.time) in known.times]
+        if again or not record.times:
+            raise InputError(
+                f"configuration {record.name} at time = {again[0] if again else None} is in '{self.path}' already; "
+                "leave it out, or give its time"
+            )
+
+    def _merge(self) -> None:
+        """Write everything into a new file, let it take the place of the old one, remove the parts."""
+        parts = finished_parts(self.path)
+        if not parts:
+            return
+        for part in parts:
+            if all(part != place for entry in self._entries.values() for place, _ in entry.places):
+                self._index(part)
+        entries = sorted(self._entries.values(), key=lambda entry: (entry.order, entry.name))
+        session = self._session()
+        with atomic_write(self.path) as temporary, contextlib.ExitStack() as stack:
+            out = stack.enter_context(h5py.File(temporary, "w", libver=LIBVER))
+            old = stack.enter_context(open_dataset(self.path)) if self.path.exists() else None
+            _write_root(out, self.cutoff, *self._history, session)
+            groups = out.create_group("configurations")
+            for number, entry in enumerate(entries):
+                for place, name in entry.places:
+                    with contextlib.ExitStack() as one:
+                        file = old if place == self.path else one.enter_context(open_dataset(place))
+                        with reading(place):
+                            _copy(file["configurations"][name], groups, f"{number:06d}")
+        self._history.append(session)
+        for number, entry in enumerate(entries):
+            entry.places = [(self.path, f"{number:06d}")]
+        for part in parts:
+            part.unlink()
+
+
+@dataclass
+class _Entry:
+    """Where a configuration lies: one place, or several with different times."""
+
+    name: str
+    order: int
+    times: list[float | None] = field(default_factory=list)
+    places: list[tuple[Path, str]] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
+
+
+def _difference(was: dict | None, now: dict | None) -> str:
+    was, now = was or {}, now or {}
+    for name in {**was, **now}:
+        if was.get(name) != now.get(name):
+            return f"{name} = {was.get(name)} instead of {now.get(name)}"
+    return "unknown"
+
+
+def _key(name: str, temperature) -> tuple:
+    return name, known_number(temperature)
+
+
+def _write_root(file: h5py.File, cutoff: float, *history: dict) -> None:
+    write_text(file, "format", FORMAT)
+    file.attrs["format_version"] = np.int64(VERSION)
+    file.attrs["cutoff"] = np.float64(cutoff)
+    write_text(file, "units", UNITS)
+    write_text(file, "provenance", json.dumps({"history": list(history)}))
+
+
+def _write_record(group: h5py.Group, record: Record, arrays: dict, order: int) -> None:
+    write_text(group, "name", record.name)
+    write_text(group, "source", record.source)
+    group.attrs["order"] = np.int64(order)
+    group.attrs["temperature"] = np.float64(np.nan if record.temperature is None else record.temperature)
+    group.attrs["box"] = arrays["box"]
+    group.attrs["time"] = np.array([np.nan if t.time is None else t.time for t in record.times], np.float64)
+    group.attrs["num_runs"] = np.array([t.num_runs for t in record.times], np.int64)
+    write_array(group, "positions", arrays["positions"])
+    write_array(group, "types", arrays["types"], compress=True)
+    write_array(group, "pairs", arrays["pairs"], compress=True)
+    times = group.create_group("times")
+    for number, targets in enumerate(arrays["targets"]):
+        one = times.create_group(f"{number:03d}")
+        for name, array in targets.items():
+            write_array(one, name, array)
+
+
+def _copy(source: h5py.Group, groups: h5py.Group, name: str) -> None:
+    """Copy a configuration, or add its times to one that is there. Chunks are copied as they are."""
+    if name not in groups:
+        source.file.copy(source, groups, name)
+        return
+    target = groups[name]
+    there = {known_number(time) for time in target.attrs["time"]}
+    count = len(target.attrs["time"])
+    chosen = [k for k, time in enumerate(source.attrs["time"]) if known_number(time) not in there]
+    for k in chosen:
+        source.file.copy(source[f"times/{k:03d}"], target["times"], f"{count:03d}")
+        count += 1
+    for attribute in ("time", "num_runs"):
+        joined = np.concatenate([target.attrs[attribute], source.attrs[attribute][chosen]])
+        del target.attrs[attribute]
+        target.attrs[attribute] = joined
+    sources = "\n".join(filter(None, (read_text("", group, "source") for group in (target, source))))
+    del target.attrs["source"]
+    write_text(target, "source", sources)

@@ -1,0 +1,137 @@
+"""Predictions of a model for one configuration, and how they are written: npz and extended XYZ."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..data.loading import Sample
+from ..errors import InputError
+from ..files import atomic_write
+from ..physics.targets import NODE_TARGETS
+
+__all__ = ["ConfigurationPrediction", "write_npz", "write_xyz"]
+
+
+@dataclass
+class ConfigurationPrediction:
+    """What a model says about one configuration. NumPy arrays; lengths in units of sigma_AA.
+
+    name                name of the configuration
+    positions           (N, D) float64, as in the data
+    types               (N,) int64, 0 = A
+    box                 (D,) or (D, D) float64
+    propensity          (N,) float32, predicted S_i, or the model's other node target
+    senders, receivers  (E,) int32: row k of the pair arrays is the edge senders[k] -> receivers[k]
+    distance            (E,) float32, r_ij(0)
+    pair_change         (E,) float32, predicted E_ij of the directed edge, or None without edge decoder. The model does
+                        not force both directions of a pair to agree; their mean is its prediction for the pair
+    target_propensity, target_pair_change   (N,) and (E,) float32, or None where the data hold no trajectories
+    """
+
+    name: str
+    positions: np.ndarray
+    types: np.ndarray
+    box: np.ndarray
+    propensity: np.ndarray
+    senders: np.ndarray
+    receivers: np.ndarray
+    distance: np.ndarray
+    pair_change: np.ndarray | None = None
+    target_propensity: np.ndarray | None = None
+    target_pair_change: np.ndarray | None = None
+    node_target: str = "S"
+
+    @property
+    def quantity(self) -> str:
+        """Name of the node values in files: "propensity", or the field of `Targets` that `node_target` stands for."""
+        return NODE_TARGETS[self.node_target]
+
+    @classmethod
+    def from_sample(
+        cls, sample: Sample, propensity: np.ndarray, pair_change: np.ndarray | None, node_target: str = "S"
+    ) -> "ConfigurationPrediction":
+        """Join a sample with the outputs (N,) and (E,) of a model for it."""
+        graph, targets = sample.graph.to("cpu"), sample.targets
+        return cls(
+            name=sample.name,
+            positions=np.asarray(sample.positions),
+            types=graph.types.numpy(),
+            box=np.asarray(graph.box),
+            propensity=propensity,
+            senders=graph.senders.numpy(),
+            receivers=graph.receivers.numpy(),
+            distance=graph.vectors.norm(dim=1).numpy(),
+            pair_change=pair_change,
+            target_propensity=targets.node(node_target).cpu().numpy() if sample.has_node_target(node_target) else None,
+            target_pair_change=targets.pair_change.cpu().numpy() if sample.has_pair_targets else None,
+            node_target=node_target,
+        )
+
+
+def write_npz(prediction: ConfigurationPrediction, path) -> None:
+    """Write the arrays of a prediction under the names of its fields; those that are None are left out.
+
+    For a model of another node target, "propensity" in the names becomes its name in `Targets`. The file is written
+    completely or not at all.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> from botan_fast.evaluation.writing import ConfigurationPrediction, write_npz
+    >>> pair = np.array([0], np.int32)
+    >>> p = ConfigurationPrediction("a", np.zeros((1, 3)), np.zeros(1, int), np.ones(3), np.ones(1, np.float32),
+    ...     pair, pair, np.ones(1, np.float32))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_npz(p, folder + "/a.npz")
+    ...     print(np.load(folder + "/a.npz")["propensity"])
+    [1.]
+    """
+    arrays = {key: value for key, value in vars(prediction).items() if value is not None and key != "node_target"}
+    arrays = {key.replace("propensity", prediction.quantity): value for key, value in arrays.items()}
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
+        np.savez(file, **arrays)
+
+
+def write_xyz(prediction: ConfigurationPrediction, path) -> None:
+    """Write the particles of a prediction as extended XYZ, which OVITO opens: type, position, predicted S_i.
+
+    The columns are `species` (A, B, ...), `pos` (3 numbers; z = 0 in two dimensions), `propensity`, and
+    `target_propensity` where it is known. The comment line holds the periodic cell as Lattice, three row vectors; a
+    two-dimensional one gets the third vector (0, 0, 1), not periodic. The file is written completely or not at all.
+
+    Raises
+    ------
+    InputError
+        for more than 26 species, which have no letter.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> from botan_fast.evaluation.writing import ConfigurationPrediction, write_xyz
+    >>> pair = np.array([0], np.int32)
+    >>> p = ConfigurationPrediction("a", np.zeros((1, 3)), np.zeros(1, int), np.ones(3), np.ones(1, np.float32),
+    ...     pair, pair, np.ones(1, np.float32))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_xyz(p, folder + "/a.xyz")
+    ...     print(open(folder + "/a.xyz").read().splitlines()[2])
+    A 0 0 0 1
+    """
+    p = prediction
+    if p.types.max() > 25:
+        raise InputError(f"types hold {p.types.max()}; the XYZ file names species by the letters A to Z")
+    number, dimensions = p.positions.shape
+    cell = np.eye(3)
+    cell[:dimensions, :dimensions] = np.diag(p.box) if p.box.ndim == 1 else p.box
+    positions = np.pad(p.positions, ((0, 0), (0, 3 - dimensions)))
+    columns, properties = [p.propensity], f"species:S:1:pos:R:3:{p.quantity}:R:1"
+    if p.target_propensity is not None:
+        columns.append(p.target_propensity)
+        properties += f":target_{p.quantity}:R:1"
+    lattice = " ".join(f"{x:.17g}" for x in cell.ravel())
+    periodic = "T T T" if dimensions == 3 else "T T F"
+    with atomic_write(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.write(f'{number}\nLattice="{lattice}" Properties={properties} pbc="{periodic}"\n')
+        for species, position, row in zip(p.types, positions, np.stack(columns, axis=1), strict=True):
+            # As many digits as float64 and float32 need.
+            numbers = " ".join([f"{x:.16g}" for x in position] + [f"{x:.9g}" for x in row])
+            file.write(f"{chr(ord('A') + int(species))} {numbers}\n")

@@ -1,0 +1,98 @@
+"""Undirected pairs: each of a graph's pairs once, as the data set stores them."""
+
+import numpy as np
+import torch
+
+from .. import _core
+from ..checks import check_box
+from ..errors import InputError
+from .graph import Graph
+
+__all__ = ["edge_values", "graph_from_pairs", "pair_list", "pair_values"]
+
+
+def pair_list(graph: Graph) -> np.ndarray:
+    """The undirected pairs of a graph: (2, P) int32 with i < j, sorted by (i, j); self edges are left out.
+
+    Examples
+    --------
+    >>> import botan_fast as bf
+    >>> from botan_fast.graph.pairs import pair_list
+    >>> graph = bf.build_graph([[0.1, 0.0], [0.9, 0.0], [3.0, 0.0]], [0, 0, 1], box=[4.0, 4.0])
+    >>> pair_list(graph).tolist()
+    [[0, 0, 1], [1, 2, 2]]
+    """
+    edges = _upper(graph)
+    return np.stack([graph.receivers.cpu().numpy()[edges], graph.senders.cpu().numpy()[edges]])
+
+
+def pair_values(graph: Graph, values) -> np.ndarray:
+    """The value (P,) of each pair of `pair_list`, from those (E,) of the directed edges."""
+    return np.asarray(values.cpu() if isinstance(values, torch.Tensor) else values)[_upper(graph)]
+
+
+def edge_values(graph: Graph, values: np.ndarray) -> np.ndarray:
+    """The values (E,) of the directed edges, from those (P,) of the pairs of `pair_list`; self edges get 0."""
+    edges = _upper(graph)
+    result = np.zeros(graph.num_edges, values.dtype)
+    result[edges] = values
+    result[graph.reverse.cpu().numpy()[edges]] = values
+    return result
+
+
+def graph_from_pairs(pairs, positions, types, box, cutoff: float, self_edges: bool = False) -> Graph:
+    """The graph of which `pairs` is the `pair_list`: that of `build_graph` bit for bit, five times as fast.
+
+    Parameters
+    ----------
+    pairs : (2, P) int32, as `pair_list` returns them
+    positions, types, box, cutoff, self_edges : those of `build_graph`; positions float64, types int64 arrays
+
+    Raises
+    ------
+    InputError
+        for pairs out of range or order, or not closer than the cutoff. Pairs that are missing are not noticed.
+
+    Examples
+    --------
+    >>> import numpy as np, botan_fast as bf
+    >>> from botan_fast.graph.pairs import graph_from_pairs, pair_list
+    >>> x, types = np.array([[0.1, 0.0], [0.9, 0.0], [3.0, 0.0]]), np.array([0, 0, 1])
+    >>> graph = bf.build_graph(x, types, [4.0, 4.0])
+    >>> graph_from_pairs(pair_list(graph), x, types, [4.0, 4.0], cutoff=2.0).senders.equal(graph.senders)
+    True
+    """
+    number, dimensions = positions.shape
+    positions = np.ascontiguousarray(positions, dtype=np.float64)
+    first, second = (np.ascontiguousarray(row, dtype=np.int32) for row in pairs)
+    box, cell = check_box(box, dimensions)
+    cell = np.ascontiguousarray(cell)
+    num_edges = 2 * len(first) + (number if self_edges else 0)
+    senders, receivers, reverse = (torch.empty(num_edges, dtype=torch.int32) for _ in range(3))
+    row_ptr = torch.empty(number + 1, dtype=torch.int32)
+    vectors = torch.empty((num_edges, dimensions), dtype=torch.float32)
+    try:
+        _core.graph_from_pairs(
+            first.ctypes.data, second.ctypes.data, len(first), positions.ctypes.data, number, dimensions,
+            cell.ctypes.data, float(cutoff), bool(self_edges),
+            *(x.data_ptr() for x in (senders, receivers, row_ptr, reverse, vectors)),
+        )  # fmt: skip
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    return Graph(
+        senders=senders,
+        receivers=receivers,
+        vectors=vectors,
+        row_ptr=row_ptr,
+        reverse=reverse,
+        types=torch.from_numpy(np.asarray(types, dtype=np.int64)),
+        box=torch.from_numpy(box),
+        cutoff=float(cutoff),
+        self_edges=bool(self_edges),
+        graph_ptr=torch.tensor([0, number]),
+    )
+
+
+def _upper(graph: Graph) -> np.ndarray:
+    """The edges i <- j with i < j: in their order they are the pairs of `pair_list`."""
+    return np.flatnonzero(graph.senders.cpu().numpy() > graph.receivers.cpu().numpy())

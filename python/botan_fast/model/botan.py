@@ -1,0 +1,287 @@
+"""BOTAN and its parts as torch modules.
+
+Names in the `state_dict` (every W is (out, in), H = hidden_size, D = dimensions):
+
+| name | shape | input order |
+|---|---|---|
+| `node_encoder.fc1`, `.fc2` | (H, 1), (H, H) | type |
+| `edge_encoder.fc1`, `.fc2` | (H, D), (H, H) | r[receiver] - r[sender] |
+| `processor.edge_mlp.fc1`, `.fc2` | (H, 4 H), (H, H) | x_sender, x_receiver, e, e0 (then x0_sender, x0_receiver: 6 H) |
+| `processor.node_mlp.fc1`, `.fc2` | (H, 3 H), (H, H) | x, x0, sum of incoming e |
+| `node_decoder.fc1`, `.fc2`, `.fc3` | (H, H), (H, H), (1, H) | x |
+| `edge_decoder.fc1`, `.fc2`, `.fc3` | the same | e |
+| `decoder.fc1`, `.fc2`, `.fc3` | the same, instead of the two above when shared | x and e |
+
+each with `.weight` and `.bias`.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from .. import ops
+from ..errors import InputError
+from ..graph.graph import Graph
+from ..physics.targets import NODE_TARGETS
+
+__all__ = ["BOTAN", "MLP", "BOTANLayer", "Prediction"]
+
+DECODERS = ("separate", "shared", "node")
+
+
+class Prediction(NamedTuple):
+    """What BOTAN predicts: `node` (N,) propensity S_i, `edge` (E,) pair-distance change E_ij, or None.
+
+    Lengths are in the units of the training targets (sigma_AA for the authors' data).
+
+    >>> import torch, botan_fast as bf
+    >>> bf.Prediction(node=torch.zeros(2), edge=None).node
+    tensor([0., 0.])
+    """
+
+    node: Tensor
+    edge: Tensor | None
+
+
+class MLP(nn.Module):
+    """y = relu(W2 relu(W1 x + b1) + b2), (M, num_inputs) to (M, H); with decode=True, W3 y + b3, to (M,).
+
+    The perceptron of the encoders, of the processor and (decode=True) of the decoders: two hidden layers, all of
+    width H (Shiba et al. 2023, section II). float32 on the CPU runs in the compiled core for H = 32, 64, 128.
+    `mlp(x, precision="bf16")` rounds the factors of products to bfloat16 (docs/precision.md).
+
+    >>> import torch, botan_fast as bf
+    >>> bf.MLP(3, 64)(torch.randn(10, 3)).shape, bf.MLP(64, 64, decode=True)(torch.randn(10, 64)).shape
+    (torch.Size([10, 64]), torch.Size([10]))
+    """
+
+    def __init__(self, num_inputs: int, hidden_size: int, decode: bool = False):
+        super().__init__()
+        self.fc1 = nn.Linear(num_inputs, hidden_size)
+        self.fc2 = nn.Linear(hidden_size, hidden_size)
+        if decode:
+            self.fc3 = nn.Linear(hidden_size, 1)
+
+    def weights(self) -> list[Tensor]:
+        """[W1, b1, W2, b2], and W3, b3 of a decoder."""
+        return [t for layer in self.children() for t in (layer.weight, layer.bias)]
+
+    def forward(self, x: Tensor, precision: str = "fp32") -> Tensor:
+        return ops.mlp(x, self.weights(), precision)
+
+
+def _sorted_topology(edge_index: Tensor, num_nodes: int) -> tuple[list[Tensor], Tensor]:
+    """Topology of any directed graph, edges sorted by receiver, and the order that sorts them."""
+    senders, receivers = edge_index
+    order = torch.argsort(receivers, stable=True)
+    senders, receivers = senders[order], receivers[order]
+
+    def pointers(index):
+        ptr = index.new_zeros(num_nodes + 1, dtype=torch.int64)
+        ptr[1:] = torch.bincount(index, minlength=num_nodes).cumsum(0)
+        return ptr
+
+    sender_order = torch.argsort(senders, stable=True)
+    topology = [senders, receivers, pointers(receivers), sender_order, pointers(senders)]
+    return [t.to(torch.int32) for t in topology], order
+
+
+class BOTANLayer(nn.Module):
+    """One message-passing step of BOTAN (Shiba et al. 2023, section II and figure 2), a part for any torch model.
+
+        e' = MLP_e([x_sender, x_receiver, e, e0])
+        x' = MLP_n([x, x0, sum over incoming edges e'])
+
+    Call: `x, e = layer(x, e, x0, e0, graph_or_edge_index)` with x, x0 (N, H) node features and e, e0 (E, H) edge
+    features, the latter two those of the encoder (the skip connection). The graph is a `botan_fast.Graph`, or an
+    `edge_index` (2, E) of integers, row 0 senders and row 1 receivers, of any directed graph in any order; e and e0
+    follow the order of its edges. With edge_node_skip=True MLP_e also reads [x0_sender, x0_receiver] (Bapst et al.,
+    Nature Physics 16, 448 (2020)). Gradients flow to x, e, x0, e0 and the weights; deterministic.
+    float32 on the CPU runs in the compiled core for H = 32, 64, 128; everything else in plain torch.
+    precision: "fp32", or "bf16" ("tf32") for products of factors rounded to bfloat16 (tf32), see docs/precision.md.
+    save_memory=True keeps no edge array of this step for the backward pass, which computes it again: the same bits.
+
+    Raises InputError when a shape does not fit, an index is outside [0, N), or an option has no such value.
+
+    >>> import torch, botan_fast as bf
+    >>> layer = bf.BOTANLayer(hidden_size=64)
+    >>> x, e = torch.randn(5, 64), torch.randn(8, 64)
+    >>> x1, e1 = layer(x, e, x, e, torch.randint(5, (2, 8)))
+    >>> x1.shape, e1.shape
+    (torch.Size([5, 64]), torch.Size([8, 64]))
+    """
+
+    def __init__(self, hidden_size: int = 64, edge_node_skip: bool = False):
+        super().__init__()
+        self.hidden_size = hidden_size
+        self.edge_mlp = MLP((6 if edge_node_skip else 4) * hidden_size, hidden_size)
+        self.node_mlp = MLP(3 * hidden_size, hidden_size)
+
+    def forward(
+        self,
+        x: Tensor,
+        e: Tensor,
+        x0: Tensor,
+        e0: Tensor,
+        graph: Graph | Tensor,
+        precision: str = "fp32",
+        save_memory: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        self._check(x, e, x0, e0, graph)
+        if isinstance(graph, Graph):
+            return self.run(x, e, x0, e0, graph_topology(graph), 1, precision, save_memory)
+        if not ops.has_fast_path(self.hidden_size, x.dtype, x.device):  # needs no order
+            return self.run(x, e, x0, e0, list(graph), 1, precision, save_memory)
+        topology, order = _sorted_topology(graph, x.shape[0])
+        x, e = self.run(x, e[order], x0, e0[order], topology, 1, precision, save_memory)
+        return x, torch.empty_like(e).index_copy(0, order, e)
+
+    def run(
+        self,
+        x: Tensor | None,
+        e: Tensor | None,
+        x0: Tensor,
+        e0: Tensor,
+        topology: list[Tensor],
+        num_steps: int,
+        precision: str = "fp32",
+        save_memory: bool = False,
+    ) -> tuple[Tensor, Tensor]:
+        """num_steps steps with the same weights; x = None (e = None) starts from x0 (e0). See `ops.processor`."""
+        weights = self.edge_mlp.weights(), self.node_mlp.weights()
+        return ops.processor(x, e, x0, e0, topology, *weights, num_steps, precision, save_memory)
+
+    def _check(self, x, e, x0, e0, graph):
+        if isinstance(graph, Graph):
+            nodes, edges = graph.num_nodes, graph.num_edges
+        elif isinstance(graph, Tensor) and graph.ndim == 2 and graph.shape[0] == 2 and not graph.is_floating_point():
+            nodes, edges = x.shape[0], graph.shape[1]
+            if not torch.compiler.is_compiling() and edges and (graph.min() < 0 or graph.max() >= nodes):
+                bad = graph.min() if graph.min() < 0 else graph.max()
+                raise InputError(f"edge_index holds {int(bad)}, outside [0, {nodes}): x has {nodes} rows (nodes)")
+        else:
+            found = f"shape {tuple(graph.shape)}, {graph.dtype}" if isinstance(graph, Tensor) else type(graph).__name__
+            raise InputError(f"graph is {found}; pass a botan_fast.Graph or an integer edge_index of shape (2, E)")
+        for name, tensor, rows in (("x", x, nodes), ("x0", x0, nodes), ("e", e, edges), ("e0", e0, edges)):
+            if tensor.shape != (rows, self.hidden_size):
+                raise InputError(
+                    f"{name} has shape {tuple(tensor.shape)}; this graph and hidden_size = {self.hidden_size} "
+                    f"need ({rows}, {self.hidden_size})"
+                )
+
+
+def graph_topology(graph: Graph) -> list[Tensor]:
+    """The five index arrays that `ops.processor` reads."""
+    return [graph.senders, graph.receivers, graph.row_ptr, graph.sender_order, graph.sender_ptr]
+
+
+class BOTAN(nn.Module):
+    """BOTAN, the bond-targeting network (Shiba, Hanai, Suzumura, Shimokawabe, J. Chem. Phys. 158, 084503 (2023)).
+
+        x0 = EN_n(types), e0 = EN_e(vectors)
+        num_steps times:  e <- MLP_e([x_sender, x_receiver, e, e0]),  x <- MLP_n([x, x0, sum of incoming e])
+        S_i = DE_n(x_i), E_ij = DE_e(e_ij)
+
+    `model(graph)` gives a `Prediction` with node (N,) and edge (E,), float32, for a `Graph` or a batch of graphs.
+    `model(graph, precision="bf16")` rounds the factors of all matrix products to bfloat16, adds up in float32 and keeps
+    weights and gradients in float32 (docs/precision.md); the default is "fp32". Precision belongs to a call: it is no
+    property of the weights.
+
+    `model(graph, save_memory=True)` trains larger graphs in the same memory. For the backward pass the n steps keep
+    (n - 1) // 4 edge arrays (E, H) instead of n, and compute the others again, a few at a time: results and gradients
+    have the same bits (on CUDA, gradients of weights that are sums over nodes may differ in the last ones). On a CPU a
+    training step of N = 4096 takes 0.75 instead of 0.88 GB (0.35 of both are torch) and 16 % more time, in "bf16" 0.65
+    instead of 0.73 GB and 20 % more time (`python -m benchmarks.save_memory`).
+
+    Args:
+        hidden_size: feature width H; 32, 64 and 128 have a fast path, others run in plain torch.
+        num_steps: message-passing steps n, all with the same weights.
+        decoders: "separate" (the paper), "shared" (one for nodes and edges: the authors' code and published weights)
+            or "node" (no edge output: Bapst et al. 2020).
+        dimensions: D, 2 or 3.
+        edge_node_skip: MLP_e also reads x0 of both ends (Bapst et al. 2020).
+        self_edges: the graphs hold an edge from every particle to itself (Bapst et al. 2020).
+        cutoff: neighbour distance of the graphs that the model is meant for, in the units of the positions.
+        node_target: what the node output means: "S" the propensity, or another letter of `Targets` (R, D, G, L).
+
+    Raises InputError for an argument outside these, and when a graph does not fit the model.
+
+    >>> import numpy as np, botan_fast as bf
+    >>> rng = np.random.default_rng(0)
+    >>> graph = bf.build_graph(rng.uniform(0, 4.5, (100, 3)), rng.integers(0, 2, 100), [4.5, 4.5, 4.5])
+    >>> prediction = bf.BOTAN()(graph)
+    >>> prediction.node.shape == (100,), prediction.edge.shape == (graph.num_edges,)
+    (True, True)
+    """
+
+    def __init__(
+        self,
+        hidden_size: int = 64,
+        num_steps: int = 7,
+        decoders: str = "separate",
+        dimensions: int = 3,
+        edge_node_skip: bool = False,
+        self_edges: bool = False,
+        cutoff: float = 2.0,
+        node_target: str = "S",
+    ):
+        super().__init__()
+        for name, value, least in (("hidden_size", hidden_size, 1), ("num_steps", num_steps, 0)):
+            if not isinstance(value, int) or value < least:
+                raise InputError(f"{name} = {value!r}; it must be an integer of at least {least}")
+        if decoders not in DECODERS:
+            raise InputError(f"decoders = {decoders!r}; choose one of {', '.join(map(repr, DECODERS))}")
+        if dimensions not in (2, 3):
+            raise InputError(f"dimensions = {dimensions!r}; BOTAN knows 2 and 3")
+        if not 0 < cutoff < float("inf"):
+            raise InputError(f"cutoff = {cutoff!r}; it must be a positive length")
+        if node_target not in NODE_TARGETS:
+            raise InputError(f"node_target = {node_target!r}; choose one of {', '.join(map(repr, NODE_TARGETS))}")
+        self.config = {
+            "hidden_size": hidden_size,
+            "num_steps": num_steps,
+            "decoders": decoders,
+            "dimensions": dimensions,
+            "edge_node_skip": bool(edge_node_skip),
+            "self_edges": bool(self_edges),
+            "cutoff": float(cutoff),
+            "node_target": node_target,
+        }
+        self.node_encoder = MLP(1, hidden_size)
+        self.edge_encoder = MLP(dimensions, hidden_size)
+        self.processor = BOTANLayer(hidden_size, edge_node_skip)
+        if decoders == "shared":
+            self.decoder = MLP(hidden_size, hidden_size, decode=True)
+        else:
+            self.node_decoder = MLP(hidden_size, hidden_size, decode=True)
+            if decoders == "separate":
+                self.edge_decoder = MLP(hidden_size, hidden_size, decode=True)
+
+    def forward(self, graph: Graph, precision: str = "fp32", save_memory: bool = False) -> Prediction:
+        self._check(graph)
+        dtype = self.node_encoder.fc1.weight.dtype
+        x0 = self.node_encoder(graph.types.to(dtype)[:, None], precision)
+        e0 = self.edge_encoder(graph.vectors.to(dtype), precision)
+        steps, topology = self.config["num_steps"], graph_topology(graph)
+        x, e = self.processor.run(None, None, x0, e0, topology, steps, precision, save_memory)
+        decoders = self.config["decoders"]
+        if decoders == "shared":
+            return Prediction(self.decoder(x, precision), self.decoder(e, precision))
+        return Prediction(
+            self.node_decoder(x, precision), self.edge_decoder(e, precision) if decoders == "separate" else None
+        )
+
+    def _check(self, graph: Graph):
+        if graph.vectors.shape[1] != self.config["dimensions"]:
+            raise InputError(
+                f"graph has {graph.vectors.shape[1]} dimensions; the model has dimensions = {self.config['dimensions']}"
+            )
+        if graph.self_edges != self.config["self_edges"]:
+            raise InputError(
+                f"graph has self_edges = {graph.self_edges}; the model has self_edges = {self.config['self_edges']}: "
+                "pass that value to build_graph"
+            )
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{key}={value!r}" for key, value in self.config.items())

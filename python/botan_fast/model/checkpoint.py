@@ -1,0 +1,348 @@
+"""Models on disk: own files (safetensors), and the published weights of others."""
+
+import difflib
+import json
+import os
+import pickle
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+
+from .. import __version__
+from ..errors import CheckpointError, InputError
+from ..files import atomic_write
+from .botan import BOTAN
+from .config import check_config, state_shapes
+from .published import check_shapes, from_glassy_dynamics, from_pyg_botan
+from .tf_checkpoint import is_index_file
+
+__all__ = ["load_model", "read_metadata", "save_model"]
+
+FORMAT = "botan_fast"
+FORMAT_VERSION = 1
+LAST = "last.safetensors"  # what a training run writes, and what loading its folder gives
+_FLOATS = ("F16", "BF16", "F32", "F64")
+
+
+def save_model(model: BOTAN, path: str | os.PathLike, metadata: Mapping[str, Any] | None = None) -> None:
+    """Write a model and its configuration to a safetensors file.
+
+    The file holds the ``state_dict`` in the dtype of the model, and in its metadata ``format`` ("botan_fast"),
+    ``format_version``, ``botan_fast_version``, ``config`` (the arguments of ``BOTAN`` as JSON) and ``metadata``
+    (JSON). It is written completely or not at all: an old file at ``path`` stays until the new one is on disk. Equal
+    models give equal files, byte by byte. Reading such a file cannot run code, so it is safe to share.
+
+    Parameters
+    ----------
+    model
+        BOTAN on any device; the file does not remember the device.
+    path
+        File to write, by custom ``*.safetensors``; its folder must exist.
+    metadata
+        Anything that JSON can hold, such as ``{"epoch": 12}``; ``read_metadata`` gives it back.
+
+    Raises
+    ------
+    InputError
+        ``model`` is not a BOTAN, ``metadata`` cannot be written as JSON, or the folder does not exist.
+
+    Examples
+    --------
+    >>> import tempfile, torch
+    >>> import botan_fast as bf
+    >>> model = bf.BOTAN(hidden_size=8, num_steps=2)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     bf.save_model(model, f"{folder}/model.safetensors")
+    ...     again = bf.load_model(f"{folder}/model.safetensors")
+    >>> all(torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True))
+    True
+    """
+    model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
+    if not isinstance(model, BOTAN):
+        raise InputError(f"model is a {type(model).__name__}; save_model writes botan_fast.BOTAN models")
+    try:
+        config = check_config(model.config)
+    except InputError as error:
+        raise InputError(f"model.config: {error}") from None
+    state = {name: tensor.detach().to("cpu").contiguous() for name, tensor in model.state_dict().items()}
+    if {name: tuple(tensor.shape) for name, tensor in state.items()} != state_shapes(config):
+        raise InputError("model has other tensors than its configuration says; save the model that BOTAN made")
+    try:
+        extra = json.dumps(dict(metadata or {}), sort_keys=True)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"metadata cannot be written as JSON ({error}); use numbers, strings, lists, dicts") from None
+    header = {
+        "format": FORMAT,
+        "format_version": str(FORMAT_VERSION),
+        "botan_fast_version": __version__,
+        "config": json.dumps(config),
+        "metadata": extra,
+    }
+    content = _with_sorted_metadata(safetensors.torch.save(state, header))
+    with atomic_write(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def load_model(path: str | os.PathLike) -> BOTAN:
+    """Read a model from any file that botan_fast knows; the content decides, not the name.
+
+    ===============================================  ==================================================================
+    file                                             gives
+    ===============================================  ==================================================================
+    own file (``save_model``)                        the model that was saved
+    folder of a training run                         the model in its ``last.safetensors``
+    ``.pth`` of the authors (pyg_botan)              ``decoders="shared"``, seven steps, cutoff 2.0
+    DeepMind's glassy_dynamics TensorFlow            ``decoders="node"``, ``edge_node_skip=True``, ``self_edges=True``,
+    checkpoint: its prefix, index or data file       seven steps, cutoff 2.0
+    ===============================================  ==================================================================
+
+    The first two carry their configuration. No format can run code: ``.pth`` files are read with
+    ``weights_only=True``, and a file with anything but tensors in it is refused. TensorFlow is not needed; the
+    checksums of its index and tensors are verified. Sizes are compared before a model is built.
+
+    Parameters
+    ----------
+    path
+        File, folder of a training run, or prefix of a TensorFlow checkpoint.
+
+    Returns
+    -------
+    BOTAN
+        On the CPU, in float32 (other floating dtypes are converted), in training mode; ``model.config`` tells what
+        it is.
+
+    Raises
+    ------
+    CheckpointError
+        The file is missing, empty, truncated, corrupt, of an unknown or newer format, or of another architecture.
+
+    References
+    ----------
+    Shiba, Hanai, Suzumura, Shimokawabe, J. Chem. Phys. 158, 084503 (2023), Fig. 2 (the model), and
+    github.com/h3-Open-BDEC/pyg_botan (the ``.pth`` files). Bapst et al., Nature Physics 16, 448 (2020), and
+    github.com/google-deepmind/deepmind-research, folder glassy_dynamics (the TensorFlow checkpoint).
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import botan_fast as bf
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     bf.save_model(bf.BOTAN(hidden_size=8, decoders="shared"), f"{folder}/last.safetensors")
+    ...     model = bf.load_model(folder)
+    >>> model.config["hidden_size"], model.config["decoders"]
+    (8, 'shared')
+    """
+    file = _find(path)
+    try:
+        kind = _kind(file)
+        readers = {"own": _read_own, "pth": _read_pth, "tensorflow": from_glassy_dynamics}
+        config, state = readers[kind](file)
+        config = check_config(config)
+    except InputError as error:
+        raise CheckpointError(f"path = '{file}' is of another architecture: {error}") from None
+    except OSError as error:
+        raise CheckpointError(f"path = '{file}' cannot be read ({error.strerror or error}); check the file") from None
+    with torch.random.fork_rng(devices=[]):  # the random initial weights, at once replaced, take no random numbers
+        model = BOTAN(**config).to("cpu", torch.float32)
+    model.load_state_dict({name: tensor.to(torch.float32) for name, tensor in state.items()})
+    return model
+
+
+def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
+    """What an own file (or run folder) tells besides its tensors, without reading them.
+
+    Returns a dictionary with ``format_version`` (int), ``botan_fast_version``, ``config`` (dict, checked) and
+    ``metadata`` (dict, what the caller of ``save_model`` gave). Raises CheckpointError like ``load_model``, and for
+    files of other programs.
+
+    >>> import tempfile
+    >>> import botan_fast as bf
+    >>> from botan_fast.model.checkpoint import read_metadata
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     bf.save_model(bf.BOTAN(hidden_size=8), f"{folder}/model.safetensors", metadata={"epoch": 12})
+    ...     read_metadata(f"{folder}/model.safetensors")["metadata"]
+    {'epoch': 12}
+    """
+    file = _find(path)
+    try:
+        if _kind(file) != "own":
+            raise CheckpointError(f"path = '{file}' is not a file of botan_fast and has no metadata")
+        with safetensors.safe_open(file, "pt") as opened:
+            return _header(file, opened.metadata())
+    except (OSError, safetensors.SafetensorError) as error:
+        raise _unreadable(file, error) from None
+
+
+def _find(path: str | os.PathLike) -> Path:
+    """The existing file (or TensorFlow prefix as its index) that ``path`` means."""
+    try:
+        path = Path(path)
+        is_folder, exists = path.is_dir(), path.exists()
+        index = Path(f"{path}.index")
+        if path.is_file():
+            # Data files of TensorFlow are raw numbers: nothing in them tells, only the name does.
+            found = re.fullmatch(r"(.+)\.data-\d{5}-of-\d{5}", path.name)
+            return path.with_name(found[1] + ".index") if found else path
+        if index.is_file():
+            return index
+    except (TypeError, ValueError, OSError) as error:  # not a path, a null byte, a name too long
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"path = '{str(path)[:80]}' is not a path ({reason}); give the name of a file") from None
+    if is_folder:
+        return _in_run_folder(path)
+    if exists:
+        raise CheckpointError(f"path = '{path}' is neither a file nor a folder; give a model file")
+    folder = path.parent
+    if not folder.is_dir():
+        raise CheckpointError(f"path = '{path}': folder '{folder}' does not exist; check the spelling")
+    names = {re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", p.name) for p in folder.iterdir()}
+    near = difflib.get_close_matches(path.name, sorted(n for n in names if not n.startswith(".")), n=3, cutoff=0.6)
+    remedy = "did you mean " + " or ".join(f"'{name}'" for name in near) + "?" if near else "check the spelling"
+    raise CheckpointError(f"path = '{path}' does not exist; {remedy}")
+
+
+def _in_run_folder(path: Path) -> Path:
+    if (path / LAST).is_file():
+        return path / LAST
+    others = [p.name for p in path.iterdir() if p.suffix in (".safetensors", ".pth", ".index")]
+    hint = f"give a file in it, such as '{sorted(others)[0]}'" if others else "give a model file"
+    raise CheckpointError(f"path = '{path}' is a folder without '{LAST}', so not a training run; {hint}")
+
+
+def _kind(file: Path) -> str:
+    """Format of the file from its first or last bytes."""
+    if not file.is_file():
+        raise CheckpointError(f"path = '{file}' does not exist; the data file needs its index beside it")
+    size = file.stat().st_size
+    if size == 0:
+        raise CheckpointError(f"path = '{file}' is empty; write or fetch it again")
+    with open(file, "rb") as opened:
+        start = opened.read(10)
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < 100_000_000:
+        return "own"
+    if start[:4] == b"PK\x03\x04" or re.match(rb"\x80[\x02-\x05]", start):
+        return "pth"
+    if is_index_file(file) or file.suffix == ".index":
+        return "tensorflow"
+    raise CheckpointError(
+        f"path = '{file}' is of an unknown format; known are botan_fast's safetensors, the authors' .pth, and the "
+        "TensorFlow checkpoint of glassy_dynamics"
+    )
+
+
+def _read_own(file: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    try:
+        with safetensors.safe_open(file, "pt") as opened:
+            config = _header(file, opened.metadata())["config"]
+            slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118 (it is no dict)
+            check_shapes(file, {name: tuple(s.get_shape()) for name, s in slices.items()}, state_shapes(config))
+            for name, part in slices.items():
+                if part.get_dtype() not in _FLOATS:
+                    raise CheckpointError(
+                        f"path = '{file}': tensor '{name}' has dtype {part.get_dtype()}; "
+                        f"expected one of {', '.join(_FLOATS)}"
+                    )
+            return config, {name: opened.get_tensor(name) for name in state_shapes(config)}
+    except safetensors.SafetensorError as error:
+        raise _unreadable(file, error) from None
+
+
+def _header(file: Path, header: Mapping[str, str] | None) -> dict[str, Any]:
+    """The metadata of an own file, checked."""
+    if not header or header.get("format") != FORMAT:
+        raise CheckpointError(
+            f"path = '{file}' is a safetensors file without the metadata of botan_fast; write it with save_model"
+        )
+    version, writer = header.get("format_version", ""), header.get("botan_fast_version", "?")
+    if not re.fullmatch(r"[1-9]\d{0,8}", version):
+        raise CheckpointError(f"path = '{file}' has format_version = {version[:20]!r}; write it with save_model")
+    if int(version) > FORMAT_VERSION:
+        raise CheckpointError(
+            f"path = '{file}' has format_version = {version} (written by botan_fast {writer[:20]}), this botan_fast "
+            f"reads up to {FORMAT_VERSION}; update botan_fast"
+        )
+    try:
+        config = check_config(json.loads(header.get("config", "null")))
+        extra = json.loads(header.get("metadata", "{}"))
+    except (InputError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"path = '{file}' has a wrong configuration: {_one_line(error)}") from None
+    return {"format_version": int(version), "botan_fast_version": writer, "config": config, "metadata": extra}
+
+
+def _read_pth(file: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    _check_archive(file)
+    try:
+        # Never weights_only=False: that would run whatever code the file holds. The restricted reader raises many
+        # kinds of exceptions on a broken stream, and all of them mean the same to the caller. It gets an open file,
+        # because torch.load takes some names as a format of their own.
+        with open(file, "rb") as opened, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            state = torch.load(opened, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise CheckpointError(
+            f"path = '{file}' is truncated or holds Python objects besides tensors, which could run code when read; "
+            "save model.state_dict() alone"
+        ) from None
+    except Exception as error:
+        raise _unreadable(file, error) from None
+    if not isinstance(state, Mapping) or not state:
+        raise CheckpointError(f"path = '{file}' holds a {type(state).__name__}; expected the state_dict of a model")
+    for name, tensor in state.items():
+        if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
+            raise CheckpointError(
+                f"path = '{file}': entry {str(name)[:60]!r} is a {type(tensor).__name__}; expected a state_dict, "
+                "names with tensors"
+            )
+        if tensor.layout != torch.strided or tensor.device.type != "cpu" or not tensor.is_floating_point():
+            raise CheckpointError(f"path = '{file}': tensor '{name}' is not a dense floating-point tensor")
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            # An expanded tensor claims more than the file holds: a few bytes would ask for terabytes.
+            raise CheckpointError(f"path = '{file}': tensor '{name}' of shape {tuple(tensor.shape)} has too few data")
+    return from_pyg_botan(file, state)
+
+
+def _check_archive(file: Path) -> None:
+    """A .pth is a zip archive of a pickle and uncompressed tensors; others (.npz, .zip) get their own message."""
+    with open(file, "rb") as opened:
+        if opened.read(2) != b"PK":
+            return  # the older layout, one pickle
+    try:
+        with zipfile.ZipFile(file) as archive:
+            members = archive.infolist()
+            # Before anything is unpacked: a small compressed file could hold terabytes.
+            compressed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
+            damaged = None if compressed else archive.testzip()  # torch itself does not look at the checksums
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError) as error:
+        raise _unreadable(file, error) from None
+    if not any(member.filename.endswith("/data.pkl") for member in members):
+        what = "an .npz data file" if any(m.filename.endswith(".npy") for m in members) else "a zip archive"
+        raise CheckpointError(f"path = '{file}' is {what}, not a model; give a model file")
+    if compressed:
+        raise CheckpointError(f"path = '{file}' is a compressed archive, which torch.save never writes; save it anew")
+    if damaged:
+        raise CheckpointError(f"path = '{file}' is corrupt: the checksum of '{damaged}' is wrong; fetch it again")
+
+
+def _with_sorted_metadata(content: bytes) -> bytes:
+    """The same safetensors file with its metadata in a fixed order; the library's order is random."""
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.loads(content[8:end])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[end:]
+
+
+def _unreadable(file: Path, error: Exception) -> CheckpointError:
+    return CheckpointError(f"path = '{file}' is truncated or corrupt ({_one_line(error)}); write or fetch it again")
+
+
+def _one_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0][:200]

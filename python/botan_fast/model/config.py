@@ -1,0 +1,91 @@
+"""The configuration of a BOTAN model as plain data: its checks, and the tensors that it implies.
+
+Nothing here allocates a tensor, so a file from a stranger can be compared with its own configuration before a model is
+built from it.
+"""
+
+import math
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+from ..errors import InputError
+from ..physics.targets import NODE_TARGETS
+
+__all__ = ["DECODERS", "check_config", "state_shapes"]
+
+DECODERS = ("separate", "shared", "node")
+_KINDS = {
+    "hidden_size": "positive integer",
+    "num_steps": "non-negative integer",
+    "decoders": f"one of {', '.join(DECODERS)}",
+    "dimensions": "2 or 3",
+    "edge_node_skip": "true or false",
+    "self_edges": "true or false",
+    "cutoff": "positive number",
+    "node_target": f"one of {', '.join(NODE_TARGETS)}",
+}
+# Entries that files of earlier versions lack, and what those meant.
+_DEFAULTS = {"node_target": "S"}
+
+
+def _fits(value: Any, kind: str) -> bool:
+    if kind.startswith("one of"):
+        return isinstance(value, str) and value in kind.removeprefix("one of ").split(", ")
+    if kind == "true or false":
+        return isinstance(value, bool)
+    if isinstance(value, bool):  # a bool is an int to Python, not to us
+        return False
+    if kind == "2 or 3":
+        return isinstance(value, int) and value in (2, 3)
+    if kind.endswith("integer"):
+        return isinstance(value, int) and (0 if kind.startswith("non") else 1) <= value < 2**31
+    return isinstance(value, int | float) and 0 < value < math.inf
+
+
+def check_config(config: Any) -> dict[str, Any]:
+    """The configuration as keyword arguments of ``BOTAN``, or InputError that names the first wrong entry.
+
+    >>> check_config({"hidden_size": 64})
+    Traceback (most recent call last):
+        ...
+    botan_fast.errors.InputError: entry 'num_steps' is missing; it must be a non-negative integer
+    """
+    if not isinstance(config, Mapping):
+        raise InputError(f"it is a {type(config).__name__}, not a dictionary of the arguments of BOTAN")
+    for name in config:
+        if name not in _KINDS:
+            raise InputError(f"entry '{name}' is unknown; known are {', '.join(_KINDS)}")
+    config = {**_DEFAULTS, **config}
+    for name, kind in _KINDS.items():
+        wanted = f"it must be {'a ' if kind.endswith(('integer', 'number')) else ''}{kind}"
+        if name not in config:
+            raise InputError(f"entry '{name}' is missing; {wanted}")
+        if not _fits(config[name], kind):
+            raise InputError(f"entry {name} = {str(config[name])[:40]!r} is wrong; {wanted}")
+    return {name: config[name] for name in _KINDS}
+
+
+def state_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of the tensors in the ``state_dict`` of ``BOTAN(**config)``, in its order.
+
+    >>> config = dict(hidden_size=64, num_steps=7, decoders="shared", dimensions=3, edge_node_skip=False,
+    ...               self_edges=False, cutoff=2.0)
+    >>> state_shapes(config)["processor.edge_mlp.fc1.weight"]
+    (64, 256)
+    """
+    hidden = config["hidden_size"]
+    layers = {
+        "node_encoder": [1, hidden, hidden],
+        "edge_encoder": [config["dimensions"], hidden, hidden],
+        "processor.edge_mlp": [(6 if config["edge_node_skip"] else 4) * hidden, hidden, hidden],
+        "processor.node_mlp": [3 * hidden, hidden, hidden],
+    }
+    decoders = {"separate": ["node_decoder", "edge_decoder"], "shared": ["decoder"], "node": ["node_decoder"]}
+    layers.update({name: [hidden, hidden, hidden, 1] for name in decoders[config["decoders"]]})
+    shapes = {}
+    for name, sizes in layers.items():
+        for number, (inputs, outputs) in enumerate(pairwise(sizes), start=1):
+            shapes[f"{name}.fc{number}.weight"] = (outputs, inputs)
+            shapes[f"{name}.fc{number}.bias"] = (outputs,)
+    return shapes

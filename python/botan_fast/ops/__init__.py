@@ -1,0 +1,40 @@
+"""Tensors in, tensors out: the compiled operators and their definition in plain torch.
+
+`import botan_fast.ops` registers every operator in the namespace `torch.ops.botan_fast`.
+
+reference        what each operator computes, in plain torch; the oracle of the tests
+sums             segment_sum, scatter_sum
+perceptron       mlp: encoders, decoders, the perceptrons of a step
+message_passing  processor: n message-passing steps
+losses           loss: p times the mean over nodes, 1 - p times that over edges, with its gradient
+precision        fp32, tf32, bf16, and which widths have kernels
+cuda             the CUDA kernels as functions of tensors
+library          how an operator is declared
+"""
+
+from . import cuda, reference
+from .losses import Loss, loss
+from .message_passing import (
+    PRECISIONS,
+    check_precision,
+    check_save_memory,
+    has_fast_path,
+    mlp,
+    processor,
+)
+from .sums import scatter_sum, segment_sum
+
+__all__ = [
+    "PRECISIONS",
+    "Loss",
+    "check_precision",
+    "check_save_memory",
+    "cuda",
+    "has_fast_path",
+    "loss",
+    "mlp",
+    "processor",
+    "reference",
+    "scatter_sum",
+    "segment_sum",
+]

@@ -1,0 +1,161 @@
+"""The loss of BOTAN and its gradient as one torch operator.
+
+The gradient of the total is made in the pass that adds up the squares, and only scaled in the backward pass. A part
+that is not given has neither prediction nor target. A gradient that is not kept is empty.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from ..errors import InputError
+from . import cuda, reference
+from .library import check_index, fake, library, operator
+
+__all__ = ["Loss", "loss"]
+
+
+def _loss_gradient(prediction: Tensor, target: Tensor, weight: float, row_ptr: Tensor | None) -> Tensor:
+    """2 weight (prediction - target) / count, in the roundings of torch's own backward pass."""
+    count = prediction.shape[0] if row_ptr is None else row_ptr[-1]
+    gradient = (prediction - target).mul_(2 * (prediction.new_tensor(weight) / count))
+    if row_ptr is None:
+        return gradient
+    return torch.where(torch.arange(len(gradient), device=gradient.device) < count, gradient, 0)
+
+
+@operator(
+    "loss",
+    "(Tensor? node, Tensor? edge, Tensor? node_target, Tensor? edge_target, Tensor? row_ptr, float p, "
+    "bool keep_node, bool keep_edge) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+)
+def _loss(
+    node: Tensor | None,
+    edge: Tensor | None,
+    node_target: Tensor | None,
+    edge_target: Tensor | None,
+    row_ptr: Tensor | None,
+    p: float,
+    keep_node: bool,
+    keep_edge: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    # The CPU has no kernel of its own: with the backward pass this is a thousandth of a training step.
+    losses = reference.loss(node, edge, node_target, edge_target, p, row_ptr)
+    empty = losses[0].new_empty
+    return (
+        *losses,
+        _loss_gradient(node, node_target, p, None) if keep_node else empty(0),
+        _loss_gradient(edge, edge_target, 1 - p, row_ptr) if keep_edge else empty(0),
+    )
+
+
+@fake("loss")
+def _(node, edge, node_target, edge_target, row_ptr, p, keep_node, keep_edge):
+    like = edge if node is None else node
+    kept = (torch.empty_like(t) if keep else like.new_empty(0) for t, keep in ((node, keep_node), (edge, keep_edge)))
+    return *(like.new_empty(()) for _ in range(3)), *kept
+
+
+def _loss_setup(ctx, inputs, output):
+    *_, ctx.keep_node, ctx.keep_edge = inputs
+    ctx.mark_non_differentiable(*output[1:])
+    ctx.save_for_backward(*output[3:])
+    ctx.set_materialize_grads(False)
+
+
+@once_differentiable
+def _loss_autograd(ctx, grad, *_):
+    node, edge = ctx.saved_tensors
+    keep_node, keep_edge = (keep and grad is not None for keep in (ctx.keep_node, ctx.keep_edge))
+    return node * grad if keep_node else None, edge * grad if keep_edge else None, *(None,) * 6
+
+
+torch.library.register_autograd("botan_fast::loss", _loss_autograd, setup_context=_loss_setup, lib=library)
+if cuda.core is not None:
+    library.impl("loss", partial(cuda.loss, cuda.core), "CUDA")
+
+
+class Loss(NamedTuple):
+    """What `loss` returns, each of shape (): total = p node + (1 - p) edge; only the total has a gradient."""
+
+    total: Tensor
+    node: Tensor
+    edge: Tensor
+
+
+def loss(
+    node: Tensor | None,
+    edge: Tensor | None,
+    node_target: Tensor | None,
+    edge_target: Tensor | None,
+    p: float,
+    row_ptr: Tensor | None = None,
+) -> Loss:
+    """The loss of BOTAN with its gradient, in one pass (Shiba et al., J. Chem. Phys. 158, 084503 (2023)).
+
+        total = p mean_i (S_hat_i - S_i)^2 + (1 - p) mean_ij (E_hat_ij - E_ij)^2
+
+    over all particles and all directed edges, of a graph or a batch of them.
+
+    Args:
+        node, node_target: (N,) predictions S_hat and targets S, floating; either None: that part is 0.
+        edge, edge_target: (E,) likewise E_hat and E.
+        p: weight of the nodes, in [0, 1].
+        row_ptr: (N+1,) integers; then the edges are the first row_ptr[N] of E numbers, and the others are not
+            counted: for graphs with room for more edges (`build_graph(capacity=...)`).
+
+    Returns `Loss`, of the dtype of the predictions, to which targets are converted. Gradients, of first order, flow to
+    the predictions from `total` alone; a prediction whose part has no weight gets none, rather than zeros, and does not
+    make the total nan. The mean over nothing is nan. Deterministic; on CUDA in float32 without waiting for the device.
+    Raises InputError for p outside [0, 1], shapes that do not fit, and predictions without any target.
+
+    >>> import torch
+    >>> from botan_fast import ops
+    >>> node = torch.ones(4, requires_grad=True)
+    >>> loss = ops.loss(node, torch.ones(6), torch.zeros(4), torch.full((6,), 3.0), p=0.25)
+    >>> loss.total.backward()
+    >>> loss.total.item(), loss.node.item(), loss.edge.item(), node.grad
+    (3.25, 1.0, 4.0, tensor([0.1250, 0.1250, 0.1250, 0.1250]))
+    """
+    if not 0 <= p <= 1:
+        raise InputError(f"p = {p!r}; the weight of the node loss lies in [0, 1]")
+    node, node_target = _loss_part("node", node, node_target)
+    edge, edge_target = _loss_part("edge", edge, edge_target)
+    some = edge if node is None else node
+    if some is None:
+        raise InputError("neither node nor edge has both prediction and target; a loss needs at least one of them")
+    if row_ptr is not None:
+        check_index("row_ptr", row_ptr, 1)
+    if node is not None and edge is not None and node.dtype != edge.dtype:
+        raise InputError(f"node is {node.dtype} and edge {edge.dtype}; they must be equal")
+    # What has no weight is cut off here, so that the backward pass does not reach its decoder.
+    node = node.detach() if node is not None and p == 0 else node
+    edge = edge.detach() if edge is not None and p == 1 else edge
+    if not _has_loss(some):
+        total, *parts = reference.loss(node, edge, node_target, edge_target, p, row_ptr)
+        return Loss(total, *(part.detach() for part in parts))
+    keep = (torch.is_grad_enabled() and t is not None and t.requires_grad for t in (node, edge))
+    if row_ptr is not None:
+        row_ptr = row_ptr.to(torch.int32)
+    return Loss(*_loss(node, edge, node_target, edge_target, row_ptr, p, *keep)[:3])
+
+
+def _has_loss(prediction: Tensor) -> bool:
+    if prediction.device.type == "cuda":
+        return cuda.core is not None and prediction.dtype == torch.float32
+    return prediction.device.type == "cpu"
+
+
+def _loss_part(name: str, prediction: Tensor | None, target: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    """Both or neither; the target in the dtype of the prediction."""
+    if prediction is None or target is None:
+        return None, None
+    if prediction.ndim != 1 or prediction.shape != target.shape or not prediction.is_floating_point():
+        raise InputError(
+            f"{name} is {prediction.dtype} of shape {tuple(prediction.shape)} and {name}_target has shape "
+            f"{tuple(target.shape)}; both are one number for each {name}, predictions floating"
+        )
+    return prediction, target.to(prediction.dtype)

@@ -1,0 +1,174 @@
+"""Sums over segments and by index as torch operators: `segment_sum`, its transpose `segment_expand`, `scatter_sum`.
+
+All are deterministic: results are bitwise equal between runs and for any number of threads.
+"""
+
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import _core
+from ..errors import InputError
+from . import cuda, reference
+from .library import address, check_index, fake, library, operator
+
+__all__ = ["scatter_sum", "segment_sum"]
+
+_SUM_DTYPES = {torch.float32: "f32", torch.float64: "f64"}
+
+
+def _flat(values: Tensor) -> tuple[Tensor, int]:
+    """Dense values and the number of numbers in a row."""
+    return values.contiguous(), int(np.prod(values.shape[1:], dtype=np.int64))
+
+
+def _segment_kernel(name: str, values: Tensor, row_ptr: Tensor):
+    return getattr(_core, f"{name}_{_SUM_DTYPES[values.dtype]}_{'i32' if row_ptr.dtype == torch.int32 else 'i64'}")
+
+
+def _check_row_ptr(row_ptr: Tensor, num_rows: int):
+    if row_ptr[0] != 0 or row_ptr[-1] != num_rows or (row_ptr.diff() < 0).any():
+        raise InputError(
+            f"row_ptr goes from {int(row_ptr[0])} to {int(row_ptr[-1])}; "
+            f"it must rise from 0 to the number of rows of values, {num_rows}, and never fall"
+        )
+
+
+@operator("segment_sum", "(Tensor values, Tensor row_ptr) -> Tensor")
+def _segment_sum(values: Tensor, row_ptr: Tensor) -> Tensor:
+    (values, width), row_ptr, count = _flat(values), row_ptr.contiguous(), len(row_ptr) - 1
+    _check_row_ptr(row_ptr, len(values))
+    out = values.new_empty((count, *values.shape[1:]))
+    kernel = _segment_kernel("segment_sum", values, row_ptr)
+    kernel(address(values), len(values), width, address(row_ptr), count, address(out), torch.get_num_threads())
+    return out
+
+
+@fake("segment_sum")
+def _(values, row_ptr):
+    return values.new_empty((row_ptr.shape[0] - 1, *values.shape[1:]))
+
+
+@operator("segment_expand", "(Tensor values, Tensor row_ptr, SymInt num_rows) -> Tensor")
+def _segment_expand(values: Tensor, row_ptr: Tensor, num_rows: int) -> Tensor:
+    (values, width), row_ptr = _flat(values), row_ptr.contiguous()
+    out = values.new_empty((num_rows, *values.shape[1:]))
+    kernel = _segment_kernel("segment_expand", values, row_ptr)
+    kernel(address(values), len(values), width, address(row_ptr), num_rows, address(out), torch.get_num_threads())
+    return out
+
+
+@fake("segment_expand")
+def _(values, row_ptr, num_rows):
+    return values.new_empty((num_rows, *values.shape[1:]))
+
+
+@operator("scatter_sum", "(Tensor values, Tensor index, SymInt dim_size) -> Tensor")
+def _scatter_sum(values: Tensor, index: Tensor, dim_size: int) -> Tensor:
+    (values, width), index = _flat(values), index.to(torch.int64).contiguous()
+    out = values.new_empty((dim_size, *values.shape[1:]))
+    kernel = getattr(_core, f"scatter_sum_{_SUM_DTYPES[values.dtype]}")
+    kernel(address(values), len(values), width, address(index), dim_size, address(out), torch.get_num_threads())
+    return out
+
+
+@fake("scatter_sum")
+def _(values, index, dim_size):
+    return values.new_empty((dim_size, *values.shape[1:]))
+
+
+if cuda.core is not None:
+    for _name in ("segment_sum", "segment_expand", "scatter_sum"):
+        library.impl(_name, partial(getattr(cuda, _name), cuda.core), "CUDA")
+
+
+def _has_sums(values: Tensor) -> bool:
+    on_device = values.device.type == "cpu" or (values.device.type == "cuda" and cuda.core is not None)
+    return on_device and values.dtype in _SUM_DTYPES
+
+
+def _segment_setup(ctx, inputs, output):
+    ctx.num_rows = inputs[0].shape[0]
+    ctx.save_for_backward(inputs[1])
+
+
+def _segment_expand_setup(ctx, inputs, output):
+    ctx.save_for_backward(inputs[1])
+
+
+def _scatter_setup(ctx, inputs, output):
+    ctx.save_for_backward(inputs[1])
+
+
+# Each gradient is the transposed sum, itself differentiable: derivatives of any order.
+torch.library.register_autograd(
+    "botan_fast::segment_sum",
+    lambda ctx, grad: (_segment_expand(grad, ctx.saved_tensors[0], ctx.num_rows), None),
+    setup_context=_segment_setup,
+    lib=library,
+)
+torch.library.register_autograd(
+    "botan_fast::segment_expand",
+    lambda ctx, grad: (_segment_sum(grad, ctx.saved_tensors[0]), None, None),
+    setup_context=_segment_expand_setup,
+    lib=library,
+)
+torch.library.register_autograd(
+    "botan_fast::scatter_sum",
+    lambda ctx, grad: (grad.index_select(0, ctx.saved_tensors[0]), None, None),
+    setup_context=_scatter_setup,
+    lib=library,
+)
+
+
+def segment_sum(values: Tensor, row_ptr: Tensor) -> Tensor:
+    """out_i = sum of values_k over row_ptr_i <= k < row_ptr_{i+1}: the sum over incoming edges of a sorted graph.
+
+    Args:
+        values: (E, ...) floating tensor.
+        row_ptr: (N+1,) int32 or int64, rising from 0 to E; equal neighbours mean an empty segment, whose sum is 0.
+
+    Returns (N, ...) of the dtype of `values`. float32 and float64 are summed in float64 and rounded once; other
+    dtypes, devices, and CUDA in a build without it run in plain torch. Differentiable to any order in `values`.
+    Raises InputError when row_ptr does not rise from 0 to E; on CUDA, where that check would wait for the device, a
+    segment outside of `values` is a device assertion, as in torch's own indexing.
+
+    >>> import torch, botan_fast as bf
+    >>> bf.segment_sum(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([0, 2, 2, 3]))
+    tensor([3., 0., 4.])
+    """
+    check_index("row_ptr", row_ptr, 1)
+    if _has_sums(values):
+        return _segment_sum(values, row_ptr)
+    if not torch.compiler.is_compiling():
+        _check_row_ptr(row_ptr, len(values))
+    return reference.segment_sum(values, row_ptr)
+
+
+def scatter_sum(values: Tensor, index: Tensor, dim_size: int) -> Tensor:
+    """out_i = sum of values_k over all k with index_k = i, index in any order.
+
+    Args:
+        values: (E, ...) floating tensor.
+        index: (E,) int32 or int64 in [0, dim_size).
+        dim_size: rows of the result; a row that no index names is 0.
+
+    Returns (dim_size, ...) of the dtype of `values`. float32 and float64 are summed in float64 and rounded once, on the
+    CPU in the order of k, on CUDA in an order that follows from index alone, so the result repeats bit by bit; other
+    dtypes, devices, and CUDA in a build without it run in plain torch. Differentiable to any order in `values`.
+    Raises InputError when a shape does not fit, and ValueError when an index is outside (on CUDA a device assertion).
+
+    >>> import torch, botan_fast as bf
+    >>> bf.scatter_sum(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([2, 0, 2]), 3)
+    tensor([2., 0., 5.])
+    """
+    check_index("index", index, 0)
+    if index.shape[0] != values.shape[0]:
+        raise InputError(f"index has {index.shape[0]} entries and values {values.shape[0]} rows; they must be equal")
+    if dim_size < 0:
+        raise InputError(f"dim_size = {dim_size}; it must not be negative")
+    if _has_sums(values):
+        return _scatter_sum(values, index, dim_size)
+    return reference.scatter_sum(values, index, dim_size)

@@ -1,0 +1,345 @@
+"""Isoconfigurational targets: what the model learns of the motion of particles and of pairs."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from .. import _core
+from ..arrays import as_tensor, current_stream
+from ..checks import as_array, check_box, check_finite, check_positions
+from ..errors import InputError
+from ..graph.graph import Graph
+from . import targets_cuda
+
+__all__ = ["NODE_TARGETS", "Targets", "isoconfigurational_targets", "local_displacement_field"]
+
+# The letter of a node target and the field of `Targets` that holds it.
+NODE_TARGETS = {
+    "S": "propensity",
+    "R": "relative_propensity",
+    "D": "nonaffine_displacement",
+    "G": "local_strain",
+    "L": "local_displacement",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Targets:
+    """What the model learns; tensors on the device of the graph. Lengths are in the unit of the positions.
+
+    ======================  ===  ============  =================================================================
+    propensity              S    (N,) float32  displacement
+    pair_change             E    (E,) float32  change of the pair distance in the edge order of the graph, both
+                                               directions of a pair equal bit for bit, 0 on self edges; None where the
+                                               data hold ready-made node targets alone
+    num_runs                                   size of the ensemble; 0 where the data do not tell
+    relative_propensity     R    (N,) float32  displacement relative to the neighbours, or None
+    nonaffine_displacement  D    (N,) float32  residual of the affine fit to the motion of the neighbours, or None
+    local_strain            G    (N,) float32  von Mises strain of that fit (dimensionless), or None
+    local_displacement      L    (N,) float32  length of the local displacement field, or None
+    ======================  ===  ============  =================================================================
+
+    The equations are those of `isoconfigurational_targets`.
+
+    >>> import torch
+    >>> import botan_fast as bf
+    >>> targets = bf.Targets(torch.tensor([0.25]), torch.empty(0), num_runs=1)
+    >>> targets.node("S").tolist()
+    [0.25]
+    """
+
+    propensity: torch.Tensor
+    pair_change: torch.Tensor | None
+    num_runs: int
+    relative_propensity: torch.Tensor | None = None
+    nonaffine_displacement: torch.Tensor | None = None
+    local_strain: torch.Tensor | None = None
+    local_displacement: torch.Tensor | None = None
+
+    def node(self, name) -> torch.Tensor:
+        """The node target `name`: a letter S, R, D, G or L, or the name of the field. Shape (N,), float32.
+
+        Raises `InputError` for another name, and for a target that was not computed.
+        """
+        field = NODE_TARGETS.get(name, name)
+        if field not in NODE_TARGETS.values():
+            raise InputError(f"node target {name!r} is unknown; give one of {', '.join(NODE_TARGETS)}")
+        value = getattr(self, field)
+        if value is None:
+            letter = next(key for key, known in NODE_TARGETS.items() if known == field)
+            wanted = "D" if letter == "G" else letter
+            raise InputError(
+                f"node target {name!r} was not computed; give which='SE{wanted}' to isoconfigurational_targets"
+            )
+        return value
+
+    def to(self, device) -> "Targets":
+        """The same targets on `device`."""
+        return Targets(
+            **{key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in vars(self).items()}
+        )
+
+
+def isoconfigurational_targets(
+    initial_positions, trajectories, graph, which=("S", "E"), *, radius=1.35, strain_radius=1.6
+) -> Targets:
+    """Averages < > over R runs that start from one configuration with different velocities.
+
+    With the displacement u_i = r_i(t) - r_i(0)::
+
+        S_i  = < |u_i| >                             (the propensity)
+        E_ij = < |r_ij(t)| - |r_ij(0)| >             (r_ij by minimum image)
+        R_i  = < |u_i - U_i| >                       (neighbour-relative propensity)
+        L_i  = < |U_i| >,  U_i = 1/n sum_j u_j       (local displacement field; j: |r_ij(0)| < radius)
+        D_i  = < sqrt(D2_i / n) >,  D2_i = min_J sum_j |w_j - J d_j|^2     (non-affine displacement)
+        G_i  = < sqrt(tr(dev(g)^2) / 2) >,  g = (J + J^T + J^T J) / 2      (local strain)
+
+    where d_j = r_j(0) - r_i(0) (minimum image), w_j = u_j - u_i, and the sum of D2_i goes over the n neighbours with
+    |d_j| < strain_radius. J is the displacement gradient that minimises D2_i; g is the Green-Lagrange strain of the
+    deformation 1 + J, dev(g) = g - tr(g) / D its deviator. All are invariant under rotations and reflections of
+    everything; R, D, G and E do not change when each run is translated as a whole.
+
+    D2_i is the quantity D^2_min of Falk and Langer, their sum over neighbours. D_i is the root of its mean over
+    neighbours: a length like S_i and R_i, so the same loss and learning rate serve all of them, and independent of
+    the number of neighbours. The root is taken in each run, before the average.
+
+    Neighbourhoods that do not determine the answer never give NaN. Where the bonds d_j span fewer than D dimensions,
+    J is the fit of minimum norm (pseudo-inverse; directions whose squared singular value is below 1e-6 of the
+    largest count as not spanned). Without a neighbour D_i = G_i = 0, and U_i = u_i, hence R_i = 0.
+
+    Parameters
+    ----------
+    initial_positions : (N, D) float, the positions that the graph was built from.
+    trajectories : (R, N, D) float32 or float64, positions of each run at time t, unwrapped: particles that left the
+        box have not been put back. Displacements are taken as they are.
+    graph : the `Graph` of the initial positions (one graph, not a batch). Its box gives the minimum image.
+    which : letters of the targets to compute, any of S, E, R, D, L. S and E always come along; D brings G.
+    radius : neighbours of R and L, in the unit of the positions, at most graph.cutoff. The default 1.35 is about the
+        first minimum of g_AA(r) of the Kob-Andersen mixture, the bound of the paper's A-A pairs: the cage.
+    strain_radius : neighbours of D and G, at most graph.cutoff. The default 1.6 takes some twenty neighbours at
+        density 1.2, enough to determine the nine numbers of J.
+
+    Returns `Targets`. Sums are in float64 in the order of the runs, O(R (N + E)) time and no N x N array. On the CPU
+    there are ``torch.get_num_threads()`` threads. For a graph on a GPU, S and E are computed there with the same bits:
+    from CUDA tensors or CuPy arrays in place, from host arrays (NumPy, also memory-mapped) in parts, so that the runs
+    may be larger than the memory of the GPU. R, D, G and L take the way through the CPU and its memory.
+
+    Raises `InputError` for R = 0, shapes that do not match, NaN or infinite positions, a batch of graphs, a graph
+    without a box, a graph of other positions (a distance differs by more than 1e-4), an unknown letter, and a radius
+    that is not positive or beyond the cutoff of the graph.
+
+    Sources: S and E, Shiba et al., J. Chem. Phys. 158, 084503 (2023), Sec. II. R, cage-relative displacement: Mazoyer
+    et al., Europhys. Lett. 88, 66004 (2009); Vivek et al., PNAS 114, 1850 (2017); Illing et al., PNAS 114, 1856
+    (2017). D: Falk and Langer, Phys. Rev. E 57, 7192 (1998), Eqs. (2.11)-(2.14). G: Shimizu, Ogata and Li, Mater.
+    Trans. 48, 2923 (2007).
+
+    >>> import numpy as np
+    >>> import botan_fast as bf
+    >>> start = np.array([[0.5, 0.0], [1.5, 0.0]])
+    >>> graph = bf.build_graph(start, [0, 0], box=[4.0, 4.0])
+    >>> moved = start + [[0.0, 0.0], [0.25, 0.0]]
+    >>> targets = bf.isoconfigurational_targets(start, moved[None], graph, which="SERD")
+    >>> targets.propensity.tolist(), targets.pair_change.tolist()
+    ([0.0, 0.25], [0.25, 0.25])
+    >>> targets.node("R").tolist(), targets.node("D").tolist()
+    ([0.25, 0.25], [0.0, 0.0])
+    """
+    which = _check_which(which)
+    with current_stream(trajectories):
+        on_device = targets_cuda.core is not None and isinstance(graph, Graph) and graph.device.type == "cuda"
+        local = which & set("RDL")
+        if local or not on_device:
+            initial, runs = _check_runs(initial_positions, trajectories, graph)
+        if on_device:
+            found = _targets_on_device(targets_cuda.core, initial_positions, trajectories, graph)
+        else:
+            found = _targets(initial, runs, graph)
+        extra = {}
+        if local:
+            letters = [letter for letter in "RLDG" if letter in which or (letter == "G" and "D" in which)]
+            extra = {NODE_TARGETS[letter]: torch.empty(graph.num_nodes, dtype=torch.float32) for letter in letters}
+            _local_targets(initial, runs, graph, radius, strain_radius, extra)
+        return Targets(*found, len(trajectories), **extra).to(graph.device)
+
+
+def _targets(initial, runs, graph):
+    """Propensity and pair change on the CPU, of what `_check_runs` returns."""
+    propensity = torch.empty(graph.num_nodes, dtype=torch.float32)
+    pair_change = torch.empty(graph.num_edges, dtype=torch.float32)
+    cell = reduce_cell(check_box(graph.box, initial.shape[1])[1])
+    tensors = [x.cpu().contiguous() for x in (graph.senders, graph.row_ptr, graph.reverse, graph.vectors)]
+    _call(
+        "isoconfigurational_targets", runs, initial.ctypes.data, runs.ctypes.data, runs.shape[0], *initial.shape,
+        cell.ctypes.data, *(x.data_ptr() for x in tensors), propensity.data_ptr(), pair_change.data_ptr(),
+        torch.get_num_threads(),
+    )  # fmt: skip
+    return propensity, pair_change
+
+
+def _targets_on_device(core, initial_positions, trajectories, graph, **options):
+    """Propensity and pair change by the kernels of `core`, on the device of the graph."""
+    _check_graph(graph)
+    device, dimensions = graph.device, graph.vectors.shape[1]
+    initial, runs = as_tensor(initial_positions), as_tensor(trajectories)
+    if not isinstance(initial, torch.Tensor):
+        initial = torch.from_numpy(check_positions(initial, "initial_positions"))
+    if not isinstance(runs, (torch.Tensor, np.ndarray)):
+        runs = as_array("trajectories", runs)
+    _check_shapes(initial, runs, graph)
+    initial = initial.detach().to(device, torch.float64).contiguous()
+    if isinstance(runs, torch.Tensor):
+        runs = runs.detach() if runs.dtype == torch.float32 else runs.detach().to(torch.float64)
+        runs = runs if runs.device == device else runs.cpu()  # another device: by way of the host
+    elif runs.dtype.kind not in "fiub":
+        as_array("trajectories", runs)  # refuses them
+    cell = reduce_cell(check_box(graph.box, dimensions)[1])
+    *found, status = targets_cuda.propensity_and_change(core, initial, runs, graph, cell, **options)
+    if any(status):  # the CPU names the place
+        initial, one = _check_runs(initial, initial[None], graph)
+        if status[0]:
+            check_finite("trajectories", as_array("trajectories", trajectories))
+        _targets(initial, one, graph)
+    return found
+
+
+def local_displacement_field(initial_positions, trajectories, graph, radius=1.35) -> torch.Tensor:
+    """The local displacement field U_i of each run: displacements averaged over the neighbours at time 0::
+
+        U_i = 1/n sum_j u_j,   u_j = r_j(t) - r_j(0),   over the n particles j with 0 < |r_ij(0)| < radius
+
+    Returns (R, N, D) float32 on the device of the graph: `field.mean(0)` is the isoconfigurational average as a
+    vector, `field.norm(dim=-1).mean(0)` is L_i of `isoconfigurational_targets`. Particle i itself is not part of the
+    average, so u_i = U_i + (u_i - U_i) splits a displacement into that of the surroundings and the relative one,
+    whose mean length is R_i. A particle without a neighbour has U_i = u_i.
+
+    Parameters, determinism and errors as in `isoconfigurational_targets`.
+
+    >>> import numpy as np
+    >>> import botan_fast as bf
+    >>> start = np.array([[0.5, 0.0], [1.5, 0.0]])
+    >>> graph = bf.build_graph(start, [0, 0], box=[4.0, 4.0])
+    >>> moved = start + [[0.0, 0.0], [0.25, 0.5]]
+    >>> bf.local_displacement_field(start, moved[None], graph).tolist()
+    [[[0.25, 0.5], [0.0, 0.0]]]
+    """
+    initial, runs = _check_runs(initial_positions, trajectories, graph)
+    field = torch.empty(runs.shape, dtype=torch.float32)
+    _local_targets(initial, runs, graph, radius, radius, {"local_field": field})
+    return field.to(graph.device)
+
+
+def _check_which(which):
+    letters = list(which) if isinstance(which, (str, list, tuple, set, frozenset)) else [which]
+    for letter in letters:
+        if letter not in ("S", "E", "R", "D", "L"):
+            raise InputError(f"which has {letter!r}; give letters of S, E, R, D, L (G comes with D)")
+    return set(letters)
+
+
+def _check_graph(graph):
+    if not isinstance(graph, Graph):
+        raise InputError(f"graph is a {type(graph).__name__}; give the Graph that build_graph returns")
+    if graph.num_graphs != 1:
+        raise InputError(f"graph is a batch of {graph.num_graphs} graphs; compute the targets of each before batching")
+    if graph.box is None:
+        raise InputError("graph.box is None; build the graph with its periodic box")
+    if graph.status is not None:
+        raise InputError("graph has a capacity; build the graph of targets without one")
+
+
+def _check_shapes(initial, runs, graph):
+    num_nodes, dimensions = graph.num_nodes, graph.vectors.shape[1]
+    if tuple(initial.shape) != (num_nodes, dimensions):
+        shape = tuple(initial.shape)
+        raise InputError(f"initial_positions has shape {shape}; graph needs ({num_nodes}, {dimensions})")
+    shape = tuple(runs.shape)
+    if len(shape) != 3 or shape[1:] != (num_nodes, dimensions):
+        raise InputError(f"trajectories has shape {shape}; graph needs (R, {num_nodes}, {dimensions})")
+    if shape[0] == 0:
+        raise InputError(f"trajectories has shape {shape}: no run; give at least one")
+
+
+def _check_runs(initial_positions, trajectories, graph):
+    """(N, D) float64 and (R, N, D) float32 or float64, checked against the graph."""
+    _check_graph(graph)
+    initial = check_positions(initial_positions, "initial_positions")
+    runs = as_array("trajectories", trajectories)
+    if runs.dtype != np.float32:
+        runs = as_array("trajectories", runs, np.float64)
+    _check_shapes(initial, runs, graph)
+    check_finite("trajectories", runs)
+    return initial, runs
+
+
+def _check_radius(name, value, graph):
+    try:
+        radius = float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} = {value!r} is not a number; give a positive length") from None
+    if not (radius > 0 and math.isfinite(radius)):
+        raise InputError(f"{name} = {radius} must be positive and finite")
+    if radius > graph.cutoff:
+        raise InputError(
+            f"{name} = {radius} is larger than the cutoff of graph, {graph.cutoff}; "
+            "build the graph with a larger cutoff or give a smaller radius"
+        )
+    return radius
+
+
+def _local_targets(initial, runs, graph, radius, strain_radius, outputs):
+    """Fills the tensors in `outputs`, named as the fields of the struct LocalTargets."""
+    radius = _check_radius("radius", radius, graph)
+    strain_radius = _check_radius("strain_radius", strain_radius, graph)
+    cell = np.ascontiguousarray(check_box(graph.box, initial.shape[1])[1])
+    tensors = [x.cpu().contiguous() for x in (graph.senders, graph.row_ptr, graph.vectors)]
+    names = ("relative_propensity", "local_displacement", "nonaffine_displacement", "local_strain", "local_field")
+    _call(
+        "local_targets", runs, initial.ctypes.data, runs.ctypes.data, runs.shape[0], *initial.shape, cell.ctypes.data,
+        *(x.data_ptr() for x in tensors), radius, strain_radius,
+        *(outputs[name].data_ptr() if name in outputs else 0 for name in names), torch.get_num_threads(),
+    )  # fmt: skip
+
+
+def _call(name, runs, *arguments):
+    """The compiled function for the dtype of `runs`; what it refuses is bad input."""
+    try:
+        getattr(_core, f"{name}_{'f32' if runs.dtype == np.float32 else 'f64'}")(*arguments)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def reduce_cell(cell):
+    """Minkowski-reduced row vectors of the same lattice: the shortest ones; a diagonal cell is returned as it is.
+
+    Only in a reduced cell is the nearest image of a point always among the 3**D around the rounded one. At time t a
+    pair may be farther apart than half of a tilted box, where the images compete. Greedy reduction: shorten the
+    longest vector by the combination of the others nearest to it (Semaev 2001) until nothing gets shorter.
+    """
+    cell = np.array(cell, dtype=np.float64)
+    dimensions = len(cell)
+    if np.array_equal(cell, np.diag(np.diag(cell))):
+        return cell
+    while True:
+        cell = cell[np.argsort((cell**2).sum(1), kind="stable")]
+        if dimensions == 3:  # the two shorter ones first, then the longest against their lattice
+            cell[:2] = reduce_cell_2d(cell[:2])
+        others, longest = cell[:-1], cell[-1]
+        nearest = np.rint(np.linalg.lstsq(others.T, longest, rcond=None)[0])
+        steps = np.stack(np.meshgrid(*[[-1, 0, 1]] * (dimensions - 1)), -1).reshape(-1, dimensions - 1)
+        candidates = longest - (nearest + steps) @ others
+        best = candidates[np.argmin((candidates**2).sum(1))]
+        if not (best**2).sum() < (longest**2).sum() * (1 - 1e-12):
+            return np.ascontiguousarray(cell)
+        cell[-1] = best
+
+
+def reduce_cell_2d(pair):
+    """Gauss reduction of two vectors in any dimension."""
+    short, long = sorted(pair, key=lambda v: v @ v)
+    while True:
+        long = long - np.rint(short @ long / (short @ short)) * short
+        if long @ long >= (short @ short) * (1 - 1e-12):
+            return np.array([short, long])
+        short, long = long, short

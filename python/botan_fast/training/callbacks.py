@@ -1,0 +1,117 @@
+"""What watches a training run: progress bar, log lines, TensorBoard, and the interface for a user's own."""
+
+import contextlib
+import math
+import sys
+
+__all__ = ["Callback", "FunctionCallback", "LogLines", "ProgressBar", "TensorBoard", "default_callbacks"]
+
+
+class Callback:
+    """Base class of callbacks: override what you need. None of the methods may change the run.
+
+    Examples
+    --------
+    >>> from botan_fast.training.callbacks import Callback
+    >>> class Print(Callback):
+    ...     def epoch_finished(self, row, model):
+    ...         print(row["epoch"], row["train_loss"])
+    """
+
+    def run_started(self, first_epoch: int, epochs: int, batches: int) -> None:
+        """Called once; `batches` is the number of batches in an epoch."""
+
+    def batch_finished(self, epoch: int, loss: float) -> None:
+        """Called after every optimizer step with the loss of its batch."""
+
+    def epoch_finished(self, row: dict, model) -> None:
+        """Called after every epoch with its line of the history."""
+
+    def run_ended(self) -> None:
+        """Called once, also when the run is interrupted or fails."""
+
+
+class FunctionCallback(Callback):
+    """A plain function f(row), called after every epoch."""
+
+    def __init__(self, function):
+        self.function = function
+
+    def epoch_finished(self, row, model):
+        self.function(row)
+
+
+class ProgressBar(Callback):
+    """One bar over all batches of the run, with the latest loss and scores (tqdm, on standard error)."""
+
+    def run_started(self, first_epoch, epochs, batches):
+        from tqdm import tqdm
+
+        self.scores = {}
+        self.bar = tqdm(
+            total=epochs * batches, initial=first_epoch * batches, unit="batch", desc="training", dynamic_ncols=True
+        )
+
+    def batch_finished(self, epoch, loss):
+        self.bar.set_postfix({"epoch": epoch, "loss": f"{loss:.4f}", **self.scores}, refresh=False)
+        self.bar.update()
+
+    def epoch_finished(self, row, model):
+        self.scores.update(_short_scores(row))
+
+    def run_ended(self):
+        if hasattr(self, "bar"):
+            self.bar.close()
+
+
+class LogLines(Callback):
+    """A line on standard error for each evaluated epoch: for log files, where a bar would be noise."""
+
+    def run_started(self, first_epoch, epochs, batches):
+        self.epochs = epochs
+
+    def epoch_finished(self, row, model):
+        scores = _short_scores(row)
+        if scores or row["epoch"] in (0, self.epochs - 1):
+            parts = [f"epoch {row['epoch']}/{self.epochs}", f"loss {row['train_loss']:.4f}"]
+            parts += [f"{name} {value}" for name, value in scores.items()]
+            print("  ".join([*parts, f"{row['seconds']:.1f} s/epoch"]), file=sys.stderr, flush=True)
+
+
+class TensorBoard(Callback):
+    """Every number of the history as a TensorBoard scalar, in `folder`."""
+
+    def __init__(self, folder):
+        from torch.utils.tensorboard import SummaryWriter  # ImportError where TensorBoard is not installed
+
+        self.writer_class, self.folder = SummaryWriter, folder
+
+    def run_started(self, first_epoch, epochs, batches):
+        # What a killed run wrote after its last saved epoch is dropped; those epochs come again.
+        self.writer = self.writer_class(str(self.folder), purge_step=first_epoch)
+
+    def epoch_finished(self, row, model):
+        for name, value in row.items():
+            if name != "epoch" and value is not None:
+                self.writer.add_scalar(name, value, row["epoch"])
+
+    def run_ended(self):
+        if hasattr(self, "writer"):
+            self.writer.close()
+
+
+def default_callbacks(progress: bool, tensorboard_folder=None) -> list[Callback]:
+    """Progress bar in a terminal, log lines elsewhere; TensorBoard when it is installed and a folder is given."""
+    callbacks: list[Callback] = []
+    if progress:
+        callbacks.append(ProgressBar() if sys.stderr.isatty() else LogLines())
+    if tensorboard_folder is not None:
+        with contextlib.suppress(ImportError):
+            callbacks.append(TensorBoard(tensorboard_folder))
+    return callbacks
+
+
+def _short_scores(row: dict) -> dict[str, str]:
+    names = {"test_loss": "test", "node_pearson": "node_r", "edge_pearson": "edge_r"}
+    values = {short: row[name] for name, short in names.items() if row[name] is not None}
+    return {short: "nan" if math.isnan(value) else f"{value:.4f}" for short, value in values.items()}

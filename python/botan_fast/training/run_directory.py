@@ -1,0 +1,200 @@
+"""The files of a training run, and the state that a run continues from.
+
+    config.json                  settings, data and model of the run, written once at its beginning
+    training_state.safetensors   weights, optimizer and history after the last saved epoch: what resume reads
+    last.safetensors             the model after the last saved epoch: what load_model reads for a run directory
+    best.safetensors             the model with the lowest test loss
+    history.csv                  one line for each epoch
+    tensorboard/                 when TensorBoard is installed
+
+`training_state.safetensors` alone decides where a run stands. It is replaced in one step, so a kill at any moment
+leaves the state of one epoch, never a mixture; the other files follow from it and are written again on resume.
+"""
+
+import contextlib
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+
+from ..errors import CheckpointError, InputError
+from ..files import atomic_write
+from ..model.checkpoint import save_model
+
+__all__ = ["HISTORY_COLUMNS", "RunDirectory", "TrainingState"]
+
+HISTORY_COLUMNS = (
+    "epoch",
+    "train_loss",
+    "train_node_loss",
+    "train_edge_loss",
+    "test_loss",
+    "node_pearson",
+    "edge_pearson",
+    "node_pearson_pooled",
+    "edge_pearson_pooled",
+    "gradient_norm",
+    "seconds",
+    "learning_rate",
+)
+_STATE_FORMAT = "botan_fast training state 1"
+
+
+@dataclass
+class TrainingState:
+    """Everything that the next epoch depends on. The random numbers of an epoch follow from (seed, epoch) alone."""
+
+    weights: dict[str, torch.Tensor]
+    optimizer: dict[str, torch.Tensor]  # "exp_avg.node_encoder.fc1.weight", ...
+    history: list[dict]
+    best_loss: float | None  # lowest test loss so far
+
+    @property
+    def epochs(self) -> int:
+        """Number of finished epochs."""
+        return len(self.history)
+
+    @classmethod
+    def capture(cls, model, optimizer, history: list[dict], best_loss: float | None) -> "TrainingState":
+        """Copy the state of a run between two epochs."""
+        moments = {
+            f"{key}.{name}": value.detach().cpu().clone()
+            for name, parameter in model.named_parameters()
+            for key, value in optimizer.state.get(parameter, {}).items()
+        }
+        weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+        return cls(weights, moments, [dict(row) for row in history], best_loss)
+
+    def restore(self, model, optimizer) -> None:
+        """Put the state back into a model and its optimizer."""
+        try:
+            model.load_state_dict(self.weights)
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"the run's weights do not fit its model ({str(error).splitlines()[0]}); start a new run"
+            ) from error
+        optimizer.state.clear()
+        for name, parameter in model.named_parameters():
+            moments = {
+                key.removesuffix(f".{name}"): value.clone()
+                for key, value in self.optimizer.items()
+                if key.endswith(f".{name}") and "." not in key.removesuffix(f".{name}")
+            }
+            if moments:  # a decoder that the loss does not reach has none
+                # Adam counts its steps on the CPU; the moments live with their parameter.
+                optimizer.state[parameter] = {
+                    key: value if key == "step" else value.to(parameter.device) for key, value in moments.items()
+                }
+
+
+class RunDirectory:
+    """The files of one run in the folder `path`."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+        self.config_file = self.path / "config.json"
+        self.state_file = self.path / "training_state.safetensors"
+        self.last_file = self.path / "last.safetensors"
+        self.best_file = self.path / "best.safetensors"
+        self.history_file = self.path / "history.csv"
+        self._files = (self.config_file, self.state_file, self.last_file, self.best_file, self.history_file)
+
+    def has_run(self) -> bool:
+        """Is there anything of a run in the folder?"""
+        return any(file.exists() for file in self._files)
+
+    def check_unused(self) -> None:
+        """InputError when a new run cannot begin here: the folder has a run, or is not a folder."""
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(f"output = '{self.path}' is a file; name a folder")
+        if self.has_run():
+            raise InputError(
+                f"output = '{self.path}' holds a run already; continue it with resume=True (--resume), "
+                "or name another folder"
+            )
+
+    def write_config(self, config: dict) -> None:
+        """Write config.json, and make the folder if need be."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"output = '{self.path}' cannot be created ({error.strerror}); name another folder"
+            ) from error
+        with atomic_write(self.config_file) as temporary:
+            temporary.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+    def read_config(self) -> dict:
+        """The contents of config.json; CheckpointError when it is missing or broken."""
+        try:
+            config = json.loads(self.config_file.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise CheckpointError(
+                f"output = '{self.path}' holds files of a run but no config.json; name another folder"
+            ) from None
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{self.config_file} cannot be read ({error}); name another folder") from error
+        if not isinstance(config, dict):
+            raise CheckpointError(f"{self.config_file} is not the config.json of a run; name another folder")
+        return config
+
+    def save(self, state: TrainingState, model) -> None:
+        """Save a state, from which on the run continues after its last epoch; `model` has the state's weights."""
+        tensors = {f"weights.{name}": value for name, value in state.weights.items()}
+        tensors |= {f"optimizer.{name}": value for name, value in state.optimizer.items()}
+        metadata = {
+            "format": _STATE_FORMAT,
+            "history": json.dumps(state.history),
+            "best_loss": json.dumps(state.best_loss),
+        }
+        with atomic_write(self.state_file) as temporary:
+            # Not save_file: it makes its own file, which only its owner may read.
+            temporary.write_bytes(safetensors.torch.save(tensors, metadata))
+        self.write_results(state, model)
+
+    def write_results(self, state: TrainingState, model) -> None:
+        """Write what follows from a state: the model for load_model, the history for people."""
+        save_model(model, self.last_file)
+        with atomic_write(self.history_file) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, HISTORY_COLUMNS)
+            writer.writeheader()
+            writer.writerows(state.history)
+
+    def write_best(self, model) -> None:
+        """Write the model with the lowest test loss so far."""
+        save_model(model, self.best_file)
+
+    def read_state(self) -> TrainingState | None:
+        """The saved state, or None before the first one; CheckpointError when the file is broken."""
+        if not self.state_file.exists():
+            return None
+        try:
+            with safetensors.safe_open(self.state_file, framework="pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            if metadata.get("format") != _STATE_FORMAT:
+                raise ValueError(f"format is {metadata.get('format')!r}, expected {_STATE_FORMAT!r}")
+            history, best_loss = json.loads(metadata["history"]), json.loads(metadata["best_loss"])
+        except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
+            raise CheckpointError(
+                f"{self.state_file} cannot be read ({error}); start a new run, "
+                f"with init='{self.last_file}' to keep the weights"
+            ) from error
+        parts = {
+            part: {
+                name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(f"{part}.")
+            }
+            for part in ("weights", "optimizer")
+        }
+        return TrainingState(parts["weights"], parts["optimizer"], history, best_loss)
+
+    def remove_leftovers(self) -> None:
+        """Remove the temporary files of a run that was killed while it wrote."""
+        for file in self._files:
+            for temporary in self.path.glob(f".{file.stem}.*.tmp{file.suffix}"):
+                with contextlib.suppress(OSError):
+                    temporary.unlink()

@@ -1,0 +1,242 @@
+"""The settings of a training run: their checks, their record in config.json, and the comparison on resume."""
+
+import hashlib
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..data.loading import Sample
+from ..errors import InputError
+from ..model.botan import BOTAN
+from ..model.checkpoint import load_model
+from ..ops.message_passing import check_precision, check_save_memory
+from .augmentation import check_augmentation
+
+__all__ = ["TrainingSettings", "check_resumed", "describe_run", "initial_model", "load_init", "model_config"]
+
+
+SCHEDULES = ("constant", "cosine")
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """The numbers of a run, checked."""
+
+    p: float
+    epochs: int
+    seed: int
+    augmentation: str
+    learning_rate: float
+    schedule: str
+    clip_norm: float
+    batch_size: int
+    evaluate_every: int
+    checkpoint_every: int
+    precision: str = "fp32"
+    save_memory: bool = False
+
+    def __post_init__(self):
+        for name in ("p", "learning_rate", "clip_norm"):
+            value = getattr(self, name)
+            _require(isinstance(value, (int, float, np.number)), name, value, "give a number")
+            object.__setattr__(self, name, float(value))
+        _require(
+            0 <= self.p <= 1, "p", self.p, "the weight of the node loss lies between 0 (edges only) and 1 (nodes only)"
+        )
+        for name, least in (
+            ("epochs", 1),
+            ("seed", 0),
+            ("batch_size", 1),
+            ("evaluate_every", 1),
+            ("checkpoint_every", 1),
+        ):
+            value = getattr(self, name)
+            whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+            _require(whole and value >= least, name, value, f"give a whole number of at least {least}")
+            object.__setattr__(self, name, int(value))
+        for name in ("learning_rate", "clip_norm"):
+            value = getattr(self, name)
+            _require(math.isfinite(value) and value > 0, name, value, "give a positive number")
+        check_augmentation(self.augmentation)
+        _require(self.schedule in SCHEDULES, "schedule", self.schedule, f"choose one of {', '.join(SCHEDULES)}")
+        check_precision(self.precision)
+        check_save_memory(self.save_memory)
+
+    def step_size(self, epoch: int, batch: int, num_batches: int) -> float:
+        """The learning rate of a batch, from its place in the run alone: a resumed run needs no further state.
+
+        constant   learning_rate
+        cosine     learning_rate min(1, 20 u) (1 + cos(pi u)) / 2, where u is the part of the run that is done: a rise
+                   over the first twentieth, then a fall to zero (Loshchilov & Hutter, arXiv:1608.03983, no restarts)
+        """
+        if self.schedule == "constant":
+            return self.learning_rate
+        done, total = epoch * num_batches + batch, self.epochs * num_batches
+        rise = min(1.0, 20 * (done + 1) / total)
+        return self.learning_rate * rise * 0.5 * (1 + math.cos(math.pi * done / total))
+
+    def generator(self, epoch: int) -> torch.Generator:
+        """The source of all randomness of one epoch (order of the samples, rotations).
+
+        It depends on (seed, epoch) alone: an epoch that runs again after a kill draws the same numbers.
+        """
+        state = np.random.SeedSequence([int(self.seed), epoch]).generate_state(1, np.uint64)[0]
+        return torch.Generator().manual_seed(int(state) >> 1)  # 63 bits: manual_seed takes a signed number
+
+
+def load_init(init) -> BOTAN | None:
+    """The model to start from: `init` itself, or what load_model reads from that path; None without `init`."""
+    return init if init is None or isinstance(init, BOTAN) else load_model(init)
+
+
+def model_config(source: BOTAN | None, options: dict, p: float) -> dict:
+    """Keyword arguments of BOTAN for a run: those of `source`, else the given options (not None) and the defaults.
+
+    Raises
+    ------
+    InputError
+        when an option contradicts `source`, or p < 1 meets a model without edge decoder.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if source is None:
+        # Without an edge loss an edge decoder would stay random, and its predictions would be noise.
+        decoders = "node" if p == 1 else "separate"
+        config = {"decoders": decoders, "cutoff": 2.0, "self_edges": False, "node_target": "S"} | given
+    else:
+        config = dict(source.config)
+        for name, value in given.items():
+            if config[name] != value:
+                raise InputError(
+                    f"{name} = {value!r} but init has {name} = {config[name]!r}; "
+                    f"leave {name} out or start from other weights"
+                )
+    if p < 1 and config["decoders"] == "node":
+        raise InputError(
+            f"p = {p} trains edges, but decoders = 'node' has no edge decoder; use p=1 or decoders='separate'"
+        )
+    return config
+
+
+def initial_model(source: BOTAN | None, config: dict, dimensions: int, seed: int) -> BOTAN:
+    """The model that training starts from: a copy of `source`, or a new one whose weights the seed decides."""
+    if config.setdefault("dimensions", dimensions) != dimensions:
+        raise InputError(
+            f"init has dimensions = {config['dimensions']} but the training data are {dimensions}-dimensional; "
+            "start from weights for such data"
+        )
+    with torch.random.fork_rng(devices=[]):  # the global random state stays as it was
+        torch.random.default_generator.manual_seed(seed)  # the CPU's alone; torch.manual_seed seeds GPUs as well
+        model = BOTAN(**config)
+    if source is not None:
+        model.load_state_dict(source.state_dict())
+    return model
+
+
+def describe_run(
+    settings: TrainingSettings, model: BOTAN, init, train: list[Sample], test: list[Sample], box, density
+) -> dict:
+    """What config.json records, and what must be the same on resume (see check_resumed)."""
+    from .. import __version__
+
+    return {
+        "botan_fast": __version__,
+        "settings": asdict(settings),
+        "box": None if box is None else np.asarray(box, dtype=float).tolist(),
+        "density": None if density is None else float(density),
+        "model": model.config,
+        "init": None if init is None else {"from": _init_name(init), "sha256": _weights_digest(model)},
+        "train": _describe_data(train),
+        "test": _describe_data(test),
+    }
+
+
+def check_resumed(recorded: dict, given: dict, folder: Path) -> None:
+    """Refuse to resume a run with other settings, data or weights than it began with.
+
+    `checkpoint_every` may differ, `save_memory` (on a CPU it changes no bit), and `epochs` where the learning rate is
+    constant.
+
+    Raises
+    ------
+    InputError
+        naming the first argument that differs and both of its values.
+    """
+
+    def refuse(name, was, now):
+        raise InputError(
+            f"{name} = {now} differs from the run in '{folder}', which has {name} = {was}; "
+            "resume with the same arguments, or name another output folder"
+        )
+
+    try:
+        # What runs had before there was a choice.
+        settings = {"schedule": "constant", "precision": "fp32", "save_memory": False} | recorded["settings"]
+        pairs = [(name, settings[name], now) for name, now in given["settings"].items()]
+        pairs += [(name, recorded["model"][name], now) for name, now in given["model"].items()]
+        pairs += [(name, recorded[name], given[name]) for name in ("box", "density")]
+        # The end of a run decides every step of a schedule; a constant step size lets a run be extended.
+        free = ("checkpoint_every", "save_memory", *(["epochs"] if settings["schedule"] == "constant" else []))
+        for name, was, now in pairs:
+            if name not in free and was != now:
+                refuse(name, repr(was), repr(now))
+        was, now = recorded["init"], given["init"]
+        if (was and was["sha256"]) != (now and now["sha256"]):
+            refuse(
+                "init",
+                was and f"{was['from']!r} (sha256 {was['sha256'][:8]})",
+                now and f"{now['from']!r} (sha256 {now['sha256'][:8]})",
+            )
+        for name in ("train", "test"):
+            _check_data(name, recorded[name], given[name], refuse)
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"'{folder / 'config.json'}' is not of this version ({error!r}); name another output folder"
+        ) from error
+
+
+def _check_data(name: str, was: dict, now: dict, refuse) -> None:
+    if was["names"] != now["names"]:
+        first = next((pair for pair in zip(was["names"], now["names"], strict=False) if pair[0] != pair[1]), None)
+        if first and len(was["names"]) == len(now["names"]):
+            refuse(name, f"{first[0]} in its place", first[1])
+        refuse(name, f"{len(was['names'])} configurations", f"{len(now['names'])} configurations")
+    same_targets = np.allclose(was["mean_propensity"], now["mean_propensity"], rtol=1e-4)
+    if was["sha256"] != now["sha256"] or not same_targets:
+        refuse(
+            name,
+            f"other contents (sha256 {was['sha256'][:8]})",
+            f"files of the same names (sha256 {now['sha256'][:8]})",
+        )
+
+
+def _describe_data(samples: list[Sample]) -> dict:
+    """A fingerprint that is the same on every machine: the targets' last bits, which may not be, stay out of it."""
+    digest = hashlib.sha256()
+    for sample in samples:
+        digest.update(np.ascontiguousarray(sample.positions).tobytes())
+        digest.update(sample.graph.types.cpu().numpy().tobytes())
+    return {
+        "names": [sample.name for sample in samples],
+        "sha256": digest.hexdigest(),
+        "mean_propensity": float(np.mean([float(s.targets.propensity.mean()) for s in samples])) if samples else 0.0,
+    }
+
+
+def _weights_digest(model: BOTAN) -> str:
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _init_name(init) -> str:
+    return "a BOTAN model" if isinstance(init, BOTAN) else str(Path(init).resolve())
+
+
+def _require(condition: bool, name: str, value, remedy: str) -> None:
+    if not condition:
+        raise InputError(f"{name} = {value!r}: {remedy}")
