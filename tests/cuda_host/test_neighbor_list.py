@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import botan_fast as bf
 from botan_fast.graph import graph as graph_module
 from botan_fast.graph import search_cuda as graph_cuda
-from graph_checks import random_positions
+from tests.helpers.graph_checks import random_positions
 
 TILTED_2D = np.array([[9.0, 0.0], [7.5, 5.0]])
 TILTED_3D = np.array([[11.0, 0.0, 0.0], [9.0, 8.0, 0.0], [-8.0, 5.0, 6.0]])

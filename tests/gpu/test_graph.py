@@ -9,7 +9,7 @@ import torch
 import botan_fast as bf
 from botan_fast.graph import search_cuda as graph_cuda
 from botan_fast.physics import targets_cuda
-from graph_checks import random_positions
+from tests.helpers.graph_checks import random_positions
 
 TILTED = np.array([[11.0, 0.0, 0.0], [9.0, 8.0, 0.0], [-8.0, 5.0, 6.0]])
 FIELDS = ("senders", "receivers", "vectors", "row_ptr", "reverse", "types", "box", "graph_ptr")

@@ -1,0 +1,275 @@
+"""convert: from files to a data set, and the same losses from it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+import botan_fast as bf
+from botan_fast.cli import main
+from botan_fast.data.loading import natural_key
+from botan_fast.errors import DataError, InputError
+from tests.conftest import tiny_arrays, write_tiny
+
+
+def contents(path):
+    """Everything in a data set but its dates."""
+    dataset = bf.Dataset(path)
+    items = zip(dataset.names, dataset.temperature_time_pairs(), range(len(dataset)), strict=True)
+    return [(name, pair, {k: v.tobytes() for k, v in dataset.arrays(i).items()}) for name, pair, i in items]
+
+
+def test_training_from_the_data_set_is_bitwise_that_from_the_files(tiny_data, tmp_path):
+    options = {"epochs": 2, "hidden_size": 8, "num_steps": 1, "progress": False}
+    from_files = bf.train(tiny_data / "train/*.npz", tiny_data / "test/*.npz", **options)
+    train = bf.convert(tiny_data / "train/*.npz", tmp_path / "train.h5")
+    test = bf.convert(tiny_data / "test/*.npz", tmp_path / "test.h5")
+    from_dataset = bf.train(train, bf.Dataset(test), **options)
+    for one, two in zip(from_files.history, from_dataset.history, strict=True):
+        assert {**one, "seconds": 0} == {**two, "seconds": 0}
+    for name, weights in from_files.model.state_dict().items():
+        assert weights.equal(from_dataset.model.state_dict()[name])
+    scores = [bf.evaluate(from_files.model, data) for data in (tiny_data / "test/*.npz", test)]
+    assert scores[0] == scores[1]
+
+
+def test_what_the_data_set_holds(tiny_data, tmp_path):
+    path = bf.convert(tiny_data / "train/*.npz", tmp_path / "a.h5", time=13, temperature=0.44)
+    dataset = bf.Dataset(path)
+    assert dataset.names == ["conf_1", "conf_2", "conf_3", "conf_10"]
+    assert (dataset.times, dataset.temperatures) == ([13.0], [0.44])
+    samples = bf.load_samples(tiny_data / "train/*.npz")
+    for stored, sample in zip(dataset, samples, strict=True):
+        for name in ("propensity", "pair_change"):
+            assert getattr(stored.targets, name).equal(getattr(sample.targets, name))
+        assert stored.graph.vectors.equal(sample.graph.vectors)
+        assert stored.graph.box.equal(sample.graph.box)
+    history = dataset.provenance["history"][0]
+    assert history["command"] == "convert"
+    assert history["time"] == 13.0
+    assert history["botan_fast"] == bf.__version__
+    assert "conf_1.npz" in dataset[0].source
+
+
+def test_targets_and_cutoff_are_options(tiny_data, tmp_path):
+    path = bf.convert(tiny_data / "train/conf_1.npz", tmp_path / "a.h5", targets="S", cutoff=1.5)
+    assert bf.Dataset(path).cutoff == 1.5
+    assert set(bf.Dataset(path).arrays(0)) == {"positions", "types", "box", "pairs", "propensity"}
+    # Without values of pairs, any cutoff will do.
+    [sample] = bf.load_samples(path, cutoff=2.0)
+    assert sample.targets.pair_change is None
+    assert sample.graph.num_edges == bf.load_samples(tiny_data / "train/conf_1.npz")[0].graph.num_edges
+
+
+def test_data_sets_are_merged_and_filtered(tiny_data, tmp_path):
+    first = bf.convert(tiny_data / "train/*.npz", tmp_path / "1.h5", time=1, temperature=0.44)
+    second = bf.convert(tiny_data / "test/*.npz", tmp_path / "2.h5", time=1, temperature=0.44)
+    later = bf.convert(tiny_data / "test/*.npz", tmp_path / "3.h5", time=5, temperature=0.44)
+    merged = bf.convert([second, first, later], tmp_path / "all.h5")
+    expected = contents(second) + contents(first) + contents(later)
+    assert sorted(contents(merged), key=str) == sorted(expected, key=str)
+    assert bf.Dataset(merged).names == ["conf_20"] * 2 + ["conf_21"] * 2 + ["conf_1", "conf_2", "conf_3", "conf_10"]
+    late = bf.convert(merged, tmp_path / "late.h5", time=5, cutoff=1.5)
+    assert bf.Dataset(late).names == ["conf_20", "conf_21"]
+    assert bf.Dataset(late)[0].graph.num_edges < bf.Dataset(later)[0].graph.num_edges
+    with pytest.raises(InputError, match=r"all\.h5: time = 7 is not in the data, which hold times 1, 5"):
+        bf.convert(merged, tmp_path / "none.h5", time=7)
+    with pytest.raises(InputError, match=r"late\.h5 holds pairs up to cutoff = 1\.5"):
+        bf.convert(late, tmp_path / "wide.h5", cutoff=2.0)
+
+
+def write_nodes_only(path, times, **more):
+    """GlassBench's layout: ready-made propensities at several times, without runs and without the times' values."""
+    arrays = tiny_arrays(1)
+    edge = (80 / 1.2) ** (1 / 3)
+    prop = np.linspace(0.1, 1, 80) * np.arange(1, times + 1)[:, None]
+    initial = arrays["initial_positions"] - edge / 2
+    np.savez(path, types=arrays["types"] + 1, initial_positions=initial, md_prop=prop, bb_prop=prop / 2, **more)
+    return prop
+
+
+def test_ready_made_node_targets_without_runs(tmp_path):
+    prop = write_nodes_only(tmp_path / "one.npz", 3)
+    with pytest.raises(InputError, match=r"one\.npz: the file has 3 times and does not tell which; convert it"):
+        bf.load_samples(tmp_path / "one.npz")
+    for wrong in (None, 5.0, [1.0, 2.0]):
+        with pytest.raises(InputError, match=r"one\.npz: the file has 3 times and does not tell which, but time ="):
+            bf.convert(tmp_path / "one.npz", tmp_path / "a.h5", time=wrong)
+    path = bf.convert(tmp_path / "one.npz", tmp_path / "a.h5", time=[1.0, 10.0, 100.0], targets="SER")
+    dataset = bf.Dataset(path)
+    assert dataset.times == [1.0, 10.0, 100.0]
+    np.testing.assert_array_equal(dataset.arrays(2)["propensity"], prop[2].astype(np.float32))
+    np.testing.assert_array_equal(dataset.arrays(1)["bond_breaking"], (prop[1] / 2).astype(np.float32))
+    assert "time 10: 1 configurations" in dataset.describe()
+    assert " runs" not in dataset.describe()
+    options = {"hidden_size": 8, "num_steps": 1, "epochs": 1, "time": 10, "progress": False}
+    with pytest.raises(DataError, match=r"configuration one has no E_ij, which p = 0\.4 trains; use p=1"):
+        bf.train(path, **options)
+    [row] = bf.train(path, path, p=1, decoders="separate", **options).history
+    assert row["edge_pearson"] is None
+    assert row["node_pearson"] is not None
+    [prediction] = bf.predict(bf.BOTAN(hidden_size=8, num_steps=1), path, time=10)
+    assert prediction.target_pair_change is None
+    assert prediction.pair_change is not None
+
+
+def test_further_targets(tiny_data, tmp_path):
+    path = bf.convert(tiny_data / "train/conf_1.npz", tmp_path / "a.h5", targets="SDRL")
+    arrays = tiny_arrays(1)
+    graph = bf.Dataset(path)[0].graph
+    wanted = bf.isoconfigurational_targets(arrays["initial_positions"], arrays["positions"], graph, which="SERDL")
+    [sample] = bf.load_samples(path)
+    for letter in "SRDGL":
+        assert sample.targets.node(letter).equal(wanted.node(letter))
+    assert sample.targets.pair_change is None
+    later = bf.Dataset(bf.convert(path, tmp_path / "b.h5", targets="SL"))
+    assert set(later.arrays(0)) == {"positions", "types", "box", "pairs", "propensity", "local_displacement"}
+
+
+def test_the_finished_configurations_of_a_layout_are_not_read_again(tmp_path, monkeypatch):
+    for seed in range(4):
+        write_tiny(tmp_path / f"c{seed}_time5.npz", seed=seed)
+    pattern = tmp_path / "{configuration}_time{time}.npz"
+    whole = bf.convert(pattern, tmp_path / "whole.h5")
+    assert bf.Dataset(whole).names == ["c0", "c1", "c2", "c3"]
+    assert bf.Dataset(whole).times == [5.0]
+    broken = tmp_path / "c2_time5.npz"
+    data = broken.read_bytes()
+    broken.write_bytes(data[:1000])
+    with pytest.raises(DataError, match="c2_time5"):
+        bf.convert(pattern, tmp_path / "a.h5")
+    broken.write_bytes(data)
+    for finished in (tmp_path / "c0_time5.npz", tmp_path / "c1_time5.npz"):
+        finished.write_bytes(b"not to be read")
+    bf.convert(pattern, tmp_path / "a.h5")
+    assert contents(tmp_path / "a.h5") == contents(whole)
+
+
+def test_append_adds_files_and_times_and_skips_what_is_there(tiny_data, tmp_path, monkeypatch):
+    path = tmp_path / "a.h5"
+    bf.convert(tiny_data / "train/*.npz", path, time=1, temperature=0.44)
+    with pytest.raises(InputError, match=r"a\.h5' exists; add to it with append=True"):
+        bf.convert(tiny_data / "train/*.npz", path, time=1, temperature=0.44)
+    bf.convert(tiny_data / "t*/*.npz", path, time=1, temperature=0.44, append=True)
+    assert bf.Dataset(path).names == ["conf_1", "conf_2", "conf_3", "conf_10", "conf_20", "conf_21"]
+    bf.convert(tiny_data / "test/*.npz", path, time=5, temperature=0.44, append=True)
+    assert [len(bf.Dataset(path).select(time=t)) for t in (1, 5)] == [6, 2]
+    before = contents(path)
+    with monkeypatch.context() as patch:
+        patch.setattr("botan_fast.data.conversion.iterate_groups", lambda *_: pytest.fail("read again"))
+        bf.convert(tiny_data / "test/*.npz", path, time=5, temperature=0.44, append=True)
+    assert contents(path) == before
+    bf.convert(tiny_data / "test/*.npz", path, force=True)
+    assert bf.Dataset(path).names == ["conf_20", "conf_21"]
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    for folder, seed in (("a/x", 1), ("b/x", 2), ("b/y", 3)):
+        (tmp_path / folder).mkdir(parents=True)
+        write_tiny(tmp_path / folder / "conf.npz", seed=seed)
+    write_tiny(tmp_path / "a/x/other.npz", seed=4)
+    path = bf.convert(tmp_path / "*/*/*.npz", tmp_path / "a.h5")
+    assert bf.Dataset(path).names == ["a_x_conf", "other", "b_x_conf", "b_y_conf"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"targets": "E"}, "targets = 'E' lacks S"),
+        ({"targets": "SX"}, "targets has 'X'"),
+        ({"time": "late"}, "time = 'late' is not a number"),
+        ({"append": True, "force": True}, "append and force"),
+        ({"cutoff": -1.0}, "cutoff = -1.0"),
+        ({"density": 2.4}, r"conf_1\.npz: the largest coordinate"),
+    ],
+)
+def test_wrong_arguments(tiny_data, tmp_path, options, message):
+    with pytest.raises(bf.BotanFastError, match=message):
+        bf.convert(tiny_data / "train/conf_1.npz", tmp_path / "a.h5", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_broken_file_stops_it_and_repairing_it_continues(tiny_data, tmp_path):
+    files = sorted((tiny_data / "train").glob("*.npz"), key=lambda file: natural_key(file.name))
+    bad = tmp_path / "bad.npz"
+    bad.write_bytes(files[2].read_bytes()[:3000])
+    with pytest.raises(DataError, match=r"bad\.npz: truncated or damaged npz"):
+        bf.convert([*files[:2], bad, files[3]], tmp_path / "a.h5")
+    with pytest.raises(DataError, match="holds 2 finished configurations, repeat the command"):
+        bf.load_samples(tmp_path / "a.h5")
+    with pytest.raises(InputError, match=r"with other settings \(time = None instead of 5\.0\).*repeat with those"):
+        bf.convert(files, tmp_path / "a.h5", time=5)
+    bad.write_bytes(files[2].read_bytes())
+    bf.convert([*files[:2], bad, files[3]], tmp_path / "a.h5")
+    assert bf.Dataset(tmp_path / "a.h5").names == ["conf_1", "conf_2", "bad", "conf_10"]
+    bf.convert(files, tmp_path / "a.h5", time=5, force=True)
+    assert bf.Dataset(tmp_path / "a.h5").times == [5.0]
+
+
+def test_a_kill_loses_nothing_that_was_finished(tmp_path):
+    (tmp_path / "in").mkdir()
+    for seed in range(40):
+        np.savez(tmp_path / f"in/c_{seed}.npz", **tiny_arrays(seed, runs=2))
+    whole = bf.convert(tmp_path / "in/*.npz", tmp_path / "whole.h5", time=1)
+    arguments = ["convert", str(tmp_path / "in/*.npz"), "-o", str(tmp_path / "killed.h5"), "--time", "1", "--quiet"]
+    parts = tmp_path / "killed.h5.parts"
+    finished = {}
+    for least in (3, 20):  # killed twice
+        process = subprocess.Popen([sys.executable, "-m", "botan_fast.cli", *arguments])
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and len(set(parts.glob("[0-9]*.h5")) | set(finished)) < least:
+            assert process.poll() is None
+            time.sleep(0.002)
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        now = {p: p.stat().st_mtime_ns for p in parts.glob("[0-9]*.h5")}
+        assert len(now) + len(finished) >= least
+        finished |= now
+    assert main(arguments) == 0
+    assert contents(tmp_path / "killed.h5") == contents(whole)
+    assert not parts.exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in", "killed.h5", "whole.h5"]
+
+
+def test_nothing_finished_is_read_again_after_an_interruption(tiny_data, tmp_path, monkeypatch, capsys):
+    from botan_fast.data import conversion
+
+    arguments = ["convert", str(tiny_data / "t*/*.npz"), "-o", str(tmp_path / "a.h5"), "--quiet"]
+    iterate, seen = conversion.iterate_groups, []
+
+    def interrupted(file, skip):
+        seen.append(file.name)
+        if len(seen) == 3:
+            raise KeyboardInterrupt
+        return iterate(file, skip)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(conversion, "iterate_groups", interrupted)
+        assert main(arguments) == 130
+        assert "2 finished configurations are kept, repeat the command" in capsys.readouterr().err
+        assert main(arguments) == 0
+    assert seen.count("conf_10.npz") == 1 + (seen[2] == "conf_10.npz")
+    assert len(seen) == len(set(seen)) + 1
+    assert contents(tmp_path / "a.h5") == contents(bf.convert(tiny_data / "t*/*.npz", tmp_path / "b.h5"))
+
+
+def test_the_command_line(tiny_data, tmp_path, capsys, tiny_model_file):
+    path = str(tmp_path / "a.h5")
+    for value in ("1", "5"):
+        data = str(tiny_data / "train/*.npz")
+        assert main(["convert", data, "-o", path, "--time", value, "--temperature", "0.44", "--append"]) == 0
+    assert "temperature 0.44, time 5: 4 configurations, 6 runs" in capsys.readouterr().out
+    model = ["--model", str(tiny_model_file), "--data", path]
+    assert main(["evaluate", *model]) == 2
+    assert "hold times 1, 5; choose with time=" in capsys.readouterr().err
+    assert main(["evaluate", *model, "--time", "5"]) == 0
+    assert main(["predict", *model, "--time", "5", "-o", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out/conf_10.npz").exists()
+    run = ["--epochs", "1", "--hidden-size", "8", "--num-steps", "1", "--quiet", "--output", str(tmp_path / "run")]
+    assert main(["train", "--train", path, "--time", "5", "--temperature", "0.44", *run]) == 0
+    assert main(["convert", path, "-o", path]) == 2
+    assert "is among the inputs" in capsys.readouterr().err

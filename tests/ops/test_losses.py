@@ -1,0 +1,247 @@
+"""The loss and its gradient: against the formula in float64, against torch's own backward pass, as an operator."""
+
+import math
+
+import pytest
+import torch
+
+from botan_fast import ops
+from botan_fast.errors import InputError
+from botan_fast.ops import reference
+from tests.helpers.random_graphs import relative_l2
+
+WEIGHTS = [0.0, 0.4, 1.0]
+
+
+def numbers(nodes, edges, seed=0, dtype=torch.float32):
+    """Predictions and targets: node, edge, node_target, edge_target."""
+    g = torch.Generator().manual_seed(seed)
+    return [torch.randn(n, generator=g).to(dtype) for n in (nodes, edges, nodes, edges)]
+
+
+def by_hand(node, edge, node_target, edge_target, p):
+    """Total, the two means, and the gradients of the total by their formula, in float64."""
+    node, edge = node.double() - node_target.double(), edge.double() - edge_target.double()
+    node_loss, edge_loss = node.square().sum() / len(node), edge.square().sum() / len(edge)
+    gradients = 2 * p * node / len(node), 2 * (1 - p) * edge / len(edge)
+    return p * node_loss + (1 - p) * edge_loss, node_loss, edge_loss, *gradients
+
+
+def evaluated(tensors, p, row_ptr=None, scale=1.0):
+    """The same five from the operator; the gradients of `scale` times the total, None where there is none."""
+    node, edge = (t.clone().requires_grad_() for t in tensors[:2])
+    loss = ops.loss(node, edge, *tensors[2:], p, row_ptr)
+    (scale * loss.total).backward()
+    return [*(t.detach() for t in loss), node.grad, edge.grad]
+
+
+@pytest.mark.parametrize("p", WEIGHTS)
+@pytest.mark.parametrize(("nodes", "edges"), [(1, 1), (5, 12), (4096, 10_001)])
+def test_loss(nodes, edges, p):
+    tensors = numbers(nodes, edges)
+    expected = list(by_hand(*tensors, p))
+    got = evaluated(tensors, p)
+    for name, weight, gradient, want in zip(("node", "edge"), (p, 1 - p), got[3:], expected[3:], strict=True):
+        assert (gradient is None) == (weight == 0), name  # none, rather than zeros
+        if weight > 0:
+            assert relative_l2(gradient, want) < 2e-7
+    for value, want in zip(got[:3], expected[:3], strict=True):
+        assert value.dtype == torch.float32
+        assert value.shape == ()
+        assert value.item() == pytest.approx(want.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("p", WEIGHTS)
+def test_the_bits_of_torch_s_own_backward_pass(p):
+    """So that a run gives what it gave before there was an operator."""
+    for seed, (nodes, edges) in enumerate([(3, 7), (80, 1001), (4096, 16_648)]):
+        tensors = numbers(nodes, edges, seed)
+        node, edge = (t.clone().requires_grad_() for t in tensors[:2])
+        losses = reference.loss(node, edge, *tensors[2:], p)
+        losses[0].backward()
+        for got, want in zip(evaluated(tensors, p), [*losses, node.grad, edge.grad], strict=True):
+            assert (got is None) == (want is None)
+            if got is not None:
+                assert torch.equal(got, want)
+
+
+@pytest.mark.parametrize("p", WEIGHTS)
+def test_gradcheck(p):
+    node, edge, *targets = numbers(3, 5, dtype=torch.float64)
+    row_ptr = torch.tensor([0, 2, 2, 4])
+    for pointers in (None, row_ptr):
+        for function in (ops.loss, reference.loss):
+            assert torch.autograd.gradcheck(
+                lambda a, b: function(a, b, *targets, p, pointers)[0],  # noqa: B023
+                (node.clone().requires_grad_(), edge.clone().requires_grad_()),
+            )
+
+
+def test_the_incoming_gradient_scales():
+    tensors = numbers(9, 20)
+    once, thrice = evaluated(tensors, 0.4), evaluated(tensors, 0.4, scale=3.0)
+    for a, b in zip(once[3:], thrice[3:], strict=True):
+        assert torch.equal(3 * a, b)
+
+
+def test_two_backward_passes_agree():
+    node, edge, *targets = numbers(9, 20)
+    node.requires_grad_()
+    total = ops.loss(node, edge, *targets, 0.4).total
+    first, second = (torch.autograd.grad(total, node, retain_graph=True)[0] for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_only_the_total_has_a_gradient():
+    node, edge, *targets = numbers(9, 20)
+    loss = ops.loss(node.requires_grad_(), edge, *targets, 0.4)
+    assert [t.requires_grad for t in loss] == [True, False, False]
+    with torch.no_grad():
+        assert not ops.loss(node, edge, *targets, 0.4).total.requires_grad
+    assert not ops.loss(node, edge.detach(), *targets, 0.0).total.requires_grad
+
+
+def test_second_derivatives_are_refused():
+    node, edge, *targets = numbers(9, 20)
+    node.requires_grad_()
+    total = ops.loss(node, edge, *targets, 0.4).total.square()
+    (gradient,) = torch.autograd.grad(total, node, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
+
+
+@pytest.mark.parametrize("p", [0.4, 1.0])
+def test_nodes_only(p):
+    """A model without edge decoder, and data without edge targets: that part is 0."""
+    node, edge, node_target, edge_target = numbers(6, 11)
+    for missing in ((None, edge_target), (edge, None), (None, None)):
+        leaf = node.clone().requires_grad_()
+        loss = ops.loss(leaf, missing[0], node_target, missing[1], p)
+        loss.total.backward()
+        assert loss.edge == 0
+        assert loss.total.item() == pytest.approx(p * loss.node.item())
+        assert relative_l2(leaf.grad, 2 * p * (node.double() - node_target) / 6) < 2e-7
+
+
+def test_edges_only():
+    _, edge, node_target, edge_target = numbers(6, 11)
+    edge.requires_grad_()
+    loss = ops.loss(None, edge, node_target, edge_target, 0.4)
+    loss.total.backward()
+    assert loss.node == 0
+    assert relative_l2(edge.grad, 1.2 * (edge.detach().double() - edge_target) / 11) < 2e-7
+
+
+def test_room_for_more_edges():
+    """Only row_ptr says how many edges there are; what lies beyond is not looked at and has the gradient zero."""
+    tensors = numbers(3, 9)
+    want = evaluated(tensors, 0.4)
+    for beyond in (0.0, math.inf, math.nan):
+        more = [t if len(t) == 3 else torch.cat([t, torch.full((4,), beyond)]) for t in tensors]
+        got = evaluated(more, 0.4, torch.tensor([0, 4, 4, 9]))
+        assert [t.item() for t in got[:3]] == pytest.approx([t.item() for t in want[:3]], rel=1e-6)
+        assert torch.equal(got[3], want[3])
+        assert torch.equal(got[4][:9], want[4])
+        assert not got[4][9:].any()
+
+
+@pytest.mark.parametrize(("nodes", "edges"), [(0, 0), (3, 0), (0, 5)])
+def test_the_mean_over_nothing_is_not_a_number(nodes, edges):
+    total, node_loss, edge_loss, *gradients = evaluated(numbers(nodes, edges), 0.4)
+    assert total.isnan()
+    assert node_loss.isnan() == (nodes == 0)
+    assert edge_loss.isnan() == (edges == 0)
+    assert [g.shape for g in gradients] == [(nodes,), (edges,)]
+    # and it does not matter where it has no weight
+    assert evaluated(numbers(3, 0), 1.0)[0].isfinite()
+    assert evaluated(numbers(0, 5), 0.0)[0].isfinite()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_what_is_not_finite_is_not_hidden(bad):
+    tensors = numbers(5, 8)
+    tensors[1][2] = bad
+    total, node_loss, edge_loss, node_gradient, edge_gradient = evaluated(tensors, 0.4)
+    assert not total.isfinite()
+    assert not edge_loss.isfinite()
+    assert node_loss.isfinite()
+    assert node_gradient.isfinite().all()
+    assert (~edge_gradient.isfinite()).nonzero().tolist() == [[2]]
+    assert evaluated(tensors, 1.0)[0].isfinite()  # where it has no weight it does no harm
+
+
+@pytest.mark.parametrize("size", [1e-18, 1e-6, 1e6, 1e17])
+def test_small_and_large_numbers(size):
+    tensors = [t * size for t in numbers(50, 300)]
+    got, want = evaluated(tensors, 0.4), by_hand(*tensors, 0.4)
+    for a, b in zip(got, want, strict=True):
+        assert relative_l2(a, b) < 1e-6
+
+
+def test_targets_take_the_dtype_of_predictions():
+    node, edge, *targets = numbers(5, 8, dtype=torch.float64)
+    loss = ops.loss(node, edge, *(t.float() for t in targets), 0.4)
+    assert loss.total.dtype == torch.float64
+
+
+def test_strided_predictions():
+    tensors = numbers(10, 24)
+    want = evaluated([t[::2].clone() for t in tensors], 0.4)
+    node, edge = (t.clone().requires_grad_() for t in tensors[:2])
+    loss = ops.loss(node[::2], edge[::2], *(t[::2] for t in tensors[2:]), 0.4)
+    loss.total.backward()
+    for a, b in zip([*loss, node.grad[::2], edge.grad[::2]], want, strict=True):
+        assert torch.equal(a.detach(), b)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"p": 1.5}, r"p = 1.5; .*\[0, 1\]"),
+        ({"p": math.nan}, r"p = nan"),
+        ({"node": torch.ones(4, 1)}, r"node is torch.float32 of shape \(4, 1\) and node_target has shape \(4,\)"),
+        ({"edge_target": torch.ones(1)}, r"edge is .* of shape \(6,\) and edge_target has shape \(1,\)"),
+        ({"node": torch.ones(4, dtype=torch.int64)}, r"node is torch.int64 .*floating"),
+        ({"edge": torch.ones(6, dtype=torch.float64)}, r"node is torch.float32 and edge torch.float64"),
+        ({"node": None, "edge_target": None}, "neither node nor edge has both"),
+        ({"row_ptr": torch.ones(5)}, "row_ptr is .*float32"),
+    ],
+)
+def test_what_is_refused(change, message):
+    arguments = {"node": torch.ones(4), "edge": torch.ones(6), "p": 0.4, "row_ptr": None}
+    arguments |= {"node_target": torch.zeros(4), "edge_target": torch.zeros(6)} | change
+    with pytest.raises(InputError, match=message):
+        ops.loss(**arguments)
+
+
+@pytest.mark.parametrize(("p", "keep"), [(0.4, (True, True)), (1.0, (True, False)), (0.4, (False, True))])
+@pytest.mark.parametrize("pointers", [None, [0, 3, 6]])
+def test_opcheck(p, keep, pointers):
+    tensors = numbers(4, 8)
+    for tensor, kept in zip(tensors[:2], keep, strict=True):
+        tensor.requires_grad_(kept)
+    row_ptr = None if pointers is None else torch.tensor(pointers, dtype=torch.int32)
+    torch.library.opcheck(torch.ops.botan_fast.loss, (*tensors, row_ptr, p, *keep))
+
+
+def test_opcheck_of_one_part():
+    node, _, target, _ = numbers(4, 8)
+    torch.library.opcheck(
+        torch.ops.botan_fast.loss, (node.requires_grad_(), None, target, None, None, 0.4, True, False)
+    )
+
+
+def test_inside_compile():
+    tensors = numbers(7, 19)
+
+    def gradients(function):
+        leaves = [t.clone().requires_grad_() for t in tensors[:2]]
+        total = function(*leaves)
+        return [total.detach(), *torch.autograd.grad(total, leaves)]
+
+    def function(node, edge):
+        return ops.loss(2 * node, edge.tanh(), *tensors[2:], 0.4).total
+
+    compiled = torch.compile(function, fullgraph=True, backend="aot_eager")
+    for a, b in zip(gradients(compiled), gradients(function), strict=True):
+        assert relative_l2(a, b.double()) < 1e-6
