@@ -5,7 +5,8 @@ import os
 import pytest
 import torch
 
-from botan_fast.bench.benchmark import BYTES_PER_PARTICLE, memory_bytes
+from botan_fast.bench.benchmark import BYTES_PER_PARTICLE
+from botan_fast.bench.machine import memory_bytes
 
 from . import networks
 from .authors import LARGEST_MATRIX

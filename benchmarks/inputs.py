@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 import botan_fast as bf
-from botan_fast.bench.synthetic import DENSITY, dense_liquid
+from botan_fast.bench.synthetic import dense_liquid
+from botan_fast.physics.kob_andersen import DENSITY
 
 from .authors import Inputs
 

@@ -9,7 +9,7 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-from botan_fast.bench.benchmark import cores, cpu_model, memory_bytes
+from botan_fast.bench.machine import cores, cpu_model, memory_bytes
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("torch", "numpy", "pytest-benchmark", "vesin", "matscipy", "torch_geometric")

@@ -6,7 +6,7 @@ Prints a line of JSON: peak_bytes, and start_bytes, what the process held before
 import argparse
 import json
 
-from botan_fast.bench.benchmark import peak_bytes
+from botan_fast.bench.machine import peak_bytes
 
 OPERATIONS = ("training_step", "inference", "loading")
 

@@ -14,7 +14,8 @@ from time import perf_counter
 
 import torch
 
-from botan_fast.bench.benchmark import PRECISIONS, peak_bytes
+from botan_fast.bench.benchmark import PRECISIONS
+from botan_fast.bench.machine import peak_bytes
 
 from . import machine
 from .authors import training_step

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 import botan_fast as bf
-from botan_fast.bench.synthetic import DENSITY, dense_liquid
+from botan_fast.bench.synthetic import dense_liquid
+from botan_fast.physics.kob_andersen import DENSITY
 
 from . import authors
 from .inputs import CUTOFF

@@ -66,7 +66,8 @@ def test_results_are_of_the_library_of_the_input(fake_cupy):
 
 
 def test_cupy_arrays_are_read_as_numbers(fake_cupy):
-    from botan_fast.checks import as_array, check_types
+    from botan_fast.checks import as_array
+    from botan_fast.graph.inputs import check_types
 
     np.testing.assert_array_equal(as_array("positions", FakeArray(np.eye(2))), np.eye(2))
     assert check_types(FakeArray(np.array([0, 1])), 2).tolist() == [0, 1]

@@ -1,14 +1,16 @@
 """Writing files so that a reader never sees half of one."""
 
 import contextlib
+import difflib
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
 from .errors import InputError
 
-__all__ = ["atomic_write"]
+__all__ = ["atomic_write", "natural_key", "near_matches"]
 
 
 @contextlib.contextmanager
@@ -72,3 +74,24 @@ def _sync(path: Path, flags: int) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def near_matches(path: Path) -> str:
+    """'; did you mean ...?' with the names in the same folder that come closest, or where the path stops existing."""
+    folder = path.parent
+    if not folder.is_dir():
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        return f"; the path exists only up to {folder}"
+    names = difflib.get_close_matches(path.name, [entry.name for entry in folder.iterdir()], n=3)
+    return f"; did you mean {' or '.join(str(folder / name) for name in names)}?" if names else ""
+
+
+def natural_key(name: str) -> list:
+    """Sort key that puts 2 before 10: digits compare as numbers.
+
+    >>> from botan_fast.files import natural_key
+    >>> sorted(["a10", "a2"], key=natural_key)
+    ['a2', 'a10']
+    """
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]

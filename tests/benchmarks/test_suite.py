@@ -10,7 +10,8 @@ from benchmarks.split import SplitBOTAN
 import botan_fast as bf
 from benchmarks import authors, inputs, machine, report, run
 from botan_fast.bench import floor
-from botan_fast.bench.synthetic import DENSITY, dense_liquid
+from botan_fast.bench.synthetic import dense_liquid
+from botan_fast.physics.kob_andersen import DENSITY
 
 NUMBER = 100
 

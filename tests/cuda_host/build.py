@@ -42,7 +42,7 @@ def _run(command: list[str], what: str):
         raise RuntimeError(f"{what} does not compile:\n{' '.join(command)}\n{done.stderr}")
 
 
-def _sources() -> list[Path]:
+def open_sources() -> list[Path]:
     return sorted([*(ROOT / "csrc").rglob("*.cu"), ROOT / "csrc/bindings/cuda.cpp", *HERE.glob("*.c*[pu]")])
 
 
@@ -76,7 +76,7 @@ def build(sanitize: bool = False) -> Path:
         return target
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        objects = list(pool.map(compiled, _sources()))
+        objects = list(pool.map(compiled, open_sources()))
     key = hashlib.sha256(repr([common.hexdigest(), *(o.name for o in objects)]).encode()).hexdigest()[:16]
     module = cache / key / f"{NAME}{sysconfig.get_config_var('EXT_SUFFIX')}"
     if not module.exists():

@@ -1,13 +1,12 @@
 """The loss on CUDA through the host emulation, called as the operator calls it."""
 
 import math
-from types import SimpleNamespace
 
 import pytest
 import torch
 
-from botan_fast.ops import cuda as ops_cuda
-from botan_fast.ops import losses as ops_loss
+from botan_fast import device
+from botan_fast.ops import cuda, losses
 from tests.helpers.random_graphs import relative_l2
 from tests.ops.test_losses import by_hand, numbers
 
@@ -16,7 +15,7 @@ SIZES = [(1, 1), (1, 3), (4, 5), (1023, 1024), (1025, 2051), (7, 4096)]
 
 
 def run(emulator, tensors, p, row_ptr=None, keep=(True, True)):
-    return ops_cuda.loss(emulator, *tensors, row_ptr, p, *keep)
+    return cuda.loss(emulator, *tensors, row_ptr, p, *keep)
 
 
 def pointers(nodes, count):
@@ -153,12 +152,11 @@ def test_what_is_refused(emulator):
             emulator.loss(0, 0, change, nothing, 0, 64, 64, 64, 64, 64)
 
 
-def test_where_the_loss_runs(monkeypatch):
+def test_where_the_loss_runs(emulator, monkeypatch):
     """CUDA tensors in float32 go to the kernel where the build has it, others to plain torch."""
-    single = SimpleNamespace(device=torch.device("cuda", 0), dtype=torch.float32)
-    double = SimpleNamespace(device=torch.device("cuda", 0), dtype=torch.float64)
-    monkeypatch.setattr(ops_cuda, "core", None)
-    assert not ops_loss._has_loss(single)
-    monkeypatch.setattr(ops_cuda, "core", object())
-    assert ops_loss._has_loss(single)
-    assert not ops_loss._has_loss(double)
+    gpu = torch.device("cuda", 0)
+    monkeypatch.setattr(device, "CUDA_KERNELS", None)
+    assert not losses.has_kernels(gpu, torch.float32)
+    monkeypatch.setattr(device, "CUDA_KERNELS", emulator)
+    assert losses.has_kernels(gpu, torch.float32)
+    assert not losses.has_kernels(gpu, torch.float64)

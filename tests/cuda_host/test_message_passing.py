@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from botan_fast import ops
-from botan_fast.ops import cuda as ops_cuda
-from botan_fast.ops import reference
+from botan_fast import device, ops
+from botan_fast.ops import cuda, reference
+from botan_fast.ops.precision import has_message_passing
 from tests.helpers.random_graphs import random_mlp, relative_l2
 from tests.ops.test_message_passing import Case, clear_case
 
@@ -45,10 +45,10 @@ def run(emulator, case, precision, use=(True, True), save_memory=False):
     """Outputs, then gradients of x, e, x0, e0 (those that exist) and weights."""
     number, tensors = ops.PRECISIONS.index(precision), case.tensors
     arguments = *tensors[:4], case.topology, tensors[4:]
-    outputs = ops_cuda.processor(emulator, ops._history, *arguments, case.steps, True, number, save_memory)
+    outputs = cuda.processor(emulator, *arguments, case.steps, True, number, save_memory)
     kept = [outputs[0], *outputs[2:]]
     grads = [w if u else None for w, u in zip((case.weight_x, case.weight_e), use, strict=True)]
-    *inputs, weights = ops_cuda.processor_backward(emulator, *arguments, case.steps, kept, *grads, number, save_memory)
+    *inputs, weights = cuda.processor_backward(emulator, *arguments, case.steps, kept, *grads, number, save_memory)
     return [*outputs[:2], *(g for g, t in zip(inputs, tensors[:4], strict=True) if t is not None), *weights]
 
 
@@ -124,7 +124,7 @@ def test_nothing_kept_gives_the_same(emulator, precision, steps):
     case = Case(11, 200, 32, steps=steps)
     number = ops.PRECISIONS.index(precision)
     arguments = *case.tensors[:4], case.topology, case.tensors[4:], steps
-    kept, not_kept = (ops_cuda.processor(emulator, ops._history, *arguments, keep, number) for keep in (True, False))
+    kept, not_kept = (cuda.processor(emulator, *arguments, keep, number) for keep in (True, False))
     assert torch.equal(kept[0], not_kept[0])
     assert torch.equal(kept[1], not_kept[1])
     assert all(t.numel() == 0 for t in not_kept[2:])
@@ -163,15 +163,15 @@ def test_less_memory_gives_the_same(emulator, precision, hidden, steps, skip, st
 def test_what_is_kept(emulator):
     """Of edges e before step 4 alone, in the type it is computed with."""
     case = Case(9, 140, 32, steps=7)
-    arguments = emulator, ops._history, *case.tensors[:4], case.topology, case.tensors[4:], case.steps, True
+    arguments = emulator, *case.tensors[:4], case.topology, case.tensors[4:], case.steps, True
     for number, dtype in ((0, torch.float32), (1, torch.bfloat16)):
-        _, _, x, e, sums, c = ops_cuda.processor(*arguments, number, True)
+        _, _, x, e, sums, c = cuda.processor(*arguments, number, True)
         assert x.shape == (6, 9, 32)
         assert sums.shape == (7, 9, 32)
         assert e.shape == (1, 140, 32)
         assert e.dtype == dtype
         assert c.numel() == 0
-        all_of_e = ops_cuda.processor(*arguments, number, False)[3]
+        all_of_e = cuda.processor(*arguments, number, False)[3]
         assert torch.equal(e[0], all_of_e[4 if dtype == torch.bfloat16 else 3])
 
 
@@ -191,11 +191,11 @@ def test_less_shared_memory_gives_the_same(emulator, precision, hidden):
 
 def test_the_choice_of_a_path_is_traced(emulator, monkeypatch):
     """A model compiled in one piece asks once, at compile time."""
-    monkeypatch.setattr(ops_cuda, "core", emulator)
+    monkeypatch.setattr(device, "CUDA_KERNELS", emulator)
 
     @torch.compile(backend="eager", fullgraph=True)
     def widths(x):
-        return x + sum(ops_cuda.has_message_passing(0, hidden) for hidden in (32, 48, 64, 128))
+        return x + sum(has_message_passing(0, hidden) for hidden in (32, 48, 64, 128))
 
     assert widths(torch.zeros(1)) == 3
 
@@ -297,8 +297,8 @@ def test_what_is_not_finite_is_not_hidden(emulator, precision, value):
 
 def run_mlp(emulator, x, weights, grad, need_grad_x, precision):
     number = ops.PRECISIONS.index(precision)
-    y = ops_cuda.mlp(emulator, x, weights, number)
-    grad_x, gradients = ops_cuda.mlp_backward(emulator, x, weights, y, grad, need_grad_x, number)
+    y = cuda.mlp(emulator, x, weights, number)
+    grad_x, gradients = cuda.mlp_backward(emulator, x, weights, y, grad, need_grad_x, number)
     return [y, *([grad_x] if need_grad_x else []), *gradients]
 
 

@@ -7,8 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import botan_fast as bf
-from botan_fast.graph import graph as graph_module
-from botan_fast.graph import search_cuda as graph_cuda
+from botan_fast.graph import build as graph_build
+from botan_fast.graph import search_cuda
+from botan_fast.graph.graph import INVALID, OVERFLOW
 from tests.helpers.graph_checks import random_positions
 
 TILTED_2D = np.array([[9.0, 0.0], [7.5, 5.0]])
@@ -19,7 +20,7 @@ FIELDS = ("senders", "receivers", "vectors", "row_ptr", "reverse", "types", "box
 def build(emulator, positions, box, cutoff=2.0, self_edges=False, graph_ptr=None, capacity=None, types=None, path=0):
     positions = torch.as_tensor(positions)
     types = np.arange(len(positions)) % 3 if types is None else types
-    fields = graph_cuda.graph_fields(emulator, positions, types, box, cutoff, self_edges, graph_ptr, capacity, path)
+    fields = search_cuda.graph_fields(emulator, positions, types, box, cutoff, self_edges, graph_ptr, capacity, path)
     return bf.Graph(**fields)
 
 
@@ -44,7 +45,7 @@ def check(emulator, positions, box, cutoff=2.0, self_edges=False, seeds=(0,), pa
     for seed in seeds:
         emulator.set_seed(seed)
         assert_same_graph(build(emulator, positions, box, cutoff, self_edges, path=path), expected)
-        got = graph_cuda.pair_arrays(emulator, "ijdDS", torch.as_tensor(positions), box, cutoff, self_edges, path)
+        got = search_cuda.pair_arrays(emulator, "ijdDS", torch.as_tensor(positions), box, cutoff, self_edges, path)
         assert all(same_bits(got[letter], value) for letter, value in zip("ijdDS", pairs, strict=True))
     return expected
 
@@ -221,7 +222,7 @@ def test_positions_that_are_not_finite(emulator, path, value):
         messages.append(str(error.value))
     assert messages[0] == messages[1]  # the CPU's own words
     graph = build(emulator, positions, 7.0, path=path, capacity=5000)
-    assert graph.status[1] & graph_cuda.INVALID
+    assert graph.status[1] & INVALID
     assert (graph.row_ptr == 0).all()
     with pytest.raises(bf.BotanFastError, match="positions hold a number that is not finite"):
         graph.check()
@@ -269,7 +270,7 @@ def test_capacity_too_small(emulator, path, missing):
     number = bf.build_graph(positions, np.zeros(100, int), 7.0).num_edges
     capacity = 0 if missing is None else number - missing
     graph = build(emulator, positions, 7.0, path=path, capacity=capacity)
-    assert graph.status.tolist() == [number, graph_cuda.OVERFLOW]
+    assert graph.status.tolist() == [number, OVERFLOW]
     assert not graph.row_ptr.any()
     assert not graph.vectors.any()
     assert graph.reverse.tolist() == list(range(capacity))
@@ -342,8 +343,8 @@ def test_public_functions_with_cuda(emulator, monkeypatch):
         lambda: bf.build_graph(torch.from_numpy(positions), types, 7.0, capacity=9000),
     ]
     before, pairs = [call() for call in calls], bf.neighbor_list("ijdDS", positions, 7.0, 2.0)
-    monkeypatch.setattr(graph_cuda, "core", emulator)
-    monkeypatch.setattr(graph_module, "_cuda_device", lambda positions, device: torch.device("cpu"))
+    monkeypatch.setattr(graph_build, "kernels_for", lambda device: emulator)
+    monkeypatch.setattr(graph_build, "_cuda_device", lambda positions, device: torch.device("cpu"))
     for call, expected in zip(calls, before, strict=True):
         assert_same_graph(call(), expected)
     found = bf.neighbor_list("jdDSi", torch.from_numpy(positions), 7.0, 2.0)

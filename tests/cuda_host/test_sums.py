@@ -1,13 +1,10 @@
 """The sums on CUDA through the host emulation, called as the operators call them."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 
-from botan_fast.ops import cuda as ops_cuda
-from botan_fast.ops import reference
-from botan_fast.ops import sums as ops_sums
+from botan_fast import device
+from botan_fast.ops import cuda, reference, sums
 
 SHAPES = [(0, 0), (0, 4), (1, 1), (2, 5), (97, 10), (400, 90)]  # rows, segments
 WIDTHS = [(), (1,), (3,), (64,), (2, 5), (132,), (0,)]
@@ -40,10 +37,10 @@ def assert_sums(got, expected):
 def test_segment_sum_and_expand(emulator, num_rows, num_segments, width, dtype, integer):
     _, row_ptr = random_segments(num_rows, num_segments, integer)
     values = values_of(num_rows, width, dtype)
-    assert_sums(ops_cuda.segment_sum(emulator, values, row_ptr), reference.segment_sum(values.double(), row_ptr))
+    assert_sums(cuda.segment_sum(emulator, values, row_ptr), reference.segment_sum(values.double(), row_ptr))
     rows = values_of(num_segments, width, dtype)
     expanded = torch.repeat_interleave(rows, row_ptr.diff().long(), dim=0)
-    assert torch.equal(ops_cuda.segment_expand(emulator, rows, row_ptr, num_rows), expanded)
+    assert torch.equal(cuda.segment_expand(emulator, rows, row_ptr, num_rows), expanded)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
@@ -53,7 +50,7 @@ def test_scatter_sum(emulator, num_rows, num_segments, width, dtype):
     index, _ = random_segments(num_rows, num_segments)
     index = index[torch.randperm(num_rows, generator=torch.Generator().manual_seed(2))]
     values = values_of(num_rows, width, dtype)
-    got = ops_cuda.scatter_sum(emulator, values, index.int(), num_segments)
+    got = cuda.scatter_sum(emulator, values, index.int(), num_segments)
     assert_sums(got, reference.scatter_sum(values.double(), index, num_segments))
 
 
@@ -64,11 +61,11 @@ def test_long_segments(emulator, num_rows, num_segments, width):
     _, row_ptr = random_segments(num_rows, num_segments)
     assert row_ptr.diff().max() > 512
     values = values_of(num_rows, width, torch.float32)
-    first = ops_cuda.segment_sum(emulator, values, row_ptr)
+    first = cuda.segment_sum(emulator, values, row_ptr)
     assert_sums(first, reference.segment_sum(values.double(), row_ptr))
     for seed in (1, 2):  # another order of threads and blocks: the same bits
         emulator.set_seed(seed)
-        assert torch.equal(ops_cuda.segment_sum(emulator, values, row_ptr), first)
+        assert torch.equal(cuda.segment_sum(emulator, values, row_ptr), first)
 
 
 def test_addresses_that_are_not_aligned(emulator):
@@ -76,35 +73,35 @@ def test_addresses_that_are_not_aligned(emulator):
     _, row_ptr = random_segments(60, 12)
     values = values_of(1, (60 * 8 + 1,), torch.float32)[0, 1:].reshape(60, 8)
     assert values.data_ptr() % 16 == 4
-    assert_sums(ops_cuda.segment_sum(emulator, values, row_ptr), reference.segment_sum(values.double(), row_ptr))
+    assert_sums(cuda.segment_sum(emulator, values, row_ptr), reference.segment_sum(values.double(), row_ptr))
     rows = values[:12]
     assert torch.equal(
-        ops_cuda.segment_expand(emulator, rows, row_ptr, 60), torch.repeat_interleave(rows, row_ptr.diff(), dim=0)
+        cuda.segment_expand(emulator, rows, row_ptr, 60), torch.repeat_interleave(rows, row_ptr.diff(), dim=0)
     )
 
 
 @pytest.mark.parametrize("bad", [[0, 3, 2, 4], [0, 2, 5], [0, -1, 4]])
 def test_segments_outside_stop_the_kernel(emulator, bad):
     with pytest.raises(RuntimeError, match=r"kernel segment_sum.*row_ptr rises from 0 to the number of rows"):
-        ops_cuda.segment_sum(emulator, torch.zeros(4, 2), torch.tensor(bad, dtype=torch.int32))
+        cuda.segment_sum(emulator, torch.zeros(4, 2), torch.tensor(bad, dtype=torch.int32))
 
 
 @pytest.mark.parametrize("bad", [[1, 2, 4], [0, 2, 3]])
 def test_rows_without_a_segment_stop_the_kernel(emulator, bad):
     with pytest.raises(RuntimeError, match=r"kernel segment_expand.*row_ptr rises from 0 to the number of rows"):
-        ops_cuda.segment_expand(emulator, torch.zeros(2, 2), torch.tensor(bad), 4)
+        cuda.segment_expand(emulator, torch.zeros(2, 2), torch.tensor(bad), 4)
 
 
 @pytest.mark.parametrize("bad", [-1, 3, 2**40])
 def test_index_outside_stops_the_kernel(emulator, bad):
     with pytest.raises(RuntimeError, match=r"index is (not negative|smaller than dim_size)"):
-        ops_cuda.scatter_sum(emulator, torch.zeros(4, 2), torch.tensor([0, 2, bad, 1]), 3)
+        cuda.scatter_sum(emulator, torch.zeros(4, 2), torch.tensor([0, 2, bad, 1]), 3)
 
 
 def test_order_outside_stops_the_kernel(emulator):
     order, row_ptr = torch.tensor([0, 4]), torch.tensor([0, 2])
     with pytest.raises(RuntimeError, match="every number in order is a row of values"):
-        ops_cuda.segment_sum(emulator, torch.zeros(4, 2), row_ptr, order)
+        cuda.segment_sum(emulator, torch.zeros(4, 2), row_ptr, order)
 
 
 def test_a_workspace_that_is_too_small_is_refused(emulator):
@@ -115,12 +112,11 @@ def test_a_workspace_that_is_too_small_is_refused(emulator):
         emulator.segment_sum_f32_i32(0, 0, 0, 100_000, 64, 0, 2, 0, 100_000, 0, 64, 8)
 
 
-def test_where_sums_run(monkeypatch):
+def test_where_sums_run(emulator, monkeypatch):
     """CUDA tensors go to the kernels where the build has them, otherwise to plain torch, as other dtypes do."""
-    values = SimpleNamespace(device=torch.device("cuda", 0), dtype=torch.float32)
-    half = SimpleNamespace(device=torch.device("cuda", 0), dtype=torch.float16)
-    monkeypatch.setattr(ops_cuda, "core", None)
-    assert not ops_sums._has_sums(values)
-    monkeypatch.setattr(ops_cuda, "core", object())
-    assert ops_sums._has_sums(values)
-    assert not ops_sums._has_sums(half)
+    gpu = torch.device("cuda", 0)
+    monkeypatch.setattr(device, "CUDA_KERNELS", None)
+    assert not sums.has_kernels(gpu, torch.float32)
+    monkeypatch.setattr(device, "CUDA_KERNELS", emulator)
+    assert sums.has_kernels(gpu, torch.float32)
+    assert not sums.has_kernels(gpu, torch.float16)

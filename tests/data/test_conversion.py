@@ -11,8 +11,8 @@ import pytest
 
 import botan_fast as bf
 from botan_fast.cli import main
-from botan_fast.data.loading import natural_key
 from botan_fast.errors import DataError, InputError
+from botan_fast.files import natural_key
 from tests.conftest import tiny_arrays, write_tiny
 
 

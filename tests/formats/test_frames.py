@@ -217,7 +217,7 @@ def test_xyz_in_a_general_cell(tmp_path):
 
 
 def test_xyz_that_the_package_writes(tmp_path, tiny_model):
-    from botan_fast.evaluation.scores import predict
+    from botan_fast.evaluation.prediction import predict
     from botan_fast.evaluation.writing import write_xyz
     from tests.conftest import write_tiny
 

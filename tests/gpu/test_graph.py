@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import botan_fast as bf
-from botan_fast.graph import search_cuda as graph_cuda
+from botan_fast.device import CUDA_KERNELS
+from botan_fast.graph.search_cuda import graph_fields
 from botan_fast.physics import targets_cuda
 from tests.helpers.graph_checks import random_positions
 
@@ -48,7 +49,7 @@ def test_graph_and_pairs(device, box, number, self_edges):
     on_device = torch.from_numpy(positions).to(device)
     expected = bf.build_graph(positions, types, box, cutoff, self_edges)
     for path in (0, 3):
-        fields = graph_cuda.graph_fields(graph_cuda.core, on_device, types, box, cutoff, self_edges, path=path)
+        fields = graph_fields(CUDA_KERNELS, on_device, types, box, cutoff, self_edges, path=path)
         assert_same_graph(bf.Graph(**fields), expected)
     assert bf.build_graph(on_device, types, box, cutoff, self_edges).device == device
     assert bf.build_graph(positions, types, box, cutoff, self_edges, device="cuda").device == device

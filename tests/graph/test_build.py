@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import botan_fast as bf
-from botan_fast.checks import check_box
+from botan_fast.box import check_box
 from botan_fast.graph.search_cpu import search_on_cpu
 from tests.helpers import brute_force
 from tests.helpers.graph_checks import arrays, check_against_brute_force, check_structure, random_positions

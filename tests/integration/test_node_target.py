@@ -6,7 +6,7 @@ import pytest
 import botan_fast as bf
 from botan_fast.errors import BotanFastError, InputError
 from botan_fast.evaluation.writing import write_npz, write_xyz
-from botan_fast.physics.targets import NODE_TARGETS
+from botan_fast.quantities import NODE_TARGETS
 from tests.conftest import TINY
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import botan_fast as bf
 from botan_fast.errors import InputError
-from botan_fast.physics.correlations import KOB_ANDERSEN_DIAMETERS
+from botan_fast.physics.kob_andersen import KOB_ANDERSEN_DIAMETERS
 
 BOXES = {
     "square": [4.3, 5.1],

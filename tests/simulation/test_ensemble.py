@@ -15,11 +15,13 @@ import pytest
 
 from botan_fast.cli.simulate import add_arguments, run
 from botan_fast.errors import InputError
+from botan_fast.physics.kob_andersen import Potential
 from botan_fast.simulation import ensemble as simulation
 from botan_fast.simulation import lammps as kob_andersen
 from botan_fast.simulation.ensemble import simulate
-from botan_fast.simulation.lammps import Engine, Potential, SimulationError, lattice, maxwell_boltzmann, wrap
+from botan_fast.simulation.lammps import Engine, SimulationError
 from botan_fast.simulation.protocol import Protocol
+from botan_fast.simulation.start import lattice, maxwell_boltzmann, wrap
 
 TINY = {
     "num_particles": 160, "runs": 2, "times": [0.05, 0.2], "melt_time": 1.0, "quench_time": 4.0, "tau_alpha": 1.0,

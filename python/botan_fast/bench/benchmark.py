@@ -5,16 +5,11 @@ no data file is needed, and results are checked before anything is timed.
 """
 
 import json
-import os
 import platform
-import re
-import resource
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
-from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
@@ -22,15 +17,18 @@ import torch
 from torch import Tensor
 
 from ..errors import BotanFastError, InputError
-from ..graph.graph import Graph, build_graph
+from ..graph.build import build_graph
+from ..graph.graph import Graph
 from ..info import build_info
 from ..model.botan import BOTAN
 from ..ops import reference
+from ..physics.kob_andersen import DENSITY
 from ..physics.targets import Targets, isoconfigurational_targets
 from .floor import forward_flops, training_flops
-from .synthetic import DENSITY, dense_liquid
+from .machine import ceilings, cores, cpu_model, measured_times, memory_bytes, peak_bytes
+from .synthetic import dense_liquid
 
-__all__ = ["BenchmarkError", "benchmark", "ceilings", "cores", "cpu_model", "measure_peak", "peak_bytes", "table"]
+__all__ = ["BenchmarkError", "benchmark", "measure_peak"]
 
 CUTOFF = 2.0
 SMALLEST = 100  # the box has to hold two cutoffs
@@ -58,68 +56,6 @@ class Problem(NamedTuple):
 
 
 # ---- the machine ------------------------------------------------------------------------------------------------
-
-
-def cpu_model() -> str:
-    """What the processor calls itself.
-
-    >>> from botan_fast.bench.benchmark import cpu_model
-    >>> isinstance(cpu_model(), str)
-    True
-    """
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        found = re.search(r"^model name\s*:\s*(.+)$", cpuinfo.read_text(), re.MULTILINE)
-        if found:
-            return found[1].strip()
-    if platform.system() == "Darwin":
-        done = subprocess.run(["sysctl", "-n", "machdep.cpu.brand_string"], capture_output=True, text=True)
-        if done.returncode == 0:
-            return done.stdout.strip()
-    return platform.processor() or platform.machine()
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-
-def memory_bytes() -> int:
-    """Main memory of the machine."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
-def peak_bytes() -> int:
-    """The largest resident size of this process so far."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # ru_maxrss of Linux also counts what the parent process held when it started this one; VmHWM does not.
-        found = re.search(r"^VmHWM:\s*(\d+) kB", status.read_text(), re.MULTILINE)
-        if found:
-            return int(found[1]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, others kB
-
-
-def ceilings(rounds: int = 20) -> dict[str, float]:
-    """The two limits of the machine with torch's threads: FLOP/s of a large float32 matrix product, bytes/s of a copy.
-
-    The best of `rounds`. A copy of n bytes counts 2 n: it reads and writes.
-
-    >>> from botan_fast.bench.benchmark import ceilings
-    >>> sorted(ceilings(rounds=1))
-    ['copy_bytes_per_second', 'matrix_product_flops_per_second']
-    """
-    size = 2048
-    a, b, out = torch.randn(size, size), torch.randn(size, size), torch.empty(size, size)
-    source = torch.ones(32 * 2**20)  # 128 MB, larger than caches
-    target = torch.zeros_like(source)
-    product = min(_times(lambda: torch.mm(a, b, out=out), rounds))
-    copy = min(_times(lambda: target.copy_(source), rounds))
-    return {
-        "matrix_product_flops_per_second": 2 * size**3 / product,
-        "copy_bytes_per_second": 2 * 4 * source.numel() / copy,
-    }
 
 
 # ---- the operations ---------------------------------------------------------------------------------------------
@@ -233,17 +169,6 @@ def _compare(what: str, found: Tensor, expected: Tensor, tolerance: float) -> No
 # ---- measuring --------------------------------------------------------------------------------------------------
 
 
-def _times(function, rounds: int, budget: float = float("inf"), fewest: int = 1) -> list[float]:
-    """Durations of at most `rounds` calls after one to warm up; fewer, but `fewest`, beyond `budget` seconds."""
-    function()
-    found = []
-    while len(found) < rounds and (len(found) < fewest or sum(found) < budget):
-        start = perf_counter()
-        function()
-        found.append(perf_counter() - start)
-    return found
-
-
 def _print_peak(size: int, threads: int, precision: str) -> None:
     """In a process of its own: the peak memory of three training steps."""
     torch.set_num_threads(threads)
@@ -293,7 +218,8 @@ def benchmark(size: int = 4096, *, budget: float = 3.0, progress: Callable[[str]
 
     Examples
     --------
-    >>> from botan_fast.bench.benchmark import benchmark, table
+    >>> from botan_fast.bench.benchmark import benchmark
+    >>> from botan_fast.bench.table import table
     >>> record = benchmark(100, budget=0.01)
     >>> [row["operation"] for row in record["rows"]][:3]
     ['build_graph', 'targets', 'inference']
@@ -316,7 +242,7 @@ def benchmark(size: int = 4096, *, budget: float = 3.0, progress: Callable[[str]
 
     def row(operation, implementation, function, precision=None, flops=None):
         say(f"timing {operation}" + (f", {precision}" if precision else "") + f", {implementation}")
-        times = _times(function, 30, budget, fewest=3)
+        times = measured_times(function, 30, budget, fewest=3)
         facts = {"operation": operation, "implementation": implementation, "precision": precision}
         facts |= {"median": statistics.median(times), "min": min(times), "max": max(times), "rounds": len(times)}
         if flops is not None:
@@ -365,56 +291,3 @@ def benchmark(size: int = 4096, *, budget: float = 3.0, progress: Callable[[str]
 
 
 # ---- printing ---------------------------------------------------------------------------------------------------
-
-TITLES = {
-    "build_graph": "graph",
-    "targets": "targets from 32 runs",
-    "inference": "inference",
-    "training_step": "training step",
-}
-
-
-def table(record: dict) -> str:
-    """The lines that `botan-fast bench` prints, for what `benchmark` gives."""
-    machine, limits = record["machine"], record["ceilings"]
-    theirs = {r["operation"]: r["median"] for r in record["rows"] if r["implementation"] == "plain_torch"}
-    lines = [
-        f"botan_fast {record['versions']['botan_fast']}, torch {record['versions']['torch']}; {machine['cpu']}, "
-        f"{machine['cores']} cores, {machine['simd']}, {record['threads']} threads",
-        f"{record['size']:,} particles, {record['edges']:,} directed edges, 7 steps, width 64; medians",
-        "",
-        f"{'':24}{'time':>10}{'per edge':>11}{'of matrix rate':>16}{'plain torch':>13}{'ratio':>8}",
-    ]
-    for r in record["rows"]:
-        if r["implementation"] != "botan_fast":
-            continue
-        title = TITLES[r["operation"]] + (f", {r['precision']}" if r["precision"] else "")
-        fraction = r.get("fraction_of_matrix_rate")
-        plain = theirs.get(r["operation"])
-        ratio = "" if plain is None else f"{plain / r['median']:.1f}x"
-        cells = [
-            f"{title:24}",
-            f"{duration(r['median']):>10}",
-            f"{three_digits(1e9 * r['median'] / record['edges']) + ' ns':>11}",
-            f"{'' if fraction is None else f'{100 * fraction:.0f} %':>16}",
-            f"{'' if plain is None else duration(plain):>13}",
-            f"{ratio:>8}",
-        ]
-        lines.append("".join(cells).rstrip())
-    lines.append("")
-    for r in record["rows"]:
-        if "peak_bytes" in r:
-            lines.append(f"peak memory of a training step, {r['precision']}: {r['peak_bytes'] / 1e9:.2f} GB in all")
-    lines.append(
-        f"matrix rate: {limits['matrix_product_flops_per_second'] / 1e9:.0f} GFLOP/s in a large float32 product; "
-        f"copy: {limits['copy_bytes_per_second'] / 1e9:.0f} GB/s"
-    )
-    return "\n".join(lines)
-
-
-def three_digits(value: float) -> str:
-    return f"{value:.{0 if value >= 99.95 else 1 if value >= 9.995 else 2}f}"
-
-
-def duration(seconds: float) -> str:
-    return f"{three_digits(seconds)} s" if seconds >= 0.9995 else f"{three_digits(1e3 * seconds)} ms"

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-__all__ = ["DENSITY", "dense_liquid"]
+from ..physics.kob_andersen import DENSITY
 
-DENSITY = 1.2
+__all__ = ["dense_liquid"]
 
 
 def dense_liquid(number: int, seed: int = 0, num_runs: int = 32) -> dict[str, np.ndarray]:

@@ -21,7 +21,8 @@ def run(arguments) -> int:
     import json
     from pathlib import Path
 
-    from ..bench.benchmark import benchmark, table
+    from ..bench.benchmark import benchmark
+    from ..bench.table import table
     from ..errors import InputError
     from ..files import atomic_write
 

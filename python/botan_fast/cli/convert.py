@@ -30,9 +30,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
     from ..data.conversion import convert
     from ..data.dataset import Dataset
-    from ..data.loading import natural_key
     from ..data.schema import finished_parts
     from ..errors import InputError
+    from ..files import natural_key
 
     if arguments.threads is not None:
         import torch

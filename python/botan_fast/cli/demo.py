@@ -7,7 +7,8 @@ from pathlib import Path
 from ..data.dataset import Dataset
 from ..data.loading import load_samples
 from ..errors import InputError
-from ..evaluation.scores import evaluate, predict
+from ..evaluation.prediction import predict
+from ..evaluation.scores import evaluate
 from ..evaluation.writing import write_npz, write_xyz
 from ..figures.propensity import propensity_slice, save_figure
 from ..model.botan import BOTAN

@@ -16,23 +16,16 @@ from tqdm import tqdm
 from ..errors import InputError
 from ..formats import Configuration, is_layout, iterate_groups
 from ..physics.targets import Targets
+from ..quantities import LETTERS
+from .build import build_sample
 from .dataset import Dataset
-from .loading import build_sample, find_files
 from .record import Record, TimeRecord
 from .schema import is_dataset, parts_folder
 from .selection import Choice
+from .sources import find_files
 from .writer import DatasetWriter
 
 __all__ = ["convert"]
-
-# Letters of the targets, as isoconfigurational_targets has them, and their fields of Targets.
-LETTERS = {
-    "S": ("propensity",),
-    "E": ("pair_change",),
-    "R": ("relative_propensity",),
-    "D": ("nonaffine_displacement", "local_strain"),
-    "L": ("local_displacement",),
-}
 
 
 def convert(

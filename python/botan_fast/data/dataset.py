@@ -12,7 +12,8 @@ import h5py
 import numpy as np
 
 from ..errors import InputError
-from .loading import Sample, natural_key
+from ..files import natural_key
+from .sample import Sample
 from .schema import known_number, open_dataset, read_attribute, read_group, read_json, read_text, reading
 from .selection import Choice
 from .stored import Item, StoredSample, read_configuration, read_targets

@@ -6,10 +6,12 @@ import numpy as np
 
 from ..checks import as_array, check_finite
 from ..errors import InputError
-from ..graph.graph import Graph, build_graph
+from ..graph.build import build_graph
+from ..graph.graph import Graph
 from ..graph.pairs import pair_list, pair_values
 from ..physics.targets import Targets
-from .schema import TARGETS, known_number
+from ..quantities import TARGETS
+from .schema import known_number
 
 __all__ = ["Record", "TimeRecord", "checked_arrays"]
 

@@ -22,7 +22,6 @@ __all__ = [
     "FORMAT",
     "LIBVER",
     "SIGNATURE",
-    "TARGETS",
     "UNITS",
     "VERSION",
     "finished_parts",
@@ -45,16 +44,6 @@ VERSION = 1
 LIBVER = ("v110", "v110")  # the oldest file format of HDF5 whose metadata all have checksums
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 UNITS = "Lennard-Jones: length sigma_AA, temperature epsilon_AA / k_B, time sigma_AA sqrt(m / epsilon_AA)"
-# Arrays of one time, named as the fields of Targets: one number for each particle or each pair.
-TARGETS = {
-    "propensity": "particle",
-    "pair_change": "pair",
-    "relative_propensity": "particle",
-    "nonaffine_displacement": "particle",
-    "local_strain": "particle",
-    "local_displacement": "particle",
-    "bond_breaking": "particle",
-}
 _CHUNK = 1 << 18  # elements of a chunk at most: 1 to 2 MB
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 

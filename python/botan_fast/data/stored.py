@@ -15,13 +15,15 @@ import h5py
 import numpy as np
 import torch
 
-from ..checks import check_box
+from ..box import check_box
 from ..errors import BotanFastError, DataError, InputError
-from ..graph.graph import Graph, build_graph
+from ..graph.build import build_graph
+from ..graph.graph import Graph
 from ..graph.pairs import edge_values, graph_from_pairs, pair_list
-from ..physics.targets import NODE_TARGETS, Targets
-from .loading import Sample
-from .schema import TARGETS, read_array, read_attribute, read_group, read_text
+from ..physics.targets import Targets
+from ..quantities import NODE_TARGETS, TARGETS
+from .sample import Sample
+from .schema import read_array, read_attribute, read_group, read_text
 
 __all__ = ["Item", "StoredConfiguration", "StoredSample", "read_configuration", "read_targets"]
 

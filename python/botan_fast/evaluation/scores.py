@@ -1,18 +1,14 @@
 """Scores of a model on data with targets, and predictions for data without."""
 
 import math
-import sys
-from collections.abc import Iterator
 
 import numpy as np
-import torch
 
-from ..data.loading import Sample, load_samples
-from ..errors import InputError
-from ..ops.message_passing import check_precision
-from .writing import ConfigurationPrediction
+from ..data.sample import Sample
+from ..ops.precision import check_precision
+from .forward import float64_array, forward_passes, samples_for
 
-__all__ = ["PAIR_CUTOFF", "choose_device", "evaluate", "pearson", "predict"]
+__all__ = ["PAIR_CUTOFF", "evaluate", "pearson"]
 
 PAIR_CUTOFF = 1.35  # A-A pairs closer than this at t = 0, the first neighbour shell, enter the edge score
 
@@ -83,16 +79,16 @@ def evaluate(
     (1, True)
     """
     check_precision(precision)
-    samples = _samples_for(model, data, box, density, temperature, time, require_targets=True, progress=progress)
+    samples = samples_for(model, data, box, density, temperature, time, require_targets=True, progress=progress)
     scores: dict[str, list[float]] = {name: [] for name in ("node_loss", "node_pearson", "edge_loss", "edge_pearson")}
     pooled: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"node": [], "edge": []}
-    for sample, node, edge in _forward(model, samples, device, precision, progress, "evaluating"):
+    for sample, node, edge in forward_passes(model, samples, device, precision, progress, "evaluating"):
         masks = _masks(sample)
         parts = [("node", node, sample.targets.node(model.config["node_target"]))]
         if edge is not None and sample.has_pair_targets:
             parts.append(("edge", edge, sample.targets.pair_change))
         for name, prediction, target in parts:
-            target = _float64(target)
+            target = float64_array(target)
             scores[f"{name}_loss"].append(float(np.mean((prediction - target) ** 2)))
             chosen = prediction[masks[name]], target[masks[name]]
             scores[f"{name}_pearson"].append(pearson(*chosen))
@@ -105,61 +101,6 @@ def evaluate(
         result[f"{name}_pearson_pooled"] = pearson(*both) if chosen else None
     result["num_configurations"] = len(samples)
     return result
-
-
-def predict(
-    model,
-    data,
-    *,
-    box=None,
-    density: float | None = None,
-    temperature=None,
-    time=None,
-    device=None,
-    precision: str = "fp32",
-    progress: bool = False,
-) -> Iterator[ConfigurationPrediction]:
-    """Predict the propensity of every particle and the pair-distance change of every directed edge.
-
-    Parameters
-    ----------
-    model, data, box, density, temperature, time, device, precision, progress
-        As in `evaluate`; the files need no trajectories.
-
-    Yields
-    ------
-    ConfigurationPrediction
-        One for each configuration, in the order of `data`; write it with `write_npz` or `write_xyz` of
-        `botan_fast.evaluation.writing`.
-
-    Raises
-    ------
-    DataError, InputError
-        as `evaluate`, before the first prediction.
-
-    Examples
-    --------
-    >>> import numpy as np, tempfile
-    >>> import botan_fast as bf
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> x = np.random.default_rng(0).random((100, 3)) * (100 / 1.2) ** (1 / 3)
-    >>> np.savez(folder.name + "/a.npz", types=np.arange(100) % 2, initial_positions=x, positions=x[None])
-    >>> [prediction] = bf.predict(bf.BOTAN(hidden_size=8, num_steps=1), folder.name + "/a.npz")
-    >>> prediction.name, prediction.propensity.shape
-    ('a', (100,))
-    """
-    # Not a generator itself: bad input is reported by the call, not by the first step of a loop.
-    check_precision(precision)
-    samples = _samples_for(model, data, box, density, temperature, time, require_targets=False, progress=progress)
-    return (
-        ConfigurationPrediction.from_sample(
-            sample,
-            node.astype(np.float32),
-            None if edge is None else edge.astype(np.float32),
-            model.config["node_target"],
-        )
-        for sample, node, edge in _forward(model, samples, device, precision, progress, "predicting")
-    )
 
 
 def pearson(x: np.ndarray, y: np.ndarray) -> float:
@@ -184,81 +125,10 @@ def pearson(x: np.ndarray, y: np.ndarray) -> float:
     return float(np.dot(x, y)) / scale if scale > 0 else math.nan
 
 
-def choose_device(device=None, default: torch.device | None = None) -> torch.device:
-    """The torch device for `device`; when None, `default`, or else the GPU if torch has one, or else the CPU.
-
-    Examples
-    --------
-    >>> from botan_fast.evaluation.scores import choose_device
-    >>> choose_device("cpu")
-    device(type='cpu')
-    """
-    if device is None:
-        return default if default is not None else torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except (RuntimeError, TypeError):
-        raise InputError(f"device = {device!r} is not a torch device; use 'cpu', 'cuda' or 'cuda:1'") from None
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"device = '{device}' but torch {torch.__version__} finds no CUDA device; use device='cpu'")
-    return chosen
-
-
-def _samples_for(
-    model, data, box, density, temperature, time, *, require_targets: bool, progress: bool
-) -> list[Sample]:
-    config = model.config
-    samples = load_samples(
-        data,
-        cutoff=config["cutoff"],
-        self_edges=config["self_edges"],
-        box=box,
-        density=density,
-        temperature=temperature,
-        time=time,
-        node_target=config["node_target"],
-        require_targets=require_targets,
-        progress=progress,
-    )
-    for sample in samples:
-        if sample.positions.shape[1] != config["dimensions"]:
-            raise InputError(
-                f"the model has dimensions = {config['dimensions']} but {sample.name} has "
-                f"{sample.positions.shape[1]}-dimensional positions; use a model trained on such data"
-            )
-    return samples
-
-
-def _forward(
-    model, samples: list[Sample], device, precision: str, progress: bool, description: str
-) -> Iterator[tuple[Sample, np.ndarray, np.ndarray | None]]:
-    """Yield each sample with the model's node and edge output as float64; leave the model as it was."""
-    home = next(model.parameters()).device
-    device = choose_device(device, default=home)
-    was_training = model.training
-    if progress and sys.stderr.isatty():
-        from tqdm import tqdm
-
-        samples = tqdm(samples, desc=description, unit="graph", leave=False)
-    try:
-        model.to(device).eval()
-        for sample in samples:
-            with torch.no_grad():
-                prediction = model(sample.graph.to(device), precision)
-            edge = None if prediction.edge is None else _float64(prediction.edge)
-            yield sample, _float64(prediction.node), edge
-    finally:
-        model.to(home).train(was_training)
-
-
 def _masks(sample: Sample) -> dict[str, np.ndarray]:
     """What enters the scores: particles of type A, and A-A pairs with r_ij(0) < PAIR_CUTOFF without self edges."""
     graph = sample.graph
     is_a = (graph.types == 0).cpu().numpy()
     senders, receivers = graph.senders.cpu().numpy(), graph.receivers.cpu().numpy()
-    near = np.linalg.norm(_float64(graph.vectors), axis=1) < PAIR_CUTOFF
+    near = np.linalg.norm(float64_array(graph.vectors), axis=1) < PAIR_CUTOFF
     return {"node": is_a, "edge": near & is_a[senders] & is_a[receivers] & (senders != receivers)}
-
-
-def _float64(tensor: torch.Tensor) -> np.ndarray:
-    return tensor.detach().cpu().double().numpy()

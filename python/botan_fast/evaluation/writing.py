@@ -1,71 +1,12 @@
 """Predictions of a model for one configuration, and how they are written: npz and extended XYZ."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from ..data.loading import Sample
 from ..errors import InputError
 from ..files import atomic_write
-from ..physics.targets import NODE_TARGETS
+from .prediction import ConfigurationPrediction
 
-__all__ = ["ConfigurationPrediction", "write_npz", "write_xyz"]
-
-
-@dataclass
-class ConfigurationPrediction:
-    """What a model says about one configuration. NumPy arrays; lengths in units of sigma_AA.
-
-    name                name of the configuration
-    positions           (N, D) float64, as in the data
-    types               (N,) int64, 0 = A
-    box                 (D,) or (D, D) float64
-    propensity          (N,) float32, predicted S_i, or the model's other node target
-    senders, receivers  (E,) int32: row k of the pair arrays is the edge senders[k] -> receivers[k]
-    distance            (E,) float32, r_ij(0)
-    pair_change         (E,) float32, predicted E_ij of the directed edge, or None without edge decoder. The model does
-                        not force both directions of a pair to agree; their mean is its prediction for the pair
-    target_propensity, target_pair_change   (N,) and (E,) float32, or None where the data hold no trajectories
-    """
-
-    name: str
-    positions: np.ndarray
-    types: np.ndarray
-    box: np.ndarray
-    propensity: np.ndarray
-    senders: np.ndarray
-    receivers: np.ndarray
-    distance: np.ndarray
-    pair_change: np.ndarray | None = None
-    target_propensity: np.ndarray | None = None
-    target_pair_change: np.ndarray | None = None
-    node_target: str = "S"
-
-    @property
-    def quantity(self) -> str:
-        """Name of the node values in files: "propensity", or the field of `Targets` that `node_target` stands for."""
-        return NODE_TARGETS[self.node_target]
-
-    @classmethod
-    def from_sample(
-        cls, sample: Sample, propensity: np.ndarray, pair_change: np.ndarray | None, node_target: str = "S"
-    ) -> "ConfigurationPrediction":
-        """Join a sample with the outputs (N,) and (E,) of a model for it."""
-        graph, targets = sample.graph.to("cpu"), sample.targets
-        return cls(
-            name=sample.name,
-            positions=np.asarray(sample.positions),
-            types=graph.types.numpy(),
-            box=np.asarray(graph.box),
-            propensity=propensity,
-            senders=graph.senders.numpy(),
-            receivers=graph.receivers.numpy(),
-            distance=graph.vectors.norm(dim=1).numpy(),
-            pair_change=pair_change,
-            target_propensity=targets.node(node_target).cpu().numpy() if sample.has_node_target(node_target) else None,
-            target_pair_change=targets.pair_change.cpu().numpy() if sample.has_pair_targets else None,
-            node_target=node_target,
-        )
+__all__ = ["write_npz", "write_xyz"]
 
 
 def write_npz(prediction: ConfigurationPrediction, path) -> None:
@@ -77,7 +18,8 @@ def write_npz(prediction: ConfigurationPrediction, path) -> None:
     Examples
     --------
     >>> import numpy as np, tempfile
-    >>> from botan_fast.evaluation.writing import ConfigurationPrediction, write_npz
+    >>> from botan_fast.evaluation.prediction import ConfigurationPrediction
+    >>> from botan_fast.evaluation.writing import write_npz
     >>> pair = np.array([0], np.int32)
     >>> p = ConfigurationPrediction("a", np.zeros((1, 3)), np.zeros(1, int), np.ones(3), np.ones(1, np.float32),
     ...     pair, pair, np.ones(1, np.float32))
@@ -107,7 +49,8 @@ def write_xyz(prediction: ConfigurationPrediction, path) -> None:
     Examples
     --------
     >>> import numpy as np, tempfile
-    >>> from botan_fast.evaluation.writing import ConfigurationPrediction, write_xyz
+    >>> from botan_fast.evaluation.prediction import ConfigurationPrediction
+    >>> from botan_fast.evaluation.writing import write_xyz
     >>> pair = np.array([0], np.int32)
     >>> p = ConfigurationPrediction("a", np.zeros((1, 3)), np.zeros(1, int), np.ones(3), np.ones(1, np.float32),
     ...     pair, pair, np.ones(1, np.float32))

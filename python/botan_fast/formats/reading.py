@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files import near_matches
 from . import pattern
 from .configuration import Configuration, Reader
 from .pattern import is_pattern
-from .registry import FILE_READERS, choose, near_matches
+from .registry import FILE_READERS, choose
 
 __all__ = ["READERS", "Configuration", "is_layout", "is_pattern", "iterate", "iterate_groups", "near_matches", "read"]
 

@@ -1,16 +1,16 @@
 """All readers of single files, and the choice of one by a file's content."""
 
-import difflib
 from pathlib import Path
 
 from ..errors import DataError
+from ..files import near_matches
 from . import extended_xyz, glassbench, glassy_dynamics, h5md, hoomd_gsd, lammps, plain, pyg_botan
 from .configuration import Reader
 from .hdf5 import is_hdf5, open_hdf5
 from .npz import is_zip, npz_keys
 from .text import text_head
 
-__all__ = ["FILE_READERS", "choose", "near_matches"]
+__all__ = ["FILE_READERS", "choose"]
 
 FILE_READERS: tuple[Reader, ...] = (
     pyg_botan,
@@ -57,14 +57,3 @@ def choose(path: Path, readers: tuple[Reader, ...] = FILE_READERS) -> Reader:
     else:
         found = f"begins with {(text_head(head) or head)[:8]!r}, which no format does"
     raise DataError(f"{path} {found}; expected {'; '.join(expected)}")
-
-
-def near_matches(path: Path) -> str:
-    """'; did you mean ...?' with the names in the same folder that come closest, or where the path stops existing."""
-    folder = path.parent
-    if not folder.is_dir():
-        while not folder.exists() and folder != folder.parent:
-            folder = folder.parent
-        return f"; the path exists only up to {folder}"
-    names = difflib.get_close_matches(path.name, [entry.name for entry in folder.iterdir()], n=3)
-    return f"; did you mean {' or '.join(str(folder / name) for name in names)}?" if names else ""

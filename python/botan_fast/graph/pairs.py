@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from .. import _core
-from ..checks import check_box
+from ..box import check_box
 from ..errors import InputError
 from .graph import Graph
 

@@ -1,6 +1,6 @@
 """Neighbour lists on CUDA: memory, stream and the one wait, around the kernels of csrc/cuda/geometry/neighbor_list.cu.
 
-`core` is `botan_fast.ops.cuda.core`, or in tests the host emulation, which takes CPU tensors.
+`kernels` is `botan_fast.device.CUDA_KERNELS`, or in tests the host emulation, which takes CPU tensors.
 """
 
 import functools
@@ -12,15 +12,14 @@ import torch
 from torch import Tensor
 
 from ..arrays import as_tensor
-from ..checks import INT32_MAX, check_boxes, check_graph_ptr, check_positions, check_types
+from ..box import check_boxes
+from ..device import stream_of, workspace_of
 from ..errors import InputError
-from ..ops.cuda import core, stream_of, workspace_of
+from .graph import NEGATIVE_TYPE
+from .inputs import INT32_MAX, check_graph_ptr, check_positions, check_types
 from .search_cpu import search_on_cpu
 
-__all__ = ["COINCIDENT", "INVALID", "NEGATIVE_TYPE", "OVERFLOW", "core", "graph_fields", "pair_arrays"]
-
-# Flags of status[1]; the first three are set by the kernels.
-INVALID, COINCIDENT, OVERFLOW, NEGATIVE_TYPE = 1, 2, 4, 8
+__all__ = ["graph_fields", "pair_arrays"]
 
 
 class Configurations(NamedTuple):
@@ -42,22 +41,22 @@ class Search:
     'status[0] as an int, or None where status[1] reports a problem: waits for the device.'
     """
 
-    def __init__(self, core: ModuleType, what: Configurations, capacity: int | None = None):
+    def __init__(self, kernels: ModuleType, what: Configurations, capacity: int | None = None):
         number, dimensions = what.positions.shape
         device = what.positions.device
-        self._core, self._what, self._stream = core, what, stream_of(what.positions)
+        self._kernels, self._what, self._stream = kernels, what, stream_of(what.positions)
         self._capacity = capacity
-        self._input = core.NeighborInput(
+        self._input = kernels.NeighborInput(
             what.positions.data_ptr(), number, dimensions, what.offsets.ctypes.data, what.cells.ctypes.data,
             len(what.offsets) - 1, what.cutoff, what.self_edges, what.path,
         )  # fmt: skip
-        num_bytes = core.neighbor_list_workspace_bytes(number, len(what.offsets) - 1, dimensions)
+        num_bytes = kernels.neighbor_list_workspace_bytes(number, len(what.offsets) - 1, dimensions)
         workspace = self._workspace = workspace_of(num_bytes, what.positions)
         self._scratch = workspace.data_ptr(), num_bytes
         self.row_ptr = torch.empty(number + 1, dtype=torch.int32, device=device)
         self.status = torch.empty(2, dtype=torch.int64, device=device)
         limit = INT32_MAX if capacity is None else capacity
-        core.neighbor_list_count(
+        kernels.neighbor_list_count(
             *self._stream, self._input, limit, self.row_ptr.data_ptr(), self.status.data_ptr(), *self._scratch
         )
 
@@ -73,7 +72,7 @@ class Search:
         like = self._what.positions
         arrays = {name: self.row_ptr.new_empty(number) for name in ("senders", "receivers", "reverse")}
         arrays["vectors"] = like.new_empty((number, like.shape[1]), dtype=torch.float32)
-        self._core.neighbor_list_fill_graph(
+        self._kernels.neighbor_list_fill_graph(
             *self._stream, self._input, self.row_ptr.data_ptr(), number, *(x.data_ptr() for x in arrays.values()),
             *self._scratch,
         )  # fmt: skip
@@ -88,7 +87,7 @@ class Search:
             letter: like.new_empty(shapes[letter], dtype=torch.float64 if letter in "dD" else torch.int64)
             for letter in {*letters, "j"}  # the kernel orders long rows in j
         }
-        self._core.neighbor_list_fill_pairs(
+        self._kernels.neighbor_list_fill_pairs(
             *self._stream, self._input, self.row_ptr.data_ptr(),
             *(arrays[letter].data_ptr() if letter in arrays else 0 for letter in "ijDdS"), *self._scratch,
         )  # fmt: skip
@@ -112,14 +111,14 @@ def constant(array: np.ndarray, device: torch.device) -> Tensor:
     return _constant(array.tobytes(), array.dtype.str, array.shape, device).clone()
 
 
-def graph_fields(core, positions, types, box, cutoff, self_edges, graph_ptr=None, capacity=None, path=0) -> dict:
+def graph_fields(kernels, positions, types, box, cutoff, self_edges, graph_ptr=None, capacity=None, path=0) -> dict:
     """The fields of the `Graph` that `build_graph` returns, for positions that are a tensor on the device."""
     what, box = _configurations(positions, box, cutoff, self_edges, graph_ptr, path)
     where, num_nodes = positions.device, len(positions)
     types = as_tensor(types)
     on_device = isinstance(types, Tensor) and types.device == where
     types = _types_on_device(types, num_nodes) if on_device else check_types(types, num_nodes).to(where)
-    search = Search(core, what, capacity)
+    search = Search(kernels, what, capacity)
     if on_device:  # looked at when the status is
         search.status[1] += NEGATIVE_TYPE * (types < 0).any()
     if capacity is None and search.num_edges is None:
@@ -173,10 +172,10 @@ def _refuse(what, types=None):
     raise InputError(f"graph_ptr holds graphs with more than {INT32_MAX} edges; make smaller batches")
 
 
-def pair_arrays(core, letters, positions, box, cutoff, self_edges, path=0):
+def pair_arrays(kernels, letters, positions, box, cutoff, self_edges, path=0):
     """The arrays of `neighbor_list`, for positions that are a tensor on the device."""
     what, _ = _configurations(positions, box, cutoff, self_edges, None, path)
-    search = Search(core, what)
+    search = Search(kernels, what)
     if search.num_edges is None:
         _refuse(what)
     return search.pairs(letters)

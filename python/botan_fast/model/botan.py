@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from .. import ops
 from ..errors import InputError
 from ..graph.graph import Graph
-from ..physics.targets import NODE_TARGETS
+from ..quantities import NODE_TARGETS
 
 __all__ = ["BOTAN", "MLP", "BOTANLayer", "Prediction"]
 

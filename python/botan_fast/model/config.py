@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from ..errors import InputError
-from ..physics.targets import NODE_TARGETS
+from ..quantities import NODE_TARGETS
 
 __all__ = ["DECODERS", "check_config", "state_shapes"]
 

@@ -14,14 +14,9 @@ library          how an operator is declared
 
 from . import cuda, reference
 from .losses import Loss, loss
-from .message_passing import (
-    PRECISIONS,
-    check_precision,
-    check_save_memory,
-    has_fast_path,
-    mlp,
-    processor,
-)
+from .message_passing import processor
+from .perceptron import mlp
+from .precision import PRECISIONS, check_precision, check_save_memory, has_fast_path
 from .sums import scatter_sum, segment_sum
 
 __all__ = [

@@ -1,6 +1,6 @@
 """The CUDA kernels as functions of torch tensors: device, stream, workspace and output, then one call of the core.
 
-`core` is the submodule `_core.cuda`, or in tests the host emulation, which takes CPU tensors. Nothing here waits for
+`kernels` is the submodule `_core.cuda`, or in tests the host emulation, which takes CPU tensors. Nothing here waits for
 the device: torch's current stream is used, memory comes from torch's allocator, so all of it can be captured in a
 CUDA graph.
 """
@@ -12,11 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .. import _core
+from ..device import DTYPES, stream_of, workspace_of
+from .history import history_members
 
 __all__ = [
-    "core",
-    "has_message_passing",
     "loss",
     "mlp",
     "mlp_backward",
@@ -27,66 +26,23 @@ __all__ = [
     "segment_sum",
 ]
 
-core: ModuleType | None = getattr(_core, "cuda", None)  # None in a build without CUDA kernels
-
-DTYPES = {torch.float32: "f32", torch.float64: "f64"}
-
-
-def has_message_passing(device_index: int, hidden_size: int) -> bool:
-    """Whether this build has kernels of this width, and the device the shared memory that they take.
-
-    >>> from botan_fast.ops import cuda
-    >>> cuda.has_message_passing(0, 48)
-    False
-    """
-    return core is not None and core.has_message_passing(device_index, hidden_size)
-
-
-# What torch.compiler.assume_constant_result sets; that function would import the whole compiler here. Without it a
-# traced model is cut in two at this call.
-has_message_passing._dynamo_marked_constant = True
-
-
-def stream_of(tensor: Tensor) -> tuple[int, int]:
-    """Index of the tensor's device and the handle of torch's current stream there; (0, 0) for the host emulation.
-
-    >>> import torch
-    >>> from botan_fast.ops import cuda
-    >>> cuda.stream_of(torch.zeros(1))
-    (0, 0)
-    """
-    if tensor.device.type != "cuda":
-        return 0, 0
-    return tensor.device.index, torch.cuda.current_stream(tensor.device).cuda_stream
-
-
-def workspace_of(num_bytes: int, like: Tensor) -> Tensor:
-    """Scratch memory on the device of `like`; keep it alive until the call that uses it is queued.
-
-    >>> import torch
-    >>> from botan_fast.ops import cuda
-    >>> len(cuda.workspace_of(12, torch.zeros(1)))
-    12
-    """
-    return torch.empty(num_bytes, dtype=torch.uint8, device=like.device)
-
 
 def _flat(values: Tensor) -> tuple[Tensor, int]:
     return values.contiguous(), int(np.prod(values.shape[1:], dtype=np.int64))
 
 
-def _kernel(core: ModuleType, name: str, values: Tensor, row_ptr: Tensor):
-    return getattr(core, f"{name}_{DTYPES[values.dtype]}_{'i32' if row_ptr.dtype == torch.int32 else 'i64'}")
+def _kernel(kernels: ModuleType, name: str, values: Tensor, row_ptr: Tensor):
+    return getattr(kernels, f"{name}_{DTYPES[values.dtype]}_{'i32' if row_ptr.dtype == torch.int32 else 'i64'}")
 
 
-def segment_sum(core: ModuleType, values: Tensor, row_ptr: Tensor, order: Tensor | None = None) -> Tensor:
+def segment_sum(kernels: ModuleType, values: Tensor, row_ptr: Tensor, order: Tensor | None = None) -> Tensor:
     """`reference.segment_sum` of values, or of values[order] without making that array; order of row_ptr's dtype."""
     (values, width), row_ptr, count = _flat(values), row_ptr.contiguous(), len(row_ptr) - 1
     out = values.new_empty((count, *values.shape[1:]))
     num_order = len(values if order is None else order)
-    num_bytes = core.segment_sum_workspace_bytes(num_order, width, count)
+    num_bytes = kernels.segment_sum_workspace_bytes(num_order, width, count)
     workspace = workspace_of(num_bytes, values)
-    _kernel(core, "segment_sum", values, row_ptr)(
+    _kernel(kernels, "segment_sum", values, row_ptr)(
         *stream_of(values),
         values.data_ptr(),
         len(values),
@@ -102,22 +58,22 @@ def segment_sum(core: ModuleType, values: Tensor, row_ptr: Tensor, order: Tensor
     return out
 
 
-def segment_expand(core: ModuleType, values: Tensor, row_ptr: Tensor, num_rows: int) -> Tensor:
+def segment_expand(kernels: ModuleType, values: Tensor, row_ptr: Tensor, num_rows: int) -> Tensor:
     """out_k = values_i for row_ptr_i <= k < row_ptr_{i+1}: (N, ...) to (num_rows, ...)."""
     (values, width), row_ptr = _flat(values), row_ptr.contiguous()
     out = values.new_empty((num_rows, *values.shape[1:]))
-    _kernel(core, "segment_expand", values, row_ptr)(
+    _kernel(kernels, "segment_expand", values, row_ptr)(
         *stream_of(values), values.data_ptr(), len(values), width, row_ptr.data_ptr(), num_rows, out.data_ptr()
     )
     return out
 
 
-def scatter_sum(core: ModuleType, values: Tensor, index: Tensor, dim_size: int) -> Tensor:
+def scatter_sum(kernels: ModuleType, values: Tensor, index: Tensor, dim_size: int) -> Tensor:
     """`reference.scatter_sum`: a stable sort of the index, then `segment_sum` in that order."""
     ordered, order = index.to(torch.int64).sort(stable=True)
     row_ptr = torch.empty(dim_size + 1, dtype=torch.int64, device=values.device)
-    core.row_ptr_of_sorted(*stream_of(values), ordered.data_ptr(), len(ordered), dim_size, row_ptr.data_ptr())
-    return segment_sum(core, values, row_ptr, order)
+    kernels.row_ptr_of_sorted(*stream_of(values), ordered.data_ptr(), len(ordered), dim_size, row_ptr.data_ptr())
+    return segment_sum(kernels, values, row_ptr, order)
 
 
 # ---- message passing ------------------------------------------------------------------------------------------
@@ -139,19 +95,19 @@ def _addresses(tensors: Sequence[Tensor | None]) -> list[int]:
     return [0 if t is None else t.data_ptr() for t in tensors]
 
 
-def processor(core, history, x, e, x0, e0, topology, weights, num_steps, keep, precision, save_memory=False):
-    """The operator `processor`; `history` gives shapes and dtypes of what is kept."""
+def processor(kernels, x, e, x0, e0, topology, weights, num_steps, keep, precision, save_memory=False):
+    """The operator `processor`."""
     x, e, x0, e0 = state = _all_aligned((x, e, x0, e0))
     topology, weights = _all_aligned(topology), _all_aligned(weights)
     (nodes, hidden), edges = x0.shape, e0.shape[0]
     shape = nodes, edges, hidden, num_steps, weights[0].shape[1] == 6 * hidden, save_memory
     results = [torch.empty_like(x0), torch.empty_like(e0)]
-    members = history(nodes, edges, hidden, num_steps, keep, precision, save_memory)
+    members = history_members(nodes, edges, hidden, num_steps, keep, precision, save_memory)
     kept = [x0.new_empty(s, dtype=d) for s, d in members]
     stream = stream_of(x0)
-    num_bytes = core.processor_forward_workspace_bytes(*stream, shape, keep, precision)
+    num_bytes = kernels.processor_forward_workspace_bytes(*stream, shape, keep, precision)
     workspace = workspace_of(num_bytes, x0)
-    core.processor_forward(
+    kernels.processor_forward(
         *stream,
         shape,
         _addresses(topology),
@@ -168,7 +124,7 @@ def processor(core, history, x, e, x0, e0, topology, weights, num_steps, keep, p
 
 
 def processor_backward(
-    core, x, e, x0, e0, topology, weights, num_steps, outputs, grad_x_out, grad_e_out, precision, save_memory=False
+    kernels, x, e, x0, e0, topology, weights, num_steps, outputs, grad_x_out, grad_e_out, precision, save_memory=False
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor]]:
     """The operator `processor_backward`."""
     x, e, x0, e0 = state = _all_aligned((x, e, x0, e0))
@@ -179,9 +135,9 @@ def processor_backward(
     grads = [None if t is None else torch.empty_like(t) for t in state]
     gradients = [torch.empty_like(w) for w in weights]
     stream = stream_of(x0)
-    num_bytes = core.processor_backward_workspace_bytes(*stream, shape, precision)
+    num_bytes = kernels.processor_backward_workspace_bytes(*stream, shape, precision)
     workspace = workspace_of(num_bytes, x0)
-    core.processor_backward(
+    kernels.processor_backward(
         *stream,
         shape,
         _addresses(topology),
@@ -200,15 +156,15 @@ def processor_backward(
 # ---- multilayer perceptrons -----------------------------------------------------------------------------------
 
 
-def mlp(core, x: Tensor, weights: Sequence[Tensor], precision: int) -> Tensor:
+def mlp(kernels, x: Tensor, weights: Sequence[Tensor], precision: int) -> Tensor:
     """The operator `mlp`, for 1 <= K <= H."""
     x, weights = _aligned(x), _all_aligned(weights)
     (rows, inputs), hidden = x.shape, weights[0].shape[0]
     y = x.new_empty((rows, hidden) if len(weights) == 4 else (rows,))
     stream = stream_of(x)
-    num_bytes = core.mlp_workspace_bytes(*stream, rows, inputs, hidden, False, precision)
+    num_bytes = kernels.mlp_workspace_bytes(*stream, rows, inputs, hidden, False, precision)
     workspace = workspace_of(num_bytes, x)
-    core.mlp_forward(
+    kernels.mlp_forward(
         *stream,
         rows,
         inputs,
@@ -223,16 +179,16 @@ def mlp(core, x: Tensor, weights: Sequence[Tensor], precision: int) -> Tensor:
     return y
 
 
-def mlp_backward(core, x, weights, y, grad_y, need_grad_x, precision) -> tuple[Tensor, list[Tensor]]:
+def mlp_backward(kernels, x, weights, y, grad_y, need_grad_x, precision) -> tuple[Tensor, list[Tensor]]:
     """The operator `mlp_backward`; y is not read."""
     x, weights, grad_y = _aligned(x), _all_aligned(weights), _aligned(grad_y)
     (rows, inputs), hidden = x.shape, weights[0].shape[0]
     grad_x = torch.empty_like(x) if need_grad_x else None
     gradients = [torch.empty_like(w) for w in weights]
     stream = stream_of(x)
-    num_bytes = core.mlp_workspace_bytes(*stream, rows, inputs, hidden, True, precision)
+    num_bytes = kernels.mlp_workspace_bytes(*stream, rows, inputs, hidden, True, precision)
     workspace = workspace_of(num_bytes, x)
-    core.mlp_backward(
+    kernels.mlp_backward(
         *stream,
         rows,
         inputs,
@@ -252,7 +208,7 @@ def mlp_backward(core, x, weights, y, grad_y, need_grad_x, precision) -> tuple[T
 # ---- loss -----------------------------------------------------------------------------------------------------
 
 
-def loss(core, node, edge, node_target, edge_target, row_ptr, p, keep_node, keep_edge):
+def loss(kernels, node, edge, node_target, edge_target, row_ptr, p, keep_node, keep_edge):
     """The operator `loss`, for float32."""
     tensors = _all_aligned((node, edge, node_target, edge_target))
     like = next(t for t in tensors if t is not None)
@@ -265,8 +221,8 @@ def loss(core, node, edge, node_target, edge_target, row_ptr, p, keep_node, keep
         capacity = 0 if prediction is None else prediction.shape[0]
         parts.append((prediction is not None, *_addresses((prediction, target)), capacity, weight, gradient.data_ptr()))
         results.append(gradient)
-    num_bytes = core.loss_workspace_bytes(parts[0][3], parts[1][3])
+    num_bytes = kernels.loss_workspace_bytes(parts[0][3], parts[1][3])
     workspace = workspace_of(num_bytes, like)
     num_edges = 0 if row_ptr is None else row_ptr.data_ptr() + 4 * (row_ptr.shape[0] - 1)
-    core.loss(*stream_of(like), *parts, num_edges, *_addresses(results[:3]), workspace.data_ptr(), num_bytes)
+    kernels.loss(*stream_of(like), *parts, num_edges, *_addresses(results[:3]), workspace.data_ptr(), num_bytes)
     return tuple(results)

@@ -5,25 +5,12 @@ Operators live in `torch.ops.botan_fast`; the other modules of this folder defin
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from .. import _core
 from ..errors import InputError
 
-__all__ = ["address", "addresses", "check_index", "dense", "dense_or_none", "empty", "fake", "library", "operator"]
-
-LARGE = 1 << 20  # bytes; smaller arrays are torch's own
-
-
-def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """An uninitialised tensor; large ones come from the core's pool, which reuses their pages."""
-    count = int(np.prod(shape, dtype=np.int64))
-    num_bytes = dtype.itemsize * count
-    if num_bytes < LARGE:
-        return torch.empty(shape, dtype=dtype)
-    return torch.frombuffer(_core.PooledBuffer(num_bytes), dtype=dtype, count=count).view(shape)
+__all__ = ["address", "addresses", "check_index", "dense", "dense_or_none", "fake", "library", "operator"]
 
 
 def address(tensor: Tensor | None) -> int:

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ..device import CUDA_KERNELS, kernels_for
 from ..errors import InputError
 from . import cuda, reference
 from .library import check_index, fake, library, operator
 
-__all__ = ["Loss", "loss"]
+__all__ = ["Loss", "has_kernels", "loss"]
 
 
 def _loss_gradient(prediction: Tensor, target: Tensor, weight: float, row_ptr: Tensor | None) -> Tensor:
@@ -74,8 +75,8 @@ def _loss_autograd(ctx, grad, *_):
 
 
 torch.library.register_autograd("botan_fast::loss", _loss_autograd, setup_context=_loss_setup, lib=library)
-if cuda.core is not None:
-    library.impl("loss", partial(cuda.loss, cuda.core), "CUDA")
+if CUDA_KERNELS is not None:
+    library.impl("loss", partial(cuda.loss, CUDA_KERNELS), "CUDA")
 
 
 class Loss(NamedTuple):
@@ -124,8 +125,8 @@ def loss(
         raise InputError(f"p = {p!r}; the weight of the node loss lies in [0, 1]")
     node, node_target = _loss_part("node", node, node_target)
     edge, edge_target = _loss_part("edge", edge, edge_target)
-    some = edge if node is None else node
-    if some is None:
+    given = edge if node is None else node
+    if given is None:
         raise InputError("neither node nor edge has both prediction and target; a loss needs at least one of them")
     if row_ptr is not None:
         check_index("row_ptr", row_ptr, 1)
@@ -134,7 +135,7 @@ def loss(
     # What has no weight is cut off here, so that the backward pass does not reach its decoder.
     node = node.detach() if node is not None and p == 0 else node
     edge = edge.detach() if edge is not None and p == 1 else edge
-    if not _has_loss(some):
+    if not has_kernels(given.device, given.dtype):
         total, *parts = reference.loss(node, edge, node_target, edge_target, p, row_ptr)
         return Loss(total, *(part.detach() for part in parts))
     keep = (torch.is_grad_enabled() and t is not None and t.requires_grad for t in (node, edge))
@@ -143,10 +144,15 @@ def loss(
     return Loss(*_loss(node, edge, node_target, edge_target, row_ptr, p, *keep)[:3])
 
 
-def _has_loss(prediction: Tensor) -> bool:
-    if prediction.device.type == "cuda":
-        return cuda.core is not None and prediction.dtype == torch.float32
-    return prediction.device.type == "cpu"
+def has_kernels(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether the operator computes with this type on this device; else `reference` runs.
+
+    >>> import torch
+    >>> from botan_fast.ops import losses
+    >>> losses.has_kernels(torch.device("cpu"), torch.float64)
+    True
+    """
+    return device.type == "cpu" or (kernels_for(device) is not None and dtype == torch.float32)
 
 
 def _loss_part(name: str, prediction: Tensor | None, target: Tensor | None) -> tuple[Tensor | None, Tensor | None]:

@@ -1,8 +1,6 @@
-"""The compiled operations as torch operators: schema, fake, autograd, dispatch.
+"""Message passing as a torch operator: schema, fake, autograd, dispatch.
 
-Here `mlp`, `processor` and their backward; `sums` and `losses` define the others. Only these modules, and
-`cuda` for them, call the compute functions of the compiled core. All operators are deterministic: results are
-bitwise equal between runs and for any number of threads.
+Deterministic: results are bitwise equal between runs and for any number of threads.
 """
 
 from collections.abc import Sequence
@@ -13,183 +11,16 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from .. import _core
-from ..errors import InputError
+from ..device import CUDA_KERNELS, empty
 from . import cuda, reference
-from .library import address, addresses, dense, dense_or_none, empty, fake, library, operator
-from .losses import Loss, loss
-from .sums import scatter_sum, segment_sum
+from .history import history_members
+from .library import addresses, dense, dense_or_none, fake, library, operator
+from .precision import PRECISIONS, check_precision, check_save_memory, has_fast_path, precision_on_cpu
 
-__all__ = [
-    "Loss",
-    "check_precision",
-    "check_save_memory",
-    "has_fast_path",
-    "loss",
-    "mlp",
-    "processor",
-    "scatter_sum",
-    "segment_sum",
-]
+__all__ = ["processor"]
 
-PRECISIONS = ("fp32", "bf16", "tf32")  # operators take the position in this list, as the core does
-
-
-def has_fast_path(hidden_size: int, dtype: torch.dtype, device: torch.device) -> bool:
-    """Whether the compiled core handles this feature width and dtype on this device; else `reference` runs.
-
-    >>> import torch
-    >>> from botan_fast import ops
-    >>> ops.has_fast_path(64, torch.float32, torch.device("cpu"))
-    True
-    >>> ops.has_fast_path(48, torch.float32, torch.device("cpu"))
-    False
-    """
-    if dtype != torch.float32:
-        return False
-    if device.type == "cuda":
-        return cuda.has_message_passing(device.index or 0, hidden_size)
-    return device.type == "cpu" and hidden_size in _FAST_SIZES
-
-
-_FAST_SIZES = frozenset(size for size in range(8, 513, 8) if _core.has_fast_path(size))
-
-
-def check_precision(precision: str) -> str:
-    """`precision`, after a check that it is one; raises InputError.
-
-    >>> from botan_fast import ops
-    >>> ops.check_precision("bf16")
-    'bf16'
-    """
-    if precision not in PRECISIONS:
-        raise InputError(f"precision = {precision!r}; choose one of {', '.join(map(repr, PRECISIONS))}")
-    return precision
-
-
-def check_save_memory(save_memory: bool) -> bool:
-    """`save_memory`, after a check that it is True or False; raises InputError.
-
-    >>> from botan_fast import ops
-    >>> ops.check_save_memory(True)
-    True
-    """
-    if not isinstance(save_memory, bool):
-        raise InputError(f"save_memory = {save_memory!r}; give True or False")
-    return save_memory
-
-
-def _on_cpu(precision: int) -> int:
-    """The precision that the CPU computes in: it has no tf32, and fp32 is closer than that asks for."""
-    return PRECISIONS.index("fp32") if PRECISIONS[precision] == "tf32" else precision
-
-
-# ---- mlp ------------------------------------------------------------------------------------------------------
-
-
-@operator("mlp", "(Tensor x, Tensor[] weights, int precision) -> Tensor")
-def _mlp(x: Tensor, weights: Sequence[Tensor], precision: int) -> Tensor:
-    x, weights = x.contiguous(), dense(weights)
-    (rows, inputs), hidden = x.shape, weights[0].shape[0]
-    y = empty(rows, hidden) if len(weights) == 4 else empty(rows)
-    _core.mlp_forward(
-        rows, inputs, hidden, addresses(weights), address(x), address(y), _on_cpu(precision), torch.get_num_threads()
-    )
-    return y
-
-
-@fake("mlp")
-def _(x, weights, precision):
-    rows, hidden = x.shape[0], weights[0].shape[0]
-    return x.new_empty((rows, hidden) if len(weights) == 4 else (rows,))
-
-
-@operator(
-    "mlp_backward",
-    "(Tensor x, Tensor[] weights, Tensor y, Tensor grad_y, bool need_grad_x, int precision) -> (Tensor, Tensor[])",
-)
-def _mlp_backward(
-    x: Tensor, weights: Sequence[Tensor], y: Tensor, grad_y: Tensor, need_grad_x: bool, precision: int
-) -> tuple[Tensor, list[Tensor]]:
-    x, weights, grad_y = x.contiguous(), dense(weights), grad_y.contiguous()
-    (rows, inputs), hidden = x.shape, weights[0].shape[0]
-    grad_x = empty(rows, inputs) if need_grad_x else x.new_empty(0)
-    gradients = [torch.empty_like(w) for w in weights]
-    _core.mlp_backward(
-        rows,
-        inputs,
-        hidden,
-        addresses(weights),
-        address(x),
-        address(y),
-        address(grad_y),
-        address(grad_x) if need_grad_x else 0,
-        addresses(gradients),
-        _on_cpu(precision),
-        torch.get_num_threads(),
-    )
-    return grad_x, gradients
-
-
-@fake("mlp_backward")
-def _(x, weights, y, grad_y, need_grad_x, precision):
-    return x.new_empty(x.shape if need_grad_x else 0), [torch.empty_like(w) for w in weights]
-
-
-def _mlp_setup(ctx, inputs, output):
-    x, weights, ctx.precision = inputs
-    ctx.save_for_backward(x, output, *weights)
-
-
-@once_differentiable
-def _mlp_autograd(ctx, grad_y):
-    x, y, *weights = ctx.saved_tensors
-    need_grad_x = ctx.needs_input_grad[0]
-    grad_x, gradients = _mlp_backward(x, weights, y, grad_y, need_grad_x, ctx.precision)
-    return grad_x if need_grad_x else None, gradients, None
-
-
-torch.library.register_autograd("botan_fast::mlp", _mlp_autograd, setup_context=_mlp_setup, lib=library)
-
-
-def mlp(x: Tensor, weights: Sequence[Tensor], precision: str = "fp32") -> Tensor:
-    """`reference.mlp` in the given precision, by the compiled core where it has a fast path: (M, K) to (M, H) or (M,).
-
-    >>> import torch
-    >>> from botan_fast import ops
-    >>> from botan_fast.ops import reference
-    >>> x, w = torch.randn(5, 3), [torch.randn(64, 3), torch.randn(64), torch.randn(64, 64), torch.randn(64)]
-    >>> torch.allclose(ops.mlp(x, w), reference.mlp(x, w), rtol=1e-4, atol=1e-4)
-    True
-    """
-    inputs, hidden = x.shape[1], weights[0].shape[0]
-    if has_fast_path(hidden, x.dtype, x.device) and (x.device.type == "cpu" or 1 <= inputs <= hidden):
-        return _mlp(x, list(weights), PRECISIONS.index(check_precision(precision)))
-    return reference.mlp(x, list(weights), check_precision(precision))
-
-
-# ---- processor ------------------------------------------------------------------------------------------------
 # `topology` is [senders, receivers, row_ptr, sender_order, sender_ptr], all int32; `weights` the four tensors of
 # MLP_e, then the four of MLP_n. Besides x and e the operator returns what its backward needs; empty unless `keep`.
-
-
-SAVED_STEPS = 4  # kSavedSteps of the core
-
-
-def _history(
-    num_nodes: int, num_edges: int, hidden: int, num_steps: int, keep: bool, precision: int, save_memory: bool = False
-):
-    """Shapes and dtypes of ProcessorHistory's members."""
-    bf16 = PRECISIONS[precision] == "bf16"
-    kept_edges = (num_steps - 1) // SAVED_STEPS if save_memory else num_steps if bf16 else num_steps - 1
-    shapes = [
-        (num_steps - 1, num_nodes, hidden),
-        (kept_edges, num_edges, hidden),
-        (num_steps, num_nodes, hidden),
-        (0,) if save_memory else (num_edges, hidden),
-    ]
-    stored = torch.bfloat16 if bf16 else torch.float32
-    dtypes = [torch.float32, stored, torch.float32, stored]
-    return zip(shapes if keep else [(0,)] * 4, dtypes, strict=True)
 
 
 @operator(
@@ -214,7 +45,7 @@ def _processor(
     topology, weights = dense(topology), dense(weights)
     (nodes, hidden), edges = x0.shape, e0.shape[0]
     x_out, e_out = empty(nodes, hidden), empty(edges, hidden)
-    kept = _history(nodes, edges, hidden, num_steps, keep, precision, save_memory)
+    kept = history_members(nodes, edges, hidden, num_steps, keep, precision, save_memory)
     history = [empty(*s, dtype=d) for s, d in kept]
     _core.processor_forward(
         nodes,
@@ -227,7 +58,7 @@ def _processor(
         *addresses((x, e, x0, e0, x_out, e_out)),
         addresses(history) if keep else [0] * 4,
         save_memory,
-        _on_cpu(precision),
+        precision_on_cpu(precision),
         torch.get_num_threads(),
     )
     return x_out, e_out, *history
@@ -235,7 +66,7 @@ def _processor(
 
 @fake("processor")
 def _(x, e, x0, e0, topology, weights, num_steps, keep, precision, save_memory):
-    history = _history(x0.shape[0], e0.shape[0], x0.shape[1], num_steps, keep, precision, save_memory)
+    history = history_members(x0.shape[0], e0.shape[0], x0.shape[1], num_steps, keep, precision, save_memory)
     return torch.empty_like(x0), torch.empty_like(e0), *(x0.new_empty(s, dtype=d) for s, d in history)
 
 
@@ -280,7 +111,7 @@ def _processor_backward(
         save_memory,
         *addresses((grad_x_out, grad_e_out, grad_x, grad_e, grad_x0, grad_e0)),
         addresses(gradients),
-        _on_cpu(precision),
+        precision_on_cpu(precision),
         torch.get_num_threads(),
     )
     grads = (x0.new_empty(0) if g is None else g for g in (grad_x, grad_e, grad_x0, grad_e0))
@@ -338,10 +169,10 @@ torch.library.register_autograd(
 )
 
 
-if cuda.core is not None:
-    for _name in ("mlp", "mlp_backward", "processor_backward"):
-        library.impl(_name, partial(getattr(cuda, _name), cuda.core), "CUDA")
-    library.impl("processor", partial(cuda.processor, cuda.core, _history), "CUDA")
+if CUDA_KERNELS is not None:
+    for _name in ("mlp_backward", "processor_backward"):
+        library.impl(_name, partial(getattr(cuda, _name), CUDA_KERNELS), "CUDA")
+    library.impl("processor", partial(cuda.processor, CUDA_KERNELS), "CUDA")
 
 
 def processor(

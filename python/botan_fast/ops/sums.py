@@ -10,13 +10,12 @@ import torch
 from torch import Tensor
 
 from .. import _core
+from ..device import CUDA_KERNELS, DTYPES, kernels_for
 from ..errors import InputError
 from . import cuda, reference
 from .library import address, check_index, fake, library, operator
 
-__all__ = ["scatter_sum", "segment_sum"]
-
-_SUM_DTYPES = {torch.float32: "f32", torch.float64: "f64"}
+__all__ = ["has_kernels", "scatter_sum", "segment_sum"]
 
 
 def _flat(values: Tensor) -> tuple[Tensor, int]:
@@ -25,7 +24,7 @@ def _flat(values: Tensor) -> tuple[Tensor, int]:
 
 
 def _segment_kernel(name: str, values: Tensor, row_ptr: Tensor):
-    return getattr(_core, f"{name}_{_SUM_DTYPES[values.dtype]}_{'i32' if row_ptr.dtype == torch.int32 else 'i64'}")
+    return getattr(_core, f"{name}_{DTYPES[values.dtype]}_{'i32' if row_ptr.dtype == torch.int32 else 'i64'}")
 
 
 def _check_row_ptr(row_ptr: Tensor, num_rows: int):
@@ -69,7 +68,7 @@ def _(values, row_ptr, num_rows):
 def _scatter_sum(values: Tensor, index: Tensor, dim_size: int) -> Tensor:
     (values, width), index = _flat(values), index.to(torch.int64).contiguous()
     out = values.new_empty((dim_size, *values.shape[1:]))
-    kernel = getattr(_core, f"scatter_sum_{_SUM_DTYPES[values.dtype]}")
+    kernel = getattr(_core, f"scatter_sum_{DTYPES[values.dtype]}")
     kernel(address(values), len(values), width, address(index), dim_size, address(out), torch.get_num_threads())
     return out
 
@@ -79,14 +78,20 @@ def _(values, index, dim_size):
     return values.new_empty((dim_size, *values.shape[1:]))
 
 
-if cuda.core is not None:
+if CUDA_KERNELS is not None:
     for _name in ("segment_sum", "segment_expand", "scatter_sum"):
-        library.impl(_name, partial(getattr(cuda, _name), cuda.core), "CUDA")
+        library.impl(_name, partial(getattr(cuda, _name), CUDA_KERNELS), "CUDA")
 
 
-def _has_sums(values: Tensor) -> bool:
-    on_device = values.device.type == "cpu" or (values.device.type == "cuda" and cuda.core is not None)
-    return on_device and values.dtype in _SUM_DTYPES
+def has_kernels(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether the core sums numbers of this type on this device; else `reference` runs.
+
+    >>> import torch
+    >>> from botan_fast.ops import sums
+    >>> sums.has_kernels(torch.device("cpu"), torch.float32), sums.has_kernels(torch.device("cpu"), torch.float16)
+    (True, False)
+    """
+    return dtype in DTYPES and (device.type == "cpu" or kernels_for(device) is not None)
 
 
 def _segment_setup(ctx, inputs, output):
@@ -140,7 +145,7 @@ def segment_sum(values: Tensor, row_ptr: Tensor) -> Tensor:
     tensor([3., 0., 4.])
     """
     check_index("row_ptr", row_ptr, 1)
-    if _has_sums(values):
+    if has_kernels(values.device, values.dtype):
         return _segment_sum(values, row_ptr)
     if not torch.compiler.is_compiling():
         _check_row_ptr(row_ptr, len(values))
@@ -156,7 +161,7 @@ def scatter_sum(values: Tensor, index: Tensor, dim_size: int) -> Tensor:
         dim_size: rows of the result; a row that no index names is 0.
 
     Returns (dim_size, ...) of the dtype of `values`. float32 and float64 are summed in float64 and rounded once, on the
-    CPU in the order of k, on CUDA in an order that follows from index alone, so the result repeats bit by bit; other
+    CPU in the order of k, on CUDA in an order that follows from index alone, so the result repeats bit for bit; other
     dtypes, devices, and CUDA in a build without it run in plain torch. Differentiable to any order in `values`.
     Raises InputError when a shape does not fit, and ValueError when an index is outside (on CUDA a device assertion).
 
@@ -169,6 +174,6 @@ def scatter_sum(values: Tensor, index: Tensor, dim_size: int) -> Tensor:
         raise InputError(f"index has {index.shape[0]} entries and values {values.shape[0]} rows; they must be equal")
     if dim_size < 0:
         raise InputError(f"dim_size = {dim_size}; it must not be negative")
-    if _has_sums(values):
+    if has_kernels(values.device, values.dtype):
         return _scatter_sum(values, index, dim_size)
     return reference.scatter_sum(values, index, dim_size)

@@ -12,22 +12,12 @@ import numpy as np
 import torch
 
 from .. import _core
-from ..checks import as_array, check_finite, check_positions
+from ..checks import as_array, check_finite
 from ..errors import InputError
-from ..graph.graph import neighbor_list
+from ..graph.build import neighbor_list
+from ..graph.inputs import check_positions
 
-__all__ = [
-    "KOB_ANDERSEN_DIAMETERS",
-    "BondBreaking",
-    "bond_breaking",
-    "chi_4",
-    "overlap",
-    "relaxation_time",
-    "self_intermediate_scattering",
-]
-
-# sigma_ab of the Kob-Andersen mixture (A, B), Phys. Rev. E 51, 4626 (1995).
-KOB_ANDERSEN_DIAMETERS = ((1.0, 0.8), (0.8, 0.88))
+__all__ = ["BondBreaking", "bond_breaking", "chi_4", "overlap", "relaxation_time", "self_intermediate_scattering"]
 
 
 def self_intermediate_scattering(initial_positions, trajectories, k=7.25, *, types=None, species=0):

@@ -8,21 +8,16 @@ import torch
 
 from .. import _core
 from ..arrays import as_tensor, current_stream
-from ..checks import as_array, check_box, check_finite, check_positions
+from ..box import check_box, reduce_cell
+from ..checks import as_array, check_finite
+from ..device import kernels_for
 from ..errors import InputError
 from ..graph.graph import Graph
+from ..graph.inputs import check_positions
+from ..quantities import NODE_TARGETS, check_which
 from . import targets_cuda
 
-__all__ = ["NODE_TARGETS", "Targets", "isoconfigurational_targets", "local_displacement_field"]
-
-# The letter of a node target and the field of `Targets` that holds it.
-NODE_TARGETS = {
-    "S": "propensity",
-    "R": "relative_propensity",
-    "D": "nonaffine_displacement",
-    "G": "local_strain",
-    "L": "local_displacement",
-}
+__all__ = ["Targets", "isoconfigurational_targets", "local_displacement_field"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,14 +141,14 @@ def isoconfigurational_targets(
     >>> targets.node("R").tolist(), targets.node("D").tolist()
     ([0.25, 0.25], [0.0, 0.0])
     """
-    which = _check_which(which)
+    which = check_which(which)
     with current_stream(trajectories):
-        on_device = targets_cuda.core is not None and isinstance(graph, Graph) and graph.device.type == "cuda"
+        kernels = kernels_for(graph.device) if isinstance(graph, Graph) else None
         local = which & set("RDL")
-        if local or not on_device:
+        if local or kernels is None:
             initial, runs = _check_runs(initial_positions, trajectories, graph)
-        if on_device:
-            found = _targets_on_device(targets_cuda.core, initial_positions, trajectories, graph)
+        if kernels is not None:
+            found = _targets_on_device(kernels, initial_positions, trajectories, graph)
         else:
             found = _targets(initial, runs, graph)
         extra = {}
@@ -178,8 +173,8 @@ def _targets(initial, runs, graph):
     return propensity, pair_change
 
 
-def _targets_on_device(core, initial_positions, trajectories, graph, **options):
-    """Propensity and pair change by the kernels of `core`, on the device of the graph."""
+def _targets_on_device(kernels, initial_positions, trajectories, graph, **options):
+    """Propensity and pair change by `kernels`, on the device of the graph."""
     _check_graph(graph)
     device, dimensions = graph.device, graph.vectors.shape[1]
     initial, runs = as_tensor(initial_positions), as_tensor(trajectories)
@@ -195,7 +190,7 @@ def _targets_on_device(core, initial_positions, trajectories, graph, **options):
     elif runs.dtype.kind not in "fiub":
         as_array("trajectories", runs)  # refuses them
     cell = reduce_cell(check_box(graph.box, dimensions)[1])
-    *found, status = targets_cuda.propensity_and_change(core, initial, runs, graph, cell, **options)
+    *found, status = targets_cuda.propensity_and_change(kernels, initial, runs, graph, cell, **options)
     if any(status):  # the CPU names the place
         initial, one = _check_runs(initial, initial[None], graph)
         if status[0]:
@@ -228,14 +223,6 @@ def local_displacement_field(initial_positions, trajectories, graph, radius=1.35
     field = torch.empty(runs.shape, dtype=torch.float32)
     _local_targets(initial, runs, graph, radius, radius, {"local_field": field})
     return field.to(graph.device)
-
-
-def _check_which(which):
-    letters = list(which) if isinstance(which, (str, list, tuple, set, frozenset)) else [which]
-    for letter in letters:
-        if letter not in ("S", "E", "R", "D", "L"):
-            raise InputError(f"which has {letter!r}; give letters of S, E, R, D, L (G comes with D)")
-    return set(letters)
 
 
 def _check_graph(graph):
@@ -308,38 +295,3 @@ def _call(name, runs, *arguments):
         getattr(_core, f"{name}_{'f32' if runs.dtype == np.float32 else 'f64'}")(*arguments)
     except ValueError as error:
         raise InputError(str(error)) from None
-
-
-def reduce_cell(cell):
-    """Minkowski-reduced row vectors of the same lattice: the shortest ones; a diagonal cell is returned as it is.
-
-    Only in a reduced cell is the nearest image of a point always among the 3**D around the rounded one. At time t a
-    pair may be farther apart than half of a tilted box, where the images compete. Greedy reduction: shorten the
-    longest vector by the combination of the others nearest to it (Semaev 2001) until nothing gets shorter.
-    """
-    cell = np.array(cell, dtype=np.float64)
-    dimensions = len(cell)
-    if np.array_equal(cell, np.diag(np.diag(cell))):
-        return cell
-    while True:
-        cell = cell[np.argsort((cell**2).sum(1), kind="stable")]
-        if dimensions == 3:  # the two shorter ones first, then the longest against their lattice
-            cell[:2] = reduce_cell_2d(cell[:2])
-        others, longest = cell[:-1], cell[-1]
-        nearest = np.rint(np.linalg.lstsq(others.T, longest, rcond=None)[0])
-        steps = np.stack(np.meshgrid(*[[-1, 0, 1]] * (dimensions - 1)), -1).reshape(-1, dimensions - 1)
-        candidates = longest - (nearest + steps) @ others
-        best = candidates[np.argmin((candidates**2).sum(1))]
-        if not (best**2).sum() < (longest**2).sum() * (1 - 1e-12):
-            return np.ascontiguousarray(cell)
-        cell[-1] = best
-
-
-def reduce_cell_2d(pair):
-    """Gauss reduction of two vectors in any dimension."""
-    short, long = sorted(pair, key=lambda v: v @ v)
-    while True:
-        long = long - np.rint(short @ long / (short @ short)) * short
-        if long @ long >= (short @ short) * (1 - 1e-12):
-            return np.array([short, long])
-        short, long = long, short

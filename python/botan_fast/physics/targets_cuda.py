@@ -1,7 +1,7 @@
 """S and E on CUDA: runs that lie on the device, or are streamed to it from host memory, around the kernels of
 csrc/cuda/geometry/targets.cu.
 
-`core` is `botan_fast.ops.cuda.core`, or in tests the host emulation, which takes CPU tensors.
+`kernels` is `botan_fast.device.CUDA_KERNELS`, or in tests the host emulation, which takes CPU tensors.
 """
 
 from types import ModuleType
@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..ops.cuda import DTYPES, core, stream_of
+from ..device import DTYPES, stream_of
 
-__all__ = ["CHUNK_BYTES", "core", "propensity_and_change"]
+__all__ = ["CHUNK_BYTES", "propensity_and_change"]
 
 CHUNK_BYTES = 64 << 20  # of one part of the runs: two of them are on the device at a time
 
 
 def propensity_and_change(
-    core: ModuleType, initial: Tensor, trajectories, graph, cell: np.ndarray, chunk_bytes: int | None = None
+    kernels: ModuleType, initial: Tensor, trajectories, graph, cell: np.ndarray, chunk_bytes: int | None = None
 ) -> tuple[Tensor, Tensor, list[int]]:
     """Propensity (N,), pair change (E,) and status [a position is not finite, the graph is of other positions].
 
@@ -35,17 +35,17 @@ def propensity_and_change(
     (num_nodes, dimensions), device = initial.shape, initial.device
     tensors = [x.contiguous() for x in (graph.senders, graph.receivers, graph.reverse, graph.vectors)]
     stream, cell = stream_of(initial), np.ascontiguousarray(cell)
-    given = core.TargetInput(
+    given = kernels.TargetInput(
         initial.data_ptr(), num_nodes, graph.num_edges, dimensions, cell.ctypes.data, *(x.data_ptr() for x in tensors)
     )
     sums = [torch.empty(number, dtype=torch.float64, device=device) for number in (num_nodes, graph.num_edges)]
     propensity, change = (torch.empty(len(x), dtype=torch.float32, device=device) for x in sums)
     status = torch.zeros(2, dtype=torch.int32, device=device)
     for first, part in parts(trajectories, device, chunk_bytes or CHUNK_BYTES):
-        getattr(core, f"targets_accumulate_{DTYPES[part.dtype]}")(
+        getattr(kernels, f"targets_accumulate_{DTYPES[part.dtype]}")(
             *stream, given, part.data_ptr(), len(part), first == 0, *(x.data_ptr() for x in sums), status.data_ptr()
         )
-    core.targets_finish(
+    kernels.targets_finish(
         *stream, given, len(trajectories), *(x.data_ptr() for x in sums), propensity.data_ptr(), change.data_ptr(),
         status.data_ptr(),
     )  # fmt: skip

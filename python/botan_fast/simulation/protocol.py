@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..errors import InputError
-from .lammps import Potential
+from ..physics.kob_andersen import Potential
 
 __all__ = ["Protocol", "positive_number", "whole_number"]
 

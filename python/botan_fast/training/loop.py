@@ -10,9 +10,11 @@ from time import perf_counter
 import torch
 
 from .. import ops
-from ..data.loading import Sample, load_samples
+from ..data.loading import load_samples
+from ..data.sample import Sample
+from ..device import choose_device
 from ..errors import BotanFastError, DataError, InputError
-from ..evaluation.scores import choose_device, evaluate
+from ..evaluation.scores import evaluate
 from ..graph.graph import Graph, batch_graphs
 from ..model.botan import BOTAN
 from .augmentation import random_rotation

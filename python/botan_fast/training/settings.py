@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..data.loading import Sample
+from ..data.sample import Sample
 from ..errors import InputError
 from ..model.botan import BOTAN
 from ..model.checkpoint import load_model
-from ..ops.message_passing import check_precision, check_save_memory
+from ..ops.precision import check_precision, check_save_memory
 from .augmentation import check_augmentation
 
 __all__ = ["TrainingSettings", "check_resumed", "describe_run", "initial_model", "load_init", "model_config"]

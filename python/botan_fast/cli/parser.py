@@ -1,0 +1,49 @@
+"""argparse with one-line errors and suggestions."""
+
+import argparse
+import difflib
+import re
+
+
+class _UsageError(Exception):
+    """A mistake in the arguments."""
+
+
+class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Names a default where there is one: not for switches, nor where the text itself says what is used."""
+
+    def _get_help_string(self, action):
+        return action.help if action.default in (None, False) else super()._get_help_string(action)
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with one-line errors and suggestions."""
+
+    def __init__(self, **options):
+        super().__init__(allow_abbrev=False, formatter_class=_HelpFormatter, **options)
+
+    def error(self, message):
+        chosen = re.search(r"invalid choice: '(.+?)' \(choose from (.+)\)", message)
+        if chosen:
+            message += _did_you_mean(chosen[1], re.findall(r"[\w-]+", chosen[2]))
+        raise _UsageError(f"{message} (see {self.prog} --help)")
+
+    def check_options(self, argv: list[str]) -> None:
+        """Name an unknown option before argparse reports what is missing because of it."""
+        known = [option for action in self._actions for option in action.option_strings]
+        for argument in argv:
+            option = argument.split("=")[0]
+            if option.startswith("--") and option != "--" and option not in known:
+                self.error(f"unknown option {option}{_did_you_mean(option, known)}")
+
+
+def _did_you_mean(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+def _add_command(commands, name: str, run, description: str) -> _Parser:
+    parser = commands.add_parser(name, help=description, description=description)
+    parser.set_defaults(run=run)
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    return parser

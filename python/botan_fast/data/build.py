@@ -1,0 +1,109 @@
+"""From what a reader read to a sample: box, graph, targets."""
+
+import numpy as np
+import torch
+
+from ..errors import BotanFastError, DataError, InputError
+from ..formats import Configuration
+from ..graph.build import build_graph
+from ..physics.targets import Targets, isoconfigurational_targets
+from .sample import Sample
+
+
+def build_sample(
+    configuration: Configuration, cutoff: float, self_edges: bool, box, density, require_targets: bool, which="SE"
+) -> Sample:
+    """The sample of what a reader read, with the targets `which` as far as the file has what they are made of."""
+    c = configuration
+    if require_targets and c.trajectories is None and c.propensity is None:
+        raise DataError(f"{c.path}: no trajectories, so no targets; training and evaluation need them")
+    box = _box_of(c, box, density)
+    targets = None
+    try:
+        graph = build_graph(c.positions, c.types, box, cutoff=cutoff, self_edges=self_edges)
+        if c.trajectories is not None:
+            targets = isoconfigurational_targets(c.positions, c.trajectories, graph, which=which)
+        elif c.propensity is not None:
+            targets = Targets(torch.from_numpy(c.propensity.astype(np.float32)), None, 0)
+    except BotanFastError as error:
+        raise type(error)(f"{c.path}: {error}") from error
+    return Sample(graph, targets, c.name, torch.from_numpy(c.positions), c.temperature, c.time)
+
+
+def _box_of(configuration: Configuration, box, density: float | None) -> np.ndarray:
+    """The periodic box of a configuration, checked against its positions."""
+    c = configuration
+    number, dimensions = c.positions.shape
+    if box is None and density is None and c.box is not None:
+        box = c.box
+    if box is not None:
+        try:
+            box = np.asarray(box, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise InputError(f"box = {box!r} is not a number or an array of numbers") from None
+        if box.ndim == 0:
+            box = np.full(dimensions, float(box))
+        if box.shape not in ((dimensions,), (dimensions, dimensions)):
+            raise InputError(
+                f"box has shape {box.shape} but {c.path} has {dimensions}-dimensional positions; "
+                f"give a number, {dimensions} edge lengths, or a {dimensions} x {dimensions} cell matrix"
+            )
+        edges_wrong = box.ndim == 1 and (box <= 0).any()
+        if not np.isfinite(box).all() or edges_wrong or (box.ndim == 2 and np.linalg.matrix_rank(box) < dimensions):
+            raise InputError(
+                f"box = {box.tolist()} has no volume; edge lengths must be positive, cell vectors independent"
+            )
+        _check_inside(c, box, f"box = {box.tolist()}")
+        return box
+    if density is None:
+        density = c.density
+    if density is None:
+        raise DataError(f"{c.path}: the file holds no box; give box= or density=")
+    box = np.full(dimensions, (number / density) ** (1 / dimensions))
+    origin = f"box edge L = {box[0]:.6g} (from N = {number} and density = {density})"
+    _check_inside(c, box, origin)
+    _check_filled(c, box, origin)
+    return box
+
+
+def _check_inside(configuration: Configuration, box: np.ndarray, origin: str) -> None:
+    """Refuse a box that does not hold all positions in [0, L): the upper face gets a tolerance for rounding."""
+    positions = configuration.positions
+    # In a triclinic cell the condition is on the fractional coordinates, which end at 1.
+    coordinates, ends = (positions, box) if box.ndim == 1 else (positions @ np.linalg.inv(box), np.ones(len(box)))
+    lowest, highest = coordinates.min(axis=0), coordinates.max(axis=0)
+    kind = "coordinate" if box.ndim == 1 else "fractional coordinate"
+    remedy = "give the right one with box= or density="
+    for axis in range(len(ends)):
+        tolerance = 1e-6 * ends[axis]
+        if highest[axis] > ends[axis] + tolerance:
+            raise DataError(
+                f"{configuration.path}: the largest {kind} along axis {axis} is {highest[axis]:.6g}, outside "
+                f"[0, {ends[axis]:.6g}) of the {origin}; {remedy}"
+            )
+        if lowest[axis] < -tolerance:
+            raise DataError(
+                f"{configuration.path}: the smallest {kind} along axis {axis} is {lowest[axis]:.6g}, outside "
+                f"[0, {ends[axis]:.6g}) of the {origin}; wrap the positions into the box, or {remedy}"
+            )
+
+
+def _check_filled(configuration: Configuration, box: np.ndarray, origin: str) -> None:
+    """Refuse a box computed from a density when it is too large: the particles then leave an empty layer at its faces.
+
+    The layer counts as empty when, along every axis, it is three times as wide as the widest gap between the
+    particles' coordinates and wider than a quarter of the particle distance. Real configurations of a bulk system,
+    crystals included, have no such layer; edges across the faces would be missing without any other sign. A few
+    particles say nothing about it.
+    """
+    ordered = np.sort(configuration.positions, axis=0)
+    if len(ordered) < 50:
+        return
+    layer = box - (ordered[-1] - ordered[0])
+    widest = np.diff(ordered, axis=0).max(axis=0)
+    distance = (np.prod(box) / len(ordered)) ** (1 / len(box))
+    if (layer > np.maximum(3 * widest, 0.25 * distance)).all():
+        raise DataError(
+            f"{configuration.path}: the largest coordinate is {ordered[-1].max():.6g}, which leaves an empty layer in "
+            f"the {origin}; give the right one with box= or density="
+        )

@@ -1,0 +1,82 @@
+"""What a path, a pattern or a list names: files and data sets."""
+
+import glob
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..errors import DataError, InputError
+from ..files import natural_key
+from ..formats import is_pattern, near_matches
+
+__all__ = ["find_files"]
+
+
+def open_sources(data) -> list:
+    """The files of other formats as paths, and the data sets, opened."""
+    from .dataset import Dataset
+    from .schema import finished_parts, is_dataset
+
+    if isinstance(data, Dataset):
+        return [data]
+    parts = [[item] for item in data] if isinstance(data, (list, tuple)) and data else [data]
+    sources = []
+    for part in parts:
+        if isinstance(part, list) and part and isinstance(part[0], Dataset):
+            sources += part
+        else:
+            for path in find_files(part):
+                unfinished = not path.exists() and finished_parts(path)  # Dataset says what to do
+                sources.append(Dataset(path) if is_dataset(path) or unfinished else path)
+    return sources
+
+
+def find_files(data) -> list[Path]:
+    """The files that a path, a glob pattern, or a list of them names; what a pattern matches is sorted naturally.
+
+    Raises
+    ------
+    DataError
+        when a pattern matches nothing; the message has the pattern and what there is instead.
+
+    Examples
+    --------
+    >>> from botan_fast.data.sources import find_files
+    >>> find_files(["a.npz", "b.npz"])
+    [PosixPath('a.npz'), PosixPath('b.npz')]
+    """
+    if isinstance(data, (str, os.PathLike)):
+        data = [data]
+    if not isinstance(data, Iterable):
+        raise InputError(
+            f"data is a {type(data).__name__}; give a path, a glob pattern, a Dataset, or a list of paths or Samples"
+        )
+    files = []
+    for item in data:
+        if not isinstance(item, (str, os.PathLike)):
+            raise InputError(
+                f"data holds a {type(item).__name__}; give paths, glob patterns, or Samples, and do not mix"
+            )
+        # A name with brackets can be a file itself; the pattern of a layout has its own reader.
+        if not glob.has_magic(os.fspath(item)) or Path(item).exists() or is_pattern(item):
+            files.append(Path(item))
+            continue
+        matches = sorted(glob.glob(os.fspath(item), recursive=True), key=natural_key)
+        if not matches:
+            raise DataError(f"no file matches '{item}'{_instead(item)}")
+        files += [Path(match) for match in matches]
+    if not files:
+        raise InputError("data is empty; give at least one file")
+    return files
+
+
+def _instead(pattern) -> str:
+    """What exists in place of the files that a pattern fails to match."""
+    path = Path(pattern)
+    if glob.has_magic(str(path.parent)) or not path.parent.is_dir():
+        return near_matches(path)
+    entries = sorted((entry.name for entry in path.parent.iterdir()), key=natural_key)
+    if not entries:
+        return f"; the folder {path.parent} is empty"
+    shown = ", ".join(entries[:3]) + (", ..." if len(entries) > 3 else "")
+    return f"; the folder {path.parent} holds {shown}"

@@ -1,0 +1,80 @@
+"""Device, stream and memory of a tensor, and the compiled kernels for it."""
+
+from types import ModuleType
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from . import _core
+from .errors import InputError
+
+__all__ = ["CUDA_KERNELS", "DTYPES", "choose_device", "empty", "kernels_for", "stream_of", "workspace_of"]
+
+CUDA_KERNELS: ModuleType | None = getattr(_core, "cuda", None)  # None in a build without them
+DTYPES = {torch.float32: "f32", torch.float64: "f64"}  # how the core's functions of several types are named
+LARGE = 1 << 20  # bytes; smaller arrays are torch's own
+
+
+def kernels_for(device: torch.device) -> ModuleType | None:
+    """The compiled CUDA kernels for what lies on `device`; None on a CPU, and in a build without CUDA.
+
+    >>> import torch
+    >>> from botan_fast.device import kernels_for
+    >>> kernels_for(torch.device("cpu")) is None
+    True
+    """
+    return CUDA_KERNELS if device.type == "cuda" else None
+
+
+def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """An uninitialised tensor; large ones come from the core's pool, which reuses their pages."""
+    count = int(np.prod(shape, dtype=np.int64))
+    num_bytes = dtype.itemsize * count
+    if num_bytes < LARGE:
+        return torch.empty(shape, dtype=dtype)
+    return torch.frombuffer(_core.PooledBuffer(num_bytes), dtype=dtype, count=count).view(shape)
+
+
+def stream_of(tensor: Tensor) -> tuple[int, int]:
+    """Index of the tensor's device and the handle of torch's current stream there; (0, 0) for the host emulation.
+
+    >>> import torch
+    >>> from botan_fast.device import stream_of
+    >>> stream_of(torch.zeros(1))
+    (0, 0)
+    """
+    if tensor.device.type != "cuda":
+        return 0, 0
+    return tensor.device.index, torch.cuda.current_stream(tensor.device).cuda_stream
+
+
+def workspace_of(num_bytes: int, like: Tensor) -> Tensor:
+    """Scratch memory on the device of `like`; keep it alive until the call that uses it is queued.
+
+    >>> import torch
+    >>> from botan_fast.device import workspace_of
+    >>> len(workspace_of(12, torch.zeros(1)))
+    12
+    """
+    return torch.empty(num_bytes, dtype=torch.uint8, device=like.device)
+
+
+def choose_device(device=None, default: torch.device | None = None) -> torch.device:
+    """The torch device for `device`; when None, `default`, or else the GPU if torch has one, or else the CPU.
+
+    Examples
+    --------
+    >>> from botan_fast.device import choose_device
+    >>> choose_device("cpu")
+    device(type='cpu')
+    """
+    if device is None:
+        return default if default is not None else torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise InputError(f"device = {device!r} is not a torch device; use 'cpu', 'cuda' or 'cuda:1'") from None
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"device = '{device}' but torch {torch.__version__} finds no CUDA device; use device='cpu'")
+    return chosen

@@ -1,0 +1,61 @@
+"""Forward passes over samples."""
+
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from ..data.loading import load_samples
+from ..data.sample import Sample
+from ..device import choose_device
+from ..errors import InputError
+
+
+def samples_for(model, data, box, density, temperature, time, *, require_targets: bool, progress: bool) -> list[Sample]:
+    config = model.config
+    samples = load_samples(
+        data,
+        cutoff=config["cutoff"],
+        self_edges=config["self_edges"],
+        box=box,
+        density=density,
+        temperature=temperature,
+        time=time,
+        node_target=config["node_target"],
+        require_targets=require_targets,
+        progress=progress,
+    )
+    for sample in samples:
+        if sample.positions.shape[1] != config["dimensions"]:
+            raise InputError(
+                f"the model has dimensions = {config['dimensions']} but {sample.name} has "
+                f"{sample.positions.shape[1]}-dimensional positions; use a model trained on such data"
+            )
+    return samples
+
+
+def forward_passes(
+    model, samples: list[Sample], device, precision: str, progress: bool, description: str
+) -> Iterator[tuple[Sample, np.ndarray, np.ndarray | None]]:
+    """Yield each sample with the model's node and edge output as float64; leave the model as it was."""
+    home = next(model.parameters()).device
+    device = choose_device(device, default=home)
+    was_training = model.training
+    if progress and sys.stderr.isatty():
+        from tqdm import tqdm
+
+        samples = tqdm(samples, desc=description, unit="graph", leave=False)
+    try:
+        model.to(device).eval()
+        for sample in samples:
+            with torch.no_grad():
+                prediction = model(sample.graph.to(device), precision)
+            edge = None if prediction.edge is None else float64_array(prediction.edge)
+            yield sample, float64_array(prediction.node), edge
+    finally:
+        model.to(home).train(was_training)
+
+
+def float64_array(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.detach().cpu().double().numpy()

@@ -1,0 +1,109 @@
+"""The multilayer perceptron as a torch operator: schema, fake, autograd, dispatch."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from .. import _core
+from ..device import CUDA_KERNELS, empty
+from . import cuda, reference
+from .library import address, addresses, dense, fake, library, operator
+from .precision import PRECISIONS, check_precision, has_fast_path, precision_on_cpu
+
+__all__ = ["mlp"]
+
+
+@operator("mlp", "(Tensor x, Tensor[] weights, int precision) -> Tensor")
+def _mlp(x: Tensor, weights: Sequence[Tensor], precision: int) -> Tensor:
+    x, weights = x.contiguous(), dense(weights)
+    (rows, inputs), hidden = x.shape, weights[0].shape[0]
+    y = empty(rows, hidden) if len(weights) == 4 else empty(rows)
+    _core.mlp_forward(
+        rows,
+        inputs,
+        hidden,
+        addresses(weights),
+        address(x),
+        address(y),
+        precision_on_cpu(precision),
+        torch.get_num_threads(),
+    )
+    return y
+
+
+@fake("mlp")
+def _(x, weights, precision):
+    rows, hidden = x.shape[0], weights[0].shape[0]
+    return x.new_empty((rows, hidden) if len(weights) == 4 else (rows,))
+
+
+@operator(
+    "mlp_backward",
+    "(Tensor x, Tensor[] weights, Tensor y, Tensor grad_y, bool need_grad_x, int precision) -> (Tensor, Tensor[])",
+)
+def _mlp_backward(
+    x: Tensor, weights: Sequence[Tensor], y: Tensor, grad_y: Tensor, need_grad_x: bool, precision: int
+) -> tuple[Tensor, list[Tensor]]:
+    x, weights, grad_y = x.contiguous(), dense(weights), grad_y.contiguous()
+    (rows, inputs), hidden = x.shape, weights[0].shape[0]
+    grad_x = empty(rows, inputs) if need_grad_x else x.new_empty(0)
+    gradients = [torch.empty_like(w) for w in weights]
+    _core.mlp_backward(
+        rows,
+        inputs,
+        hidden,
+        addresses(weights),
+        address(x),
+        address(y),
+        address(grad_y),
+        address(grad_x) if need_grad_x else 0,
+        addresses(gradients),
+        precision_on_cpu(precision),
+        torch.get_num_threads(),
+    )
+    return grad_x, gradients
+
+
+@fake("mlp_backward")
+def _(x, weights, y, grad_y, need_grad_x, precision):
+    return x.new_empty(x.shape if need_grad_x else 0), [torch.empty_like(w) for w in weights]
+
+
+def _mlp_setup(ctx, inputs, output):
+    x, weights, ctx.precision = inputs
+    ctx.save_for_backward(x, output, *weights)
+
+
+@once_differentiable
+def _mlp_autograd(ctx, grad_y):
+    x, y, *weights = ctx.saved_tensors
+    need_grad_x = ctx.needs_input_grad[0]
+    grad_x, gradients = _mlp_backward(x, weights, y, grad_y, need_grad_x, ctx.precision)
+    return grad_x if need_grad_x else None, gradients, None
+
+
+torch.library.register_autograd("botan_fast::mlp", _mlp_autograd, setup_context=_mlp_setup, lib=library)
+
+
+if CUDA_KERNELS is not None:
+    library.impl("mlp", partial(cuda.mlp, CUDA_KERNELS), "CUDA")
+    library.impl("mlp_backward", partial(cuda.mlp_backward, CUDA_KERNELS), "CUDA")
+
+
+def mlp(x: Tensor, weights: Sequence[Tensor], precision: str = "fp32") -> Tensor:
+    """`reference.mlp` in the given precision, by the compiled core where it has a fast path: (M, K) to (M, H) or (M,).
+
+    >>> import torch
+    >>> from botan_fast import ops
+    >>> from botan_fast.ops import reference
+    >>> x, w = torch.randn(5, 3), [torch.randn(64, 3), torch.randn(64), torch.randn(64, 64), torch.randn(64)]
+    >>> torch.allclose(ops.mlp(x, w), reference.mlp(x, w), rtol=1e-4, atol=1e-4)
+    True
+    """
+    inputs, hidden = x.shape[1], weights[0].shape[0]
+    if has_fast_path(hidden, x.dtype, x.device) and (x.device.type == "cpu" or 1 <= inputs <= hidden):
+        return _mlp(x, list(weights), PRECISIONS.index(check_precision(precision)))
+    return reference.mlp(x, list(weights), check_precision(precision))

@@ -1,0 +1,76 @@
+"""How matrix products are computed, and which widths have kernels."""
+
+import torch
+
+from .. import _core
+from ..device import kernels_for
+from ..errors import InputError
+
+__all__ = ["PRECISIONS", "check_precision", "check_save_memory", "has_fast_path", "has_message_passing"]
+
+PRECISIONS = ("fp32", "bf16", "tf32")  # operators take the position in this list, as the core does
+
+
+def has_fast_path(hidden_size: int, dtype: torch.dtype, device: torch.device) -> bool:
+    """Whether the compiled core handles this feature width and dtype on this device; else `reference` runs.
+
+    >>> import torch
+    >>> from botan_fast import ops
+    >>> ops.has_fast_path(64, torch.float32, torch.device("cpu"))
+    True
+    >>> ops.has_fast_path(48, torch.float32, torch.device("cpu"))
+    False
+    """
+    if dtype != torch.float32:
+        return False
+    if device.type == "cuda":
+        return has_message_passing(device.index or 0, hidden_size)
+    return device.type == "cpu" and hidden_size in _FAST_SIZES
+
+
+_FAST_SIZES = frozenset(size for size in range(8, 513, 8) if _core.has_fast_path(size))
+
+
+def has_message_passing(device_index: int, hidden_size: int) -> bool:
+    """Whether this build has kernels of this width, and the device the shared memory that they take.
+
+    >>> from botan_fast.ops.precision import has_message_passing
+    >>> has_message_passing(0, 48)
+    False
+    """
+    kernels = kernels_for(torch.device("cuda", device_index))
+    return kernels is not None and kernels.has_message_passing(device_index, hidden_size)
+
+
+# What torch.compiler.assume_constant_result sets; that function would import the whole compiler here. Without it a
+# traced model is cut in two at this call.
+has_message_passing._dynamo_marked_constant = True
+
+
+def check_precision(precision: str) -> str:
+    """`precision`, after a check that it is one; raises InputError.
+
+    >>> from botan_fast import ops
+    >>> ops.check_precision("bf16")
+    'bf16'
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision = {precision!r}; choose one of {', '.join(map(repr, PRECISIONS))}")
+    return precision
+
+
+def check_save_memory(save_memory: bool) -> bool:
+    """`save_memory`, after a check that it is True or False; raises InputError.
+
+    >>> from botan_fast import ops
+    >>> ops.check_save_memory(True)
+    True
+    """
+    if not isinstance(save_memory, bool):
+        raise InputError(f"save_memory = {save_memory!r}; give True or False")
+    return save_memory
+
+
+def precision_on_cpu(precision: int) -> int:
+    """The precision that the CPU computes in: it has no tf32, and fp32 is closer than that asks for."""
+    return PRECISIONS.index("fp32") if PRECISIONS[precision] == "tf32" else precision
