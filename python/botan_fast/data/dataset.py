@@ -16,7 +16,7 @@ from ..files import natural_key
 from .sample import Sample
 from .schema import known_number, open_dataset, read_attribute, read_group, read_json, read_text, reading
 from .selection import Choice
-from .stored import Item, StoredSample, read_configuration, read_targets
+from .stored import Entry, StoredArrays, StoredMaker, read_configuration, read_targets
 
 __all__ = ["Dataset"]
 
@@ -67,18 +67,18 @@ class Dataset(Sequence):
             file = self._file.get()
             self.cutoff = float(read_attribute(self.path, file, "cutoff", "f", ()))
             self.provenance = read_json(self.path, file, "provenance")
-            self._items = _read_items(self.path, file)
+            self._entries = _read_entries(self.path, file)
         # Arrays of configurations that are in use, for their samples at several times.
         self._shared = weakref.WeakValueDictionary()
 
     # ---- the sequence ------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self._entries)
 
     def __getitem__(self, index):
         if isinstance(index, slice):
-            return self._part(self._items[index])
+            return self._part(self._entries[index])
         return self.load(index)
 
     def __iter__(self) -> Iterator[Sample]:
@@ -89,61 +89,65 @@ class Dataset(Sequence):
 
         The cutoff must not exceed the file's where the targets of pairs are to be had.
         """
-        item = self._items[index]
-        with self._file.lock, reading(self.path):
-            group = read_group(self.path, read_group(self.path, self._file.get(), "configurations"), item.group)
-            configuration = self._shared.get(item.group)
-            if configuration is None:
-                configuration = read_configuration(self.path, group, self.cutoff)
-                self._shared[item.group] = configuration
-            arrays = read_targets(self.path, group, item, configuration)
+        entry, stored, targets = self._read(index)
         cutoff = self.cutoff if cutoff is None else float(cutoff)
-        return StoredSample(self.path, item, configuration, arrays, cutoff, bool(self_edges))
+        maker = StoredMaker(self.path, entry, stored, targets, cutoff, bool(self_edges))
+        return Sample.on_demand(maker, entry.name, stored.positions, entry.temperature, entry.time, stored.source)
 
     def arrays(self, index: int) -> dict[str, np.ndarray]:
         """Everything that the file holds of the item: `positions`, `types`, `box`, `pairs`, and the targets by name."""
-        sample = self.load(index)
-        own = vars(sample._configuration)
-        return {name: np.asarray(own[name]) for name in ("positions", "types", "box", "pairs")} | sample._arrays
+        _, stored, targets = self._read(index)
+        own = {name: np.asarray(getattr(stored, name)) for name in ("positions", "types", "box", "pairs")}
+        return own | targets
+
+    def _read(self, index: int) -> tuple[Entry, StoredArrays, dict[str, np.ndarray]]:
+        entry = self._entries[index]
+        with self._file.lock, reading(self.path):
+            group = read_group(self.path, read_group(self.path, self._file.get(), "configurations"), entry.group)
+            stored = self._shared.get(entry.group)
+            if stored is None:
+                stored = read_configuration(self.path, group, self.cutoff)
+                self._shared[entry.group] = stored
+            return entry, stored, read_targets(self.path, group, entry, stored)
 
     # ---- what there is -----------------------------------------------------------------------------------------
 
     @property
     def names(self) -> list[str]:
-        """Name of the configuration of each item."""
-        return [item.name for item in self._items]
+        """Name of the configuration of each entry."""
+        return [entry.name for entry in self._entries]
 
     def temperature_time_pairs(self) -> list[tuple[float | None, float | None]]:
         """Temperature and time of each item, None where unknown."""
-        return [(item.temperature, item.time) for item in self._items]
+        return [(entry.temperature, entry.time) for entry in self._entries]
 
     @property
     def groups(self) -> list[str]:
         """The group in the file that holds each item; those of one configuration at several times are the same."""
-        return [item.group for item in self._items]
+        return [entry.group for entry in self._entries]
 
     @property
     def temperatures(self) -> list[float]:
         """The temperatures that occur, ascending; unknown ones are left out."""
-        return sorted({item.temperature for item in self._items if item.temperature is not None})
+        return sorted({entry.temperature for entry in self._entries if entry.temperature is not None})
 
     @property
     def times(self) -> list[float]:
         """The times that occur, ascending; unknown ones are left out."""
-        return sorted({item.time for item in self._items if item.time is not None})
+        return sorted({entry.time for entry in self._entries if entry.time is not None})
 
     def describe(self) -> str:
         """What the data set holds, as a text for people: one line for each temperature and time."""
-        configurations = len({item.group for item in self._items})
+        configurations = len({entry.group for entry in self._entries})
         lines = [f"{self.path}: {configurations} configurations, {len(self)} samples, cutoff {self.cutoff:g}"]
-        table: dict[tuple, list[Item]] = {}
-        for item in self._items:
-            table.setdefault((_order(item.temperature), _order(item.time)), []).append(item)
-        for _, items in sorted(table.items()):
-            first, runs = items[0], sorted({item.num_runs for item in items} - {0}) or [0]
+        table: dict[tuple, list[Entry]] = {}
+        for entry in self._entries:
+            table.setdefault((_order(entry.temperature), _order(entry.time)), []).append(entry)
+        for _, entries in sorted(table.items()):
+            first, runs = entries[0], sorted({entry.num_runs for entry in entries} - {0}) or [0]
             shown = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
             lines.append(
-                f"  temperature {_shown(first.temperature)}, time {_shown(first.time)}: {len(items)} configurations"
+                f"  temperature {_shown(first.temperature)}, time {_shown(first.time)}: {len(entries)} configurations"
                 + (", no targets" if first.index is None else f", {shown} runs" if runs[-1] else "")
             )
         return "\n".join(lines)
@@ -168,9 +172,9 @@ class Dataset(Sequence):
             when nothing fits; the message lists what there is.
         """
         choice = Choice(temperature, time, several=True)
-        items = list(itertools.compress(self._items, choice.among(self.temperature_time_pairs())))
+        entries = list(itertools.compress(self._entries, choice.among(self.temperature_time_pairs())))
         choice.check_found()
-        return self._part(items)
+        return self._part(entries)
 
     def train_test_split(self, test: float = 0.2, seed: int = 0) -> tuple["Dataset", "Dataset"]:
         """Split at random by configuration: all times of a configuration are on the same side.
@@ -186,19 +190,19 @@ class Dataset(Sequence):
         """
         if not 0 < test < 1:
             raise InputError(f"test = {test} must be a fraction between 0 and 1, such as 0.2")
-        groups = list(dict.fromkeys(item.group for item in self._items))
+        groups = list(dict.fromkeys(entry.group for entry in self._entries))
         if len(groups) < 2:
             raise InputError(f"{self.path}: {len(groups)} configuration cannot be split; two are the least")
         number = min(max(1, round(test * len(groups))), len(groups) - 1)
         chosen = {groups[k] for k in np.random.default_rng(seed).permutation(len(groups))[:number]}
         return (
-            self._part([item for item in self._items if item.group not in chosen]),
-            self._part([item for item in self._items if item.group in chosen]),
+            self._part([entry for entry in self._entries if entry.group not in chosen]),
+            self._part([entry for entry in self._entries if entry.group in chosen]),
         )
 
-    def _part(self, items: list[Item]) -> "Dataset":
+    def _part(self, entries: list[Entry]) -> "Dataset":
         part = object.__new__(Dataset)
-        part.__dict__.update(self.__dict__, _items=items)
+        part.__dict__.update(self.__dict__, _entries=entries)
         return part
 
     # ---- the file ----------------------------------------------------------------------------------------------
@@ -239,8 +243,8 @@ class _File:
         self.__init__(path)
 
 
-def _read_items(path: Path, file: h5py.File) -> list[Item]:
-    items = []
+def _read_entries(path: Path, file: h5py.File) -> list[Entry]:
+    entries = []
     groups = read_group(path, file, "configurations")
     for key in sorted(groups, key=natural_key):
         group = read_group(path, groups, key)
@@ -249,10 +253,10 @@ def _read_items(path: Path, file: h5py.File) -> list[Item]:
         times = read_attribute(path, group, "time", "f", (None,)).tolist()
         runs = read_attribute(path, group, "num_runs", "iu", (len(times),)).tolist()
         if not times:
-            items.append(Item(key, name, temperature, None, 0, None))
+            entries.append(Entry(key, name, temperature, None, 0, None))
         for k in sorted(range(len(times)), key=lambda k: _order(known_number(times[k]))):
-            items.append(Item(key, name, temperature, known_number(times[k]), runs[k], k))
-    return items
+            entries.append(Entry(key, name, temperature, known_number(times[k]), runs[k], k))
+    return entries
 
 
 def _order(value: float | None) -> float:

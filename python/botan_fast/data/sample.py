@@ -1,6 +1,8 @@
-"""One configuration, ready for training."""
+"""`Sample`: one configuration, ready for training and prediction."""
 
-from dataclasses import dataclass, replace
+import threading
+from collections import deque
+from typing import Protocol
 
 import torch
 
@@ -8,10 +10,21 @@ from ..graph.graph import Graph
 from ..physics.targets import Targets
 from ..quantities import NODE_TARGETS
 
-__all__ = ["Sample"]
+__all__ = ["Sample", "SampleMaker"]
+
+KEPT = 8  # samples that make their graph on demand and still have it: more than a batch has
 
 
-@dataclass
+class SampleMaker(Protocol):
+    """What makes graph and targets of a sample when they are asked for, and what is known of them before."""
+
+    cutoff: float
+    self_edges: bool
+    targets_held: frozenset[str]  # fields of Targets that it will fill; none: there are no targets
+
+    def __call__(self) -> tuple[Graph, Targets | None]: ...
+
+
 class Sample:
     """One configuration, ready for training: about 4 MB for 4,096 particles.
 
@@ -20,6 +33,10 @@ class Sample:
     name         name of the configuration, for messages and for the names of result files
     positions    (N, D) float64 tensor on the CPU, as the file holds them
     temperature, time   floats in Lennard-Jones units, or None where the file does not tell
+    source       where the data come from, as a data set tells it; or ""
+
+    Samples of a data set make graph and targets when they are asked for, and drop them again when a few others were
+    used in between. Two samples are equal when they are the same object.
 
     Examples
     --------
@@ -35,40 +52,115 @@ class Sample:
     'mine'
     """
 
-    graph: Graph
-    targets: Targets | None
-    name: str
-    positions: torch.Tensor
-    temperature: float | None = None
-    time: float | None = None
+    def __init__(
+        self,
+        graph: Graph,
+        targets: Targets | None,
+        name: str,
+        positions: torch.Tensor,
+        temperature: float | None = None,
+        time: float | None = None,
+    ):
+        self.name, self.positions, self.temperature, self.time = name, positions, temperature, time
+        self.source = ""
+        self._maker: SampleMaker | None = None
+        self._made: tuple[Graph, Targets | None] | None = (graph, targets)
+
+    @classmethod
+    def on_demand(
+        cls,
+        maker: SampleMaker,
+        name: str,
+        positions: torch.Tensor,
+        temperature: float | None = None,
+        time: float | None = None,
+        source: str = "",
+    ) -> "Sample":
+        """A sample whose graph and targets `maker` makes when they are asked for."""
+        sample = object.__new__(cls)
+        sample.name, sample.positions, sample.temperature, sample.time = name, positions, temperature, time
+        sample.source, sample._maker, sample._made = source, maker, None
+        return sample
+
+    @property
+    def graph(self) -> Graph:
+        """The graph, made now if need be."""
+        return self._graph_and_targets()[0]
+
+    @property
+    def targets(self) -> Targets | None:
+        """The targets, made now if need be, or None."""
+        return self._graph_and_targets()[1] if self.has_targets else None
 
     @property
     def cutoff(self) -> float:
         """Cutoff of the graph."""
-        return self.graph.cutoff
+        return (self._maker or self.graph).cutoff
 
     @property
     def self_edges(self) -> bool:
         """Does the graph have self edges?"""
-        return self.graph.self_edges
+        return (self._maker or self.graph).self_edges
 
     @property
     def has_targets(self) -> bool:
-        """Are there targets? Asking does not make them, where they are made on use."""
-        return self.targets is not None
+        """Are there targets? Asking makes none; nor do the two below."""
+        if self._maker is not None:
+            return bool(self._maker.targets_held)
+        return self._graph_and_targets()[1] is not None
 
     @property
     def has_pair_targets(self) -> bool:
         """Is E_ij among the targets?"""
-        return self.targets is not None and self.targets.pair_change is not None
+        return self._holds("pair_change")
 
     def has_node_target(self, letter: str) -> bool:
         """Is this node target (a letter of `NODE_TARGETS`) among the targets?"""
-        return self.targets is not None and getattr(self.targets, NODE_TARGETS[letter]) is not None
+        return self._holds(NODE_TARGETS[letter])
 
-    def to(self, device) -> "Sample":
-        """The sample with its graph and targets on `device`."""
-        targets = self.targets
-        if targets is not None:
-            targets = targets.to(device)
-        return replace(self, graph=self.graph.to(device), targets=targets)
+    def to(self, device: torch.device | str) -> "Sample":
+        """The sample with graph and targets on `device`. One that makes them on demand, on the CPU, is itself there."""
+        if self._maker is not None and torch.device(device).type == "cpu":
+            return self
+        graph, targets = self._graph_and_targets()
+        moved = Sample(
+            graph.to(device),
+            None if targets is None else targets.to(device),
+            self.name,
+            self.positions,
+            self.temperature,
+            self.time,
+        )
+        moved.source = self.source
+        return moved
+
+    def __repr__(self) -> str:
+        return f"Sample({self.name!r}, temperature={self.temperature}, time={self.time}, N={len(self.positions)})"
+
+    def __getstate__(self) -> dict:
+        """What is made on demand is made again by whoever reads the pickle."""
+        return self.__dict__ if self._maker is None else {**self.__dict__, "_made": None}
+
+    def _holds(self, field: str) -> bool:
+        if self._maker is not None:
+            return field in self._maker.targets_held
+        targets = self._graph_and_targets()[1]
+        return targets is not None and getattr(targets, field) is not None
+
+    def _graph_and_targets(self) -> tuple[Graph, Targets | None]:
+        made = self._made  # another thread may drop it at any time
+        if made is None:
+            made = self._made = self._maker()
+            _drop_after_others(self)
+        return made
+
+
+_recent: deque[Sample] = deque()
+_recent_lock = threading.Lock()
+
+
+def _drop_after_others(sample: Sample) -> None:
+    with _recent_lock:
+        _recent.append(sample)
+        if len(_recent) > KEPT:
+            _recent.popleft()._made = None

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from ..errors import BotanFastError, DataError
-from ..formats import near_matches
+from ..files import near_matches
 
 __all__ = [
     "FORMAT",

@@ -6,17 +6,16 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import DataError, InputError
-from ..files import natural_key
-from ..formats import is_pattern, near_matches
+from ..files import natural_key, near_matches
+from ..formats import is_pattern
+from .dataset import Dataset
+from .schema import finished_parts, is_dataset
 
-__all__ = ["find_files"]
+__all__ = ["find_files", "open_sources"]
 
 
-def open_sources(data) -> list:
+def open_sources(data) -> list[Path | Dataset]:
     """The files of other formats as paths, and the data sets, opened."""
-    from .dataset import Dataset
-    from .schema import finished_parts, is_dataset
-
     if isinstance(data, Dataset):
         return [data]
     parts = [[item] for item in data] if isinstance(data, (list, tuple)) and data else [data]

@@ -95,7 +95,7 @@ class DatasetWriter:
         self.path = Path(path)
         self.cutoff = float(cutoff)
         self._provenance = dict(provenance or {})
-        self._entries: dict[tuple, _Entry] = {}
+        self._entries: dict[tuple, _Location] = {}
         self._mutex = threading.Lock()
         self._history: list = []
         self._parts = parts_folder(self.path)
@@ -160,7 +160,7 @@ class DatasetWriter:
             with atomic_write(part) as temporary, h5py.File(temporary, "w", libver=LIBVER) as file:
                 _write_root(file, self.cutoff, self._session())
                 _write_record(file.create_group("configurations/000000"), record, arrays, order)
-            entry = self._entries.setdefault(key, _Entry(record.name, order))
+            entry = self._entries.setdefault(key, _Location(record.name, order))
             entry.times += times
             entry.places.append((part, "000000"))
             entry.sources += record.source.splitlines()
@@ -271,14 +271,14 @@ class DatasetWriter:
                 times = read_attribute(path, group, "time", "f", (None,)).tolist()
                 key = _key(read_text(path, group, "name"), float(read_attribute(path, group, "temperature", "f", ())))
                 order = int(read_attribute(path, group, "order", "i", ()))
-                entry = self._entries.setdefault(key, _Entry(key[0], order))
+                entry = self._entries.setdefault(key, _Location(key[0], order))
                 new = [known_number(time) for time in times if known_number(time) not in entry.times]
                 if new or not entry.places:
                     entry.times += new
                     entry.places.append((path, name))
                     entry.sources += read_text(path, group, "source").splitlines()
 
-    def _check_known(self, record: Record, known: "_Entry") -> None:
+    def _check_known(self, record: Record, known: "_Location") -> None:
         place, name = known.places[0]
         with open_dataset(place) as file, reading(place):
             group = read_group(place, read_group(place, file, "configurations"), name)
@@ -324,7 +324,7 @@ class DatasetWriter:
 
 
 @dataclass
-class _Entry:
+class _Location:
     """Where a configuration lies: one place, or several with different times."""
 
     name: str
