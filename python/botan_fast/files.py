@@ -93,5 +93,8 @@ def natural_key(name: str) -> list:
     >>> from botan_fast.files import natural_key
     >>> sorted(["a10", "a2"], key=natural_key)
     ['a2', 'a10']
+    >>> natural_key("x²")
+    ['x²']
     """
-    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+    # Every second part is a number. str.isdigit would not do: it says yes to a superscript two, which int() refuses.
+    return [int(part) if k % 2 else part for k, part in enumerate(re.split(r"(\d+)", name))]

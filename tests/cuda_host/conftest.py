@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from tests.cuda_host.build import load
+from .build import load
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,8 @@ import botan_fast as bf
 from botan_fast.graph import build as graph_build
 from botan_fast.graph import search_cuda
 from botan_fast.graph.graph import INVALID, OVERFLOW
-from tests.helpers.graph_checks import random_positions
+
+from ..helpers.graph_checks import random_positions
 
 TILTED_2D = np.array([[9.0, 0.0], [7.5, 5.0]])
 TILTED_3D = np.array([[11.0, 0.0, 0.0], [9.0, 8.0, 0.0], [-8.0, 5.0, 6.0]])

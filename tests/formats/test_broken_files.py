@@ -10,7 +10,8 @@ import pytest
 
 from botan_fast.errors import DataError
 from botan_fast.formats import read
-from tests.helpers.format_files import write_all
+
+from ..helpers.format_files import write_all
 
 FORMATS = [
     "lammps",

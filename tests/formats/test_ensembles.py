@@ -9,7 +9,8 @@ import pytest
 
 from botan_fast.errors import DataError
 from botan_fast.formats import read
-from tests.helpers.format_files import (
+
+from ..helpers.format_files import (
     glassy_dynamics_bytes,
     glassy_dynamics_content,
     plain_arrays,

@@ -8,7 +8,8 @@ import pytest
 import botan_fast as bf
 from botan_fast.errors import DataError, InputError
 from botan_fast.formats import iterate, read
-from tests.helpers.format_files import frames_of, lammps_text, simulation, write_gsd, write_h5md, xyz_text
+
+from ..helpers.format_files import frames_of, lammps_text, simulation, write_gsd, write_h5md, xyz_text
 
 NAMES = ["conf1", "conf2", "conf10"]
 

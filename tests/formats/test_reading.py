@@ -5,7 +5,8 @@ import pytest
 
 from botan_fast.errors import DataError
 from botan_fast.formats import read
-from tests.conftest import tiny_arrays, write_tiny
+
+from ..conftest import tiny_arrays, write_tiny
 
 
 def write(path, **changes):

@@ -10,7 +10,8 @@ import botan_fast as bf
 from botan_fast.device import CUDA_KERNELS
 from botan_fast.graph.search_cuda import graph_fields
 from botan_fast.physics import targets_cuda
-from tests.helpers.graph_checks import random_positions
+
+from ..helpers.graph_checks import random_positions
 
 TILTED = np.array([[11.0, 0.0, 0.0], [9.0, 8.0, 0.0], [-8.0, 5.0, 6.0]])
 FIELDS = ("senders", "receivers", "vectors", "row_ptr", "reverse", "types", "box", "graph_ptr")

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 import botan_fast as bf
 from botan_fast.box import check_box
 from botan_fast.graph.search_cpu import search_on_cpu
-from tests.helpers import brute_force
-from tests.helpers.graph_checks import arrays, check_against_brute_force, check_structure, random_positions
+
+from ..helpers import brute_force
+from ..helpers.graph_checks import arrays, check_against_brute_force, check_structure, random_positions
 
 TILTED_2D = np.array([[9.0, 0.0], [7.5, 5.0]])
 TILTED_3D = np.array([[11.0, 0.0, 0.0], [9.0, 8.0, 0.0], [-8.0, 5.0, 6.0]])

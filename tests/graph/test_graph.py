@@ -8,7 +8,8 @@ import torch
 
 import botan_fast as bf
 from botan_fast.graph import graph as graph_module
-from tests.helpers.graph_checks import check_structure, random_positions
+
+from ..helpers.graph_checks import check_structure, random_positions
 
 TILTED = np.array([[9.0, 0.0], [7.5, 5.0]])
 

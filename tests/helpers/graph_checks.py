@@ -3,7 +3,8 @@
 import numpy as np
 
 import botan_fast as bf
-from tests.helpers import brute_force
+
+from . import brute_force
 
 
 def random_positions(num_nodes, box, dimensions, seed=0):

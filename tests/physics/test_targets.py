@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 import botan_fast as bf
 from botan_fast.physics import targets as targets_module
-from tests.helpers import brute_force
+
+from ..helpers import brute_force
 
 BOXES = {
     "cubic": 6.0,

@@ -159,7 +159,8 @@ class _Reading:
 
     def _of_file(self, file: Path, choice: Choice, skip):
         groups = iterate_groups(file, skip)
-        # A layout is read bit by bit, and without what is finished. The records of one file are all there at once.
+        # The files of a pattern are read a configuration at a time, and without what is finished. The records of one
+        # file are all there at once.
         records = (self._chosen(file, choice, group) for group in groups)
         if is_layout(file):
             yield from ((name, make, False) for name, make in filter(None, records))
@@ -278,7 +279,7 @@ def _unique_names(files: list[Path]) -> dict[Path, str]:
 def _identity(file: Path, settings: dict) -> str:
     """Tells whether a file was converted already, with the same settings, and has not changed since."""
     what = [str(file.resolve()), settings]
-    with contextlib.suppress(OSError):  # the pattern of a layout is no file; one that is missing the reader reports
+    with contextlib.suppress(OSError):  # a pattern is no file; one that is missing the reader reports
         what += [file.stat().st_size, file.stat().st_mtime_ns]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
 

@@ -56,7 +56,7 @@ def find_files(data) -> list[Path]:
             raise InputError(
                 f"data holds a {type(item).__name__}; give paths, glob patterns, or Samples, and do not mix"
             )
-        # A name with brackets can be a file itself; the pattern of a layout has its own reader.
+        # A name with brackets can be a file itself; a pattern with placeholders has its own reader.
         if not glob.has_magic(os.fspath(item)) or Path(item).exists() or is_pattern(item):
             files.append(Path(item))
             continue

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from ..files import near_matches
-from . import pattern
+from . import ensembles
 from .configuration import Configuration, Reader
 from .pattern import is_pattern
 from .registry import FILE_READERS, choose
 
 __all__ = ["READERS", "Configuration", "is_layout", "is_pattern", "iterate", "iterate_groups", "near_matches", "read"]
 
-READERS: tuple[Reader, ...] = (*FILE_READERS, pattern)
+READERS: tuple[Reader, ...] = (*FILE_READERS, ensembles)
 
 
 def read(path) -> list[Configuration]:
@@ -51,9 +51,9 @@ def read(path) -> list[Configuration]:
 
 
 def iterate(path, skip: Callable[[str], bool] | None = None) -> Iterator[Configuration]:
-    """The same configurations as `read`, one after the other: of a layout, only one is in memory at a time.
+    """The same configurations as `read`, one after the other: of a pattern, only one is in memory at a time.
 
-    Of a layout, the configurations whose name `skip` says yes to are left out, and their files are not read.
+    Of a pattern, the configurations whose name `skip` says yes to are left out, and their files are not read.
 
     Examples
     --------
@@ -71,11 +71,11 @@ def iterate(path, skip: Callable[[str], bool] | None = None) -> Iterator[Configu
 def iterate_groups(path, skip: Callable[[str], bool] | None = None) -> Iterator[list[Configuration]]:
     """The same configurations, those that differ in their time alone together.
 
-    Of a layout, the configurations whose name `skip` says yes to are left out, and their files are not read.
+    Of a pattern, the configurations whose name `skip` says yes to are left out, and their files are not read.
     """
     path = Path(path)
     if is_layout(path):
-        yield from pattern.iterate_groups(path, skip)
+        yield from ensembles.iterate_groups(path, skip)
         return
     reader = choose(path, READERS)
     with np.errstate(all="ignore"):  # numbers that are not finite have their own check at the end
@@ -87,4 +87,4 @@ def iterate_groups(path, skip: Callable[[str], bool] | None = None) -> Iterator[
 def is_layout(path) -> bool:
     """Does the path describe many files, as a pattern or as the TOML file of one?"""
     path = Path(path)
-    return (is_pattern(path) and not path.exists()) or choose(path, READERS) is pattern
+    return (is_pattern(path) and not path.exists()) or choose(path, READERS) is ensembles
