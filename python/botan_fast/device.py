@@ -28,11 +28,18 @@ def kernels_for(device: torch.device) -> ModuleType | None:
 
 
 def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
-    """An uninitialised tensor; large ones come from the core's pool, which reuses their pages."""
+    """An uninitialised tensor on the CPU; large ones come from the core's pool, which reuses their pages.
+
+    On the CPU whatever torch.set_default_device says: its address goes to the core.
+
+    >>> from botan_fast.device import empty
+    >>> empty(2, 3).shape
+    torch.Size([2, 3])
+    """
     count = int(np.prod(shape, dtype=np.int64))
     num_bytes = dtype.itemsize * count
     if num_bytes < LARGE:
-        return torch.empty(shape, dtype=dtype)
+        return torch.empty(shape, dtype=dtype, device="cpu")
     return torch.frombuffer(_core.PooledBuffer(num_bytes), dtype=dtype, count=count).view(shape)
 
 

@@ -15,8 +15,7 @@ import torch
 import botan_fast as bf
 from botan_fast.cli import main
 from botan_fast.training.run_directory import RunDirectory
-
-from ..conftest import tiny_arrays, write_tiny
+from tests.conftest import tiny_arrays, write_tiny
 
 SMALL = ["--hidden-size", "32", "--num-steps", "2", "--learning-rate", "1e-3", "--quiet"]
 

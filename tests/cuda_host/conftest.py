@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from .build import load
+from tests.cuda_host.build import load
 
 
 @pytest.fixture(scope="session")

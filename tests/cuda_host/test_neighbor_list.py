@@ -10,8 +10,8 @@ import botan_fast as bf
 from botan_fast.graph import build as graph_build
 from botan_fast.graph import search_cuda
 from botan_fast.graph.graph import INVALID, OVERFLOW
-
-from ..helpers.graph_checks import random_positions
+from botan_fast.graph.inputs import check_inputs
+from tests.helpers.graph_checks import random_positions
 
 TILTED_2D = np.array([[9.0, 0.0], [7.5, 5.0]])
 TILTED_3D = np.array([[11.0, 0.0, 0.0], [9.0, 8.0, 0.0], [-8.0, 5.0, 6.0]])
@@ -21,8 +21,8 @@ FIELDS = ("senders", "receivers", "vectors", "row_ptr", "reverse", "types", "box
 def build(emulator, positions, box, cutoff=2.0, self_edges=False, graph_ptr=None, capacity=None, types=None, path=0):
     positions = torch.as_tensor(positions)
     types = np.arange(len(positions)) % 3 if types is None else types
-    fields = search_cuda.graph_fields(emulator, positions, types, box, cutoff, self_edges, graph_ptr, capacity, path)
-    return bf.Graph(**fields)
+    inputs = check_inputs(positions, box, cutoff, self_edges, graph_ptr, capacity, positions.device)
+    return search_cuda.build(emulator, inputs, types, path)
 
 
 def same_bits(a, b):
@@ -46,7 +46,8 @@ def check(emulator, positions, box, cutoff=2.0, self_edges=False, seeds=(0,), pa
     for seed in seeds:
         emulator.set_seed(seed)
         assert_same_graph(build(emulator, positions, box, cutoff, self_edges, path=path), expected)
-        got = search_cuda.pair_arrays(emulator, "ijdDS", torch.as_tensor(positions), box, cutoff, self_edges, path)
+        inputs = check_inputs(torch.as_tensor(positions), box, cutoff, self_edges, device=torch.device("cpu"))
+        got = search_cuda.pairs(emulator, inputs, "ijdDS", path)
         assert all(same_bits(got[letter], value) for letter, value in zip("ijdDS", pairs, strict=True))
     return expected
 

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 import botan_fast as bf
 from botan_fast.physics import targets, targets_cuda
-
-from ..helpers.graph_checks import random_positions
+from tests.helpers.graph_checks import random_positions
 
 TILTED = np.array([[11.0, 0.0, 0.0], [9.0, 8.0, 0.0], [-8.0, 5.0, 6.0]])
 

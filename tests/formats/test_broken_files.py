@@ -10,8 +10,7 @@ import pytest
 
 from botan_fast.errors import DataError
 from botan_fast.formats import read
-
-from ..helpers.format_files import write_all
+from tests.helpers.format_files import write_all
 
 FORMATS = [
     "lammps",

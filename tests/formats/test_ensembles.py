@@ -9,8 +9,7 @@ import pytest
 
 from botan_fast.errors import DataError
 from botan_fast.formats import read
-
-from ..helpers.format_files import (
+from tests.helpers.format_files import (
     glassy_dynamics_bytes,
     glassy_dynamics_content,
     plain_arrays,

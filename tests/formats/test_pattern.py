@@ -8,8 +8,7 @@ import pytest
 import botan_fast as bf
 from botan_fast.errors import DataError, InputError
 from botan_fast.formats import iterate, read
-
-from ..helpers.format_files import frames_of, lammps_text, simulation, write_gsd, write_h5md, xyz_text
+from tests.helpers.format_files import frames_of, lammps_text, simulation, write_gsd, write_h5md, xyz_text
 
 NAMES = ["conf1", "conf2", "conf10"]
 

@@ -8,10 +8,10 @@ import torch
 
 import botan_fast as bf
 from botan_fast.device import CUDA_KERNELS
-from botan_fast.graph.search_cuda import graph_fields
+from botan_fast.graph import search_cuda
+from botan_fast.graph.inputs import check_inputs
 from botan_fast.physics import targets_cuda
-
-from ..helpers.graph_checks import random_positions
+from tests.helpers.graph_checks import random_positions
 
 TILTED = np.array([[11.0, 0.0, 0.0], [9.0, 8.0, 0.0], [-8.0, 5.0, 6.0]])
 FIELDS = ("senders", "receivers", "vectors", "row_ptr", "reverse", "types", "box", "graph_ptr")
@@ -50,8 +50,8 @@ def test_graph_and_pairs(device, box, number, self_edges):
     on_device = torch.from_numpy(positions).to(device)
     expected = bf.build_graph(positions, types, box, cutoff, self_edges)
     for path in (0, 3):
-        fields = graph_fields(CUDA_KERNELS, on_device, types, box, cutoff, self_edges, path=path)
-        assert_same_graph(bf.Graph(**fields), expected)
+        inputs = check_inputs(on_device, box, cutoff, self_edges, device=on_device.device)
+        assert_same_graph(search_cuda.build(CUDA_KERNELS, inputs, types, path), expected)
     assert bf.build_graph(on_device, types, box, cutoff, self_edges).device == device
     assert bf.build_graph(positions, types, box, cutoff, self_edges, device="cuda").device == device
     if number <= 20_000:

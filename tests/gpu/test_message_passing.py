@@ -5,8 +5,7 @@ import torch
 
 import botan_fast as bf
 from botan_fast import ops
-
-from ..helpers.random_graphs import random_mlp, random_topology, relative_l2
+from tests.helpers.random_graphs import random_mlp, random_topology, relative_l2
 
 OUTPUT = {"fp32": 1e-5, "tf32": 2e-3, "bf16": 2e-2}
 # Random weights and inputs of size one: rounding carries ReLUs across their kink (docs/precision.md).

@@ -5,9 +5,8 @@ import torch
 
 import botan_fast as bf
 from botan_fast import ops
-
-from ..helpers.random_graphs import relative_l2
-from .test_message_passing import GRADIENT, OUTPUT, crystal
+from tests.gpu.test_message_passing import GRADIENT, OUTPUT, crystal
+from tests.helpers.random_graphs import relative_l2
 
 
 @pytest.mark.parametrize("save_memory", [False, True])

@@ -7,11 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import botan_fast as bf
-from botan_fast.box import check_box
-from botan_fast.graph.search_cpu import search_on_cpu
-
-from ..helpers import brute_force
-from ..helpers.graph_checks import arrays, check_against_brute_force, check_structure, random_positions
+from botan_fast.graph.inputs import check_inputs
+from botan_fast.graph.search_cpu import search
+from tests.helpers import brute_force
+from tests.helpers.graph_checks import arrays, check_against_brute_force, check_structure, random_positions
 
 TILTED_2D = np.array([[9.0, 0.0], [7.5, 5.0]])
 TILTED_3D = np.array([[11.0, 0.0, 0.0], [9.0, 8.0, 0.0], [-8.0, 5.0, 6.0]])
@@ -273,8 +272,8 @@ def test_coincident_particles_are_found_anywhere(set_threads):
 def test_more_edges_than_the_index_type_counts():
     """The limit is 2**31 - 1 edges; the search takes it as an argument, and a small one shows the same refusal."""
     positions = random_positions(600, 8.0, 3)
-    box, cell = check_box(8.0, 3)
-    num_edges = search_on_cpu(positions, box, cell, 2.0, False).num_edges
-    assert search_on_cpu(positions, box, cell, 2.0, False, max_edges=num_edges).num_edges == num_edges
+    inputs = check_inputs(positions, 8.0, 2.0)
+    num_edges = search(inputs).num_edges
+    assert search(inputs, max_edges=num_edges).num_edges == num_edges
     with pytest.raises(bf.BotanFastError, match=rf"cutoff = 2 gives more than {num_edges - 1} edges"):
-        search_on_cpu(positions, box, cell, 2.0, False, max_edges=num_edges - 1)
+        search(inputs, max_edges=num_edges - 1)

@@ -8,8 +8,7 @@ import torch
 
 import botan_fast as bf
 from botan_fast.graph import graph as graph_module
-
-from ..helpers.graph_checks import check_structure, random_positions
+from tests.helpers.graph_checks import check_structure, random_positions
 
 TILTED = np.array([[9.0, 0.0], [7.5, 5.0]])
 

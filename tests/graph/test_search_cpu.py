@@ -13,9 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import botan_fast as bf
-
-from ..helpers import brute_force
-from ..helpers.graph_checks import arrays, check_structure, random_positions
+from tests.helpers import brute_force
+from tests.helpers.graph_checks import arrays, check_structure, random_positions
 
 TILTED = np.array([[11.0, 0.0, 0.0], [9.0, 8.0, 0.0], [-8.0, 5.0, 6.0]])
 

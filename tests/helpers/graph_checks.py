@@ -3,8 +3,7 @@
 import numpy as np
 
 import botan_fast as bf
-
-from . import brute_force
+from tests.helpers import brute_force
 
 
 def random_positions(num_nodes, box, dimensions, seed=0):

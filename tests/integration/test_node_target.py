@@ -7,8 +7,7 @@ import botan_fast as bf
 from botan_fast.errors import BotanFastError, InputError
 from botan_fast.evaluation.writing import write_npz, write_xyz
 from botan_fast.quantities import NODE_TARGETS
-
-from ..conftest import TINY
+from tests.conftest import TINY
 
 
 @pytest.mark.parametrize("letter", ["S", "R", "D"])

@@ -13,9 +13,8 @@ from botan_fast import ops
 from botan_fast.cli import main
 from botan_fast.errors import InputError
 from botan_fast.ops import reference
-
-from ..conftest import TINY
-from ..ops.test_message_passing import Case, leaves
+from tests.conftest import TINY
+from tests.ops.test_message_passing import Case, leaves
 
 NODES, EDGES = 61, 1100  # more than one part of the edges in each pass
 

@@ -7,8 +7,7 @@ import torch
 import botan_fast as bf
 from botan_fast.errors import InputError
 from botan_fast.ops import reference
-
-from ..helpers.random_graphs import relative_l2
+from tests.helpers.random_graphs import relative_l2
 
 
 def make_graph(num_particles=90, dimensions=3, seed=0, **options):

@@ -19,9 +19,8 @@ from botan_fast.errors import CheckpointError, InputError
 from botan_fast.model import checkpoint
 from botan_fast.model.checkpoint import read_metadata
 from botan_fast.model.config import check_config, state_shapes
-
-from ..helpers.checkpoints import H, random_model, refused, same
-from ..helpers.tf_bundle_writer import write_bundle
+from tests.helpers.checkpoints import H, random_model, refused, same
+from tests.helpers.tf_bundle_writer import write_bundle
 
 # Own files
 

@@ -7,9 +7,8 @@ import torch
 import botan_fast as bf
 from botan_fast.errors import CheckpointError
 from botan_fast.model.tf_checkpoint import TensorBundle, crc32c
-
-from ..helpers.checkpoints import H, refused, same
-from ..helpers.tf_bundle_writer import message, number, table, varint, write_bundle
+from tests.helpers.checkpoints import H, refused, same
+from tests.helpers.tf_bundle_writer import message, number, table, varint, write_bundle
 
 
 def glassy_tensors(hidden=H, dimensions=3, seed=0):

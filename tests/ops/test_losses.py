@@ -8,8 +8,7 @@ import torch
 from botan_fast import ops
 from botan_fast.errors import InputError
 from botan_fast.ops import reference
-
-from ..helpers.random_graphs import relative_l2
+from tests.helpers.random_graphs import relative_l2
 
 WEIGHTS = [0.0, 0.4, 1.0]
 

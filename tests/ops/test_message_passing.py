@@ -11,8 +11,7 @@ import botan_fast as bf
 from botan_fast import ops
 from botan_fast.errors import InputError
 from botan_fast.ops import reference
-
-from ..helpers.random_graphs import cosine, random_mlp, random_topology, relative_l2
+from tests.helpers.random_graphs import cosine, random_mlp, random_topology, relative_l2
 
 PRECISION = 1e-5  # relative L2 of outputs and gradients against float64
 

@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 
 import botan_fast as bf
 from botan_fast.physics import targets as targets_module
-
-from ..helpers import brute_force
+from tests.helpers import brute_force
 
 BOXES = {
     "cubic": 6.0,

@@ -8,8 +8,7 @@ import pytest
 import botan_fast as bf
 from botan_fast.errors import InputError
 from botan_fast.training.callbacks import Callback
-
-from .test_loop import FAST, Stop, assert_same_files, assert_same_run, run
+from tests.training.test_loop import FAST, Stop, assert_same_files, assert_same_run, run
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,9 @@ import torch
 from ..arrays import as_tensor, current_stream, is_cupy, like
 from ..device import kernels_for
 from ..errors import InputError
-from . import search_cuda
+from . import search_cpu, search_cuda
 from .graph import Graph
-from .inputs import check_capacity, check_positions
-from .search_cpu import build_many, build_one, find_pairs, pad
+from .inputs import check_inputs, check_types
 
 __all__ = ["build_graph", "neighbor_list"]
 
@@ -61,27 +60,18 @@ def build_graph(
     [1, 0, 3, 2]
     """
     with current_stream(positions):
-        capacity = check_capacity(capacity)
         where = _cuda_device(positions, device)
-        kernels = where and kernels_for(where)
-        if kernels is not None:
-            tensor = as_tensor(positions)
-            if not (isinstance(tensor, torch.Tensor) and tensor.is_cuda):
-                tensor = torch.from_numpy(check_positions(positions))
-            fields = search_cuda.graph_fields(
-                kernels, tensor.to(where), types, box, cutoff, self_edges, graph_ptr, capacity
-            )
-            return Graph(**fields) if device is None else Graph(**fields).to(device)
-        if graph_ptr is None:
-            graph = build_one(positions, types, box, cutoff, self_edges)
+        kernels = None if where is None else kernels_for(where)
+        inputs = check_inputs(positions, box, cutoff, self_edges, graph_ptr, capacity, kernels and where)
+        if kernels is None:
+            graph = search_cpu.build(inputs, check_types(types, inputs.num_nodes))
         else:
-            graph = build_many(positions, types, box, cutoff, self_edges, graph_ptr)
-        graph = graph if capacity is None else pad(graph, capacity)
-        target = device if device is not None else where
+            graph = search_cuda.build(kernels, inputs, types)
+        target = where if device is None else device
         return graph if target is None else graph.to(target)
 
 
-def _cuda_device(positions, device):
+def _cuda_device(positions, device) -> torch.device | None:
     """The CUDA device on which to search: that of the positions, else `device`; None for the CPU."""
     if isinstance(positions, torch.Tensor):
         own = positions.device
@@ -125,11 +115,12 @@ def neighbor_list(letters, positions, box, cutoff, self_edges=False):
         raise InputError(f"letters = {letters!r} must be one or more of i, j, d, D, S")
     with current_stream(positions):
         where = _cuda_device(positions, None)
-        kernels = where and kernels_for(where)
-        if kernels is not None:
-            arrays = search_cuda.pair_arrays(kernels, letters, as_tensor(positions), box, cutoff, self_edges)
-        else:
-            arrays = find_pairs(letters, positions, box, cutoff, self_edges)
+        kernels = None if where is None else kernels_for(where)
+        inputs = check_inputs(positions, box, cutoff, self_edges, device=kernels and where)
+        if kernels is None:
+            arrays = search_cpu.pairs(inputs, letters)
             arrays = {letter: array if where is None else array.to(where) for letter, array in arrays.items()}
+        else:
+            arrays = search_cuda.pairs(kernels, inputs, letters)
         result = tuple(like(positions, arrays[letter]) for letter in letters)
         return result if len(result) > 1 else result[0]

@@ -54,6 +54,28 @@ class Graph:
     graph_ptr: torch.Tensor
     status: torch.Tensor | None = None
 
+    def __post_init__(self):
+        """What holds for the shapes and types of any graph: the kernels rely on it. Index tensors become int32."""
+        nodes, edges = self.types.shape[0], self.senders.shape[0]
+        lengths = {"receivers": edges, "reverse": edges, "row_ptr": nodes + 1, "senders": edges, "types": nodes}
+        for name, length in lengths.items():
+            tensor = getattr(self, name)
+            if tensor.shape != (length,) or tensor.dtype not in _INTEGERS:
+                raise InputError(
+                    f"Graph.{name} is {tensor.dtype} of shape {tuple(tensor.shape)}; with {nodes} types and {edges} "
+                    f"senders it must be integers of shape ({length},); replace all fields that belong together"
+                )
+            if name != "types" and tensor.dtype != torch.int32:
+                object.__setattr__(self, name, _as_int32(name, tensor))
+        if self.vectors.shape[:1] != (edges,) or self.vectors.ndim != 2 or not self.vectors.is_floating_point():
+            raise InputError(
+                f"Graph.vectors is {self.vectors.dtype} of shape {tuple(self.vectors.shape)}; {edges} senders need "
+                f"floating vectors ({edges}, D)"
+            )
+        devices = {str(getattr(self, name).device) for name in (*lengths, "vectors")}
+        if len(devices) > 1:
+            raise InputError(f"Graph has tensors on {' and '.join(sorted(devices))}; put all on one device by to()")
+
     @property
     def num_nodes(self) -> int:
         return self.types.shape[0]
@@ -142,6 +164,15 @@ class Graph:
             f"Graph({batch}num_nodes={self.num_nodes}, num_edges={self.num_edges}, dimensions={self.vectors.shape[1]}, "
             f"cutoff={self.cutoff}, self_edges={self.self_edges}, box={box}, device={str(self.device)!r})"
         )
+
+
+_INTEGERS = (torch.int8, torch.int16, torch.int32, torch.int64)
+
+
+def _as_int32(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    if tensor.dtype == torch.int64 and tensor.numel() and int(tensor.abs().max()) > INT32_MAX:
+        raise InputError(f"Graph.{name} holds numbers beyond {INT32_MAX}; graphs have at most so many edges")
+    return tensor.to(torch.int32)
 
 
 def batch_graphs(graphs) -> Graph:

@@ -1,15 +1,67 @@
-"""The one door for what graphs are built of."""
+"""The one door for what graphs and neighbour lists are built of: checked once, here, and taken as given behind it."""
+
+from typing import NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from ..arrays import as_tensor
+from ..box import check_boxes
 from ..checks import as_array, check_finite
 from ..errors import InputError
+
+__all__ = ["INT32_MAX", "Inputs", "check_inputs", "check_positions", "check_types"]
 
 INT32_MAX = 2**31 - 1
 
 
-def check_positions(positions, name="positions"):
+class Inputs(NamedTuple):
+    """One configuration or a batch of them, as the searches read it; `check_inputs` makes it."""
+
+    # (N, D) float64, dense, D = 2 or 3: a finite array in host memory; or a tensor on the device of the search, at
+    # whose numbers nobody has looked, since that would wait for the device
+    positions: np.ndarray | Tensor
+    box: np.ndarray | None  # (D,) or (D, D) float64, as given; None for a batch of unlike boxes
+    cells: np.ndarray  # (G, D, D) float64, dense, row vectors; each holds the cutoff twice
+    offsets: np.ndarray  # (G+1,) int64: particles of configuration g are offsets[g]:offsets[g+1]
+    cutoff: float
+    self_edges: bool
+    capacity: int | None  # room for so many edges; None: as many as there are
+
+    @property
+    def num_nodes(self) -> int:
+        return self.positions.shape[0]
+
+    @property
+    def dimensions(self) -> int:
+        return self.positions.shape[1]
+
+    @property
+    def num_graphs(self) -> int:
+        return len(self.cells)
+
+
+def check_inputs(
+    positions, box, cutoff, self_edges=False, graph_ptr=None, capacity=None, device: torch.device | None = None
+) -> Inputs:
+    """The arguments of `build_graph`, checked; InputError names what is wrong.
+
+    `device` is where the search runs, None for the CPU. Of positions that lie there already only the shape is checked.
+
+    >>> from botan_fast.graph.inputs import check_inputs
+    >>> inputs = check_inputs([[0.1, 0.0], [0.9, 0.0]], 4.0, 2)
+    >>> inputs.cells.tolist(), inputs.offsets.tolist(), inputs.cutoff
+    ([[[4.0, 0.0], [0.0, 4.0]]], [0, 2], 2.0)
+    """
+    capacity = _check_capacity(capacity)
+    positions = check_positions(positions) if device is None else _positions_on(positions, device)
+    offsets = _check_graph_ptr(graph_ptr, len(positions))
+    cutoff, box, cells = check_boxes(box, positions.shape[1], cutoff, len(offsets) - 1)
+    return Inputs(positions, box, cells, offsets, cutoff, bool(self_edges), capacity)
+
+
+def check_positions(positions, name: str = "positions") -> np.ndarray:
     """(N, D) positions as finite float64 with D = 2 or 3."""
     array = as_array(name, positions, np.float64)
     if array.ndim != 2 or array.shape[1] not in (2, 3):
@@ -18,12 +70,13 @@ def check_positions(positions, name="positions"):
     return array
 
 
-def check_types(types, num_nodes):
+def check_types(types, num_nodes: int) -> Tensor:
+    """(N,) species as int64 on the CPU, none negative."""
     array = as_array("types", types)
     if array.shape != (num_nodes,):
         raise InputError(f"types has shape {array.shape}; positions need ({num_nodes},)")
     if array.size == 0:
-        return torch.empty(0, dtype=torch.int64)
+        return torch.empty(0, dtype=torch.int64, device="cpu")
     if array.dtype.kind not in "iu":
         raise InputError(f"types has dtype {array.dtype}; give integers (0 = A, 1 = B, ...)")
     if array.min() < 0:
@@ -32,7 +85,31 @@ def check_types(types, num_nodes):
     return torch.from_numpy(array.astype(np.int64))
 
 
-def check_graph_ptr(graph_ptr, num_nodes):
+def types_on(types, num_nodes: int, device: torch.device) -> Tensor:
+    """(N,) species as a new int64 tensor on the device. Of those that lie there already only shape and dtype are checked."""
+    types = as_tensor(types)
+    if not (isinstance(types, Tensor) and types.device == device):
+        return check_types(types, num_nodes).to(device)
+    if types.shape != (num_nodes,):
+        raise InputError(f"types has shape {tuple(types.shape)}; positions need ({num_nodes},)")
+    if num_nodes and (types.is_floating_point() or types.is_complex() or types.dtype == torch.bool):
+        dtype = str(types.dtype).removeprefix("torch.")
+        raise InputError(f"types has dtype {dtype}; give integers (0 = A, 1 = B, ...)")
+    return types.to(torch.int64, copy=True)
+
+
+def _positions_on(positions, device: torch.device) -> Tensor:
+    positions = as_tensor(positions)
+    if not (isinstance(positions, Tensor) and positions.device == device):
+        return torch.from_numpy(check_positions(positions)).to(device)
+    if positions.ndim != 2 or positions.shape[1] not in (2, 3):
+        raise InputError(f"positions has shape {tuple(positions.shape)}; give (N, 2) or (N, 3)")
+    if positions.is_complex():
+        raise InputError("positions is not an array of real numbers (Tensor); give numbers")
+    return positions.detach().to(torch.float64).contiguous()
+
+
+def _check_graph_ptr(graph_ptr, num_nodes: int) -> np.ndarray:
     """(G+1,) int64 offsets that rise from 0 to num_nodes; [0, num_nodes] for None."""
     if graph_ptr is None:
         return np.array([0, num_nodes])
@@ -45,7 +122,7 @@ def check_graph_ptr(graph_ptr, num_nodes):
     return array
 
 
-def check_capacity(capacity):
+def _check_capacity(capacity) -> int | None:
     """None, or the number of edges that a graph has room for."""
     if capacity is None:
         return None

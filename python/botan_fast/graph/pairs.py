@@ -4,9 +4,11 @@ import numpy as np
 import torch
 
 from .. import _core
-from ..box import check_box
+from ..checks import as_array
+from ..device import empty
 from ..errors import InputError
 from .graph import Graph
+from .inputs import check_inputs, check_types
 
 __all__ = ["edge_values", "graph_from_pairs", "pair_list", "pair_values"]
 
@@ -62,19 +64,19 @@ def graph_from_pairs(pairs, positions, types, box, cutoff: float, self_edges: bo
     >>> graph_from_pairs(pair_list(graph), x, types, [4.0, 4.0], cutoff=2.0).senders.equal(graph.senders)
     True
     """
-    number, dimensions = positions.shape
-    positions = np.ascontiguousarray(positions, dtype=np.float64)
-    first, second = (np.ascontiguousarray(row, dtype=np.int32) for row in pairs)
-    box, cell = check_box(box, dimensions)
-    cell = np.ascontiguousarray(cell)
-    num_edges = 2 * len(first) + (number if self_edges else 0)
-    senders, receivers, reverse = (torch.empty(num_edges, dtype=torch.int32) for _ in range(3))
-    row_ptr = torch.empty(number + 1, dtype=torch.int32)
-    vectors = torch.empty((num_edges, dimensions), dtype=torch.float32)
+    inputs = check_inputs(positions, box, cutoff, self_edges)
+    pairs = as_array("pairs", pairs, np.int32)
+    if pairs.ndim != 2 or len(pairs) != 2:
+        raise InputError(f"pairs has shape {pairs.shape}; give (2, P)")
+    number, num_pairs = inputs.num_nodes, pairs.shape[1]
+    num_edges = 2 * num_pairs + (number if self_edges else 0)
+    senders, receivers, reverse = (empty(num_edges, dtype=torch.int32) for _ in range(3))
+    row_ptr = empty(number + 1, dtype=torch.int32)
+    vectors = empty(num_edges, inputs.dimensions)
     try:
         _core.graph_from_pairs(
-            first.ctypes.data, second.ctypes.data, len(first), positions.ctypes.data, number, dimensions,
-            cell.ctypes.data, float(cutoff), bool(self_edges),
+            *(row.ctypes.data for row in pairs), num_pairs, inputs.positions.ctypes.data, number, inputs.dimensions,
+            inputs.cells[0].ctypes.data, inputs.cutoff, inputs.self_edges,
             *(x.data_ptr() for x in (senders, receivers, row_ptr, reverse, vectors)),
         )  # fmt: skip
     except ValueError as error:
@@ -85,11 +87,11 @@ def graph_from_pairs(pairs, positions, types, box, cutoff: float, self_edges: bo
         vectors=vectors,
         row_ptr=row_ptr,
         reverse=reverse,
-        types=torch.from_numpy(np.asarray(types, dtype=np.int64)),
-        box=torch.from_numpy(box),
-        cutoff=float(cutoff),
-        self_edges=bool(self_edges),
-        graph_ptr=torch.tensor([0, number]),
+        types=check_types(types, number),
+        box=torch.from_numpy(inputs.box),
+        cutoff=inputs.cutoff,
+        self_edges=inputs.self_edges,
+        graph_ptr=torch.tensor([0, number], device="cpu"),
     )
 
 

@@ -5,32 +5,20 @@
 
 import functools
 from types import ModuleType
-from typing import NamedTuple
+from typing import NoReturn
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..arrays import as_tensor
-from ..box import check_boxes
 from ..device import stream_of, workspace_of
 from ..errors import InputError
-from .graph import NEGATIVE_TYPE
-from .inputs import INT32_MAX, check_graph_ptr, check_positions, check_types
-from .search_cpu import search_on_cpu
+from . import search_cpu
+from .graph import NEGATIVE_TYPE, Graph
+from .inputs import INT32_MAX, Inputs, check_positions, check_types, types_on
 
-__all__ = ["graph_fields", "pair_arrays"]
-
-
-class Configurations(NamedTuple):
-    """One configuration or a batch: what the search reads."""
-
-    positions: Tensor  # (N, D) float64, contiguous, on the device
-    offsets: np.ndarray  # (G+1,) int64, host
-    cells: np.ndarray  # (G, D, D) float64, host
-    cutoff: float
-    self_edges: bool
-    path: int = 0  # of the search, see botan_fast_cuda.h; 0 chooses by size
+__all__ = ["Search", "build", "pairs"]
 
 
 class Search:
@@ -41,23 +29,22 @@ class Search:
     'status[0] as an int, or None where status[1] reports a problem: waits for the device.'
     """
 
-    def __init__(self, kernels: ModuleType, what: Configurations, capacity: int | None = None):
-        number, dimensions = what.positions.shape
-        device = what.positions.device
-        self._kernels, self._what, self._stream = kernels, what, stream_of(what.positions)
-        self._capacity = capacity
-        self._input = kernels.NeighborInput(
-            what.positions.data_ptr(), number, dimensions, what.offsets.ctypes.data, what.cells.ctypes.data,
-            len(what.offsets) - 1, what.cutoff, what.self_edges, what.path,
+    def __init__(self, kernels: ModuleType, inputs: Inputs, path: int = 0):
+        """`path` is that of the search, see botan_fast_cuda.h; 0 chooses by size."""
+        positions = inputs.positions
+        self._kernels, self._inputs, self._stream = kernels, inputs, stream_of(positions)
+        self._given = kernels.NeighborInput(
+            positions.data_ptr(), inputs.num_nodes, inputs.dimensions, inputs.offsets.ctypes.data,
+            inputs.cells.ctypes.data, inputs.num_graphs, inputs.cutoff, inputs.self_edges, path,
         )  # fmt: skip
-        num_bytes = kernels.neighbor_list_workspace_bytes(number, len(what.offsets) - 1, dimensions)
-        workspace = self._workspace = workspace_of(num_bytes, what.positions)
-        self._scratch = workspace.data_ptr(), num_bytes
-        self.row_ptr = torch.empty(number + 1, dtype=torch.int32, device=device)
-        self.status = torch.empty(2, dtype=torch.int64, device=device)
-        limit = INT32_MAX if capacity is None else capacity
+        num_bytes = kernels.neighbor_list_workspace_bytes(inputs.num_nodes, inputs.num_graphs, inputs.dimensions)
+        self._workspace = workspace_of(num_bytes, positions)
+        self._scratch = self._workspace.data_ptr(), num_bytes
+        self.row_ptr = positions.new_empty(inputs.num_nodes + 1, dtype=torch.int32)
+        self.status = positions.new_empty(2, dtype=torch.int64)
+        limit = INT32_MAX if inputs.capacity is None else inputs.capacity
         kernels.neighbor_list_count(
-            *self._stream, self._input, limit, self.row_ptr.data_ptr(), self.status.data_ptr(), *self._scratch
+            *self._stream, self._given, limit, self.row_ptr.data_ptr(), self.status.data_ptr(), *self._scratch
         )
 
     @functools.cached_property
@@ -68,27 +55,28 @@ class Search:
 
     def graph(self) -> dict[str, Tensor]:
         """senders, receivers, reverse, vectors, row_ptr of a `Graph`, with room for `capacity` edges if given."""
-        number = self.num_edges if self._capacity is None else self._capacity
-        like = self._what.positions
+        number = self.num_edges if self._inputs.capacity is None else self._inputs.capacity
         arrays = {name: self.row_ptr.new_empty(number) for name in ("senders", "receivers", "reverse")}
-        arrays["vectors"] = like.new_empty((number, like.shape[1]), dtype=torch.float32)
+        shape = number, self._inputs.dimensions
+        arrays["vectors"] = self._inputs.positions.new_empty(shape, dtype=torch.float32)
         self._kernels.neighbor_list_fill_graph(
-            *self._stream, self._input, self.row_ptr.data_ptr(), number, *(x.data_ptr() for x in arrays.values()),
+            *self._stream, self._given, self.row_ptr.data_ptr(), number, *(x.data_ptr() for x in arrays.values()),
             *self._scratch,
         )  # fmt: skip
         return {**arrays, "row_ptr": self.row_ptr}
 
     def pairs(self, letters: str) -> dict[str, Tensor]:
         """The arrays of `neighbor_list` for some of the letters i, j, D, d, S."""
-        like, number = self._what.positions, self.num_edges
-        shapes = {"i": (number,), "j": (number,), "D": (number, like.shape[1]), "d": (number,)}
-        shapes["S"] = shapes["D"]
+        number = self.num_edges
         arrays = {
-            letter: like.new_empty(shapes[letter], dtype=torch.float64 if letter in "dD" else torch.int64)
+            letter: self._inputs.positions.new_empty(
+                (number, self._inputs.dimensions) if letter in "DS" else (number,),
+                dtype=torch.float64 if letter in "dD" else torch.int64,
+            )
             for letter in {*letters, "j"}  # the kernel orders long rows in j
         }
         self._kernels.neighbor_list_fill_pairs(
-            *self._stream, self._input, self.row_ptr.data_ptr(),
+            *self._stream, self._given, self.row_ptr.data_ptr(),
             *(arrays[letter].data_ptr() if letter in arrays else 0 for letter in "ijDdS"), *self._scratch,
         )  # fmt: skip
         return arrays
@@ -111,71 +99,40 @@ def constant(array: np.ndarray, device: torch.device) -> Tensor:
     return _constant(array.tobytes(), array.dtype.str, array.shape, device).clone()
 
 
-def graph_fields(kernels, positions, types, box, cutoff, self_edges, graph_ptr=None, capacity=None, path=0) -> dict:
-    """The fields of the `Graph` that `build_graph` returns, for positions that are a tensor on the device."""
-    what, box = _configurations(positions, box, cutoff, self_edges, graph_ptr, path)
-    where, num_nodes = positions.device, len(positions)
-    types = as_tensor(types)
-    on_device = isinstance(types, Tensor) and types.device == where
-    types = _types_on_device(types, num_nodes) if on_device else check_types(types, num_nodes).to(where)
-    search = Search(kernels, what, capacity)
-    if on_device:  # looked at when the status is
+def build(kernels: ModuleType, inputs: Inputs, types, path: int = 0) -> Graph:
+    """The graph of `build_graph`; `types` as the caller of that gave them."""
+    device = inputs.positions.device
+    unseen = isinstance(as_tensor(types), Tensor) and as_tensor(types).device == device
+    types = types_on(types, inputs.num_nodes, device)
+    search = Search(kernels, inputs, path)
+    if unseen:  # looked at when the status is
         search.status[1] += NEGATIVE_TYPE * (types < 0).any()
-    if capacity is None and search.num_edges is None:
-        _refuse(what, types)
-    return dict(
-        search.graph(),
+    if inputs.capacity is None and search.num_edges is None:
+        _refuse(inputs, types)
+    return Graph(
+        **search.graph(),
         types=types,
-        box=None if box is None else constant(box, where),
-        cutoff=what.cutoff,
-        self_edges=what.self_edges,
-        graph_ptr=constant(what.offsets, where),
-        status=None if capacity is None else search.status,
+        box=None if inputs.box is None else constant(inputs.box, device),
+        cutoff=inputs.cutoff,
+        self_edges=inputs.self_edges,
+        graph_ptr=constant(inputs.offsets, device),
+        status=None if inputs.capacity is None else search.status,
     )
 
 
-def _types_on_device(types: Tensor, num_nodes: int) -> Tensor:
-    """A copy as int64; shape and dtype are checked, the values are not, since that would wait for the device."""
-    if types.shape != (num_nodes,):
-        raise InputError(f"types has shape {tuple(types.shape)}; positions need ({num_nodes},)")
-    if num_nodes and (types.is_floating_point() or types.is_complex() or types.dtype == torch.bool):
-        dtype = str(types.dtype).removeprefix("torch.")
-        raise InputError(f"types has dtype {dtype}; give integers (0 = A, 1 = B, ...)")
-    return types.to(torch.int64, copy=True)
+def pairs(kernels: ModuleType, inputs: Inputs, letters: str, path: int = 0) -> dict[str, Tensor]:
+    """The arrays of `neighbor_list` by letter."""
+    search = Search(kernels, inputs, path)
+    if search.num_edges is None:
+        _refuse(inputs)
+    return search.pairs(letters)
 
 
-def _configurations(positions, box, cutoff, self_edges, graph_ptr=None, path=0):
-    """What the search on the device reads, and the box for the graph. Looks at shapes alone: nothing waits."""
-    if positions.ndim != 2 or positions.shape[1] not in (2, 3):
-        raise InputError(f"positions has shape {tuple(positions.shape)}; give (N, 2) or (N, 3)")
-    if positions.is_complex():
-        raise InputError("positions is not an array of real numbers (Tensor); give numbers")
-    offsets = check_graph_ptr(graph_ptr, len(positions))
-    cutoff, box, cells = check_boxes(box, positions.shape[1], cutoff, len(offsets) - 1)
-    positions = positions.detach().to(torch.float64).contiguous()
-    return Configurations(positions, offsets, cells, cutoff, bool(self_edges), path), box
-
-
-def _refuse(what, types=None):
+def _refuse(inputs: Inputs, types: Tensor | None = None) -> NoReturn:
     """The kernels found bad input; the CPU finds it again and names the place."""
     if types is not None:
         check_types(types, len(types))
-    positions = check_positions(what.positions)
-    for g, cell in enumerate(what.cells):
-        part = positions[what.offsets[g] : what.offsets[g + 1]]
-        try:
-            search_on_cpu(np.ascontiguousarray(part), cell, cell, what.cutoff, what.self_edges)
-        except InputError as error:
-            raise InputError(
-                str(error) if len(what.cells) == 1 else f"configuration {g} of graph_ptr: {error}"
-            ) from None
+    there = inputs._replace(positions=check_positions(inputs.positions))
+    for graph in range(inputs.num_graphs):
+        search_cpu.search(there, graph)
     raise InputError(f"graph_ptr holds graphs with more than {INT32_MAX} edges; make smaller batches")
-
-
-def pair_arrays(kernels, letters, positions, box, cutoff, self_edges, path=0):
-    """The arrays of `neighbor_list`, for positions that are a tensor on the device."""
-    what, _ = _configurations(positions, box, cutoff, self_edges, None, path)
-    search = Search(kernels, what)
-    if search.num_edges is None:
-        _refuse(what)
-    return search.pairs(letters)

@@ -10,7 +10,7 @@ from .. import _core
 from ..arrays import as_tensor, current_stream
 from ..box import check_box, reduce_cell
 from ..checks import as_array, check_finite
-from ..device import kernels_for
+from ..device import empty, kernels_for
 from ..errors import InputError
 from ..graph.graph import Graph
 from ..graph.inputs import check_positions
@@ -154,17 +154,17 @@ def isoconfigurational_targets(
         extra = {}
         if local:
             letters = [letter for letter in "RLDG" if letter in which or (letter == "G" and "D" in which)]
-            extra = {NODE_TARGETS[letter]: torch.empty(graph.num_nodes, dtype=torch.float32) for letter in letters}
+            extra = {NODE_TARGETS[letter]: empty(graph.num_nodes) for letter in letters}
             _local_targets(initial, runs, graph, radius, strain_radius, extra)
         return Targets(*found, len(trajectories), **extra).to(graph.device)
 
 
 def _targets(initial, runs, graph):
     """Propensity and pair change on the CPU, of what `_check_runs` returns."""
-    propensity = torch.empty(graph.num_nodes, dtype=torch.float32)
-    pair_change = torch.empty(graph.num_edges, dtype=torch.float32)
+    propensity = empty(graph.num_nodes)
+    pair_change = empty(graph.num_edges)
     cell = reduce_cell(check_box(graph.box, initial.shape[1])[1])
-    tensors = [x.cpu().contiguous() for x in (graph.senders, graph.row_ptr, graph.reverse, graph.vectors)]
+    tensors = _on_host(graph, "senders", "row_ptr", "reverse", "vectors")
     _call(
         "isoconfigurational_targets", runs, initial.ctypes.data, runs.ctypes.data, runs.shape[0], *initial.shape,
         cell.ctypes.data, *(x.data_ptr() for x in tensors), propensity.data_ptr(), pair_change.data_ptr(),
@@ -220,7 +220,7 @@ def local_displacement_field(initial_positions, trajectories, graph, radius=1.35
     [[[0.25, 0.5], [0.0, 0.0]]]
     """
     initial, runs = _check_runs(initial_positions, trajectories, graph)
-    field = torch.empty(runs.shape, dtype=torch.float32)
+    field = empty(*runs.shape)
     _local_targets(initial, runs, graph, radius, radius, {"local_field": field})
     return field.to(graph.device)
 
@@ -234,6 +234,12 @@ def _check_graph(graph):
         raise InputError("graph.box is None; build the graph with its periodic box")
     if graph.status is not None:
         raise InputError("graph has a capacity; build the graph of targets without one")
+
+
+def _on_host(graph, *names):
+    """Tensors of the graph as the core reads them: indices int32 (`Graph` sees to that), vectors float32, dense."""
+    tensors = (getattr(graph, name).detach().cpu() for name in names)
+    return [(x.to(torch.float32) if x.is_floating_point() else x).contiguous() for x in tensors]
 
 
 def _check_shapes(initial, runs, graph):
@@ -280,7 +286,7 @@ def _local_targets(initial, runs, graph, radius, strain_radius, outputs):
     radius = _check_radius("radius", radius, graph)
     strain_radius = _check_radius("strain_radius", strain_radius, graph)
     cell = np.ascontiguousarray(check_box(graph.box, initial.shape[1])[1])
-    tensors = [x.cpu().contiguous() for x in (graph.senders, graph.row_ptr, graph.vectors)]
+    tensors = _on_host(graph, "senders", "row_ptr", "vectors")
     names = ("relative_propensity", "local_displacement", "nonaffine_displacement", "local_strain", "local_field")
     _call(
         "local_targets", runs, initial.ctypes.data, runs.ctypes.data, runs.shape[0], *initial.shape, cell.ctypes.data,

@@ -264,7 +264,7 @@ def _train_epoch(
     model.train()
     target = model.config["node_target"]
     generator = settings.generator(epoch)
-    order = torch.randperm(len(samples), generator=generator).tolist()
+    order = torch.randperm(len(samples), generator=generator, device="cpu").tolist()
     totals = [0.0, 0.0, 0.0, 0.0]
     starts = range(0, len(order), settings.batch_size)
     for number, start in enumerate(starts):
