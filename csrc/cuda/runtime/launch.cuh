@@ -96,7 +96,7 @@ void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 blo
                                static_cast<int>(shared_bytes)),
           "kernel ", name);
   }
-  kernel<<<grid, block, shared_bytes, static_cast<cudaStream_t>(stream.handle)> > >(
+  kernel<<<grid, block, shared_bytes, static_cast<cudaStream_t>(stream.handle)>>>(
       static_cast<Parameters>(arguments)...);
   check(cudaGetLastError(), "kernel ", name);
 }
