@@ -7,17 +7,17 @@ namespace {
 
 constexpr int64_t kMost = (int64_t{1} << 31) - 1024;  // rows: 32-bit numbers, with room for a tile
 
-const Engine& find_engine(const char* function, int hidden_size, Precision precision) {
-  const Engine* found = nullptr;
+const Kernels& find_kernels(const char* function, int hidden_size, Precision precision) {
+  const Kernels* found = nullptr;
   switch (precision) {
     case Precision::fp32:
-      found = engine_fp32(hidden_size);
+      found = kernels_fp32(hidden_size);
       break;
     case Precision::tf32:
-      found = engine_tf32(hidden_size);
+      found = kernels_tf32(hidden_size);
       break;
     case Precision::bf16:
-      found = engine_bf16(hidden_size);
+      found = kernels_bf16(hidden_size);
       break;
   }
   if (found) return *found;
@@ -52,15 +52,15 @@ ProcessorShape shape_of(const Topology& topology, int hidden_size, int num_steps
 }  // namespace
 
 bool has_message_passing(Stream stream, int hidden_size) {
-  for (const Engine* engine : {engine_fp32(hidden_size), engine_tf32(hidden_size), engine_bf16(hidden_size)}) {
-    if (!engine || engine->shared_bytes > max_shared_bytes(stream)) return false;
+  for (const Kernels* kernels : {kernels_fp32(hidden_size), kernels_tf32(hidden_size), kernels_bf16(hidden_size)}) {
+    if (!kernels || kernels->shared_bytes > max_shared_bytes(stream)) return false;
   }
   return true;
 }
 
 size_t processor_forward_workspace_bytes(Stream stream, const ProcessorShape& shape, bool keep, Precision precision) {
   check_shape("processor_forward", shape);
-  return find_engine("processor_forward", shape.hidden_size, precision).processor_forward_bytes(stream, shape, keep);
+  return find_kernels("processor_forward", shape.hidden_size, precision).processor_forward_bytes(stream, shape, keep);
 }
 
 void processor_forward(Stream stream, const Topology& topology, int hidden_size, int num_steps,
@@ -72,13 +72,13 @@ void processor_forward(Stream stream, const Topology& topology, int hidden_size,
                   workspace_bytes);
   if (topology.num_nodes == 0) return;
   const DeviceGuard guard(stream);
-  find_engine("processor_forward", hidden_size, precision)
+  find_kernels("processor_forward", hidden_size, precision)
       .processor_forward(stream, topology, num_steps, weights, x, e, x0, e0, x_out, e_out, history, keep, workspace);
 }
 
 size_t processor_backward_workspace_bytes(Stream stream, const ProcessorShape& shape, Precision precision) {
   check_shape("processor_backward", shape);
-  return find_engine("processor_backward", shape.hidden_size, precision).processor_backward_bytes(stream, shape);
+  return find_kernels("processor_backward", shape.hidden_size, precision).processor_backward_bytes(stream, shape);
 }
 
 void processor_backward(Stream stream, const Topology& topology, int hidden_size, int num_steps,
@@ -101,7 +101,7 @@ void processor_backward(Stream stream, const Topology& topology, int hidden_size
     }
     return;
   }
-  find_engine("processor_backward", hidden_size, precision)
+  find_kernels("processor_backward", hidden_size, precision)
       .processor_backward(stream, topology, num_steps, weights, x, e, x0, e0, x_out, history, grad_x_out, grad_e_out,
                           grad_x, grad_e, grad_x0, grad_e0, gradients, workspace);
 }
@@ -109,7 +109,7 @@ void processor_backward(Stream stream, const Topology& topology, int hidden_size
 size_t mlp_workspace_bytes(Stream stream, int64_t num_rows, int64_t num_inputs, int hidden_size, bool backward,
                            Precision precision) {
   check_rows("mlp", num_rows, num_inputs, hidden_size);
-  return find_engine("mlp", hidden_size, precision).mlp_bytes(stream, num_rows, backward);
+  return find_kernels("mlp", hidden_size, precision).mlp_bytes(stream, num_rows, backward);
 }
 
 void mlp_forward(Stream stream, int64_t num_rows, int64_t num_inputs, int hidden_size, const MlpWeights& weights,
@@ -118,7 +118,7 @@ void mlp_forward(Stream stream, int64_t num_rows, int64_t num_inputs, int hidden
                   workspace_bytes);
   if (num_rows == 0) return;
   const DeviceGuard guard(stream);
-  find_engine("mlp", hidden_size, precision)
+  find_kernels("mlp", hidden_size, precision)
       .mlp_forward(stream, num_rows, static_cast<int>(num_inputs), weights, x, y, workspace);
 }
 
@@ -128,7 +128,7 @@ void mlp_backward(Stream stream, int64_t num_rows, int64_t num_inputs, int hidde
   check_workspace("mlp", mlp_workspace_bytes(stream, num_rows, num_inputs, hidden_size, true, precision), workspace,
                   workspace_bytes);
   const DeviceGuard guard(stream);
-  find_engine("mlp", hidden_size, precision)
+  find_kernels("mlp", hidden_size, precision)
       .mlp_backward(stream, num_rows, static_cast<int>(num_inputs), weights, x, grad_y, grad_x, gradients, workspace);
 }
 

@@ -1,4 +1,4 @@
-// The Engine of one precision; included by one file for each.
+// The Kernels of one precision; included by one file for each.
 #pragma once
 
 #include "cuda/network/kernels.h"
@@ -8,8 +8,8 @@
 namespace botan_fast::cuda {
 
 template <Precision P, int H>
-const Engine* engine() {
-  static const Engine engine{
+const Kernels* kernels_of() {
+  static const Kernels kernels{
       std::max({edge_forward_shared_bytes<P, H>(), edge_backward_shared_bytes<P, H, false>(),
                 outer_shared_bytes<P, H>(), mlp_forward_shared_bytes<P, H>(), mlp_backward_shared_bytes<P, H>()}),
       forward_bytes<P, H>,
@@ -19,18 +19,18 @@ const Engine* engine() {
       mlp_bytes<P, H>,
       mlp_forward_with<P, H>,
       mlp_backward_with<P, H>};
-  return &engine;
+  return &kernels;
 }
 
 template <Precision P>
-const Engine* engine_of(int hidden_size) {
+const Kernels* kernels_for(int hidden_size) {
   switch (hidden_size) {
     case 32:
-      return engine<P, 32>();
+      return kernels_of<P, 32>();
     case 64:
-      return engine<P, 64>();
+      return kernels_of<P, 64>();
     case 128:
-      return engine<P, 128>();
+      return kernels_of<P, 128>();
     default:
       return nullptr;
   }

@@ -1,11 +1,11 @@
-// What each precision and width provides; message_passing_*.cu fill it in, message_passing.cu chooses.
+// What each precision and width provides; kernels_*.cu fill it in, dispatch.cu chooses.
 #pragma once
 
 #include "botan_fast_cuda.h"
 
 namespace botan_fast::cuda {
 
-struct Engine {
+struct Kernels {
   size_t shared_bytes;  // at most, of a block of any kernel
   size_t (*processor_forward_bytes)(Stream, const ProcessorShape&, bool keep);
   size_t (*processor_backward_bytes)(Stream, const ProcessorShape&);
@@ -24,8 +24,8 @@ struct Engine {
 };
 
 // Null for another width.
-const Engine* engine_fp32(int hidden_size);
-const Engine* engine_tf32(int hidden_size);
-const Engine* engine_bf16(int hidden_size);
+const Kernels* kernels_fp32(int hidden_size);
+const Kernels* kernels_tf32(int hidden_size);
+const Kernels* kernels_bf16(int hidden_size);
 
 }  // namespace botan_fast::cuda

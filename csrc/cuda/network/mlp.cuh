@@ -1,5 +1,5 @@
 // y = relu(W2 relu(W1 x + b1) + b2), with a third layer y = w3 . that + b3, and its gradients; for 1 <= K <= H inputs.
-// Rows stay in registers from x to y, as in message_passing.cuh.
+// Rows stay in registers from x to y, as in edges.cuh.
 #pragma once
 
 #include "cuda/network/edges.cuh"
