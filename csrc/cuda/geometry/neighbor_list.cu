@@ -19,8 +19,10 @@
 #include <type_traits>
 #include <vector>
 
+#include "cuda/runtime/arena.cuh"
 #include "cuda/runtime/launch.cuh"
 #include "cuda/runtime/scan.cuh"
+#include "cuda/runtime/warp.cuh"
 #include "periodic.h"
 
 namespace botan_fast::cuda {
@@ -185,7 +187,7 @@ __device__ __forceinline__ int axis_cell(int c, int n, int k) { return n < 3 ? k
 // Fills the runs of a cell and returns the number of candidates; the whole warp.
 template <int D>
 __device__ __forceinline__ int32_t find_runs(const Box<D>& box, const int32_t* cell_begin, int32_t cell, Runs& runs) {
-  const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
+  const int lane = lane_id();
   const int n0 = box.count[0], n1 = box.count[1], n2 = box.count[2];
   const int c0 = cell / (n1 * n2), c1 = cell / n2 % n1, c2 = cell % n2;
   const int middles = axis_cells(n1);
@@ -209,11 +211,7 @@ __device__ __forceinline__ int32_t find_runs(const Box<D>& box, const int32_t* c
     begin = line[from];
     length = line[to] - begin;
   }
-  int32_t sum = length;
-  for (int offset = 1; offset < kWarpSize; offset *= 2) {
-    const int32_t before = __shfl_up_sync(kFullMask, sum, offset);
-    if (lane >= offset) sum += before;
-  }
+  const int32_t sum = warp_scan(length);
   if (lane < number) runs.shift[lane] = begin - (sum - length), runs.end[lane] = sum;
   const int32_t total = __shfl_sync(kFullMask, sum, kWarpSize - 1);
   __syncwarp();
@@ -298,7 +296,7 @@ __device__ __forceinline__ int32_t count_row(const Search<D>& s, const Box<D>& b
     for (int a = 0; a < D; ++a) fraction += s.sorted[p * D + a] * box.cell.inverse[a][b];
     invalid = invalid || !(fabs(fraction) < kFar);
   }
-  if (threadIdx.x % kWarpSize == 0 && (invalid || zeros > 1))
+  if (lane_id() == 0 && (invalid || zeros > 1))
     atomicOr(&control->flags, (invalid ? kInvalid : 0) | (zeros > 1 ? kCoincident : 0));
   return invalid ? 0 : near - (s.self_edges ? 0 : 1);
 }
@@ -307,13 +305,13 @@ template <int D, bool kBrute>
 __global__ void __launch_bounds__(kThreads)
     count_kernel(Search<D> s, int32_t* degree, bool scan_here, int32_t* row_ptr, Control* control, FinishRows finish) {
   __shared__ Runs runs[kWarps];
-  const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
+  const int warp = warp_id();
   const int64_t p = static_cast<int64_t>(blockIdx.x) * kWarps + warp;
   if (p < s.num_nodes) {
     const Box<D>& box = s.boxes[graph_of(s.boxes, s.num_graphs, p)];
     const int32_t n = box.cell.diagonal ? count_row<D, kBrute, true>(s, box, p, runs[warp], control)
                                         : count_row<D, kBrute, false>(s, box, p, runs[warp], control);
-    if (threadIdx.x % kWarpSize == 0) degree[kBrute ? p : s.order[p]] = n;
+    if (lane_id() == 0) degree[kBrute ? p : s.order[p]] = n;
   }
   if (!scan_here || !is_last_block(&control->rows_done)) return;
   const int64_t total = scan_in_one_block<int32_t>(degree, s.num_nodes, nullptr);
@@ -327,7 +325,7 @@ __global__ void __launch_bounds__(kThreads)
 // Sorts n numbers upwards by one warp, in place: bitonic, for any n (a partner beyond the end is larger than all).
 template <class T>
 __device__ __forceinline__ void sort_row(T* row, int64_t n) {
-  const int64_t lane = threadIdx.x % kWarpSize;
+  const int64_t lane = lane_id();
   const auto exchange = [&](int64_t a, int64_t b) {
     if (b >= n) return;
     const T low = row[a], high = row[b];
@@ -389,7 +387,7 @@ struct Row {
 template <int kMost>
 __device__ __forceinline__ void order_row(Row& row, int n) {
   constexpr int kItems = kMost / kWarpSize;
-  const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
+  const int lane = lane_id();
   int32_t name[kItems], place[kItems], rank[kItems];
 #pragma unroll
   for (int m = 0; m < kItems; ++m) {
@@ -412,7 +410,7 @@ __device__ __forceinline__ void order_row(Row& row, int n) {
 template <int D, bool kBrute, bool kDiagonal, class Writer>
 __device__ __forceinline__ void fill_row(const Search<D>& s, const Box<D>& box, int64_t p, int64_t i, int64_t begin,
                                          int32_t n, Row& row, const Writer& write) {
-  const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
+  const int lane = lane_id();
   const bool is_long = n > kRow;
   int32_t found = 0;
   for_candidates<D, kBrute, kDiagonal>(s, box, p, row.runs, [&](int64_t q, bool valid, double squared) {
@@ -468,7 +466,7 @@ __device__ __forceinline__ void fill_row(const Search<D>& s, const Box<D>& box, 
 template <int D, bool kBrute, class Writer>
 __global__ void __launch_bounds__(kThreads, 4) fill_kernel(Search<D> s, const int32_t* row_ptr, Writer write) {
   __shared__ Row rows[kWarps];
-  const int warp = static_cast<int>(threadIdx.x) / kWarpSize;
+  const int warp = warp_id();
   const int64_t p = static_cast<int64_t>(blockIdx.x) * kWarps + warp;
   if (p >= s.num_nodes) return;
   const int64_t i = kBrute ? p : s.order[p];
@@ -510,39 +508,47 @@ __global__ void __launch_bounds__(kThreads)
 
 // ---- host ---------------------------------------------------------------------------------------------------------
 
-struct Offsets {
-  size_t end = 0;
-  template <class T>
-  size_t take(int64_t number) {
-    const size_t here = end;
-    end += (static_cast<size_t>(number) * sizeof(T) + 255) / 256 * 256;
-    return here;
-  }
-};
-
 int64_t cell_bound(int64_t num_nodes) { return std::max<int64_t>(64, 2 * num_nodes); }
 
 // The parts of the workspace; sizes depend on the numbers of particles and graphs alone.
 template <int D>
-struct Workspace {
-  size_t boxes, control, degree, order, cell_of, sorted, cell_begin, cell_count, tile_sum, tile_begin, bytes;
-  Workspace(int64_t num_nodes, int64_t num_graphs) {
-    Offsets at;
+struct Memory {
+  Box<D>* boxes;
+  Control* control;
+  int32_t *degree, *order, *cell_of;
+  double* sorted;
+  int32_t *cell_begin, *cell_count;
+  int64_t *tile_sum, *tile_begin;
+  Memory(Arena& arena, int64_t num_nodes, int64_t num_graphs) {
     const int64_t cells = 64 * num_graphs + 2 * num_nodes + 1;
     const int64_t tiles = ceil_div(cells, kScanTile);
-    boxes = at.take<Box<D>>(num_graphs);
-    control = at.take<Control>(1);
-    degree = at.take<int32_t>(num_nodes);
-    order = at.take<int32_t>(num_nodes);
-    cell_of = at.take<int32_t>(num_nodes);
-    sorted = at.take<double>(num_nodes * D);
-    cell_begin = at.take<int32_t>(cells);
-    cell_count = at.take<int32_t>(cells);
-    tile_sum = at.take<int64_t>(tiles);
-    tile_begin = at.take<int64_t>(tiles);
-    bytes = at.end;
+    boxes = arena.take<Box<D>>(num_graphs);
+    control = arena.take<Control>(1);
+    degree = arena.take<int32_t>(num_nodes);
+    order = arena.take<int32_t>(num_nodes);
+    cell_of = arena.take<int32_t>(num_nodes);
+    sorted = arena.take<double>(num_nodes * D);
+    cell_begin = arena.take<int32_t>(cells);
+    cell_count = arena.take<int32_t>(cells);
+    tile_sum = arena.take<int64_t>(tiles);
+    tile_begin = arena.take<int64_t>(tiles);
   }
 };
+
+template <int D>
+size_t workspace_bytes_of(int64_t num_nodes, int64_t num_graphs) {
+  Arena arena(nullptr);
+  const Memory<D> memory(arena, num_nodes, num_graphs);
+  return arena.used();
+}
+
+// In a workspace that was given, if it is large enough.
+template <int D>
+Memory<D> memory_of(const NeighborInput& in, void* workspace, size_t workspace_bytes) {
+  check_workspace("neighbor_list", workspace_bytes_of<D>(in.num_nodes, in.num_graphs), workspace, workspace_bytes);
+  Arena arena(workspace);
+  return Memory<D>(arena, in.num_nodes, in.num_graphs);
+}
 
 void check_sizes(const NeighborInput& in) {
   const auto refuse = [](const std::string& text) { throw std::invalid_argument("neighbor_list: " + text); };
@@ -599,18 +605,19 @@ struct Plan {
 };
 
 template <int D>
-Search<D> search_of(const NeighborInput& in, const Workspace<D>& at, bool brute, char* memory) {
-  const auto* sorted = brute ? in.positions : reinterpret_cast<const double*>(memory + at.sorted);
-  return {reinterpret_cast<const Box<D>*>(memory + at.boxes),
-          in.num_graphs,
-          in.num_nodes,
-          in.positions,
-          sorted,
-          reinterpret_cast<const int32_t*>(memory + at.order),
-          reinterpret_cast<const int32_t*>(memory + at.cell_of),
-          reinterpret_cast<const int32_t*>(memory + at.cell_begin),
-          squared_threshold(in.cutoff),
-          in.self_edges};
+Search<D> search_of(const NeighborInput& in, const Memory<D>& memory, bool brute) {
+  Search<D> search{};
+  search.boxes = memory.boxes;
+  search.num_graphs = in.num_graphs;
+  search.num_nodes = in.num_nodes;
+  search.positions = in.positions;
+  search.sorted = brute ? in.positions : memory.sorted;
+  search.order = memory.order;
+  search.cell_of = memory.cell_of;
+  search.cell_begin = memory.cell_begin;
+  search.threshold = squared_threshold(in.cutoff);
+  search.self_edges = in.self_edges;
+  return search;
 }
 
 dim3 grid_of(int64_t number, int64_t per_block) { return dim3(static_cast<unsigned>(ceil_div(number, per_block))); }
@@ -627,67 +634,57 @@ void scan(Stream stream, const int32_t* in, int64_t n, int64_t* tile_sum, int64_
 template <int D>
 void count(Stream stream, const NeighborInput& in, int64_t max_edges, int32_t* row_ptr, int64_t* status,
            void* workspace, size_t workspace_bytes) {
-  const Workspace<D> at(in.num_nodes, in.num_graphs);
-  check_workspace("neighbor_list", at.bytes, workspace, workspace_bytes);
+  const Memory<D> memory = memory_of<D>(in, workspace, workspace_bytes);
   const DeviceGuard guard(stream);
   const Plan<D> plan(in);
-  char* memory = static_cast<char*>(workspace);
-  auto* boxes = reinterpret_cast<Box<D>*>(memory + at.boxes);
-  auto* control = reinterpret_cast<Control*>(memory + at.control);
-  auto* degree = reinterpret_cast<int32_t*>(memory + at.degree);
-  auto* order = reinterpret_cast<int32_t*>(memory + at.order);
-  auto* cell_of = reinterpret_cast<int32_t*>(memory + at.cell_of);
-  auto* sorted = reinterpret_cast<double*>(memory + at.sorted);
-  auto* cell_begin = reinterpret_cast<int32_t*>(memory + at.cell_begin);
-  auto* cell_count = reinterpret_cast<int32_t*>(memory + at.cell_count);
-  auto* tile_sum = reinterpret_cast<int64_t*>(memory + at.tile_sum);
-  auto* tile_begin = reinterpret_cast<int64_t*>(memory + at.tile_begin);
   for (int64_t first = 0; first < in.num_graphs; first += kBoxesPerLaunch) {
     BoxArguments<D> some{};
     const int number = static_cast<int>(std::min<int64_t>(kBoxesPerLaunch, in.num_graphs - first));
     std::copy_n(plan.boxes.begin() + first, number, some.box);
-    launch("neighbor_list init", init_kernel<D>, 1, kWarpSize, 0, stream, some, first, number, boxes, control, status);
+    launch("neighbor_list init", init_kernel<D>, 1, kWarpSize, 0, stream, some, first, number, memory.boxes,
+           memory.control, status);
   }
   if (in.num_nodes == 0) return fill_zero(stream, row_ptr, sizeof(int32_t));
   if (!plan.brute && plan.in_block) {
     launch("neighbor_list bin_in_block", bin_in_block_kernel<D>, dim3(static_cast<unsigned>(in.num_graphs)),
-           kBinWarps * kWarpSize, 0, stream, boxes, in.positions, plan.num_cells, cell_begin, order, cell_of, sorted);
+           kBinWarps * kWarpSize, 0, stream, memory.boxes, in.positions, plan.num_cells, memory.cell_begin,
+           memory.order, memory.cell_of, memory.sorted);
   } else if (!plan.brute) {
-    fill_zero(stream, cell_count, plan.num_cells * sizeof(int32_t));
-    launch("neighbor_list bin_count", bin_count_kernel<D>, grid_of(in.num_nodes, kThreads), kThreads, 0, stream, boxes,
-           in.num_graphs, in.positions, in.num_nodes, cell_count);
-    scan(stream, cell_count, plan.num_cells, tile_sum, tile_begin, &control->cells_done, cell_begin, FinishCells{},
-         Always{});
-    launch("neighbor_list bin_place", bin_place_kernel<D>, grid_of(in.num_nodes, kThreads), kThreads, 0, stream, boxes,
-           in.num_graphs, in.positions, in.num_nodes, cell_begin, cell_count, order, cell_of, sorted);
+    fill_zero(stream, memory.cell_count, plan.num_cells * sizeof(int32_t));
+    launch("neighbor_list bin_count", bin_count_kernel<D>, grid_of(in.num_nodes, kThreads), kThreads, 0, stream,
+           memory.boxes, in.num_graphs, in.positions, in.num_nodes, memory.cell_count);
+    scan(stream, memory.cell_count, plan.num_cells, memory.tile_sum, memory.tile_begin, &memory.control->cells_done,
+         memory.cell_begin, FinishCells{}, Always{});
+    launch("neighbor_list bin_place", bin_place_kernel<D>, grid_of(in.num_nodes, kThreads), kThreads, 0, stream,
+           memory.boxes, in.num_graphs, in.positions, in.num_nodes, memory.cell_begin, memory.cell_count, memory.order,
+           memory.cell_of, memory.sorted);
   }
   const bool scan_here = in.num_nodes <= kScanAtOnce && in.path != NeighborPath::cells_by_grid;
-  const FinishRows finish{control, status, max_edges};
+  const FinishRows finish{memory.control, status, max_edges};
   launch("neighbor_list count", plan.brute ? count_kernel<D, true> : count_kernel<D, false>,
-         grid_of(in.num_nodes, kWarps), kThreads, 0, stream, search_of<D>(in, at, plan.brute, memory), degree,
-         scan_here, row_ptr, control, finish);
+         grid_of(in.num_nodes, kWarps), kThreads, 0, stream, search_of<D>(in, memory, plan.brute), memory.degree,
+         scan_here, row_ptr, memory.control, finish);
   if (!scan_here) {
-    scan(stream, degree, in.num_nodes, tile_sum, tile_begin, &control->rows_done, row_ptr, finish, Usable{status});
+    scan(stream, memory.degree, in.num_nodes, memory.tile_sum, memory.tile_begin, &memory.control->rows_done, row_ptr,
+         finish, Usable{status});
   }
 }
 
 template <int D, class Writer>
 void fill(Stream stream, const NeighborInput& in, const int32_t* row_ptr, const Writer& writer, void* workspace,
           size_t workspace_bytes) {
-  const Workspace<D> at(in.num_nodes, in.num_graphs);
-  check_workspace("neighbor_list", at.bytes, workspace, workspace_bytes);
+  const Memory<D> memory = memory_of<D>(in, workspace, workspace_bytes);
   if (in.num_nodes == 0) return;
   const DeviceGuard guard(stream);
   const bool brute = Plan<D>(in).brute;
   launch("neighbor_list fill", brute ? fill_kernel<D, true, Writer> : fill_kernel<D, false, Writer>,
-         grid_of(in.num_nodes, kWarps), kThreads, 0, stream, search_of<D>(in, at, brute, static_cast<char*>(workspace)),
-         row_ptr, writer);
+         grid_of(in.num_nodes, kWarps), kThreads, 0, stream, search_of<D>(in, memory, brute), row_ptr, writer);
 }
 
 }  // namespace
 
 size_t neighbor_list_workspace_bytes(int64_t num_nodes, int64_t num_graphs, int dimensions) {
-  return dimensions == 2 ? Workspace<2>(num_nodes, num_graphs).bytes : Workspace<3>(num_nodes, num_graphs).bytes;
+  return dimensions == 2 ? workspace_bytes_of<2>(num_nodes, num_graphs) : workspace_bytes_of<3>(num_nodes, num_graphs);
 }
 
 void neighbor_list_count(Stream stream, const NeighborInput& in, int64_t max_edges, int32_t* row_ptr, int64_t* status,

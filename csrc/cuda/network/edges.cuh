@@ -79,11 +79,7 @@ __device__ __forceinline__ void sum_receivers(const T* tile, const EdgeTopology&
       const Float4 row = load4<false>(tile + k * kPitch<H> + column);
       for (int m = 0; m < 4; ++m) sum.v[m] += row.v[m];
     }
-    for (int m = 0; m < 4; ++m) {
-      for (int offset = kLanes; offset < kWarpSize; offset *= 2) {
-        sum.v[m] += __shfl_xor_sync(kFullMask, sum.v[m], offset);
-      }
-    }
+    for (int m = 0; m < 4; ++m) sum.v[m] = warp_sum<kLanes>(sum.v[m]);
     if (lane >= kLanes) continue;
     if (from < begin) {
       const Float4 before = load4<false>(carry + tile_number % 2 * H + column);
@@ -551,9 +547,7 @@ __global__ void __launch_bounds__(kThreads)
       for (int m = 0; m < 4; ++m) sum.v[m] += row[u].v[m];
     }
   }
-  for (int m = 0; m < 4; ++m) {
-    for (int offset = kLanes; offset < kWarpSize; offset *= 2) sum.v[m] += __shfl_xor_sync(kFullMask, sum.v[m], offset);
-  }
+  for (int m = 0; m < 4; ++m) sum.v[m] = warp_sum<kLanes>(sum.v[m]);
   if (lane < kLanes) store4(out + node * H + column, sum);
 }
 

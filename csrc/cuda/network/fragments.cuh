@@ -15,7 +15,7 @@
 #pragma once
 
 #include "botan_fast.h"
-#include "cuda/runtime/intrinsics.cuh"
+#include "cuda/runtime/warp.cuh"
 
 namespace botan_fast::cuda {
 
@@ -66,9 +66,6 @@ struct Rows {
     }
   }
 };
-
-__device__ __forceinline__ int lane_id() { return static_cast<int>(threadIdx.x) % kWarpSize; }
-__device__ __forceinline__ int warp_id() { return static_cast<int>(threadIdx.x) / kWarpSize; }
 
 __device__ __forceinline__ float relu(float z) { return max_or_nan(z, 0.0f); }
 
@@ -594,8 +591,7 @@ struct ColumnSums {
     for (int q = 0; q < H / 16; ++q) {
 #pragma unroll
       for (int m = 0; m < 4; ++m) {
-        float sum = c[4 * q + m];
-        for (int offset = 4; offset < kWarpSize; offset *= 2) sum += __shfl_xor_sync(kFullMask, sum, offset);
+        const float sum = warp_sum<4>(c[4 * q + m]);
         if (g == 0) sums[16 * q + 4 * t + m] = sum;
       }
     }
@@ -610,8 +606,7 @@ __device__ __forceinline__ void add_column_sums(float* sums, const Fragment<H>& 
   for (int q = 0; q < H / 16; ++q) {
 #pragma unroll
     for (int m = 0; m < 4; ++m) {
-      float sum = a.at(q, 0, m) + a.at(q, 1, m);
-      for (int offset = 4; offset < kWarpSize; offset *= 2) sum += __shfl_xor_sync(kFullMask, sum, offset);
+      const float sum = warp_sum<4>(a.at(q, 0, m) + a.at(q, 1, m));
       if (g == 0) sums[16 * q + 4 * t + m] += sum;
     }
   }

@@ -5,6 +5,7 @@
 // not read and add nothing, so the bits do not depend on the room for edges either. Differences, squares and means are
 // taken in float64 and rounded once: 0.7 MB are moved at N = 4096, and the launches take longer than the arithmetic.
 #include "cuda/runtime/launch.cuh"
+#include "cuda/runtime/warp.cuh"
 
 namespace botan_fast::cuda {
 namespace {
@@ -33,9 +34,8 @@ __device__ __forceinline__ int64_t count_of(int64_t capacity, const int32_t* cou
 
 // The sum over the block, on thread 0; the order follows from the number of threads alone.
 __device__ __forceinline__ double block_sum(double value, double* shared) {
-  const int warp = static_cast<int>(threadIdx.x) / kWarpSize, lane = static_cast<int>(threadIdx.x) % kWarpSize;
-  for (int offset = kWarpSize / 2; offset > 0; offset /= 2) value += __shfl_xor_sync(kFullMask, value, offset);
-  if (lane == 0) shared[warp] = value;
+  value = warp_sum<kWarpSize / 2, 0>(value);
+  if (lane_id() == 0) shared[warp_id()] = value;
   __syncthreads();
   double sum = shared[0];
   for (int w = 1; w < kWarps; ++w) sum += shared[w];

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cuda/network/edges.cuh"
+#include "cuda/runtime/arena.cuh"
 
 namespace botan_fast::cuda {
 
@@ -97,7 +98,7 @@ __global__ void __launch_bounds__(kThreads, H <= 64 ? 2 : 1) mlp_forward_kernel(
       }
     }
     for (int h = 0; h < 2; ++h) {
-      for (int offset = 1; offset < 4; offset *= 2) sum[h] += __shfl_xor_sync(kFullMask, sum[h], offset);
+      sum[h] = warp_sum<1, 4>(sum[h]);
       if (t == 0 && rows.valid[h]) y[rows.row[h]] = sum[h] + a.b3[0];
     }
   }
@@ -172,8 +173,7 @@ __global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackward<P
       if (a.layers.w3) {
         float grad[2];
         for (int h = 0; h < 2; ++h) grad[h] = rows.valid[h] ? a.grad_y[rows.row[h]] : 0.0f;
-        float total = t == 0 ? grad[0] + grad[1] : 0.0f;
-        for (int offset = 1; offset < kWarpSize; offset *= 2) total += __shfl_xor_sync(kFullMask, total, offset);
+        const float total = warp_sum(t == 0 ? grad[0] + grad[1] : 0.0f);
         if (lane_id() == 0) my_sums[3 * H] += total;
         for_each<H>([&](int q, int h, int m) { y.at(q, h, m) = factor<P>(grad[h]) * factor<P>(relu(y.at(q, h, m))); });
         add_column_sums(my_sums + 2 * H, y);

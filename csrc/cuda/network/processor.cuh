@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cuda/network/edges.cuh"
+#include "cuda/runtime/arena.cuh"
 
 namespace botan_fast::cuda {
 

@@ -9,6 +9,7 @@
 //   few segments (they alone would not fill the device): each is cut into `num_parts` parts, whose float64 sums a
 //   second kernel adds in order
 #include "cuda/runtime/launch.cuh"
+#include "cuda/runtime/warp.cuh"
 
 namespace botan_fast::cuda {
 namespace {
@@ -74,10 +75,7 @@ __device__ __forceinline__ void sum_rows(const T* values, int64_t num_rows, cons
       }
     }
   }
-  for (int offset = layout.lanes_per_row; offset < kWarpSize; offset *= 2) {
-#pragma unroll
-    for (int n = 0; n < N; ++n) total[n] += __shfl_xor_sync(kFullMask, total[n], offset);
-  }
+  warp_sum(total, layout.lanes_per_row);
 }
 
 template <class T, int N>
@@ -195,10 +193,10 @@ template <class T, class I, int N>
 __global__ void __launch_bounds__(kThreads)
     segment_expand_kernel(const T* values, int64_t num_segments, const I* row_ptr, int64_t num_rows, T* out,
                           Layout layout) {
-  const int lane = static_cast<int>(threadIdx.x) % kWarpSize;
+  const int lane = lane_id();
   const int lane_in_row = lane & (layout.lanes_per_row - 1), row_in_warp = lane / layout.lanes_per_row;
   const int rows_per_warp = kWarpSize / layout.lanes_per_row;
-  const int64_t first = (static_cast<int64_t>(blockIdx.x) * kWarps + threadIdx.x / kWarpSize) * kWarpSize;
+  const int64_t first = (static_cast<int64_t>(blockIdx.x) * kWarps + warp_id()) * kWarpSize;
   if (first >= num_rows) return;
   // the last segment that begins at or before this row: row_ptr[low] <= row < row_ptr[high]
   const int64_t mine = first + lane < num_rows ? first + lane : num_rows - 1;

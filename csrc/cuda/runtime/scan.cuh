@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cuda/runtime/launch.cuh"
+#include "cuda/runtime/warp.cuh"
 
 namespace botan_fast::cuda {
 
@@ -13,14 +14,10 @@ constexpr int64_t kScanTile = kScanThreads * kScanItems;
 // the first before anything is written: `shared` may be reused.
 template <int kNumWarps>
 __device__ __forceinline__ int64_t block_scan(int64_t value, int64_t (&shared)[kNumWarps], int64_t& total) {
-  const int warp = static_cast<int>(threadIdx.x) / kWarpSize, lane = static_cast<int>(threadIdx.x) % kWarpSize;
-  int64_t sum = value;
-  for (int offset = 1; offset < kWarpSize; offset *= 2) {
-    const int64_t before = __shfl_up_sync(kFullMask, sum, offset);
-    if (lane >= offset) sum += before;
-  }
+  const int warp = warp_id();
+  const int64_t sum = warp_scan(value);
   __syncthreads();
-  if (lane == kWarpSize - 1) shared[warp] = sum;
+  if (lane_id() == kWarpSize - 1) shared[warp] = sum;
   __syncthreads();
   int64_t base = 0;
   total = 0;
