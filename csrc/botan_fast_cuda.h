@@ -27,14 +27,14 @@ struct Stream {
   void* handle;
 };
 
-// ---- build (cuda/runtime/build.cu) ---------------------------------------------------------------------------------
+// ---- build (cuda/runtime/build.cu) --------------------------------------------------------------------------
 
 // The architectures of the binary, as CMake was given them ("80-real 90-real 90-virtual"), and the toolkit's
 // version ("13.0"). Neither touches the driver.
 const char* architectures();
 const char* toolkit_version();
 
-// ---- sums (cuda/network/segment_sum.cu) ----------------------------------------------------------------------------
+// ---- sums (cuda/network/segment_sum.cu) ---------------------------------------------------------------------
 
 // T = float or double, I = int32_t or int64_t. Sums are taken in float64 and rounded once.
 
@@ -56,7 +56,7 @@ void segment_expand(Stream stream, const T* values, int64_t num_segments, int64_
 // row_ptr (num_segments + 1,)
 void row_ptr_of_sorted(Stream stream, const int64_t* index, int64_t num_rows, int64_t num_segments, int64_t* row_ptr);
 
-// ---- neighbour list (cuda/geometry/neighbor_list.cu) ---------------------------------------------------------------
+// ---- neighbour list (cuda/geometry/neighbor_list.cu) --------------------------------------------------------
 
 // How candidates are found; all ways give the same bits. By default the sizes decide.
 enum class NeighborPath {
@@ -106,7 +106,7 @@ void neighbor_list_fill_pairs(Stream stream, const NeighborInput& input, const i
                               int64_t* second, double* vectors, double* distances, int64_t* shifts, void* workspace,
                               size_t workspace_bytes);
 
-// ---- targets (cuda/geometry/targets.cu) ----------------------------------------------------------------------------
+// ---- targets (cuda/geometry/targets.cu) ---------------------------------------------------------------------
 
 // The graph of isoconfigurational_targets (botan_fast.h): one configuration. cell (D, D) in host memory.
 struct TargetInput {
@@ -130,7 +130,7 @@ void targets_accumulate(Stream stream, const TargetInput& input, const T* trajec
 void targets_finish(Stream stream, const TargetInput& input, int64_t num_runs, const double* node_sum,
                     const double* edge_sum, float* propensity, float* pair_change, int32_t* status);
 
-// ---- message passing (cuda/network/dispatch.cu) --------------------------------------------------------------------
+// ---- message passing (cuda/network/dispatch.cu) -------------------------------------------------------------
 
 // The operations of botan_fast.h, with the same structs, for hidden_size 32, 64 and 128. Every array must be aligned to
 // 16 bytes. In the backward pass grad_e0 also holds intermediate results. The number of edges is row_ptr[num_nodes],
@@ -159,7 +159,7 @@ void processor_backward(Stream stream, const Topology& topology, int hidden_size
                         const ProcessorGradients& gradients, Precision precision, void* workspace,
                         size_t workspace_bytes);
 
-// ---- multilayer perceptrons (cuda/network/dispatch.cu) -------------------------------------------------------------
+// ---- multilayer perceptrons (cuda/network/dispatch.cu) ------------------------------------------------------
 
 // As in botan_fast.h, for 1 <= num_inputs <= hidden_size; all layers are computed again in the backward pass.
 size_t mlp_workspace_bytes(Stream stream, int64_t num_rows, int64_t num_inputs, int hidden_size, bool backward,
@@ -170,7 +170,7 @@ void mlp_backward(Stream stream, int64_t num_rows, int64_t num_inputs, int hidde
                   const float* x, const float* grad_y, float* grad_x, const MlpGradients& gradients,
                   Precision precision, void* workspace, size_t workspace_bytes);
 
-// ---- loss (cuda/network/loss.cu) -----------------------------------------------------------------------------------
+// ---- loss (cuda/network/loss.cu) ----------------------------------------------------------------------------
 
 // Mean squared difference of one kind of prediction and its target, float32, aligned to 16 bytes.
 struct LossPart {

@@ -2,7 +2,7 @@
 // over rows of A^T B, and the second stage of such sums.
 #pragma once
 
-#include "cuda/network/fragments.cuh"
+#include "cuda/network/outer.cuh"
 #include "cuda/runtime/launch.cuh"
 
 namespace botan_fast::cuda {

@@ -107,7 +107,7 @@ __device__ __forceinline__ void load_weights(Bits4* shared, const Bits4* const (
   __syncthreads();
 }
 
-// ---- edges, both ways -----------------------------------------------------------------------------------------
+// ---- edges, both ways ---------------------------------------------------------------------------------------
 
 // What the hidden layer of an edge is computed from. Kernels with `from_e0`, for save_memory, compute c where it is
 // used; a choice at run time would cost the others too many registers.
