@@ -1,8 +1,9 @@
 // y = relu(W2 relu(W1 x + b1) + b2), with a third layer y = w3 . that + b3, and its gradients; for 1 <= K <= H inputs.
-// Rows stay in registers from x to y, as in edges.cuh.
+// Rows stay in registers from x to y, as in message passing.
 #pragma once
 
-#include "cuda/network/edges.cuh"
+#include "cuda/network/dense.cuh"
+#include "cuda/network/weights.cuh"
 #include "cuda/runtime/arena.cuh"
 
 namespace botan_fast::cuda {

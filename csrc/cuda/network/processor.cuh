@@ -1,7 +1,9 @@
 // The launches of processor_forward and processor_backward for one precision and width.
 #pragma once
 
+#include "cuda/network/dense.cuh"
 #include "cuda/network/edges.cuh"
+#include "cuda/network/nodes.cuh"
 #include "cuda/runtime/arena.cuh"
 
 namespace botan_fast::cuda {
