@@ -3,7 +3,8 @@
 
 #include "cuda/network/kernels.h"
 #include "cuda/network/mlp.cuh"
-#include "cuda/network/processor.cuh"
+#include "cuda/network/processor_backward.cuh"
+#include "cuda/network/processor_forward.cuh"
 
 namespace botan_fast::cuda {
 
