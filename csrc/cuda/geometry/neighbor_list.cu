@@ -64,9 +64,9 @@ size_t workspace_bytes_of(int64_t num_nodes, int64_t num_graphs) {
 
 // In a workspace that was given, if it is large enough.
 template <int D>
-Memory<D> memory_of(const NeighborInput& in, void* workspace, size_t workspace_bytes) {
-  check_workspace("neighbor_list", workspace_bytes_of<D>(in.num_nodes, in.num_graphs), workspace, workspace_bytes);
-  Arena arena(workspace);
+Memory<D> memory_of(const NeighborInput& in, Workspace workspace) {
+  check_workspace("neighbor_list", workspace_bytes_of<D>(in.num_nodes, in.num_graphs), workspace);
+  Arena arena(workspace.data);
   return Memory<D>(arena, in.num_nodes, in.num_graphs);
 }
 
@@ -153,8 +153,8 @@ void scan(Stream stream, const int32_t* in, int64_t n, int64_t* tile_sum, int64_
 
 template <int D>
 void count(Stream stream, const NeighborInput& in, int64_t max_edges, int32_t* row_ptr, int64_t* status,
-           void* workspace, size_t workspace_bytes) {
-  const Memory<D> memory = memory_of<D>(in, workspace, workspace_bytes);
+           Workspace workspace) {
+  const Memory<D> memory = memory_of<D>(in, workspace);
   const DeviceGuard guard(stream);
   const Plan<D> plan(in);
   for (int64_t first = 0; first < in.num_graphs; first += kBoxesPerLaunch) {
@@ -191,9 +191,8 @@ void count(Stream stream, const NeighborInput& in, int64_t max_edges, int32_t* r
 }
 
 template <int D, class Writer>
-void fill(Stream stream, const NeighborInput& in, const int32_t* row_ptr, const Writer& writer, void* workspace,
-          size_t workspace_bytes) {
-  const Memory<D> memory = memory_of<D>(in, workspace, workspace_bytes);
+void fill(Stream stream, const NeighborInput& in, const int32_t* row_ptr, const Writer& writer, Workspace workspace) {
+  const Memory<D> memory = memory_of<D>(in, workspace);
   if (in.num_nodes == 0) return;
   const DeviceGuard guard(stream);
   const bool brute = Plan<D>(in).brute;
@@ -208,21 +207,21 @@ size_t neighbor_list_workspace_bytes(int64_t num_nodes, int64_t num_graphs, int 
 }
 
 void neighbor_list_count(Stream stream, const NeighborInput& in, int64_t max_edges, int32_t* row_ptr, int64_t* status,
-                         void* workspace, size_t workspace_bytes) {
+                         Workspace workspace) {
   check_sizes(in);
   if (max_edges < 0 || max_edges > std::numeric_limits<int32_t>::max())
     throw std::invalid_argument("neighbor_list: max_edges = " + std::to_string(max_edges) + "; give 0 to 2**31 - 1");
-  in.dimensions == 2 ? count<2>(stream, in, max_edges, row_ptr, status, workspace, workspace_bytes)
-                     : count<3>(stream, in, max_edges, row_ptr, status, workspace, workspace_bytes);
+  in.dimensions == 2 ? count<2>(stream, in, max_edges, row_ptr, status, workspace)
+                     : count<3>(stream, in, max_edges, row_ptr, status, workspace);
 }
 
 void neighbor_list_fill_graph(Stream stream, const NeighborInput& in, const int32_t* row_ptr, int64_t max_edges,
-                              int32_t* senders, int32_t* receivers, int32_t* reverse, float* vectors, void* workspace,
-                              size_t workspace_bytes) {
+                              int32_t* senders, int32_t* receivers, int32_t* reverse, float* vectors,
+                              Workspace workspace) {
   check_sizes(in);
   const GraphWriter writer{senders, receivers, vectors};
-  in.dimensions == 2 ? fill<2>(stream, in, row_ptr, writer, workspace, workspace_bytes)
-                     : fill<3>(stream, in, row_ptr, writer, workspace, workspace_bytes);
+  in.dimensions == 2 ? fill<2>(stream, in, row_ptr, writer, workspace)
+                     : fill<3>(stream, in, row_ptr, writer, workspace);
   if (max_edges == 0) return;
   const DeviceGuard guard(stream);
   launch("neighbor_list reverse", in.dimensions == 2 ? reverse_kernel<2> : reverse_kernel<3>,
@@ -231,12 +230,12 @@ void neighbor_list_fill_graph(Stream stream, const NeighborInput& in, const int3
 }
 
 void neighbor_list_fill_pairs(Stream stream, const NeighborInput& in, const int32_t* row_ptr, int64_t* first,
-                              int64_t* second, double* vectors, double* distances, int64_t* shifts, void* workspace,
-                              size_t workspace_bytes) {
+                              int64_t* second, double* vectors, double* distances, int64_t* shifts,
+                              Workspace workspace) {
   check_sizes(in);
   const PairWriter writer{first, second, vectors, distances, shifts};
-  in.dimensions == 2 ? fill<2>(stream, in, row_ptr, writer, workspace, workspace_bytes)
-                     : fill<3>(stream, in, row_ptr, writer, workspace, workspace_bytes);
+  in.dimensions == 2 ? fill<2>(stream, in, row_ptr, writer, workspace)
+                     : fill<3>(stream, in, row_ptr, writer, workspace);
 }
 
 }  // namespace botan_fast::cuda

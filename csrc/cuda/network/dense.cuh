@@ -58,6 +58,20 @@ __global__ void __launch_bounds__(kThreads) pack_kernel(Jobs<PackJob> jobs) {
   job.out[index] = packed;
 }
 
+// Columns block H .. of a weight (H, blocks H), to be multiplied by rows, or by gradients (`backward`).
+template <int H>
+PackJob square_job(const float* weight, int blocks, int block, bool backward, Bits4* out) {
+  PackJob job{};
+  job.weight = weight;
+  job.pitch = blocks * H;
+  job.offset = block * H;
+  job.columns = H;
+  job.backward = backward;
+  job.k = H;
+  job.out = out;
+  return job;
+}
+
 template <Precision P, int H>
 void pack(Stream stream, const Jobs<PackJob>& jobs) {
   int k = 0;
@@ -263,10 +277,25 @@ void reduce(Stream stream, const Jobs<ReduceJob>& jobs) {
 
 template <int H>
 ReduceJob matrix_sum(const float* partial, unsigned blocks, float* out, int pitch, int offset, int columns) {
-  return {partial, H * H, static_cast<int>(blocks) * OuterShape<H>::kParts, true, out, pitch, offset, columns};
+  ReduceJob job{};
+  job.partial = partial;
+  job.stride = H * H;
+  job.slots = static_cast<int>(blocks) * OuterShape<H>::kParts;
+  job.matrix = true;
+  job.out = out;
+  job.pitch = pitch;
+  job.offset = offset;
+  job.columns = columns;
+  return job;
 }
 inline ReduceJob vector_sum(const float* partial, int64_t stride, unsigned blocks, float* out, int columns) {
-  return {partial, stride, static_cast<int>(blocks), false, out, 0, 0, columns};
+  ReduceJob job{};
+  job.partial = partial;
+  job.stride = stride;
+  job.slots = static_cast<int>(blocks);
+  job.out = out;
+  job.columns = columns;
+  return job;
 }
 
 }  // namespace botan_fast::cuda

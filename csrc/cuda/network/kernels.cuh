@@ -10,16 +10,20 @@ namespace botan_fast::cuda {
 
 template <Precision P, int H>
 const Kernels* kernels_of() {
-  static const Kernels kernels{
-      std::max({edge_forward_shared_bytes<P, H>(), edge_backward_shared_bytes<P, H, false>(),
-                outer_shared_bytes<P, H>(), mlp_forward_shared_bytes<P, H>(), mlp_backward_shared_bytes<P, H>()}),
-      forward_bytes<P, H>,
-      backward_bytes<P, H>,
-      forward<P, H>,
-      backward<P, H>,
-      mlp_bytes<P, H>,
-      mlp_forward_with<P, H>,
-      mlp_backward_with<P, H>};
+  static const Kernels kernels = [] {
+    Kernels k{};
+    k.shared_bytes =
+        std::max({edge_forward_shared_bytes<P, H>(), edge_backward_shared_bytes<P, H, false>(),
+                  outer_shared_bytes<P, H>(), mlp_forward_shared_bytes<P, H>(), mlp_backward_shared_bytes<P, H>()});
+    k.processor_forward_bytes = processor_forward_bytes<P, H>;
+    k.processor_backward_bytes = processor_backward_bytes<P, H>;
+    k.processor_forward = processor_forward_with<P, H>;
+    k.processor_backward = processor_backward_with<P, H>;
+    k.mlp_bytes = mlp_bytes<P, H>;
+    k.mlp_forward = mlp_forward_with<P, H>;
+    k.mlp_backward = mlp_backward_with<P, H>;
+    return k;
+  }();
   return &kernels;
 }
 

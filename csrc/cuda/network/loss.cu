@@ -135,17 +135,17 @@ size_t loss_workspace_bytes(int64_t node_capacity, int64_t edge_capacity) {
 }
 
 void loss(Stream stream, const LossPart& node, const LossPart& edge, const int32_t* num_edges, float* loss,
-          float* node_loss, float* edge_loss, void* workspace, size_t workspace_bytes) {
+          float* node_loss, float* edge_loss, Workspace workspace) {
   check_part("node", node);
   check_part("edge", edge);
-  check_workspace("loss", loss_workspace_bytes(node.capacity, edge.capacity), workspace, workspace_bytes);
+  check_workspace("loss", loss_workspace_bytes(node.capacity, edge.capacity), workspace);
   const Part nodes = part_of(node), edges = part_of(edge);
   const int64_t blocks = nodes.num_chunks + edges.num_chunks;
   if (blocks > 2147483647) {
     throw std::invalid_argument("loss: " + std::to_string(edge.capacity) + " edges are too many for one launch");
   }
   const DeviceGuard guard(stream);
-  double* partial = static_cast<double*>(workspace);
+  double* partial = static_cast<double*>(workspace.data);
   if (blocks > 0) {
     launch("loss", loss_kernel, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), 0, stream, node, edge,
            nodes.num_chunks, num_edges, partial);

@@ -52,9 +52,9 @@ struct BackwardPlan {
 };
 
 template <Precision P, int H>
-size_t backward_bytes(Stream stream, const ProcessorShape& sizes) {
+size_t processor_backward_bytes(Stream stream, const ProcessorShape& shape) {
   Arena arena(nullptr);
-  const BackwardPlan<P, H> plan(arena, sizes, Grids(stream, sizes.num_nodes));
+  const BackwardPlan<P, H> plan(arena, shape, Grids(stream, shape.num_nodes));
   return arena.used();
 }
 
@@ -78,50 +78,34 @@ void run_edge_backward(Stream stream, const Grids& grids, const EdgeBackward<P>&
 template <Precision P, int H>
 class Backward {
  public:
-  Backward(Stream stream, const Topology& topology, int num_steps, const ProcessorWeights& weights, const float* x,
-           const float* e, const float* x0, const float* e0, const float* x_out, const ProcessorHistory& history,
-           const float* grad_x_out, const float* grad_e_out, float* grad_x, float* grad_e, float* grad_x0,
-           float* grad_e0, const ProcessorGradients& gradients, void* workspace)
+  Backward(Stream stream, const ProcessorBackward& given, void* workspace)
       : stream_(stream),
-        topology_(topology),
-        sizes_{topology.num_nodes, topology.num_edges, H, num_steps, weights.edge_node_skip, history.save_memory},
-        weights_(weights),
-        history_(history),
-        gradients_(gradients),
-        x_(x ? x : x0),
-        x0_(x0),
-        e_(e ? e : e0),
-        e0_(e0),
-        x_out_(x_out),
-        grad_x_out_(grad_x_out),
-        grad_e_out_(grad_e_out),
-        grad_x_(grad_x),
-        grad_e_(grad_e),
-        grad_x0_(grad_x0),
-        grad_e0_(grad_e0),
-        nodes_(topology.num_nodes),
+        given_(given),
+        x_(given.x ? given.x : given.x0),
+        e_(given.e ? given.e : given.e0),
+        nodes_(given.shape.num_nodes),
         node_size_(nodes_ * H),
-        edge_size_(topology.num_edges * H),
-        graph_{topology.senders, topology.receivers, topology.row_ptr, topology.num_nodes, topology.num_edges},
+        edge_size_(given.shape.num_edges * H),
+        graph_(edge_topology(given.topology, given.shape)),
         grids_(stream, nodes_),
         arena_(workspace),
-        plan_(arena_, sizes_, grids_) {}
+        plan_(arena_, shape_, grids_) {}
 
   void run() {
-    packed_.run_pack(stream_, weights_, true);
-    packed_.run_tables_of_x0(stream_, grids_, nodes_, weights_, x0_);
-    for (int k = sizes_.num_steps - 1; k >= 0; --k) {
+    packed_.run_pack(stream_, given_.weights, true);
+    packed_.run_tables_of_x0(stream_, grids_, nodes_, given_.weights, given_.x0);
+    for (int k = shape_.num_steps - 1; k >= 0; --k) {
       const Stored<P>* e = e_before(k);
       node_step(k);
       edge_step(k, e);
-      if (!sizes_.save_memory) continue;
+      if (!shape_.save_memory) continue;
       // The next step takes over the arrays of nodes: what they give is added up now.
       add_node_sums(1, x_before(k), nullptr, history_.sum + k * node_size_, !is_last(k));
       add_x0_terms(1, !is_last(k));
     }
-    if (!sizes_.save_memory) {
-      add_node_sums(sizes_.num_steps, history_.x, x_, history_.sum, false);
-      add_x0_terms(sizes_.num_steps, false);
+    if (!shape_.save_memory) {
+      add_node_sums(shape_.num_steps, history_.x, x_, history_.sum, false);
+      add_x0_terms(shape_.num_steps, false);
     }
     node_inputs();
     constant_sums();
@@ -130,15 +114,15 @@ class Backward {
   }
 
  private:
-  bool is_last(int k) const { return k == sizes_.num_steps - 1; }
+  bool is_last(int k) const { return k == shape_.num_steps - 1; }
   const float* x_before(int k) const { return k == 0 ? x_ : history_.x + (k - 1) * node_size_; }
   // an array of nodes of step k
-  float* at(float* array, int k) const { return sizes_.save_memory ? array : array + k * node_size_; }
+  float* at(float* array, int k) const { return shape_.save_memory ? array : array + k * node_size_; }
 
   // e before step k; computed again from the last one kept with save_memory. That overwrites Ps and Pr.
   const Stored<P>* e_before(int k) const {
     const Stored<P>* kept = static_cast<const Stored<P>*>(history_.e);
-    if (!sizes_.save_memory) {
+    if (!shape_.save_memory) {
       if (kBf16) return kept + k * edge_size_;
       return k == 0 ? reinterpret_cast<const Stored<P>*>(e_) : kept + (k - 1) * edge_size_;
     }
@@ -147,9 +131,12 @@ class Backward {
     if (start > 0) {
       e = kept + (start / kSavedSteps - 1) * edge_size_;
     } else if (kBf16) {
-      Jobs<LinearJob> rounded;
-      rounded.add({{}, nullptr, nullptr, nullptr, sizes_.num_edges, graph_.row_ptr, nodes_, e_, plan_.e});
-      linear<P, H>(stream_, rounded, grids_.edge_rows);
+      LinearJob rounded = edge_job();
+      rounded.copied = e_;
+      rounded.copy = plan_.e;
+      Jobs<LinearJob> jobs;
+      jobs.add(rounded);
+      linear<P, H>(stream_, jobs, grids_.edge_rows);
     } else {
       e = reinterpret_cast<const Stored<P>*>(e_);
     }
@@ -166,18 +153,27 @@ class Backward {
     return e;
   }
 
+  // A product of rows of edges, of which row_ptr says how many there are.
+  LinearJob edge_job() const {
+    LinearJob job{};
+    job.rows = shape_.num_edges;
+    job.row_ptr = graph_.row_ptr;
+    job.num_nodes = nodes_;
+    return job;
+  }
+
   EdgeInputs<P> inputs(const Stored<P>* e) const {
     EdgeInputs<P> in =
-        packed_.inputs(weights_, e, sizes_.save_memory ? nullptr : static_cast<const Stored<P>*>(history_.c));
-    in.e0 = e0_;
+        packed_.inputs(given_.weights, e, shape_.save_memory ? nullptr : static_cast<const Stored<P>*>(history_.c));
+    in.e0 = given_.e0;
     return in;
   }
 
   void node_step(int k) const {
     NodeBackward node{};
     node.layer = packed_.layer(nodes_, x_before(k), history_.sum + k * node_size_);
-    node.x_out = is_last(k) ? x_out_ : history_.x + k * node_size_;
-    node.grad = is_last(k) ? grad_x_out_ : plan_.grad_x;
+    node.x_out = is_last(k) ? given_.x_out : history_.x + k * node_size_;
+    node.grad = is_last(k) ? given_.grad_x_out : plan_.grad_x;
     node.grad_sender = is_last(k) ? nullptr : at(plan_.grad_sender, k + 1);
     node.grad_receiver = is_last(k) ? nullptr : at(plan_.grad_receiver, k + 1);
     node.sender_backward = packed_.edge1_backward[0];
@@ -197,17 +193,17 @@ class Backward {
   }
 
   void edge_step(int k, const Stored<P>* e) const {
-    const int first_dc = sizes_.num_steps - 1 - (sizes_.num_steps - 1) % 2;  // the last even step
+    const int first_dc = shape_.num_steps - 1 - (shape_.num_steps - 1) % 2;  // the last even step
     EdgeBackward<P> edges{};
     edges.graph = graph_;
     edges.in = inputs(e);
     edges.edge_backward = packed_.edge1_backward[2];
     edges.second_backward = packed_.edge2_backward;
-    edges.grad_e = grad_e_out_;
+    edges.grad_e = given_.grad_e_out;
     edges.last = is_last(k);
     edges.grad_sum = plan_.grad_sum;
     edges.dz = plan_.dz;
-    edges.dc = k % 2 == 0 ? grad_e0_ : nullptr;
+    edges.dc = k % 2 == 0 ? given_.grad_e0 : nullptr;
     edges.set_dc = k == first_dc;
     edges.grad_receiver = at(plan_.grad_receiver, k);
     edges.partial = plan_.edge_partial[0];
@@ -218,44 +214,54 @@ class Backward {
     if (!kFusedGradients<H>) {
       Jobs<OuterJob> jobs;
       const auto add = [&](const Stored<P>* a, const Stored<P>* b, float* partial) {
-        jobs.add(
-            {a, true, nullptr, 0, b, true, H, sizes_.num_edges, graph_.row_ptr, nodes_, partial, nullptr, !is_last(k)});
+        OuterJob job{};
+        job.a = a;
+        job.a_stored = true;
+        job.b = b;
+        job.b_stored = true;
+        job.b_columns = H;
+        job.rows = shape_.num_edges;
+        job.row_ptr = graph_.row_ptr;
+        job.num_nodes = nodes_;
+        job.partial = partial;
+        job.add = !is_last(k);
+        jobs.add(job);
       };
       add(plan_.dy, plan_.hidden, plan_.edge_partial[0]);
       add(plan_.dz, e, plan_.edge_partial[1]);
       outer<P, H>(stream_, jobs, grids_.edge_sums);
     }
     launch("sum_senders", sum_senders_kernel<P, H>, dim3(grids_.node_warps), dim3(kThreads), 0, stream_,
-           static_cast<const Stored<P>*>(plan_.dz), topology_.sender_order, topology_.sender_ptr, nodes_,
-           sizes_.num_edges, at(plan_.grad_sender, k));
+           static_cast<const Stored<P>*>(plan_.dz), given_.topology.sender_order, given_.topology.sender_ptr, nodes_,
+           shape_.num_edges, at(plan_.grad_sender, k));
   }
 
-  OuterJob node_job(NodeSums which, const float* a, const float* b_first, const float* b, int64_t rows, bool bias,
-                    bool add) const {
-    return {a,
-            false,
-            b_first,
-            b_first ? nodes_ : 0,
-            b,
-            false,
-            H,
-            rows,
-            nullptr,
-            nodes_,
-            plan_.partial[which],
-            bias ? plan_.vector[which] : nullptr,
-            add};
+  // For the sum `which`: a^T b over rows of float32, of which b_first (if not null) holds the first N of b.
+  OuterJob sum_job(NodeSums which, const float* a, const float* b_first, const float* b, int64_t rows) const {
+    OuterJob job{};
+    job.a = a;
+    job.b_first = b_first;
+    job.first_rows = b_first ? nodes_ : 0;
+    job.b = b;
+    job.b_columns = H;
+    job.rows = rows;
+    job.num_nodes = nodes_;
+    job.partial = plan_.partial[which];
+    return job;
   }
 
   // Of `steps` steps at once: x before each is x_first (if not null), then the rows of x.
   void add_node_sums(int steps, const float* x, const float* x_first, const float* sum, bool add) const {
     const int64_t rows = steps * nodes_;
     Jobs<OuterJob> jobs;
-    jobs.add(node_job(kOfSender, plan_.grad_sender, x_first, x, rows, false, add));
-    jobs.add(node_job(kOfReceiver, plan_.grad_receiver, x_first, x, rows, false, add));
-    jobs.add(node_job(kOfX, plan_.node_dz, x_first, x, rows, false, add));
-    jobs.add(node_job(kOfSum, plan_.node_dz, nullptr, sum, rows, false, add));
-    jobs.add(node_job(kOfSecond, plan_.node_dy, nullptr, plan_.node_hidden, rows, true, add));
+    jobs.add(sum_job(kOfSender, plan_.grad_sender, x_first, x, rows));
+    jobs.add(sum_job(kOfReceiver, plan_.grad_receiver, x_first, x, rows));
+    jobs.add(sum_job(kOfX, plan_.node_dz, x_first, x, rows));
+    jobs.add(sum_job(kOfSum, plan_.node_dz, nullptr, sum, rows));
+    OuterJob of_second = sum_job(kOfSecond, plan_.node_dy, nullptr, plan_.node_hidden, rows);
+    of_second.vector = plan_.vector[kOfSecond];  // the gradient of the bias
+    jobs.add(of_second);
+    for (int j = 0; j < jobs.count; ++j) jobs.job[j].add = add;
     outer<P, H>(stream_, jobs, grids_.node_sums);
   }
 
@@ -270,55 +276,68 @@ class Backward {
   void node_inputs() const {
     const auto linear_node = [&](LinearJob::Source a, LinearJob::Source b, LinearJob::Source c, const float* add,
                                  float* out) {
+      LinearJob job{};
+      job.source[0] = a;
+      job.source[1] = b;
+      job.source[2] = c;
+      job.add = add;
+      job.out = out;
+      job.rows = nodes_;
       Jobs<LinearJob> jobs;
-      jobs.add({{a, b, c}, nullptr, add, out, nodes_, nullptr, 0});
+      jobs.add(job);
       linear<P, H>(stream_, jobs, grids_.nodes);
     };
     const LinearJob::Source none{};
-    float* to_x = grad_x_ ? grad_x_ : plan_.grad_x;
+    float* to_x = given_.grad_x ? given_.grad_x : plan_.grad_x;
     linear_node({plan_.grad_sender, false, packed_.edge1_backward[0]},  // of step 0
                 {plan_.grad_receiver, false, packed_.edge1_backward[1]}, none, plan_.grad_x, to_x);
-    const bool skip = sizes_.edge_node_skip;
+    const bool skip = shape_.edge_node_skip;
     linear_node({plan_.node_dz_total, false, packed_.node1_backward[1]},
                 skip ? LinearJob::Source{plan_.sender_total, false, packed_.edge1_backward[4]} : none,
                 skip ? LinearJob::Source{plan_.receiver_total, false, packed_.edge1_backward[5]} : none,
-                grad_x_ ? nullptr : to_x, grad_x0_);
+                given_.grad_x ? nullptr : to_x, given_.grad_x0);
   }
 
   // Weight gradients of what all steps have in common.
   void constant_sums() const {
-    Jobs<OuterJob> of_edges, jobs;
-    OuterJob of_c = node_job(kOfC, grad_e0_, nullptr, e0_, sizes_.num_edges, true, false);
+    OuterJob of_c = sum_job(kOfC, given_.grad_e0, nullptr, given_.e0, shape_.num_edges);
     of_c.row_ptr = graph_.row_ptr;
+    of_c.vector = plan_.vector[kOfC];
+    Jobs<OuterJob> of_edges, jobs;
     of_edges.add(of_c);
     outer<P, H>(stream_, of_edges, grids_.edge_sums);
-    jobs.add(node_job(kOfX0, plan_.node_dz_total, nullptr, x0_, nodes_, true, false));
-    if (sizes_.edge_node_skip) {
-      jobs.add(node_job(kOfSender0, plan_.sender_total, nullptr, x0_, nodes_, false, false));
-      jobs.add(node_job(kOfReceiver0, plan_.receiver_total, nullptr, x0_, nodes_, false, false));
+    OuterJob of_x0 = sum_job(kOfX0, plan_.node_dz_total, nullptr, given_.x0, nodes_);
+    of_x0.vector = plan_.vector[kOfX0];
+    jobs.add(of_x0);
+    if (shape_.edge_node_skip) {
+      jobs.add(sum_job(kOfSender0, plan_.sender_total, nullptr, given_.x0, nodes_));
+      jobs.add(sum_job(kOfReceiver0, plan_.receiver_total, nullptr, given_.x0, nodes_));
     }
     outer<P, H>(stream_, jobs, grids_.node_sums);
   }
 
   // Gradients of e and e0; the latter in the place of the sum of dz.
   void edge_inputs() const {
-    Jobs<LinearJob> jobs;
-    const LinearJob::Source none{}, from_c{grad_e0_, false, packed_.edge1_backward[3]};
+    const LinearJob::Source from_c{given_.grad_e0, false, packed_.edge1_backward[3]};
     const LinearJob::Source from_e{plan_.dz, true, packed_.edge1_backward[2]};
-    jobs.add({{from_c, grad_e_ ? none : from_e, none},
-              nullptr,
-              nullptr,
-              grad_e0_,
-              sizes_.num_edges,
-              graph_.row_ptr,
-              nodes_});
-    if (grad_e_) {
-      jobs.add({{from_e, none, none}, nullptr, nullptr, grad_e_, sizes_.num_edges, graph_.row_ptr, nodes_});
+    LinearJob to_e0 = edge_job(), to_e = edge_job();
+    to_e0.source[0] = from_c;
+    to_e0.out = given_.grad_e0;
+    Jobs<LinearJob> jobs;
+    if (given_.grad_e) {
+      to_e.source[0] = from_e;
+      to_e.out = given_.grad_e;
+      jobs.add(to_e0);
+      jobs.add(to_e);
+    } else {
+      to_e0.source[1] = from_e;
+      jobs.add(to_e0);
     }
     linear<P, H>(stream_, jobs, grids_.edge_rows);
   }
 
   void reduce_sums() const {
+    const ProcessorGradients& gradients = given_.gradients;
     Jobs<ReduceJob> sums;
     const int pitch = packed_.blocks * H;
     const auto add = [&](NodeSums which, float* out, int out_pitch, int offset, float* bias) {
@@ -326,35 +345,32 @@ class Backward {
       sums.add(matrix_sum<H>(plan_.partial[which], blocks, out, out_pitch, offset, H));
       if (bias) sums.add(vector_sum(plan_.vector[which], H, blocks, bias, H));
     };
-    add(kOfSender, gradients_.edge_w1, pitch, 0, nullptr);
-    add(kOfReceiver, gradients_.edge_w1, pitch, H, nullptr);
-    add(kOfC, gradients_.edge_w1, pitch, 3 * H, gradients_.edge_b1);
-    if (sizes_.edge_node_skip) {
-      add(kOfSender0, gradients_.edge_w1, pitch, 4 * H, nullptr);
-      add(kOfReceiver0, gradients_.edge_w1, pitch, 5 * H, nullptr);
+    add(kOfSender, gradients.edge_w1, pitch, 0, nullptr);
+    add(kOfReceiver, gradients.edge_w1, pitch, H, nullptr);
+    add(kOfC, gradients.edge_w1, pitch, 3 * H, gradients.edge_b1);
+    if (shape_.edge_node_skip) {
+      add(kOfSender0, gradients.edge_w1, pitch, 4 * H, nullptr);
+      add(kOfReceiver0, gradients.edge_w1, pitch, 5 * H, nullptr);
     }
-    add(kOfX, gradients_.node_w1, 3 * H, 0, nullptr);
-    add(kOfX0, gradients_.node_w1, 3 * H, H, gradients_.node_b1);
-    add(kOfSum, gradients_.node_w1, 3 * H, 2 * H, nullptr);
-    add(kOfSecond, gradients_.node_w2, H, 0, gradients_.node_b2);
+    add(kOfX, gradients.node_w1, 3 * H, 0, nullptr);
+    add(kOfX0, gradients.node_w1, 3 * H, H, gradients.node_b1);
+    add(kOfSum, gradients.node_w1, 3 * H, 2 * H, nullptr);
+    add(kOfSecond, gradients.node_w2, H, 0, gradients.node_b2);
     const auto edge_sum = [&](const float* partial, float* out, int out_pitch, int offset) {
       sums.add(matrix_sum<H>(partial, plan_.edge_blocks, out, out_pitch, offset, H));
     };
-    edge_sum(plan_.edge_partial[1], gradients_.edge_w1, pitch, 2 * H);
-    edge_sum(plan_.edge_partial[0], gradients_.edge_w2, H, 0);
-    sums.add(vector_sum(plan_.edge_bias_partial, H, grids_.edges_backward, gradients_.edge_b2, H));
+    edge_sum(plan_.edge_partial[1], gradients.edge_w1, pitch, 2 * H);
+    edge_sum(plan_.edge_partial[0], gradients.edge_w2, H, 0);
+    sums.add(vector_sum(plan_.edge_bias_partial, H, grids_.edges_backward, gradients.edge_b2, H));
     reduce<P, H>(stream_, sums);
   }
 
   static constexpr bool kBf16 = P == Precision::bf16;
   const Stream stream_;
-  const Topology& topology_;
-  const ProcessorShape sizes_;
-  const ProcessorWeights& weights_;
-  const ProcessorHistory& history_;
-  const ProcessorGradients& gradients_;
-  const float *x_, *x0_, *e_, *e0_, *x_out_, *grad_x_out_, *grad_e_out_;
-  float *grad_x_, *grad_e_, *grad_x0_, *grad_e0_;
+  const ProcessorBackward& given_;
+  const ProcessorShape& shape_ = given_.shape;
+  const ProcessorHistory& history_ = given_.history;
+  const float *x_, *e_;  // before the first step
   const int64_t nodes_, node_size_, edge_size_;
   const EdgeTopology graph_;
   const Grids grids_;
@@ -364,13 +380,8 @@ class Backward {
 };
 
 template <Precision P, int H>
-void backward(Stream stream, const Topology& topology, int num_steps, const ProcessorWeights& weights, const float* x,
-              const float* e, const float* x0, const float* e0, const float* x_out, const ProcessorHistory& history,
-              const float* grad_x_out, const float* grad_e_out, float* grad_x, float* grad_e, float* grad_x0,
-              float* grad_e0, const ProcessorGradients& gradients, void* workspace) {
-  Backward<P, H>(stream, topology, num_steps, weights, x, e, x0, e0, x_out, history, grad_x_out, grad_e_out, grad_x,
-                 grad_e, grad_x0, grad_e0, gradients, workspace)
-      .run();
+void processor_backward_with(Stream stream, const ProcessorBackward& given, void* workspace) {
+  Backward<P, H>(stream, given, workspace).run();
 }
 
 }  // namespace botan_fast::cuda

@@ -290,19 +290,17 @@ size_t segment_sum_workspace_bytes(int64_t num_order, int64_t width, int64_t num
 
 template <class T, class I>
 void segment_sum(Stream stream, const T* values, int64_t num_rows, int64_t width, const I* row_ptr,
-                 int64_t num_segments, const I* order, int64_t num_order, T* out, void* workspace,
-                 size_t workspace_bytes) {
+                 int64_t num_segments, const I* order, int64_t num_order, T* out, Workspace workspace) {
   check_sizes("segment_sum", num_rows, width, num_segments);
   if (!order && num_order != num_rows) {
     throw std::invalid_argument("segment_sum: num_order = " + std::to_string(num_order) + " without an order; pass " +
                                 std::to_string(num_rows) + ", the number of rows");
   }
-  check_workspace("segment_sum", segment_sum_workspace_bytes(num_order, width, num_segments), workspace,
-                  workspace_bytes);
+  check_workspace("segment_sum", segment_sum_workspace_bytes(num_order, width, num_segments), workspace);
   if (width == 0 || num_segments == 0) return;
   const DeviceGuard guard(stream);
   const int64_t num_parts = num_parts_of(num_order, num_segments);
-  double* parts = static_cast<double*>(workspace);
+  double* parts = static_cast<double*>(workspace.data);
   constexpr int wide = 16 / sizeof(T);
   const bool vector = width % wide == 0 && is_aligned(values, 16) && is_aligned(out, 16);
   const auto with = [&](auto sum) {
@@ -336,9 +334,9 @@ void row_ptr_of_sorted(Stream stream, const int64_t* index, int64_t num_rows, in
          dim3(kThreads), 0, stream, index, num_rows, num_segments, row_ptr);
 }
 
-#define BOTAN_SUMS(T, I)                                                                                               \
-  template void segment_sum<T, I>(Stream, const T*, int64_t, int64_t, const I*, int64_t, const I*, int64_t, T*, void*, \
-                                  size_t);                                                                             \
+#define BOTAN_SUMS(T, I)                                                                                        \
+  template void segment_sum<T, I>(Stream, const T*, int64_t, int64_t, const I*, int64_t, const I*, int64_t, T*, \
+                                  Workspace);                                                                   \
   template void segment_expand<T, I>(Stream, const T*, int64_t, int64_t, const I*, int64_t, T*);
 BOTAN_SUMS(float, int32_t)
 BOTAN_SUMS(float, int64_t)
