@@ -170,15 +170,12 @@ def mlp(x: Tensor, weights: Sequence[Tensor], precision: str = "fp32") -> Tensor
 # MLP_e, then the four of MLP_n. Besides x and e the operator returns what its backward needs; empty unless `keep`.
 
 
-SAVED_STEPS = 4  # kSavedSteps of the core
-
-
 def _history(
     num_nodes: int, num_edges: int, hidden: int, num_steps: int, keep: bool, precision: int, save_memory: bool = False
 ):
     """Shapes and dtypes of ProcessorHistory's members."""
     bf16 = PRECISIONS[precision] == "bf16"
-    kept_edges = (num_steps - 1) // SAVED_STEPS if save_memory else num_steps if bf16 else num_steps - 1
+    kept_edges = (num_steps - 1) // _core.SAVED_STEPS if save_memory else num_steps if bf16 else num_steps - 1
     shapes = [
         (num_steps - 1, num_nodes, hidden),
         (kept_edges, num_edges, hidden),
@@ -215,16 +212,13 @@ def _processor(
     kept = _history(nodes, edges, hidden, num_steps, keep, precision, save_memory)
     history = [empty(*s, dtype=d) for s, d in kept]
     _core.processor_forward(
-        nodes,
-        edges,
+        (nodes, edges, hidden, num_steps, weights[0].shape[1] == 6 * hidden, save_memory),
         addresses(topology),
-        hidden,
-        num_steps,
-        weights[0].shape[1] == 6 * hidden,
         addresses(weights),
-        *addresses((x, e, x0, e0, x_out, e_out)),
+        addresses((x, e, x0, e0)),
+        addresses((x_out, e_out)),
         addresses(history) if keep else [0] * 4,
-        save_memory,
+        keep,
         _on_cpu(precision),
         torch.get_num_threads(),
     )
@@ -266,17 +260,12 @@ def _processor_backward(
     grad_x0, grad_e0 = empty(nodes, hidden), empty(edges, hidden)
     gradients = [torch.empty_like(w) for w in weights]
     _core.processor_backward(
-        nodes,
-        edges,
+        (nodes, edges, hidden, num_steps, weights[0].shape[1] == 6 * hidden, save_memory),
         addresses(topology),
-        hidden,
-        num_steps,
-        weights[0].shape[1] == 6 * hidden,
         addresses(weights),
-        *addresses((x, e, x0, e0, outputs[0])),
+        addresses((x, e, x0, e0, outputs[0])),
         addresses(outputs[1:]),
-        save_memory,
-        *addresses((grad_x_out, grad_e_out, grad_x, grad_e, grad_x0, grad_e0)),
+        addresses((grad_x_out, grad_e_out, grad_x, grad_e, grad_x0, grad_e0)),
         addresses(gradients),
         _on_cpu(precision),
         torch.get_num_threads(),
