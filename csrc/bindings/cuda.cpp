@@ -18,7 +18,7 @@ void bind_build(py::module_& m) {
   m.attr("toolkit_version") = toolkit_version();
 }
 
-// Names end in the dtype of the values and of row_ptr: segment_sum_f32_i64.
+// Names of functions end in the dtypes of the values and of row_ptr: segment_sum_f32_i64.
 template <class T, class I>
 void bind_segment_sums(py::module_& m, const std::string& suffix) {
   m.def(("segment_sum_" + suffix).c_str(),
@@ -59,9 +59,17 @@ void bind_neighbor_list(py::module_& m) {
   py::class_<NeighborInput>(m, "NeighborInput", py::module_local())
       .def(py::init([](Address positions, std::int64_t num_nodes, int dimensions, Address graph_ptr, Address cells,
                        std::int64_t num_graphs, double cutoff, bool self_edges, int path) {
-        return NeighborInput{at<const double>(positions),    num_nodes,  dimensions, at<const std::int64_t>(graph_ptr),
-                             at<const double>(cells),        num_graphs, cutoff,     self_edges,
-                             static_cast<NeighborPath>(path)};
+        NeighborInput input{};
+        input.positions = at<const double>(positions);
+        input.num_nodes = num_nodes;
+        input.dimensions = dimensions;
+        input.graph_ptr = at<const std::int64_t>(graph_ptr);
+        input.cells = at<const double>(cells);
+        input.num_graphs = num_graphs;
+        input.cutoff = cutoff;
+        input.self_edges = self_edges;
+        input.path = static_cast<NeighborPath>(path);
+        return input;
       }));
   m.def("neighbor_list_workspace_bytes", &neighbor_list_workspace_bytes);
   m.def(
@@ -110,15 +118,17 @@ void bind_targets(py::module_& m) {
   py::class_<TargetInput>(m, "TargetInput", py::module_local())
       .def(py::init([](Address initial_positions, std::int64_t num_nodes, std::int64_t num_edges, int dimensions,
                        Address cell, Address senders, Address receivers, Address reverse, Address vectors) {
-        return TargetInput{at<const double>(initial_positions),
-                           num_nodes,
-                           num_edges,
-                           dimensions,
-                           at<const double>(cell),
-                           at<const std::int32_t>(senders),
-                           at<const std::int32_t>(receivers),
-                           at<const std::int32_t>(reverse),
-                           at<const float>(vectors)};
+        TargetInput input{};
+        input.initial_positions = at<const double>(initial_positions);
+        input.num_nodes = num_nodes;
+        input.num_edges = num_edges;
+        input.dimensions = dimensions;
+        input.cell = at<const double>(cell);
+        input.senders = at<const std::int32_t>(senders);
+        input.receivers = at<const std::int32_t>(receivers);
+        input.reverse = at<const std::int32_t>(reverse);
+        input.vectors = at<const float>(vectors);
+        return input;
       }));
   bind_targets_of<float>(m, "targets_accumulate_f32");
   bind_targets_of<double>(m, "targets_accumulate_f64");

@@ -21,6 +21,8 @@ constexpr int kMaxRuns = 18;
 
 constexpr int32_t kInvalid = 1, kCoincident = 2, kOverflow = 4;  // flags of status[1]
 
+// ---- what a search reads ------------------------------------------------------------------------------------
+
 template <int D>
 struct Box {
   Cell<D> cell;
@@ -56,14 +58,16 @@ struct Runs {
 };
 
 template <int D>
-__global__ void init_kernel(const __grid_constant__ BoxArguments<D> some, int64_t first, int number, Box<D>* boxes,
+__global__ void init_kernel(const __grid_constant__ BoxArguments<D> given, int64_t first, int number, Box<D>* boxes,
                             Control* control, int64_t* status) {
-  if (static_cast<int>(threadIdx.x) < number) boxes[first + threadIdx.x] = some.box[threadIdx.x];
+  if (static_cast<int>(threadIdx.x) < number) boxes[first + threadIdx.x] = given.box[threadIdx.x];
   if (first == 0 && threadIdx.x == 0) {
     *control = Control{0, 0, 0};
     status[0] = status[1] = 0;
   }
 }
+
+// ---- cells --------------------------------------------------------------------------------------------------
 
 template <int D>
 __device__ __forceinline__ int64_t graph_of(const Box<D>* boxes, int64_t num_graphs, int64_t particle) {
@@ -159,6 +163,8 @@ __global__ void __launch_bounds__(kThreads)
   cell_of[p] = c;
   put<D>(positions, i, p, sorted);
 }
+
+// ---- candidates ---------------------------------------------------------------------------------------------
 
 // Cells along one axis that hold neighbours of cell c: c - 1, c, c + 1 around the axis, no cell twice.
 __device__ __forceinline__ int axis_cells(int n) { return n < 3 ? n : 3; }

@@ -4,8 +4,8 @@
 //   bin      particles into cells at least a cutoff wide, by counting: one block per graph with the counters in shared
 //            memory, or (graphs of more than kShared particles) counts, two scan kernels and a scatter over the grid.
 //            Graphs of up to kBrute particles have no cells: all of a graph are candidates
-//   count    one warp per particle in cell order, so that warps side by side read the same candidates from the first
-//            cache; the last block turns the degrees into row_ptr (two kernels for more than kScanAtOnce particles)
+//   count    one warp per particle in cell order, so that warps side by side read the same candidates from
+//            L1; the last block turns the degrees into row_ptr (two kernels for more than kScanAtOnce particles)
 //   fill     the same search again; the warp collects its neighbours in shared memory, orders them by rank, and writes
 //            the row. Rows of more than kRow are collected and sorted in global memory
 //   reverse  one thread per edge: a binary search in the row of the sender
@@ -26,9 +26,7 @@
 namespace botan_fast::cuda {
 namespace {
 
-// ---- host ---------------------------------------------------------------------------------------------------
-
-int64_t cell_bound(int64_t num_nodes) { return std::max<int64_t>(64, 2 * num_nodes); }
+// ---- workspace ----------------------------------------------------------------------------------------------
 
 // The parts of the workspace; sizes depend on the numbers of particles and graphs alone.
 template <int D>
@@ -69,6 +67,10 @@ Memory<D> memory_of(const NeighborInput& in, Workspace workspace) {
   Arena arena(workspace.data);
   return Memory<D>(arena, in.num_nodes, in.num_graphs);
 }
+
+// ---- plan ---------------------------------------------------------------------------------------------------
+
+int64_t cell_bound(int64_t num_nodes) { return std::max<int64_t>(64, 2 * num_nodes); }
 
 void check_sizes(const NeighborInput& in) {
   const auto refuse = [](const std::string& text) { throw std::invalid_argument("neighbor_list: " + text); };
@@ -124,6 +126,8 @@ struct Plan {
   }
 };
 
+// ---- launches -----------------------------------------------------------------------------------------------
+
 template <int D>
 Search<D> search_of(const NeighborInput& in, const Memory<D>& memory, bool brute) {
   Search<D> search{};
@@ -158,10 +162,10 @@ void count(Stream stream, const NeighborInput& in, int64_t max_edges, int32_t* r
   const DeviceGuard guard(stream);
   const Plan<D> plan(in);
   for (int64_t first = 0; first < in.num_graphs; first += kBoxesPerLaunch) {
-    BoxArguments<D> some{};
+    BoxArguments<D> given{};
     const int number = static_cast<int>(std::min<int64_t>(kBoxesPerLaunch, in.num_graphs - first));
-    std::copy_n(plan.boxes.begin() + first, number, some.box);
-    launch("neighbor_list init", init_kernel<D>, 1, kWarpSize, 0, stream, some, first, number, memory.boxes,
+    std::copy_n(plan.boxes.begin() + first, number, given.box);
+    launch("neighbor_list init", init_kernel<D>, 1, kWarpSize, 0, stream, given, first, number, memory.boxes,
            memory.control, status);
   }
   if (in.num_nodes == 0) return fill_zero(stream, row_ptr, sizeof(int32_t));

@@ -6,6 +6,8 @@
 namespace botan_fast::cuda {
 namespace {
 
+// ---- count --------------------------------------------------------------------------------------------------
+
 // How a graph that cannot be used is emptied: row_ptr is 0 everywhere.
 struct Usable {
   const int64_t* status;
@@ -73,6 +75,8 @@ __global__ void __launch_bounds__(kThreads)
     before += scan_tile(degree, s.num_nodes, tile, before, row_ptr, Usable{finish.status});
 }
 
+// ---- fill ---------------------------------------------------------------------------------------------------
+
 // Sorts n numbers upwards by one warp, in place: bitonic, for any n (a partner beyond the end is larger than all).
 template <class T>
 __device__ __forceinline__ void sort_row(T* row, int64_t n) {
@@ -99,12 +103,12 @@ __device__ __forceinline__ void sort_row(T* row, int64_t n) {
 }
 
 struct GraphWriter {
-  int32_t *names, *receivers;  // names are the senders
+  int32_t *indices, *receivers;  // the senders
   float* vectors;
   template <int D>
   __device__ __forceinline__ void operator()(int64_t k, int64_t i, int64_t j, const double (&d)[D], const double (&)[D],
                                              double) const {
-    names[k] = static_cast<int32_t>(j);
+    indices[k] = static_cast<int32_t>(j);
     receivers[k] = static_cast<int32_t>(i);
 #pragma unroll
     for (int b = 0; b < D; ++b) vectors[k * D + b] = static_cast<float>(d[b]);
@@ -112,13 +116,13 @@ struct GraphWriter {
 };
 
 struct PairWriter {
-  int64_t *first, *names;  // names are the second particles
+  int64_t *first, *indices;  // the second particles
   double *vectors, *distances;
   int64_t* shifts;
   template <int D>
   __device__ __forceinline__ void operator()(int64_t k, int64_t i, int64_t j, const double (&d)[D],
                                              const double (&shift)[D], double squared) const {
-    names[k] = j;
+    indices[k] = j;
     if (first) first[k] = i;
     if (distances) distances[k] = sqrt(squared);
 #pragma unroll
@@ -131,29 +135,29 @@ struct PairWriter {
 
 struct Row {
   Runs runs;
-  int32_t name[kRow], place[kRow];  // particle, and place in cell order
+  int32_t index[kRow], place[kRow];  // of the particle; its place in cell order
 };
 
-// Orders n <= kMost neighbours by name: the rank of each is the number of smaller ones. The whole warp.
+// Orders n <= kMost neighbours by index: the rank of each is the number of smaller ones. The whole warp.
 template <int kMost>
 __device__ __forceinline__ void order_row(Row& row, int n) {
   constexpr int kItems = kMost / kWarpSize;
   const int lane = lane_id();
-  int32_t name[kItems], place[kItems], rank[kItems];
+  int32_t index[kItems], place[kItems], rank[kItems];
 #pragma unroll
   for (int m = 0; m < kItems; ++m) {
     const int e = lane + m * kWarpSize;
-    name[m] = e < n ? row.name[e] : 0, place[m] = e < n ? row.place[e] : 0, rank[m] = 0;
+    index[m] = e < n ? row.index[e] : 0, place[m] = e < n ? row.place[e] : 0, rank[m] = 0;
   }
   for (int e = 0; e < n; ++e) {
-    const int32_t other = row.name[e];
+    const int32_t other = row.index[e];
 #pragma unroll
-    for (int m = 0; m < kItems; ++m) rank[m] += other < name[m];
+    for (int m = 0; m < kItems; ++m) rank[m] += other < index[m];
   }
   __syncwarp();
 #pragma unroll
   for (int m = 0; m < kItems; ++m) {
-    if (lane + m * kWarpSize < n) row.name[rank[m]] = name[m], row.place[rank[m]] = place[m];
+    if (lane + m * kWarpSize < n) row.index[rank[m]] = index[m], row.place[rank[m]] = place[m];
   }
   __syncwarp();
 }
@@ -171,9 +175,9 @@ __device__ __forceinline__ void fill_row(const Search<D>& s, const Box<D>& box, 
     if (hit && slot < n) {  // slot < n unless the positions changed since the count
       const int32_t j = kBrute ? static_cast<int32_t>(q) : s.order[q];
       if (is_long) {
-        write.names[begin + slot] = j;
+        write.indices[begin + slot] = j;
       } else {
-        row.name[slot] = j;
+        row.index[slot] = j;
         row.place[slot] = static_cast<int32_t>(q);
       }
     }
@@ -182,9 +186,9 @@ __device__ __forceinline__ void fill_row(const Search<D>& s, const Box<D>& box, 
   // Never, unless the positions changed since the count: then the particle itself stands in for what is missing.
   for (int32_t e = found + lane; e < n; e += kWarpSize) {
     if (is_long) {
-      write.names[begin + e] = static_cast<int32_t>(i);
+      write.indices[begin + e] = static_cast<int32_t>(i);
     } else {
-      row.name[e] = static_cast<int32_t>(i);
+      row.index[e] = static_cast<int32_t>(i);
       row.place[e] = static_cast<int32_t>(p);
     }
   }
@@ -193,9 +197,9 @@ __device__ __forceinline__ void fill_row(const Search<D>& s, const Box<D>& box, 
 #pragma unroll
   for (int b = 0; b < D; ++b) here[b] = s.sorted[p * D + b];
   if (is_long) {
-    if (!kBrute) sort_row(write.names + begin, n);  // by brute force candidates come in order
+    if (!kBrute) sort_row(write.indices + begin, n);  // by brute force candidates come in order
     for (int32_t e = lane; e < n; e += kWarpSize) {
-      const int64_t j = write.names[begin + e];
+      const int64_t j = write.indices[begin + e];
       double d[D], shift[D];
       const double squared = image_of<D, kDiagonal>(box, here, s.positions + j * D, d, shift);
       write(begin + e, i, j, d, shift, squared);
@@ -209,7 +213,7 @@ __device__ __forceinline__ void fill_row(const Search<D>& s, const Box<D>& box, 
     double d[D], shift[D];
     const double* there = s.sorted + static_cast<int64_t>(row.place[e]) * D;
     const double squared = image_of<D, kDiagonal>(box, here, there, d, shift);
-    write(begin + e, i, row.name[e], d, shift, squared);
+    write(begin + e, i, row.index[e], d, shift, squared);
   }
 }
 
@@ -227,6 +231,8 @@ __global__ void __launch_bounds__(kThreads, 4) fill_kernel(Search<D> s, const in
   box.cell.diagonal ? fill_row<D, kBrute, true>(s, box, p, i, begin, n, rows[warp], write)
                     : fill_row<D, kBrute, false>(s, box, p, i, begin, n, rows[warp], write);
 }
+
+// ---- reverse ------------------------------------------------------------------------------------------------
 
 // reverse[k] of the edge j -> i: the place of i in the row of j. Beyond the last edge come padding edges 0 -> 0 with
 // the zero vector that are their own reverse.

@@ -46,6 +46,8 @@ void check_rows(const char* function, int64_t num_rows, int64_t num_inputs, int 
 
 }  // namespace
 
+// ---- message passing ----------------------------------------------------------------------------------------
+
 bool has_message_passing(Stream stream, int hidden_size) {
   for (const Kernels* kernels : {kernels_fp32(hidden_size), kernels_tf32(hidden_size), kernels_bf16(hidden_size)}) {
     if (!kernels || kernels->shared_bytes > max_shared_bytes(stream)) return false;
@@ -92,6 +94,8 @@ void processor_backward(Stream stream, const ProcessorBackward& processor, Works
   find_kernels("processor_backward", shape.hidden_size, processor.precision)
       .processor_backward(stream, processor, workspace.data);
 }
+
+// ---- multilayer perceptrons ---------------------------------------------------------------------------------
 
 size_t mlp_workspace_bytes(Stream stream, int64_t num_rows, int64_t num_inputs, int hidden_size, bool backward,
                            Precision precision) {

@@ -45,7 +45,7 @@ __device__ __forceinline__ void hidden_layer(Fragment<H>& hidden, const EdgeInpu
   if constexpr (from_e0) round_stored<P>(hidden);
   if constexpr (staged) {
     // Some columns at a time, through shared memory: the loads of all at once would take too many registers.
-    constexpr int kColumns = H / 32;  // of 16
+    constexpr int kColumns = H / 32;  // blocks of 16 columns
     const int t = lane_id() % 4;
     float* own = own_row<H>(scratch);
     if constexpr (from_e0) stage<H>(scratch, hidden);
@@ -92,7 +92,7 @@ __device__ __forceinline__ void prefetch_inputs(const EdgeTopology& graph, const
   } else {
     prefetch_rows<H>(in.c, first, end);
   }
-  if (lane_id() < 2 && first < end) prefetch_second_cache((lane_id() ? graph.receivers : graph.senders) + first);
+  if (lane_id() < 2 && first < end) prefetch_l2((lane_id() ? graph.receivers : graph.senders) + first);
 }
 
 // ---- edges, forward -----------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ using Float4 = Vec<float, 4>;
 using Bits4 = Vec<uint32_t, 4>;
 using Bf16x4 = Vec<uint32_t, 2>;
 
-constexpr int kWarps = 8;  // of a block that shares a tile
+constexpr int kWarps = 8;  // warps of a block that shares a tile
 constexpr int kThreads = kWarps * kWarpSize;
 constexpr int kTile = 16 * kWarps;  // rows
 
@@ -161,16 +161,16 @@ __device__ __forceinline__ void store_rows(T* array, const Fragment<H>& a, const
     }
   }
 }
-// Asks for this warp's next rows, first .. min(first + 15, end - 1) of width H, to be in the second cache: most of the
-// way from memory, without registers.
+// Asks for this warp's next rows, first .. min(first + 15, end - 1) of width H, to be in L2: most of the way from
+// memory, without registers.
 template <int H, class T>
 __device__ __forceinline__ void prefetch_rows(const T* array, int64_t first, int64_t end) {
-  constexpr int kNumbers = 128 / sizeof(T);  // of a cache line
+  constexpr int kNumbers = 128 / sizeof(T);  // numbers of a cache line
   const int64_t left = (end - first) * H;
 #pragma unroll
   for (int at = 0; at < 16 * H; at += kNumbers * kWarpSize) {
     const int mine = at + lane_id() * kNumbers;
-    if (mine < 16 * H && mine < left) prefetch_second_cache(array + first * H + mine);
+    if (mine < 16 * H && mine < left) prefetch_l2(array + first * H + mine);
   }
 }
 
@@ -226,8 +226,8 @@ __device__ __forceinline__ void pass_where_positive(Fragment<H>& a, const Fragme
 // become zeros. The rows are there after cp_async_wait and __syncwarp.
 template <int H, class T>
 __device__ __forceinline__ void fetch_rows(T* tile, const T* array, int64_t first, int64_t end) {
-  constexpr int kNumbers = 16 / sizeof(T), kChunks = H / kNumbers;  // of 16 bytes, in a row
-  constexpr int kRows = kWarpSize / kChunks;                        // at a time
+  constexpr int kNumbers = 16 / sizeof(T), kChunks = H / kNumbers;  // numbers of 16 bytes, 16 bytes of a row
+  constexpr int kRows = kWarpSize / kChunks;                        // rows at a time
   const int row = lane_id() / kChunks, column = lane_id() % kChunks * kNumbers;
   const int left = static_cast<int>(min(end - first, int64_t{16})) - row;
   T* to = tile + (16 * warp_id() + row) * kPitch<H> + column;

@@ -12,8 +12,10 @@ namespace {
 
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / kWarpSize;
-constexpr int kPerThread = 4;  // 16 bytes
+constexpr int kPerThread = 4;  // numbers: 16 bytes
 constexpr int64_t kChunk = kThreads * kPerThread;
+
+// ---- kernels ------------------------------------------------------------------------------------------------
 
 using Numbers = Vec<float, kPerThread>;
 
@@ -110,6 +112,8 @@ __global__ void __launch_bounds__(kThreads)
   *node_loss = static_cast<float>(node_mean);
   *edge_loss = static_cast<float>(edge_mean);
 }
+
+// ---- launches -----------------------------------------------------------------------------------------------
 
 void check_part(const char* name, const LossPart& part) {
   if (part.capacity < 0 || (!part.given && part.capacity > 0)) {

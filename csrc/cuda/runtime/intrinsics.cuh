@@ -50,7 +50,7 @@ __device__ __forceinline__ T* dynamic_shared() {
   } while (0)
 #endif
 
-// A load of data that is read once: it does not push reused data out of the first cache. 16-byte Vec only.
+// A load of data that is read once: it does not push reused data out of L1. 16-byte Vec only.
 template <class V>
 __device__ __forceinline__ V load_once(const V* address) {
   static_assert(sizeof(V) == 16, "one 16-byte load");
@@ -68,8 +68,8 @@ __device__ __forceinline__ V load_once(const V* address) {
 #endif
 }
 
-// Asks for the 128 bytes around an address of global memory to be in the second cache; nothing else changes.
-__device__ __forceinline__ void prefetch_second_cache([[maybe_unused]] const void* address) {
+// Asks for the 128 bytes around an address of global memory to be in L2; nothing else changes.
+__device__ __forceinline__ void prefetch_l2([[maybe_unused]] const void* address) {
 #ifndef BOTAN_FAST_CUDA_HOST
   asm volatile("prefetch.global.L2 [%0];" ::"l"(address));
 #endif

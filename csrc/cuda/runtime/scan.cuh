@@ -7,7 +7,7 @@
 namespace botan_fast::cuda {
 
 constexpr int kScanThreads = 256;
-constexpr int kScanItems = 16;  // of one thread
+constexpr int kScanItems = 16;  // numbers of one thread
 constexpr int64_t kScanTile = kScanThreads * kScanItems;
 
 // The sum of `value` over the threads before this one; `total` is that of all kNumWarps warps. Contains two barriers,
@@ -44,7 +44,7 @@ __device__ __forceinline__ bool is_last_block(int32_t* done) {
 template <class In>
 __device__ __forceinline__ int64_t scan_in_one_block(const In* in, int64_t n, int64_t* out) {
   __shared__ int64_t warp_sums[kScanThreads / kWarpSize];
-  const volatile In* fresh = in;  // not from the first cache
+  const volatile In* fresh = in;  // not from L1
   int64_t before = 0;
   for (int64_t tile = 0; tile < n; tile += kScanTile) {
     const int64_t begin = tile + threadIdx.x * kScanItems;
