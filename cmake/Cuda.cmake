@@ -49,21 +49,13 @@ set(CMAKE_CUDA_EXTENSIONS OFF)
 # scripts/check_cuda_report.py.
 set(CMAKE_CUDA_COMPILER_LAUNCHER ${Python_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/cmake/keep_ptxas_report.py)
 
-add_library(botan_fast_cuda STATIC
-  csrc/cuda/runtime/build.cu
-  csrc/cuda/network/loss.cu
-  csrc/cuda/network/dispatch.cu
-  csrc/cuda/network/kernels_bf16.cu
-  csrc/cuda/network/kernels_fp32.cu
-  csrc/cuda/network/kernels_tf32.cu
-  csrc/cuda/geometry/neighbor_list.cu
-  csrc/cuda/network/segment_sum.cu
-  csrc/cuda/geometry/targets.cu
-)
+file(GLOB cuda_geometry CONFIGURE_DEPENDS csrc/cuda/geometry/*.cu)
+file(GLOB cuda_others CONFIGURE_DEPENDS csrc/cuda/network/*.cu csrc/cuda/runtime/*.cu)
+add_library(botan_fast_cuda STATIC ${cuda_geometry} ${cuda_others})
 target_include_directories(botan_fast_cuda PUBLIC csrc)
 target_compile_options(botan_fast_cuda PRIVATE
   "SHELL:-Werror all-warnings" "SHELL:-Xptxas -v" -Xcompiler=-Wall,-Wextra,-Werror)
 set_source_files_properties(csrc/cuda/runtime/build.cu PROPERTIES
   COMPILE_DEFINITIONS "BOTAN_FAST_CUDA_ARCHITECTURES=\"${architectures}\"")
-# Geometry rounds as on the CPU: products and sums are not contracted.
-set_source_files_properties(csrc/cuda/geometry/neighbor_list.cu csrc/cuda/geometry/targets.cu PROPERTIES COMPILE_OPTIONS -fmad=false)
+# Geometry rounds as on the CPU: in that folder, and in no other, products and sums are not contracted.
+set_source_files_properties(${cuda_geometry} PROPERTIES COMPILE_OPTIONS -fmad=false)

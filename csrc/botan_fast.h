@@ -154,46 +154,62 @@ bool has_fast_path(int hidden_size);
 //   tf32  on CUDA both factors rounded to 10 fraction bits, products added up in float32; the CPU has fp32 instead
 enum class Precision : int { fp32 = 0, bf16 = 1, tf32 = 2 };
 
-// Weights as torch.nn.Linear keeps them: (out, in) row-major, float32.
-struct MlpWeights {
-  const float *w1, *b1;  // (H, K) (H,)
-  const float *w2, *b2;  // (H, H) (H,)
-  const float *w3, *b3;  // (1, H) (1,), or null: no third layer
+// Weights as torch.nn.Linear keeps them, (out, in) row-major, float32 (T = const float), or their gradients, which are
+// overwritten (T = float).
+template <class T>
+struct MlpArrays {
+  T *w1, *b1;  // (H, K) (H,)
+  T *w2, *b2;  // (H, H) (H,)
+  T *w3, *b3;  // (1, H) (1,), or null: no third layer
 };
-struct MlpGradients {
-  float *w1, *b1, *w2, *b2, *w3, *b3;  // shapes of the weights, overwritten; w3 and b3 null without a third layer
+using MlpWeights = MlpArrays<const float>;
+using MlpGradients = MlpArrays<float>;
+
+// y = relu(W2 relu(W1 x + b1) + b2); with a third layer y = w3 . that + b3.
+struct MlpForward {
+  int64_t num_rows, num_inputs;  // M, K
+  int hidden_size;               // H
+  Precision precision;
+  MlpWeights weights;
+  const float* x;  // (M, K)
+  float* y;        // (M, H); with a third layer (M,)
 };
 
-// y = relu(W2 relu(W1 x + b1) + b2) (M, H); with a third layer y = w3 . that + b3 (M,).    x is (M, K).
-void mlp_forward(int64_t num_rows, int64_t num_inputs, int hidden_size, const MlpWeights& weights, const float* x,
-                 float* y, Precision precision, int num_threads);
+// Gradients for grad_y; the hidden layers are computed again.
+struct MlpBackward {
+  int64_t num_rows, num_inputs;  // M, K
+  int hidden_size;               // H
+  Precision precision;
+  MlpWeights weights;
+  const float* x;       // (M, K)
+  const float* y;       // (M, H), read on the CPU and without a third layer only
+  const float* grad_y;  // of the shape of y
+  float* grad_x;        // (M, K) or null
+  MlpGradients gradients;
+};
 
-// Gradients for grad_y of the shape of y; the hidden layers are recomputed. y is read without a third layer
-// only. grad_x (M, K) may be null.
-void mlp_backward(int64_t num_rows, int64_t num_inputs, int hidden_size, const MlpWeights& weights, const float* x,
-                  const float* y, const float* grad_y, float* grad_x, const MlpGradients& gradients,
-                  Precision precision, int num_threads);
+void mlp_forward(const MlpForward& mlp, int num_threads);
+void mlp_backward(const MlpBackward& mlp, int num_threads);
 
 // ---- message passing (message_passing.cpp) ------------------------------------------------------------------
 
 // Any directed graph with edges sorted by receiver. Edges that leave node i are
 // sender_order[sender_ptr[i]:sender_ptr[i+1]]; in a symmetric graph that is `reverse` with `row_ptr`.
 struct Topology {
-  int64_t num_nodes, num_edges;
-  const int32_t *senders, *receivers, *row_ptr, *sender_order, *sender_ptr;
+  const int32_t *senders, *receivers;        // (E,) (E,)
+  const int32_t* row_ptr;                    // (N+1,)
+  const int32_t *sender_order, *sender_ptr;  // (E,) (N+1,)
 };
 
 // MLP_e reads [x_sender, x_receiver, e, e0] (4 H) and, with edge_node_skip, also [x0_sender, x0_receiver] (6 H).
-// MLP_n reads [x, x0, sum of incoming e] (3 H). All (out, in) row-major, float32.
-struct ProcessorWeights {
-  const float *edge_w1, *edge_b1, *edge_w2, *edge_b2;
-  const float *node_w1, *node_b1, *node_w2, *node_b2;
-  bool edge_node_skip;
+// MLP_n reads [x, x0, sum of incoming e] (3 H). Weights (T = const float) or their gradients (T = float), as above.
+template <class T>
+struct ProcessorArrays {
+  T *edge_w1, *edge_b1, *edge_w2, *edge_b2;
+  T *node_w1, *node_b1, *node_w2, *node_b2;
 };
-struct ProcessorGradients {
-  float *edge_w1, *edge_b1, *edge_w2, *edge_b2;
-  float *node_w1, *node_b1, *node_w2, *node_b2;
-};
+using ProcessorWeights = ProcessorArrays<const float>;
+using ProcessorGradients = ProcessorArrays<float>;
 
 // What the backward pass needs of the forward pass.
 struct ProcessorHistory {
@@ -202,28 +218,53 @@ struct ProcessorHistory {
                // bf16: (num_steps, E, H) bfloat16, e before each step
   float* sum;  // (num_steps, N, H)     incoming sums
   void* c;     // (E, H)                W0 e0 + b1, float32 or bfloat16 like e
-  // Less memory for more time: c is null and e holds only e before the steps kSavedSteps, 2 kSavedSteps, ...
-  // ((num_steps - 1) / kSavedSteps, E, H), in the type above; the backward pass computes the others again.
-  bool save_memory = false;
 };
 constexpr int kSavedSteps = 4;
+
+// What both directions of the processor have in common.
+struct ProcessorShape {
+  int64_t num_nodes, num_edges;  // N, E
+  int hidden_size, num_steps;    // H, n
+  bool edge_node_skip;
+  // Less memory for more time: history.c is null and history.e holds only e before the steps kSavedSteps,
+  // 2 kSavedSteps, ... ((num_steps - 1) / kSavedSteps, E, H), in the type above; the backward pass computes the
+  // others again.
+  bool save_memory;
+};
 
 // num_steps times, with the same weights:
 //   e <- relu(W2 relu(W1 [x_sender, x_receiver, e, e0] + b1) + b2)
 //   x <- relu(V2 relu(V1 [x, x0, sum over incoming edges e] + a1) + a2)
-// from (x, e); a null x (e) starts from x0 (e0). History members may all be null: nothing is kept.
-void processor_forward(const Topology& topology, int hidden_size, int num_steps, const ProcessorWeights& weights,
-                       const float* x, const float* e, const float* x0, const float* e0, float* x_out, float* e_out,
-                       const ProcessorHistory& history, Precision precision, int num_threads);
+struct ProcessorForward {
+  ProcessorShape shape;
+  Precision precision;
+  Topology topology;
+  ProcessorWeights weights;
+  const float *x, *e;    // (N, H), (E, H); null: starts from x0 (e0)
+  const float *x0, *e0;  // (N, H), (E, H)
+  float *x_out, *e_out;  // (N, H), (E, H)
+  bool keep;             // history is filled; otherwise its members are null
+  ProcessorHistory history;
+};
 
-// Gradients of everything. grad_x_out and grad_e_out may be null (zero). grad_x (grad_e) is null exactly when x
-// (e) is: then its part is added to grad_x0 (grad_e0). The result of the last step is computed again for its sign, so
-// that the caller need not keep it.
-void processor_backward(const Topology& topology, int hidden_size, int num_steps, const ProcessorWeights& weights,
-                        const float* x, const float* e, const float* x0, const float* e0, const float* x_out,
-                        const ProcessorHistory& history, const float* grad_x_out, const float* grad_e_out,
-                        float* grad_x, float* grad_e, float* grad_x0, float* grad_e0,
-                        const ProcessorGradients& gradients, Precision precision, int num_threads);
+// Gradients of everything. The result of the last step is computed again for its sign, so that the caller need not
+// keep e_out.
+struct ProcessorBackward {
+  ProcessorShape shape;
+  Precision precision;
+  Topology topology;
+  ProcessorWeights weights;
+  const float *x, *e, *x0, *e0;          // as in the forward pass
+  const float* x_out;                    // (N, H), its result
+  ProcessorHistory history;              // of the forward pass
+  const float *grad_x_out, *grad_e_out;  // (N, H), (E, H); null: zero
+  float *grad_x, *grad_e;                // (N, H), (E, H); null exactly where x (e) is: then added to grad_x0 (grad_e0)
+  float *grad_x0, *grad_e0;              // (N, H), (E, H)
+  ProcessorGradients gradients;
+};
+
+void processor_forward(const ProcessorForward& processor, int num_threads);
+void processor_backward(const ProcessorBackward& processor, int num_threads);
 
 // ---- memory (buffer_pool.cpp) -------------------------------------------------------------------------------
 

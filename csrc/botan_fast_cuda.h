@@ -4,9 +4,9 @@
 //
 //   - It queues its work on the given stream of the given device and returns; it never waits for the device and
 //     reads no device memory, hence it can be captured in a CUDA graph.
-//   - It allocates nothing. Scratch memory is a workspace that the caller owns until the stream has passed the call;
-//     X_workspace_bytes, with the same sizes, says how many bytes X needs (0: a null workspace will do). Any
-//     address that cudaMalloc or a caching allocator returns is aligned well enough (256 bytes).
+//   - It allocates nothing. Scratch memory is a Workspace that the caller owns until the stream has passed the call;
+//     X_workspace_bytes, with the same sizes, says how many bytes X needs (0: a null one will do). Any address that
+//     cudaMalloc or a caching allocator returns is aligned well enough (256 bytes).
 //   - Bad sizes are std::invalid_argument; a failed launch is std::runtime_error, whose message names the kernel.
 //   - Results are bitwise repeatable: no floating-point atomics, and the order of every sum follows from sizes and
 //     topology alone.
@@ -27,14 +27,20 @@ struct Stream {
   void* handle;
 };
 
-// ---- build (launch.cu) --------------------------------------------------------------------------------------
+// Scratch memory on the device.
+struct Workspace {
+  void* data;
+  size_t bytes;
+};
+
+// ---- build (cuda/runtime/build.cu) --------------------------------------------------------------------------
 
 // The architectures of the binary, as CMake was given them ("80-real 90-real 90-virtual"), and the toolkit's
 // version ("13.0"). Neither touches the driver.
 const char* architectures();
 const char* toolkit_version();
 
-// ---- sums (segment_sum.cu) ----------------------------------------------------------------------------------
+// ---- sums (cuda/network/segment_sum.cu) ---------------------------------------------------------------------
 
 // T = float or double, I = int32_t or int64_t. Sums are taken in float64 and rounded once.
 
@@ -44,8 +50,7 @@ const char* toolkit_version();
 size_t segment_sum_workspace_bytes(int64_t num_order, int64_t width, int64_t num_segments);
 template <class T, class I>
 void segment_sum(Stream stream, const T* values, int64_t num_rows, int64_t width, const I* row_ptr,
-                 int64_t num_segments, const I* order, int64_t num_order, T* out, void* workspace,
-                 size_t workspace_bytes);
+                 int64_t num_segments, const I* order, int64_t num_order, T* out, Workspace workspace);
 
 // The transpose: out[e, f] = values[i, f] for row_ptr[i] <= e < row_ptr[i + 1]; values (N, F), out (num_rows, F)
 template <class T, class I>
@@ -56,7 +61,7 @@ void segment_expand(Stream stream, const T* values, int64_t num_segments, int64_
 // row_ptr (num_segments + 1,)
 void row_ptr_of_sorted(Stream stream, const int64_t* index, int64_t num_rows, int64_t num_segments, int64_t* row_ptr);
 
-// ---- neighbour list (neighbor_list.cu) ------------------------------------------------------------------------
+// ---- neighbour list (cuda/geometry/neighbor_list.cu) --------------------------------------------------------
 
 // How candidates are found; all ways give the same bits. By default the sizes decide.
 enum class NeighborPath {
@@ -93,20 +98,20 @@ struct NeighborInput {
 // and then row_ptr is 0 everywhere: a graph without edges. Nothing is ever written beyond max_edges.
 size_t neighbor_list_workspace_bytes(int64_t num_nodes, int64_t num_graphs, int dimensions);
 void neighbor_list_count(Stream stream, const NeighborInput& input, int64_t max_edges, int32_t* row_ptr,
-                         int64_t* status, void* workspace, size_t workspace_bytes);
+                         int64_t* status, Workspace workspace);
 
 // senders, receivers, reverse (max_edges,), vectors (max_edges, D), max_edges that of the count or the number of edges.
 // Edges beyond the last one go 0 -> 0 with the zero vector, outside of every row, each its own reverse.
 void neighbor_list_fill_graph(Stream stream, const NeighborInput& input, const int32_t* row_ptr, int64_t max_edges,
-                              int32_t* senders, int32_t* receivers, int32_t* reverse, float* vectors, void* workspace,
-                              size_t workspace_bytes);
+                              int32_t* senders, int32_t* receivers, int32_t* reverse, float* vectors,
+                              Workspace workspace);
 
 // The arrays of NeighborSearch::fill_pairs; null pointers leave all but `second` out.
 void neighbor_list_fill_pairs(Stream stream, const NeighborInput& input, const int32_t* row_ptr, int64_t* first,
-                              int64_t* second, double* vectors, double* distances, int64_t* shifts, void* workspace,
-                              size_t workspace_bytes);
+                              int64_t* second, double* vectors, double* distances, int64_t* shifts,
+                              Workspace workspace);
 
-// ---- targets (targets.cu) ---------------------------------------------------------------------------------------
+// ---- targets (cuda/geometry/targets.cu) ---------------------------------------------------------------------
 
 // The graph of isoconfigurational_targets (botan_fast.h): one configuration. cell (D, D) in host memory.
 struct TargetInput {
@@ -130,47 +135,31 @@ void targets_accumulate(Stream stream, const TargetInput& input, const T* trajec
 void targets_finish(Stream stream, const TargetInput& input, int64_t num_runs, const double* node_sum,
                     const double* edge_sum, float* propensity, float* pair_change, int32_t* status);
 
-// ---- message passing (message_passing.cu) ---------------------------------------------------------------------
+// ---- message passing (cuda/network/dispatch.cu) -------------------------------------------------------------
 
 // The operations of botan_fast.h, with the same structs, for hidden_size 32, 64 and 128. Every array must be aligned to
 // 16 bytes. In the backward pass grad_e0 also holds intermediate results. The number of edges is row_ptr[num_nodes],
 // read on the device; num_edges is what the arrays have room for. Rows beyond the edges are not read, and zeros in
 // results (history aside). So one CUDA graph serves all graphs of N nodes that fit.
-struct ProcessorShape {
-  int64_t num_nodes, num_edges;
-  int hidden_size, num_steps;
-  bool edge_node_skip, save_memory;  // the latter as in ProcessorHistory
-};
 
 // Whether there are kernels for this width, and a block of the device has the shared memory that they take.
 bool has_message_passing(Stream stream, int hidden_size);
 
-// `keep`: history is given (all of it) and filled.
 size_t processor_forward_workspace_bytes(Stream stream, const ProcessorShape& shape, bool keep, Precision precision);
-void processor_forward(Stream stream, const Topology& topology, int hidden_size, int num_steps,
-                       const ProcessorWeights& weights, const float* x, const float* e, const float* x0,
-                       const float* e0, float* x_out, float* e_out, const ProcessorHistory& history, bool keep,
-                       Precision precision, void* workspace, size_t workspace_bytes);
+void processor_forward(Stream stream, const ProcessorForward& processor, Workspace workspace);
 size_t processor_backward_workspace_bytes(Stream stream, const ProcessorShape& shape, Precision precision);
-void processor_backward(Stream stream, const Topology& topology, int hidden_size, int num_steps,
-                        const ProcessorWeights& weights, const float* x, const float* e, const float* x0,
-                        const float* e0, const float* x_out, const ProcessorHistory& history, const float* grad_x_out,
-                        const float* grad_e_out, float* grad_x, float* grad_e, float* grad_x0, float* grad_e0,
-                        const ProcessorGradients& gradients, Precision precision, void* workspace,
-                        size_t workspace_bytes);
+void processor_backward(Stream stream, const ProcessorBackward& processor, Workspace workspace);
 
-// ---- multilayer perceptrons (message_passing.cu) ----------------------------------------------------------------
+// ---- multilayer perceptrons (cuda/network/dispatch.cu) ------------------------------------------------------
 
-// As in botan_fast.h, for 1 <= num_inputs <= hidden_size; all layers are computed again in the backward pass.
+// As in botan_fast.h, for 1 <= num_inputs <= hidden_size; all layers are computed again in the backward pass, which
+// does not read y.
 size_t mlp_workspace_bytes(Stream stream, int64_t num_rows, int64_t num_inputs, int hidden_size, bool backward,
                            Precision precision);
-void mlp_forward(Stream stream, int64_t num_rows, int64_t num_inputs, int hidden_size, const MlpWeights& weights,
-                 const float* x, float* y, Precision precision, void* workspace, size_t workspace_bytes);
-void mlp_backward(Stream stream, int64_t num_rows, int64_t num_inputs, int hidden_size, const MlpWeights& weights,
-                  const float* x, const float* grad_y, float* grad_x, const MlpGradients& gradients,
-                  Precision precision, void* workspace, size_t workspace_bytes);
+void mlp_forward(Stream stream, const MlpForward& mlp, Workspace workspace);
+void mlp_backward(Stream stream, const MlpBackward& mlp, Workspace workspace);
 
-// ---- loss (loss.cu) ---------------------------------------------------------------------------------------------
+// ---- loss (cuda/network/loss.cu) ----------------------------------------------------------------------------
 
 // Mean squared difference of one kind of prediction and its target, float32, aligned to 16 bytes.
 struct LossPart {
@@ -186,10 +175,10 @@ struct LossPart {
 // over the edges, loss = the sum of both times their weights; each is one float32. A part without weight adds nothing
 // to loss, also where it is not finite; the mean over nothing is not a number. num_edges: where the number of edges
 // stands on the device (row_ptr + N), at most edge.capacity; null: edge.capacity. Numbers beyond the edges are not
-// read, and their gradients are zero. Results do not depend on the capacity, bit by bit. Each is computed in float64
+// read, and their gradients are zero. Results are the same for every capacity, bit for bit. Each is computed in float64
 // and rounded once.
 size_t loss_workspace_bytes(int64_t node_capacity, int64_t edge_capacity);
 void loss(Stream stream, const LossPart& node, const LossPart& edge, const int32_t* num_edges, float* loss,
-          float* node_loss, float* edge_loss, void* workspace, size_t workspace_bytes);
+          float* node_loss, float* edge_loss, Workspace workspace);
 
 }  // namespace botan_fast::cuda

@@ -1,13 +1,12 @@
 // pybind11 only: addresses and sizes in, nothing else. No torch and no logic; the callers in Python check
 // shapes and dtypes, own the memory, and keep it alive during the call. The GIL is released in every call.
 #include <pybind11/pybind11.h>
-#include <pybind11/stl.h>
 
 #include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
+#include "bindings/addresses.h"
 #ifdef BOTAN_FAST_HAVE_CUDA
 #include "bindings/cuda.h"
 #endif
@@ -18,14 +17,22 @@ using namespace botan_fast;
 
 namespace {
 
-using Address = std::uintptr_t;
-
+// Functions of several types are bound once for each, under names that end in the types: segment_sum_f32_i64.
 template <class T>
-T* at(Address address) {
-  return reinterpret_cast<T*>(address);
-}
+const char* const kSuffix = "";
+template <>
+const char* const kSuffix<float> = "_f32";
+template <>
+const char* const kSuffix<double> = "_f64";
+template <>
+const char* const kSuffix<std::int32_t> = "_i32";
+template <>
+const char* const kSuffix<std::int64_t> = "_i64";
 
-using Release = py::call_guard<py::gil_scoped_release>;
+template <class... Types>
+std::string name_of(const char* function) {
+  return (std::string(function) + ... + kSuffix<Types>);
+}
 
 void bind_build(py::module_& m) {
   m.attr("__version__") = BOTAN_FAST_VERSION;
@@ -84,9 +91,9 @@ void bind_pairs(py::module_& m) {
 }
 
 template <class T>
-void bind_targets_of(py::module_& m, const char* name) {
+void bind_targets(py::module_& m) {
   m.def(
-      name,
+      name_of<T>("isoconfigurational_targets").c_str(),
       [](Address initial_positions, Address trajectories, std::int64_t num_runs, std::int64_t num_nodes, int dimensions,
          Address cell, Address senders, Address row_ptr, Address reverse, Address vectors, Address propensity,
          Address pair_change, int num_threads) {
@@ -97,30 +104,26 @@ void bind_targets_of(py::module_& m, const char* name) {
                                       num_threads);
       },
       Release());
-}
-
-void bind_targets(py::module_& m) {
-  bind_targets_of<float>(m, "isoconfigurational_targets_f32");
-  bind_targets_of<double>(m, "isoconfigurational_targets_f64");
-}
-
-template <class T>
-void bind_local_targets_of(py::module_& m, const std::string& suffix) {
-  m.def(("local_targets_" + suffix).c_str(),
-        [](Address initial_positions, Address trajectories, std::int64_t num_runs, std::int64_t num_nodes,
-           int dimensions, Address cell, Address senders, Address row_ptr, Address vectors, double radius,
-           double strain_radius, Address relative_propensity, Address local_displacement,
-           Address nonaffine_displacement, Address local_strain, Address local_field, int num_threads) {
-          local_targets<T>(at<const double>(initial_positions), at<const T>(trajectories), num_runs, num_nodes,
-                           dimensions, at<const double>(cell), at<const std::int32_t>(senders),
-                           at<const std::int32_t>(row_ptr), at<const float>(vectors), radius, strain_radius,
-                           {at<float>(relative_propensity), at<float>(local_displacement),
-                            at<float>(nonaffine_displacement), at<float>(local_strain), at<float>(local_field)},
-                           num_threads);
-        },
-        Release());
   m.def(
-      ("surviving_bonds_" + suffix).c_str(),
+      name_of<T>("local_targets").c_str(),
+      [](Address initial_positions, Address trajectories, std::int64_t num_runs, std::int64_t num_nodes, int dimensions,
+         Address cell, Address senders, Address row_ptr, Address vectors, double radius, double strain_radius,
+         Address relative_propensity, Address local_displacement, Address nonaffine_displacement, Address local_strain,
+         Address local_field, int num_threads) {
+        LocalTargets out{};
+        out.relative_propensity = at<float>(relative_propensity);
+        out.local_displacement = at<float>(local_displacement);
+        out.nonaffine_displacement = at<float>(nonaffine_displacement);
+        out.local_strain = at<float>(local_strain);
+        out.local_field = at<float>(local_field);
+        local_targets<T>(at<const double>(initial_positions), at<const T>(trajectories), num_runs, num_nodes,
+                         dimensions, at<const double>(cell), at<const std::int32_t>(senders),
+                         at<const std::int32_t>(row_ptr), at<const float>(vectors), radius, strain_radius, out,
+                         num_threads);
+      },
+      Release());
+  m.def(
+      name_of<T>("surviving_bonds").c_str(),
       [](Address initial_positions, Address trajectories, std::int64_t num_runs, std::int64_t num_nodes, int dimensions,
          Address row_ptr, Address neighbors, Address bonds, Address limits, Address kept, int num_threads) {
         surviving_bonds<T>(at<const double>(initial_positions), at<const T>(trajectories), num_runs, num_nodes,
@@ -130,49 +133,38 @@ void bind_local_targets_of(py::module_& m, const std::string& suffix) {
       Release());
 }
 
-void bind_local_targets(py::module_& m) {
-  bind_local_targets_of<float>(m, "f32");
-  bind_local_targets_of<double>(m, "f64");
-}
-
-// Names end in the dtype of the values and of row_ptr: segment_sum_f32_i64.
 template <class T, class I>
-void bind_segment_sums(py::module_& m, const std::string& suffix) {
-  m.def(("segment_sum_" + suffix).c_str(),
-        [](Address values, std::int64_t num_rows, std::int64_t width, Address row_ptr, std::int64_t num_segments,
-           Address out, int num_threads) {
-          segment_sum<T, I>(at<const T>(values), num_rows, width, at<const I>(row_ptr), num_segments, at<T>(out),
-                            num_threads);
-        },
-        Release());
-  m.def(("segment_expand_" + suffix).c_str(),
-        [](Address values, std::int64_t num_segments, std::int64_t width, Address row_ptr, std::int64_t num_rows,
-           Address out, int num_threads) {
-          segment_expand<T, I>(at<const T>(values), num_segments, width, at<const I>(row_ptr), num_rows, at<T>(out),
-                               num_threads);
-        },
-        Release());
+void bind_segment_sums(py::module_& m) {
+  m.def(
+      name_of<T, I>("segment_sum").c_str(),
+      [](Address values, std::int64_t num_rows, std::int64_t width, Address row_ptr, std::int64_t num_segments,
+         Address out, int num_threads) {
+        segment_sum<T, I>(at<const T>(values), num_rows, width, at<const I>(row_ptr), num_segments, at<T>(out),
+                          num_threads);
+      },
+      Release());
+  m.def(
+      name_of<T, I>("segment_expand").c_str(),
+      [](Address values, std::int64_t num_segments, std::int64_t width, Address row_ptr, std::int64_t num_rows,
+         Address out, int num_threads) {
+        segment_expand<T, I>(at<const T>(values), num_segments, width, at<const I>(row_ptr), num_rows, at<T>(out),
+                             num_threads);
+      },
+      Release());
 }
 
 template <class T>
-void bind_scatter_sum(py::module_& m, const char* name) {
+void bind_sums(py::module_& m) {
+  bind_segment_sums<T, std::int32_t>(m);
+  bind_segment_sums<T, std::int64_t>(m);
   m.def(
-      name,
+      name_of<T>("scatter_sum").c_str(),
       [](Address values, std::int64_t num_rows, std::int64_t width, Address index, std::int64_t dim_size, Address out,
          int num_threads) {
         scatter_sum<T>(at<const T>(values), num_rows, width, at<const std::int64_t>(index), dim_size, at<T>(out),
                        num_threads);
       },
       Release());
-}
-
-void bind_sums(py::module_& m) {
-  bind_segment_sums<float, std::int32_t>(m, "f32_i32");
-  bind_segment_sums<float, std::int64_t>(m, "f32_i64");
-  bind_segment_sums<double, std::int32_t>(m, "f64_i32");
-  bind_segment_sums<double, std::int64_t>(m, "f64_i64");
-  bind_scatter_sum<float>(m, "scatter_sum_f32");
-  bind_scatter_sum<double>(m, "scatter_sum_f64");
 }
 
 void bind_memory(py::module_& m) {
@@ -192,74 +184,62 @@ void bind_memory(py::module_& m) {
   m.def("pool_trim", &pool_trim, Release());
 }
 
-using Addresses = std::vector<Address>;
-
-MlpWeights mlp_weights(const Addresses& w) {
-  if (w.size() == 4) return {at<float>(w[0]), at<float>(w[1]), at<float>(w[2]), at<float>(w[3]), nullptr, nullptr};
-  return {at<float>(w[0]), at<float>(w[1]), at<float>(w[2]), at<float>(w[3]), at<float>(w[4]), at<float>(w[5])};
-}
-
-ProcessorWeights processor_weights(const Addresses& w, bool edge_node_skip) {
-  return {at<float>(w[0]), at<float>(w[1]), at<float>(w[2]), at<float>(w[3]), at<float>(w[4]),
-          at<float>(w[5]), at<float>(w[6]), at<float>(w[7]), edge_node_skip};
-}
-
-Topology topology(int64_t num_nodes, int64_t num_edges, const Addresses& t) {
-  return {num_nodes,         num_edges,         at<int32_t>(t[0]), at<int32_t>(t[1]),
-          at<int32_t>(t[2]), at<int32_t>(t[3]), at<int32_t>(t[4])};
-}
-
-ProcessorHistory history(const Addresses& h, bool save_memory) {
-  return {at<float>(h[0]), at<void>(h[1]), at<float>(h[2]), at<void>(h[3]), save_memory};
-}
-
-void bind_model(py::module_& m) {
+void bind_mlp(py::module_& m) {
   m.def("has_fast_path", &has_fast_path);
   m.def(
       "mlp_forward",
-      [](int64_t num_rows, int64_t num_inputs, int hidden_size, const Addresses& weights, Address x, Address y,
-         int precision, int num_threads) {
-        mlp_forward(num_rows, num_inputs, hidden_size, mlp_weights(weights), at<float>(x), at<float>(y),
-                    static_cast<Precision>(precision), num_threads);
+      [](std::int64_t num_rows, std::int64_t num_inputs, int hidden_size, const Addresses& weights, Address x,
+         Address y, int precision, int num_threads) {
+        MlpForward mlp{};
+        mlp.num_rows = num_rows;
+        mlp.num_inputs = num_inputs;
+        mlp.hidden_size = hidden_size;
+        mlp.precision = static_cast<Precision>(precision);
+        mlp.weights = mlp_arrays<const float>(weights);
+        mlp.x = at<const float>(x);
+        mlp.y = at<float>(y);
+        mlp_forward(mlp, num_threads);
       },
       Release());
   m.def(
       "mlp_backward",
-      [](int64_t num_rows, int64_t num_inputs, int hidden_size, const Addresses& weights, Address x, Address y,
-         Address grad_y, Address grad_x, const Addresses& gradients, int precision, int num_threads) {
-        const MlpWeights g = mlp_weights(gradients);
-        const auto writable = [](const float* p) { return const_cast<float*>(p); };
-        mlp_backward(num_rows, num_inputs, hidden_size, mlp_weights(weights), at<float>(x), at<float>(y),
-                     at<float>(grad_y), at<float>(grad_x),
-                     {writable(g.w1), writable(g.b1), writable(g.w2), writable(g.b2), writable(g.w3), writable(g.b3)},
-                     static_cast<Precision>(precision), num_threads);
+      [](std::int64_t num_rows, std::int64_t num_inputs, int hidden_size, const Addresses& weights, Address x,
+         Address y, Address grad_y, Address grad_x, const Addresses& gradients, int precision, int num_threads) {
+        MlpBackward mlp{};
+        mlp.num_rows = num_rows;
+        mlp.num_inputs = num_inputs;
+        mlp.hidden_size = hidden_size;
+        mlp.precision = static_cast<Precision>(precision);
+        mlp.weights = mlp_arrays<const float>(weights);
+        mlp.x = at<const float>(x);
+        mlp.y = at<const float>(y);
+        mlp.grad_y = at<const float>(grad_y);
+        mlp.grad_x = at<float>(grad_x);
+        mlp.gradients = mlp_arrays<float>(gradients);
+        mlp_backward(mlp, num_threads);
       },
       Release());
+}
+
+void bind_processor(py::module_& m) {
+  m.attr("SAVED_STEPS") = kSavedSteps;
+  // shape: num_nodes, num_edges, hidden_size, num_steps, edge_node_skip, save_memory
+  // state: x, e, x0, e0; results: x_out, e_out
   m.def(
       "processor_forward",
-      [](int64_t num_nodes, int64_t num_edges, const Addresses& graph, int hidden_size, int num_steps,
-         bool edge_node_skip, const Addresses& weights, Address x, Address e, Address x0, Address e0, Address x_out,
-         Address e_out, const Addresses& kept, bool save_memory, int precision, int num_threads) {
-        processor_forward(topology(num_nodes, num_edges, graph), hidden_size, num_steps,
-                          processor_weights(weights, edge_node_skip), at<float>(x), at<float>(e), at<float>(x0),
-                          at<float>(e0), at<float>(x_out), at<float>(e_out), history(kept, save_memory),
-                          static_cast<Precision>(precision), num_threads);
+      [](const Shape& shape, const Addresses& graph, const Addresses& weights, const Addresses& state,
+         const Addresses& results, const Addresses& history, bool keep, int precision, int num_threads) {
+        processor_forward(processor_forward_of(shape, graph, weights, state, results, history, keep, precision),
+                          num_threads);
       },
       Release());
+  // state: x, e, x0, e0, x_out; grads: of x_out, e_out, x, e, x0, e0; gradients: of the weights
   m.def(
       "processor_backward",
-      [](int64_t num_nodes, int64_t num_edges, const Addresses& graph, int hidden_size, int num_steps,
-         bool edge_node_skip, const Addresses& weights, Address x, Address e, Address x0, Address e0, Address x_out,
-         const Addresses& kept, bool save_memory, Address grad_x_out, Address grad_e_out, Address grad_x,
-         Address grad_e, Address grad_x0, Address grad_e0, const Addresses& gradients, int precision, int num_threads) {
-        processor_backward(
-            topology(num_nodes, num_edges, graph), hidden_size, num_steps, processor_weights(weights, edge_node_skip),
-            at<float>(x), at<float>(e), at<float>(x0), at<float>(e0), at<float>(x_out), history(kept, save_memory),
-            at<float>(grad_x_out), at<float>(grad_e_out), at<float>(grad_x), at<float>(grad_e), at<float>(grad_x0),
-            at<float>(grad_e0),
-            {at<float>(gradients[0]), at<float>(gradients[1]), at<float>(gradients[2]), at<float>(gradients[3]),
-             at<float>(gradients[4]), at<float>(gradients[5]), at<float>(gradients[6]), at<float>(gradients[7])},
-            static_cast<Precision>(precision), num_threads);
+      [](const Shape& shape, const Addresses& graph, const Addresses& weights, const Addresses& state,
+         const Addresses& history, const Addresses& grads, const Addresses& gradients, int precision, int num_threads) {
+        processor_backward(processor_backward_of(shape, graph, weights, state, history, grads, gradients, precision),
+                           num_threads);
       },
       Release());
 }
@@ -271,11 +251,13 @@ PYBIND11_MODULE(_core, m) {
   bind_build(m);
   bind_neighbor_list(m);
   bind_pairs(m);
-  bind_targets(m);
-  bind_local_targets(m);
-  bind_sums(m);
+  bind_targets<float>(m);
+  bind_targets<double>(m);
+  bind_sums<float>(m);
+  bind_sums<double>(m);
   bind_memory(m);
-  bind_model(m);
+  bind_mlp(m);
+  bind_processor(m);
 #ifdef BOTAN_FAST_HAVE_CUDA
   py::module_ cuda = m.def_submodule("cuda", "The CUDA kernels; absent from a build without them.");
   bind_cuda(cuda);

@@ -1,14 +1,8 @@
-// pybind11 only, as in bindings.cpp, for the functions of botan_fast_cuda.h: device addresses, sizes, and the stream as
+// pybind11 only, as in core.cpp, for the functions of botan_fast_cuda.h: device addresses, sizes, and the stream as
 // its device index and handle. The same bindings serve the compiled core and the host emulation of the tests.
 #include "bindings/cuda.h"
 
-#include <pybind11/stl.h>
-
-#include <cstdint>
-#include <string>
-#include <tuple>
-#include <vector>
-
+#include "bindings/addresses.h"
 #include "botan_fast_cuda.h"
 
 namespace py = pybind11;
@@ -17,14 +11,6 @@ using namespace botan_fast::cuda;
 
 namespace {
 
-using Address = std::uintptr_t;
-using Release = py::call_guard<py::gil_scoped_release>;
-
-template <class T>
-T* at(Address address) {
-  return reinterpret_cast<T*>(address);
-}
-
 Stream stream_of(int device, Address handle) { return {device, at<void>(handle)}; }
 
 void bind_build(py::module_& m) {
@@ -32,7 +18,7 @@ void bind_build(py::module_& m) {
   m.attr("toolkit_version") = toolkit_version();
 }
 
-// Names end in the dtype of the values and of row_ptr: segment_sum_f32_i64.
+// Names of functions end in the dtypes of the values and of row_ptr: segment_sum_f32_i64.
 template <class T, class I>
 void bind_segment_sums(py::module_& m, const std::string& suffix) {
   m.def(("segment_sum_" + suffix).c_str(),
@@ -40,8 +26,8 @@ void bind_segment_sums(py::module_& m, const std::string& suffix) {
            std::int64_t num_segments, Address order, std::int64_t num_order, Address out, Address workspace,
            std::size_t workspace_bytes) {
           segment_sum<T, I>(stream_of(device, stream), at<const T>(values), num_rows, width, at<const I>(row_ptr),
-                            num_segments, at<const I>(order), num_order, at<T>(out), at<void>(workspace),
-                            workspace_bytes);
+                            num_segments, at<const I>(order), num_order, at<T>(out),
+                            Workspace{at<void>(workspace), workspace_bytes});
         },
         Release());
   m.def(("segment_expand_" + suffix).c_str(),
@@ -73,9 +59,17 @@ void bind_neighbor_list(py::module_& m) {
   py::class_<NeighborInput>(m, "NeighborInput", py::module_local())
       .def(py::init([](Address positions, std::int64_t num_nodes, int dimensions, Address graph_ptr, Address cells,
                        std::int64_t num_graphs, double cutoff, bool self_edges, int path) {
-        return NeighborInput{at<const double>(positions),    num_nodes,  dimensions, at<const std::int64_t>(graph_ptr),
-                             at<const double>(cells),        num_graphs, cutoff,     self_edges,
-                             static_cast<NeighborPath>(path)};
+        NeighborInput input{};
+        input.positions = at<const double>(positions);
+        input.num_nodes = num_nodes;
+        input.dimensions = dimensions;
+        input.graph_ptr = at<const std::int64_t>(graph_ptr);
+        input.cells = at<const double>(cells);
+        input.num_graphs = num_graphs;
+        input.cutoff = cutoff;
+        input.self_edges = self_edges;
+        input.path = static_cast<NeighborPath>(path);
+        return input;
       }));
   m.def("neighbor_list_workspace_bytes", &neighbor_list_workspace_bytes);
   m.def(
@@ -83,7 +77,7 @@ void bind_neighbor_list(py::module_& m) {
       [](int device, Address stream, const NeighborInput& input, std::int64_t max_edges, Address row_ptr,
          Address status, Address workspace, std::size_t workspace_bytes) {
         neighbor_list_count(stream_of(device, stream), input, max_edges, at<std::int32_t>(row_ptr),
-                            at<std::int64_t>(status), at<void>(workspace), workspace_bytes);
+                            at<std::int64_t>(status), Workspace{at<void>(workspace), workspace_bytes});
       },
       Release());
   m.def(
@@ -93,7 +87,7 @@ void bind_neighbor_list(py::module_& m) {
          std::size_t workspace_bytes) {
         neighbor_list_fill_graph(stream_of(device, stream), input, at<const std::int32_t>(row_ptr), max_edges,
                                  at<std::int32_t>(senders), at<std::int32_t>(receivers), at<std::int32_t>(reverse),
-                                 at<float>(vectors), at<void>(workspace), workspace_bytes);
+                                 at<float>(vectors), Workspace{at<void>(workspace), workspace_bytes});
       },
       Release());
   m.def(
@@ -102,7 +96,8 @@ void bind_neighbor_list(py::module_& m) {
          Address vectors, Address distances, Address shifts, Address workspace, std::size_t workspace_bytes) {
         neighbor_list_fill_pairs(stream_of(device, stream), input, at<const std::int32_t>(row_ptr),
                                  at<std::int64_t>(first), at<std::int64_t>(second), at<double>(vectors),
-                                 at<double>(distances), at<std::int64_t>(shifts), at<void>(workspace), workspace_bytes);
+                                 at<double>(distances), at<std::int64_t>(shifts),
+                                 Workspace{at<void>(workspace), workspace_bytes});
       },
       Release());
 }
@@ -123,15 +118,17 @@ void bind_targets(py::module_& m) {
   py::class_<TargetInput>(m, "TargetInput", py::module_local())
       .def(py::init([](Address initial_positions, std::int64_t num_nodes, std::int64_t num_edges, int dimensions,
                        Address cell, Address senders, Address receivers, Address reverse, Address vectors) {
-        return TargetInput{at<const double>(initial_positions),
-                           num_nodes,
-                           num_edges,
-                           dimensions,
-                           at<const double>(cell),
-                           at<const std::int32_t>(senders),
-                           at<const std::int32_t>(receivers),
-                           at<const std::int32_t>(reverse),
-                           at<const float>(vectors)};
+        TargetInput input{};
+        input.initial_positions = at<const double>(initial_positions);
+        input.num_nodes = num_nodes;
+        input.num_edges = num_edges;
+        input.dimensions = dimensions;
+        input.cell = at<const double>(cell);
+        input.senders = at<const std::int32_t>(senders);
+        input.receivers = at<const std::int32_t>(receivers);
+        input.reverse = at<const std::int32_t>(reverse);
+        input.vectors = at<const float>(vectors);
+        return input;
       }));
   bind_targets_of<float>(m, "targets_accumulate_f32");
   bind_targets_of<double>(m, "targets_accumulate_f64");
@@ -146,56 +143,16 @@ void bind_targets(py::module_& m) {
       Release());
 }
 
-using Addresses = std::vector<Address>;  // weights, or their gradients, in the order of the struct; 0 for an absent one
-
-MlpWeights mlp_weights(const Addresses& w) {
-  const auto third = [&](std::size_t i) { return w.size() > 4 ? at<const float>(w[i]) : nullptr; };
-  return {
-      at<const float>(w[0]), at<const float>(w[1]), at<const float>(w[2]), at<const float>(w[3]), third(4), third(5)};
-}
-
-MlpGradients mlp_gradients(const Addresses& g) {
-  const auto third = [&](std::size_t i) { return g.size() > 4 ? at<float>(g[i]) : nullptr; };
-  return {at<float>(g[0]), at<float>(g[1]), at<float>(g[2]), at<float>(g[3]), third(4), third(5)};
-}
-
-ProcessorWeights processor_weights(const Addresses& w, bool edge_node_skip) {
-  return {at<const float>(w[0]), at<const float>(w[1]), at<const float>(w[2]),
-          at<const float>(w[3]), at<const float>(w[4]), at<const float>(w[5]),
-          at<const float>(w[6]), at<const float>(w[7]), edge_node_skip};
-}
-
-Topology topology_of(std::int64_t num_nodes, std::int64_t num_edges, const Addresses& a) {
-  return {num_nodes,
-          num_edges,
-          at<const std::int32_t>(a[0]),
-          at<const std::int32_t>(a[1]),
-          at<const std::int32_t>(a[2]),
-          at<const std::int32_t>(a[3]),
-          at<const std::int32_t>(a[4])};
-}
-
-ProcessorHistory history_of(const Addresses& a, bool save_memory) {
-  return {at<float>(a[0]), at<void>(a[1]), at<float>(a[2]), at<void>(a[3]), save_memory};
-}
-
-// Sizes of a processor come as (num_nodes, num_edges, hidden_size, num_steps, edge_node_skip, save_memory).
-using Shape = std::tuple<std::int64_t, std::int64_t, int, int, bool, bool>;
-
-ProcessorShape shape_of(const Shape& s) {
-  return {std::get<0>(s), std::get<1>(s), std::get<2>(s), std::get<3>(s), std::get<4>(s), std::get<5>(s)};
-}
-
 void bind_processor(py::module_& m) {
   m.def("has_message_passing",
         [](int device, int hidden_size) { return has_message_passing(stream_of(device, 0), hidden_size); });
   m.def("processor_forward_workspace_bytes",
         [](int device, Address stream, const Shape& shape, bool keep, int precision) {
-          return processor_forward_workspace_bytes(stream_of(device, stream), shape_of(shape), keep,
+          return processor_forward_workspace_bytes(stream_of(device, stream), processor_shape(shape), keep,
                                                    static_cast<Precision>(precision));
         });
   m.def("processor_backward_workspace_bytes", [](int device, Address stream, const Shape& shape, int precision) {
-    return processor_backward_workspace_bytes(stream_of(device, stream), shape_of(shape),
+    return processor_backward_workspace_bytes(stream_of(device, stream), processor_shape(shape),
                                               static_cast<Precision>(precision));
   });
   // state: x, e, x0, e0; results: x_out, e_out
@@ -204,12 +161,9 @@ void bind_processor(py::module_& m) {
       [](int device, Address stream, const Shape& shape, const Addresses& graph, const Addresses& weights,
          const Addresses& state, const Addresses& results, const Addresses& history, bool keep, int precision,
          Address workspace, std::size_t workspace_bytes) {
-        const ProcessorShape s = shape_of(shape);
-        processor_forward(stream_of(device, stream), topology_of(s.num_nodes, s.num_edges, graph), s.hidden_size,
-                          s.num_steps, processor_weights(weights, s.edge_node_skip), at<const float>(state[0]),
-                          at<const float>(state[1]), at<const float>(state[2]), at<const float>(state[3]),
-                          at<float>(results[0]), at<float>(results[1]), history_of(history, s.save_memory), keep,
-                          static_cast<Precision>(precision), at<void>(workspace), workspace_bytes);
+        processor_forward(stream_of(device, stream),
+                          processor_forward_of(shape, graph, weights, state, results, history, keep, precision),
+                          Workspace{at<void>(workspace), workspace_bytes});
       },
       Release());
   // state: x, e, x0, e0, x_out; grads: of x_out, e_out, x, e, x0, e0; gradients: of the weights
@@ -218,16 +172,9 @@ void bind_processor(py::module_& m) {
       [](int device, Address stream, const Shape& shape, const Addresses& graph, const Addresses& weights,
          const Addresses& state, const Addresses& history, const Addresses& grads, const Addresses& gradients,
          int precision, Address workspace, std::size_t workspace_bytes) {
-        const ProcessorShape s = shape_of(shape);
-        const auto grad = [&](std::size_t i) { return at<float>(grads[i]); };
-        const auto weight = [&](std::size_t i) { return at<float>(gradients[i]); };
-        processor_backward(stream_of(device, stream), topology_of(s.num_nodes, s.num_edges, graph), s.hidden_size,
-                           s.num_steps, processor_weights(weights, s.edge_node_skip), at<const float>(state[0]),
-                           at<const float>(state[1]), at<const float>(state[2]), at<const float>(state[3]),
-                           at<const float>(state[4]), history_of(history, s.save_memory), grad(0), grad(1), grad(2),
-                           grad(3), grad(4), grad(5),
-                           {weight(0), weight(1), weight(2), weight(3), weight(4), weight(5), weight(6), weight(7)},
-                           static_cast<Precision>(precision), at<void>(workspace), workspace_bytes);
+        processor_backward(stream_of(device, stream),
+                           processor_backward_of(shape, graph, weights, state, history, grads, gradients, precision),
+                           Workspace{at<void>(workspace), workspace_bytes});
       },
       Release());
 }
@@ -243,9 +190,15 @@ void bind_mlp(py::module_& m) {
       [](int device, Address stream, std::int64_t num_rows, std::int64_t num_inputs, int hidden_size,
          const Addresses& weights, Address x, Address y, int precision, Address workspace,
          std::size_t workspace_bytes) {
-        mlp_forward(stream_of(device, stream), num_rows, num_inputs, hidden_size, mlp_weights(weights),
-                    at<const float>(x), at<float>(y), static_cast<Precision>(precision), at<void>(workspace),
-                    workspace_bytes);
+        MlpForward mlp{};
+        mlp.num_rows = num_rows;
+        mlp.num_inputs = num_inputs;
+        mlp.hidden_size = hidden_size;
+        mlp.precision = static_cast<Precision>(precision);
+        mlp.weights = mlp_arrays<const float>(weights);
+        mlp.x = at<const float>(x);
+        mlp.y = at<float>(y);
+        mlp_forward(stream_of(device, stream), mlp, Workspace{at<void>(workspace), workspace_bytes});
       },
       Release());
   m.def(
@@ -253,9 +206,17 @@ void bind_mlp(py::module_& m) {
       [](int device, Address stream, std::int64_t num_rows, std::int64_t num_inputs, int hidden_size,
          const Addresses& weights, Address x, Address grad_y, Address grad_x, const Addresses& gradients, int precision,
          Address workspace, std::size_t workspace_bytes) {
-        mlp_backward(stream_of(device, stream), num_rows, num_inputs, hidden_size, mlp_weights(weights),
-                     at<const float>(x), at<const float>(grad_y), at<float>(grad_x), mlp_gradients(gradients),
-                     static_cast<Precision>(precision), at<void>(workspace), workspace_bytes);
+        MlpBackward mlp{};
+        mlp.num_rows = num_rows;
+        mlp.num_inputs = num_inputs;
+        mlp.hidden_size = hidden_size;
+        mlp.precision = static_cast<Precision>(precision);
+        mlp.weights = mlp_arrays<const float>(weights);
+        mlp.x = at<const float>(x);
+        mlp.grad_y = at<const float>(grad_y);
+        mlp.grad_x = at<float>(grad_x);
+        mlp.gradients = mlp_arrays<float>(gradients);
+        mlp_backward(stream_of(device, stream), mlp, Workspace{at<void>(workspace), workspace_bytes});
       },
       Release());
 }
@@ -275,7 +236,8 @@ void bind_loss(py::module_& m) {
       [](int device, Address stream, const Part& node, const Part& edge, Address num_edges, Address total,
          Address node_loss, Address edge_loss, Address workspace, std::size_t workspace_bytes) {
         loss(stream_of(device, stream), loss_part(node), loss_part(edge), at<const std::int32_t>(num_edges),
-             at<float>(total), at<float>(node_loss), at<float>(edge_loss), at<void>(workspace), workspace_bytes);
+             at<float>(total), at<float>(node_loss), at<float>(edge_loss),
+             Workspace{at<void>(workspace), workspace_bytes});
       },
       Release());
 }

@@ -33,13 +33,13 @@ WARNINGS = ["-Wall", "-Wextra", "-Werror", "-Wno-unknown-pragmas"]  # g++ does n
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"]
 
 
-def _run(command: list[str], what: str):
+def _run(command: list[str], made: str):
     try:
         done = subprocess.run(command, capture_output=True, text=True)
     except FileNotFoundError:
         raise RuntimeError(f"{command[0]} not found; a C++17 compiler is needed, named by the variable CXX") from None
     if done.returncode:
-        raise RuntimeError(f"{what} does not compile:\n{' '.join(command)}\n{done.stderr}")
+        raise RuntimeError(f"{made} does not compile:\n{' '.join(command)}\n{done.stderr}")
 
 
 def open_sources() -> list[Path]:

@@ -85,12 +85,13 @@ void multiply_accumulate(const void* const* in, void* const* out, Element elemen
   }
 }
 
-inline void mma(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], Exchange exchange, const char* what) {
+inline void mma(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], Exchange exchange,
+                const char* operation) {
   MmaInput input;
   std::memcpy(input.a, a, sizeof a);
   std::memcpy(input.b, b, sizeof b);
   std::memcpy(input.c, c, sizeof c);
-  collective(0xffffffffu, &input, c, exchange, what, __FILE__, __LINE__);
+  collective(0xffffffffu, &input, c, exchange, operation, __FILE__, __LINE__);
 }
 
 inline void mma_tf32(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {

@@ -54,7 +54,7 @@ struct Fiber : Thread {
   State state = State::ended;
 
   // where it waits, and for what
-  const char *what = "", *file = "";
+  const char *operation = "", *file = "";
   int line = 0, barrier_id = 0, barrier_count = 0;
   unsigned mask = 0;
   const void* in = nullptr;
@@ -265,16 +265,16 @@ std::string place_of_waiting(unsigned num_threads) {
   for (unsigned t = 0; t < num_threads; ++t) {
     const Fiber& f = *fibers[t];
     if (f.state == State::ended) continue;
-    places[{f.what, f.file, f.line, f.state == State::warp ? f.mask : 0u}].push_back(t);
+    places[{f.operation, f.file, f.line, f.state == State::warp ? f.mask : 0u}].push_back(t);
   }
   std::string text;
   for (const auto& [place, threads] : places) {
-    const auto& [what, file, line, mask] = place;
+    const auto& [operation, file, line, mask] = place;
     char mask_text[32] = "";
     if (mask) std::snprintf(mask_text, sizeof mask_text, ", mask 0x%08x", mask);
     text += (text.empty() ? "" : "; ") + std::to_string(threads.size()) + " thread(s) from " +
-            std::to_string(threads.front()) + " on wait at " + what + " (" + file.substr(file.rfind('/') + 1) + ":" +
-            std::to_string(line) + mask_text + ")";
+            std::to_string(threads.front()) + " on wait at " + operation + " (" + file.substr(file.rfind('/') + 1) +
+            ":" + std::to_string(line) + mask_text + ")";
   }
   const unsigned ended = num_threads - alive;
   return text + (ended ? "; " + std::to_string(ended) + " have ended" : "");
@@ -326,7 +326,7 @@ void fail(const std::string& text) {
   std::abort();  // not reached
 }
 
-int barrier(int id, int count, int predicate, const char* what, const char* file, int line) {
+int barrier(int id, int count, int predicate, const char* operation, const char* file, int line) {
   Fiber& me = self();
   if (id < 0 || id >= kNumBarriers) fail("barrier " + std::to_string(id) + " does not exist; there are 16");
   if (count < 0 || count % 32 != 0) fail("barrier count " + std::to_string(count) + " must be a multiple of 32");
@@ -336,15 +336,15 @@ int barrier(int id, int count, int predicate, const char* what, const char* file
       const Fiber& f = *fibers[t];
       if (f.state != State::barrier || f.barrier_id != id) continue;
       if (f.barrier_count != count || f.line != line || std::strcmp(f.file, file) != 0) {
-        fail(std::string("divergent barrier: this thread is at ") + what + " in line " + std::to_string(line) +
-             ", thread " + text_of(f.thread_index) + " waits at " + f.what + " in line " + std::to_string(f.line) +
+        fail(std::string("divergent barrier: this thread is at ") + operation + " in line " + std::to_string(line) +
+             ", thread " + text_of(f.thread_index) + " waits at " + f.operation + " in line " + std::to_string(f.line) +
              " for the same barrier");
       }
       break;
     }
   }
   me.state = State::barrier;
-  me.what = what;
+  me.operation = operation;
   me.file = file;
   me.line = line;
   me.barrier_id = id;
@@ -356,12 +356,12 @@ int barrier(int id, int count, int predicate, const char* what, const char* file
   return b.result;
 }
 
-void collective(unsigned mask, const void* in, void* out, Exchange exchange, const char* what, const char* file,
+void collective(unsigned mask, const void* in, void* out, Exchange exchange, const char* operation, const char* file,
                 int line) {
   Fiber& me = self();
-  if (!(mask >> me.lane & 1u)) fail(std::string(what) + ": the mask does not name the calling lane");
+  if (!(mask >> me.lane & 1u)) fail(std::string(operation) + ": the mask does not name the calling lane");
   me.state = State::warp;
-  me.what = what;
+  me.operation = operation;
   me.file = file;
   me.line = line;
   me.mask = mask;

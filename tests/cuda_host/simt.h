@@ -67,16 +67,16 @@ void run(const char* kernel, dim3 grid, dim3 block, size_t shared_bytes, const s
 
 // Barrier `id` for `count` threads (0: all threads of the block that have not ended). Returns the sum of `predicate`
 // over the threads.
-int barrier(int id, int count, int predicate, const char* what, const char* file, int line);
+int barrier(int id, int count, int predicate, const char* operation, const char* file, int line);
 
 // A warp operation. All lanes of the mask that have not ended must call it with the same mask and exchange; then
 // exchange(mask, in, out) runs once, where in[lane] and out[lane] are what that lane passed, null for a lane that has
 // ended or is not in the mask.
 using Exchange = void (*)(unsigned mask, const void* const* in, void* const* out);
-void collective(unsigned mask, const void* in, void* out, Exchange exchange, const char* what, const char* file,
+void collective(unsigned mask, const void* in, void* out, Exchange exchange, const char* operation, const char* file,
                 int line);
 
-// ---- warp operations ------------------------------------------------------------------------------------------
+// ---- warp operations ----------------------------------------------------------------------------------------
 
 template <class T>
 struct ShuffleInput {
@@ -85,7 +85,7 @@ struct ShuffleInput {
 };
 
 template <class T>
-T shuffle(unsigned mask, T value, int source, const char* what, const char* file, int line) {
+T shuffle(unsigned mask, T value, int source, const char* operation, const char* file, int line) {
   static_assert(std::is_trivially_copyable<T>::value, "shuffles move plain values");
   const ShuffleInput<T> in{value, source};
   T out{};
@@ -100,13 +100,13 @@ T shuffle(unsigned mask, T value, int source, const char* what, const char* file
       *static_cast<T*>(out[lane]) = static_cast<const ShuffleInput<T>*>(in[from])->value;
     }
   };
-  collective(mask, &in, &out, exchange, what, file, line);
+  collective(mask, &in, &out, exchange, operation, file, line);
   return out;
 }
 
 // Gathers one value of every lane; the result is the same for all lanes.
 template <class In, class Out, Out (*combine)(unsigned mask, const void* const* in)>
-Out vote(unsigned mask, In value, const char* what, const char* file, int line) {
+Out vote(unsigned mask, In value, const char* operation, const char* file, int line) {
   Out out{};
   const Exchange exchange = [](unsigned mask, const void* const* in, void* const* out) {
     const Out result = combine(mask, in);
@@ -114,7 +114,7 @@ Out vote(unsigned mask, In value, const char* what, const char* file, int line) 
       if (out[lane]) *static_cast<Out*>(out[lane]) = result;
     }
   };
-  collective(mask, &value, &out, exchange, what, file, line);
+  collective(mask, &value, &out, exchange, operation, file, line);
   return out;
 }
 
@@ -243,7 +243,7 @@ T __reduce_max_sync(unsigned mask, T value, SIMT_PLACE) {
 using std::max;
 using std::min;
 
-// ---- atomics, fences, loads, bits, arithmetic -----------------------------------------------------------------
+// ---- atomics, fences, loads, bits, arithmetic ---------------------------------------------------------------
 // One thread runs at a time: plain code is atomic.
 
 template <class T, class Change>

@@ -80,11 +80,11 @@ void fill() {
   BOTAN_FAST_CLOCK(kWeightGradient, weight_gradient);
   BOTAN_FAST_CLOCK(kColumnSum, column_sum);
 #undef BOTAN_FAST_CLOCK
-  t.mlp_forward = [](const MlpForward& a) {
+  t.mlp_forward = [](const MlpForwardChunk& a) {
     Clock clock(a.w3 ? kDecoderForward : kEncoderForward);
     slots[I].plain->mlp_forward(a);
   };
-  t.mlp_backward = [](const MlpBackward& a) {
+  t.mlp_backward = [](const MlpBackwardChunk& a) {
     Clock clock(a.w3 ? kDecoderBackward : kEncoderBackward);
     slots[I].plain->mlp_backward(a);
   };

@@ -263,8 +263,8 @@ inline void hidden_layer(const Args& s, int64_t k0, int64_t rows, uint16_t* h_ro
 }
 
 template <int H>
-void edge_forward(const EdgeForward& arguments) {
-  const EdgeForward s = arguments;  // a local copy: stores through float* cannot alias it
+void edge_forward(const EdgeForwardChunk& arguments) {
+  const EdgeForwardChunk s = arguments;  // a local copy: stores through float* cannot alias it
   uint16_t* e_out = static_cast<uint16_t*>(s.e_out);
   alignas(64) uint16_t h[kTile * H];
   for (int64_t n = s.node_begin * H; n < s.node_end * H; n += kWidth) store(s.sum + n, Vector{});
@@ -291,8 +291,8 @@ void edge_forward(const EdgeForward& arguments) {
 }
 
 template <int H>
-void edge_backward(const EdgeBackward& arguments) {
-  const EdgeBackward s = arguments;  // a local copy: stores through float* cannot alias it
+void edge_backward(const EdgeBackwardChunk& arguments) {
+  const EdgeBackwardChunk s = arguments;  // a local copy: stores through float* cannot alias it
   const uint16_t *e = static_cast<const uint16_t*>(s.e), *e_out = static_cast<const uint16_t*>(s.e_out);
   uint16_t* grad_z = static_cast<uint16_t*>(s.grad_z);
   const bool last = s.last;
@@ -321,7 +321,7 @@ void edge_backward(const EdgeBackward& arguments) {
             store_bf16<H>(row, i, v, g_rows, g_pairs);
           });
     } else {
-      product<H>(rows, rows_of<H>(dz), packed<H>(s.we), H / 2, zero, [&](int64_t row, int i, auto& v) {
+      product<H>(rows, rows_of<H>(dz), packed<H>(s.we_backward), H / 2, zero, [&](int64_t row, int i, auto& v) {
         constexpr int R = sizeof(v) / sizeof(Vector);
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
@@ -334,7 +334,7 @@ void edge_backward(const EdgeBackward& arguments) {
       });
     }
     outer_product<H>(rows, g_pairs, h_pairs, s.grad_w2);
-    product<H>(rows, rows_of<H>(g_rows), packed<H>(s.w2), H / 2, zero, [&](int64_t row, int i, auto& v) {
+    product<H>(rows, rows_of<H>(g_rows), packed<H>(s.w2_backward), H / 2, zero, [&](int64_t row, int i, auto& v) {
       constexpr int R = sizeof(v) / sizeof(Vector);
       mask_by_pairs<H>(row, i, h_pairs, v);
       store_bf16<H>(row, i, v, dz, g_pairs);
@@ -352,9 +352,9 @@ void edge_backward(const EdgeBackward& arguments) {
 }
 
 template <int H>
-void edge_input_gradient(const Stored* grad_z, const float* we, int64_t begin, int64_t end, float* out) {
-  product<H>(end - begin, rows_of<H>(static_cast<const uint16_t*>(grad_z) + begin * H), packed<H>(we), H / 2, zero,
-             [=](int64_t row, int i, const auto& v) {
+void edge_input_gradient(const Stored* grad_z, const float* we_backward, int64_t begin, int64_t end, float* out) {
+  product<H>(end - begin, rows_of<H>(static_cast<const uint16_t*>(grad_z) + begin * H), packed<H>(we_backward), H / 2,
+             zero, [=](int64_t row, int i, const auto& v) {
                constexpr int R = sizeof(v) / sizeof(Vector);
                for (int r = 0; r < R; ++r) store(out + (begin + row + r) * H + i, v[r]);
              });
@@ -402,19 +402,19 @@ inline void first_layer(int64_t rows, const float* x, int64_t inputs, const floa
 }
 
 template <int H>
-void mlp_forward(const MlpForward& arguments) {
-  const MlpForward s = arguments;  // a local copy: stores through float* cannot alias it
+void mlp_forward(const MlpForwardChunk& arguments) {
+  const MlpForwardChunk s = arguments;  // a local copy: stores through float* cannot alias it
   alignas(64) uint16_t x_rows[kTile * H], h[kTile * H];
   alignas(64) float h2[kTile * H], w3[H] = {};
   if (s.w3)
     for (int i = 0; i < H; i += kWidth) store(w3 + i, rounded(load(s.w3 + i)));
   for (int64_t m = s.begin; m < s.end; m += kTile) {
     const int64_t rows = s.end - m < kTile ? s.end - m : kTile;
-    first_layer<H>(rows, s.x + m * s.inputs, s.inputs, s.w1, s.b1, x_rows, h, nullptr);
+    first_layer<H>(rows, s.x + m * s.num_inputs, s.num_inputs, s.w1_forward, s.b1, x_rows, h, nullptr);
     float* y = s.w3 ? h2 : s.y + m * H;
     const bool round = s.w3;
     product<H>(
-        rows, rows_of<H>(h), packed<H>(s.w2), H / 2, [&](int64_t, int i) { return load(s.b2 + i); },
+        rows, rows_of<H>(h), packed<H>(s.w2_forward), H / 2, [&](int64_t, int i) { return load(s.b2 + i); },
         [&](int64_t row, int i, const auto& v) {
           constexpr int R = sizeof(v) / sizeof(Vector);
           for (int r = 0; r < R; ++r) store(y + (row + r) * H + i, round ? rounded(relu(v[r])) : relu(v[r]));
@@ -425,9 +425,9 @@ void mlp_forward(const MlpForward& arguments) {
 }
 
 template <int H>
-void mlp_backward(const MlpBackward& arguments) {
-  const MlpBackward s = arguments;  // a local copy: stores through float* cannot alias it
-  const bool wide = s.inputs == H;
+void mlp_backward(const MlpBackwardChunk& arguments) {
+  const MlpBackwardChunk s = arguments;  // a local copy: stores through float* cannot alias it
+  const bool wide = s.num_inputs == H;
   alignas(64) uint16_t x_rows[kTile * H], h_rows[kTile * H], g_rows[kTile * H];
   alignas(64) uint32_t h_pairs[kTile / 2 * H], g_pairs[kTile / 2 * H], x_pairs[kTile / 2 * H];
   alignas(64) float dh[kTile * H], w3[H] = {};
@@ -435,12 +435,12 @@ void mlp_backward(const MlpBackward& arguments) {
     for (int i = 0; i < H; i += kWidth) store(w3 + i, rounded(load(s.w3 + i)));
   for (int64_t m = s.begin; m < s.end; m += kTile) {
     const int64_t rows = s.end - m < kTile ? s.end - m : kTile;
-    const float* x = s.x + m * s.inputs;
-    first_layer<H>(rows, x, s.inputs, s.w1t, s.b1, x_rows, s.w3 ? h_rows : nullptr, h_pairs);
+    const float* x = s.x + m * s.num_inputs;
+    first_layer<H>(rows, x, s.num_inputs, s.w1_forward, s.b1, x_rows, s.w3 ? h_rows : nullptr, h_pairs);
     if (s.w3) {
       for (int64_t r = 0; r < rows; ++r) s.grad_b3[0] += s.grad_y[m + r];
       product<H>(
-          rows, rows_of<H>(h_rows), packed<H>(s.w2t), H / 2, [&](int64_t, int i) { return load(s.b2 + i); },
+          rows, rows_of<H>(h_rows), packed<H>(s.w2_forward), H / 2, [&](int64_t, int i) { return load(s.b2 + i); },
           [&](int64_t row, int i, auto& v) {
             constexpr int R = sizeof(v) / sizeof(Vector);
             Vector gradient = load(s.grad_w3 + i);
@@ -473,7 +473,7 @@ void mlp_backward(const MlpBackward& arguments) {
         }
     }
     outer_product<H>(rows, g_pairs, h_pairs, s.grad_w2);
-    product<H>(rows, rows_of<H>(g_rows), packed<H>(s.w2), H / 2, zero, [&](int64_t row, int i, auto& v) {
+    product<H>(rows, rows_of<H>(g_rows), packed<H>(s.w2_backward), H / 2, zero, [&](int64_t row, int i, auto& v) {
       constexpr int R = sizeof(v) / sizeof(Vector);
       mask_by_pairs<H>(row, i, h_pairs, v);
       add_to(s.grad_b1 + i, total(v));
@@ -486,20 +486,21 @@ void mlp_backward(const MlpBackward& arguments) {
       pairs_of<H>(rows, x_rows, x_pairs);
       outer_product<H>(rows, x_pairs, g_pairs, s.grad_w1);  // (K, H): x^T dh
       if (!s.grad_x) continue;
-      product<H>(rows, rows_of<H>(h_rows), packed<H>(s.w1), H / 2, zero, [&](int64_t row, int i, const auto& v) {
-        constexpr int R = sizeof(v) / sizeof(Vector);
-        for (int r = 0; r < R; ++r) store(s.grad_x + (m + row + r) * H + i, v[r]);
-      });
+      product<H>(rows, rows_of<H>(h_rows), packed<H>(s.w1_backward), H / 2, zero,
+                 [&](int64_t row, int i, const auto& v) {
+                   constexpr int R = sizeof(v) / sizeof(Vector);
+                   for (int r = 0; r < R; ++r) store(s.grad_x + (m + row + r) * H + i, v[r]);
+                 });
       continue;
     }
-    for (int64_t k = 0; k < s.inputs; ++k) {
+    for (int64_t k = 0; k < s.num_inputs; ++k) {
       Vector sum[H / kWidth];
       for (int i = 0; i < H / kWidth; ++i) sum[i] = load(s.grad_w1 + k * H + i * kWidth);
       for (int64_t r = 0; r < rows; ++r) {
-        const float xr = rounded(x[r * s.inputs + k]);
+        const float xr = rounded(x[r * s.num_inputs + k]);
 #pragma GCC unroll 32
         for (int i = 0; i < H / kWidth; ++i) sum[i] += xr * load(dh + r * H + i * kWidth);
-        if (s.grad_x) s.grad_x[(m + r) * s.inputs + k] = dot<H>(dh + r * H, s.w1t + k * H);
+        if (s.grad_x) s.grad_x[(m + r) * s.num_inputs + k] = dot<H>(dh + r * H, s.w1_forward + k * H);
       }
       for (int i = 0; i < H / kWidth; ++i) store(s.grad_w1 + k * H + i * kWidth, sum[i]);
     }
@@ -509,8 +510,8 @@ void mlp_backward(const MlpBackward& arguments) {
 // ---- rows of nodes --------------------------------------------------------------------------------------------
 
 template <int H>
-void linear(const Linear& arguments) {
-  const Linear s = arguments;  // a local copy: stores through float* cannot alias it
+void linear(const LinearChunk& arguments) {
+  const LinearChunk s = arguments;  // a local copy: stores through float* cannot alias it
   alignas(64) uint16_t a_rows[kTile * H];
   for (int64_t m = s.begin; m < s.end; m += kTile) {
     const int64_t rows = s.end - m < kTile ? s.end - m : kTile;
@@ -540,7 +541,7 @@ void linear(const Linear& arguments) {
 }
 
 template <int H>
-void weight_gradient(const WeightGradient& s) {
+void weight_gradient(const WeightGradientChunk& s) {
   alignas(64) uint32_t g[kTile / 2 * H], a[kTile / 2 * H];
   for (int64_t m = s.begin; m < s.end; m += kTile) {
     const int64_t rows = s.end - m < kTile ? s.end - m : kTile;

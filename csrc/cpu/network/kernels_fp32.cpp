@@ -117,8 +117,8 @@ inline void hidden_layer(const Args& s, int64_t k0, int64_t rows, float* h) {
 }
 
 template <int H>
-void edge_forward(const EdgeForward& arguments) {
-  const EdgeForward s = arguments;  // a local copy: stores through float* cannot alias it
+void edge_forward(const EdgeForwardChunk& arguments) {
+  const EdgeForwardChunk s = arguments;  // a local copy: stores through float* cannot alias it
   float* e_out = s.e_last ? s.e_last : static_cast<float*>(s.e_out);
   alignas(64) float h[kTile * H];
   for (int64_t n = s.node_begin * H; n < s.node_end * H; n += kWidth) store(s.sum + n, Vector{});
@@ -137,8 +137,8 @@ void edge_forward(const EdgeForward& arguments) {
 }
 
 template <int H>
-void edge_backward(const EdgeBackward& arguments) {
-  const EdgeBackward s = arguments;  // a local copy: stores through float* cannot alias it
+void edge_backward(const EdgeBackwardChunk& arguments) {
+  const EdgeBackwardChunk s = arguments;  // a local copy: stores through float* cannot alias it
   const float *e = static_cast<const float*>(s.e), *e_out = static_cast<const float*>(s.e_out);
   float* grad_z = static_cast<float*>(s.grad_z);
   alignas(64) float h[kTile * H], g[kTile * H];
@@ -160,7 +160,7 @@ void edge_backward(const EdgeBackward& arguments) {
           });
     } else {
       product<H>(
-          rows, Left{dz, H, 1}, packed<H>(s.we, H), H, [](int64_t, int) { return Vector{}; },
+          rows, Left{dz, H, 1}, packed<H>(s.we_backward, H), H, [](int64_t, int) { return Vector{}; },
           [&](int64_t r, int i, Vector v) {
             const int64_t k = k0 + r;
             v += load(s.grad_sum + int64_t(s.receivers[k]) * H + i);
@@ -171,7 +171,7 @@ void edge_backward(const EdgeBackward& arguments) {
     outer_product<H>(rows, g, H, H, h, s.grad_w2);
     const bool last = s.last;
     product<H>(
-        rows, Left{g, H, 1}, packed<H>(s.w2, H), H, [](int64_t, int) { return Vector{}; },
+        rows, Left{g, H, 1}, packed<H>(s.w2_backward, H), H, [](int64_t, int) { return Vector{}; },
         [&](int64_t r, int i, Vector v) {
           v = where_positive(load(h + r * H + i), v);
           const int64_t k = k0 + r;
@@ -184,9 +184,9 @@ void edge_backward(const EdgeBackward& arguments) {
 }
 
 template <int H>
-void edge_input_gradient(const void* grad_z, const float* we, int64_t begin, int64_t end, float* out) {
+void edge_input_gradient(const void* grad_z, const float* we_backward, int64_t begin, int64_t end, float* out) {
   product<H>(
-      end - begin, Left{static_cast<const float*>(grad_z) + begin * H, H, 1}, packed<H>(we, H), H,
+      end - begin, Left{static_cast<const float*>(grad_z) + begin * H, H, 1}, packed<H>(we_backward, H), H,
       [](int64_t, int) { return Vector{}; }, [=](int64_t r, int i, Vector v) { store(out + (begin + r) * H + i, v); });
 }
 
@@ -198,29 +198,29 @@ inline void dense_relu(int64_t rows, const float* x, int64_t inputs, const float
 }
 
 template <int H>
-void mlp_forward(const MlpForward& arguments) {
-  const MlpForward s = arguments;  // a local copy: stores through float* cannot alias it
+void mlp_forward(const MlpForwardChunk& arguments) {
+  const MlpForwardChunk s = arguments;  // a local copy: stores through float* cannot alias it
   alignas(64) float h[kTile * H], h2[kTile * H];
   for (int64_t m = s.begin; m < s.end; m += kTile) {
     const int64_t rows = s.end - m < kTile ? s.end - m : kTile;
-    dense_relu<H>(rows, s.x + m * s.inputs, s.inputs, s.w1, s.b1, h);
+    dense_relu<H>(rows, s.x + m * s.num_inputs, s.num_inputs, s.w1_forward, s.b1, h);
     float* y = s.w3 ? h2 : s.y + m * H;
-    dense_relu<H>(rows, h, H, s.w2, s.b2, y);
+    dense_relu<H>(rows, h, H, s.w2_forward, s.b2, y);
     if (s.w3)
       for (int64_t r = 0; r < rows; ++r) s.y[m + r] = dot<H>(h2 + r * H, s.w3) + s.b3[0];
   }
 }
 
 template <int H>
-void mlp_backward(const MlpBackward& arguments) {
-  const MlpBackward s = arguments;  // a local copy: stores through float* cannot alias it
+void mlp_backward(const MlpBackwardChunk& arguments) {
+  const MlpBackwardChunk s = arguments;  // a local copy: stores through float* cannot alias it
   alignas(64) float h[kTile * H], h2[kTile * H], g[kTile * H], dh[kTile * H];
   for (int64_t m = s.begin; m < s.end; m += kTile) {
     const int64_t rows = s.end - m < kTile ? s.end - m : kTile;
-    const float* x = s.x + m * s.inputs;
-    dense_relu<H>(rows, x, s.inputs, s.w1t, s.b1, h);
+    const float* x = s.x + m * s.num_inputs;
+    dense_relu<H>(rows, x, s.num_inputs, s.w1_forward, s.b1, h);
     if (s.w3) {
-      dense_relu<H>(rows, h, H, s.w2t, s.b2, h2);
+      dense_relu<H>(rows, h, H, s.w2_forward, s.b2, h2);
       for (int64_t r = 0; r < rows; ++r) {
         const float gy = s.grad_y[m + r];
         s.grad_b3[0] += gy;
@@ -237,25 +237,26 @@ void mlp_backward(const MlpBackward& arguments) {
     column_sum<H>(g, 0, rows, s.grad_b2);
     outer_product<H>(rows, g, H, H, h, s.grad_w2);
     product<H>(
-        rows, Left{g, H, 1}, packed<H>(s.w2, H), H, [](int64_t, int) { return Vector{}; },
+        rows, Left{g, H, 1}, packed<H>(s.w2_backward, H), H, [](int64_t, int) { return Vector{}; },
         [&](int64_t r, int i, Vector v) { store(dh + r * H + i, where_positive(load(h + r * H + i), v)); });
     column_sum<H>(dh, 0, rows, s.grad_b1);
-    outer_product<H>(rows, x, s.inputs, s.inputs, dh, s.grad_w1);  // (K, H): x^T dh
+    outer_product<H>(rows, x, s.num_inputs, s.num_inputs, dh, s.grad_w1);  // (K, H): x^T dh
     if (!s.grad_x) continue;
-    if (s.inputs == H) {
+    if (s.num_inputs == H) {
       product<H>(
-          rows, Left{dh, H, 1}, packed<H>(s.w1, H), H, [](int64_t, int) { return Vector{}; },
+          rows, Left{dh, H, 1}, packed<H>(s.w1_backward, H), H, [](int64_t, int) { return Vector{}; },
           [&](int64_t r, int i, Vector v) { store(s.grad_x + (m + r) * H + i, v); });
     } else {  // narrow inputs: a dot product with each row of W1^T
       for (int64_t r = 0; r < rows; ++r)
-        for (int64_t k = 0; k < s.inputs; ++k) s.grad_x[(m + r) * s.inputs + k] = dot<H>(dh + r * H, s.w1 + k * H);
+        for (int64_t k = 0; k < s.num_inputs; ++k)
+          s.grad_x[(m + r) * s.num_inputs + k] = dot<H>(dh + r * H, s.w1_backward + k * H);
     }
   }
 }
 
 template <int H>
-void linear(const Linear& arguments) {
-  const Linear s = arguments;  // a local copy: stores through float* cannot alias it
+void linear(const LinearChunk& arguments) {
+  const LinearChunk s = arguments;  // a local copy: stores through float* cannot alias it
   const float* base = s.base;
   for (int t = 0; t < s.num_terms; ++t) {
     const bool last = t + 1 == s.num_terms;
@@ -277,7 +278,7 @@ void linear(const Linear& arguments) {
 }
 
 template <int H>
-void weight_gradient(const WeightGradient& s) {
+void weight_gradient(const WeightGradientChunk& s) {
   for (int64_t m = s.begin; m < s.end; m += kTile) {
     const int64_t rows = s.end - m < kTile ? s.end - m : kTile;
     outer_product<H>(rows, s.g + m * H, H, H, s.a + m * H, s.grad);

@@ -12,59 +12,56 @@
 
 namespace botan_fast {
 
-constexpr int64_t kTileRows = 96, kMaxHidden = 128;  // of rows on the stack
+// The H x H blocks of the weights, by the names of the algebra: MLP_e's first weight is [Ws | Wr | We | W0] or
+// [Ws | Wr | We | W0 | Ws0 | Wr0], MLP_n's is [Vx | Vx0 | Vsum]; W2 and V2 are the second ones.
+enum Block { kWs, kWr, kWe, kW0, kWs0, kWr0, kW2, kVx, kVx0, kVsum, kV2, kNumBlocks };
 
-// The H x H blocks of the weights, packed for products with the weight or with its transpose.
+// Where a block begins, in weights or gradients, and the distance of its rows.
+template <class T>
+struct BlockPlace {
+  T* data;
+  int64_t stride;
+};
+template <class T>
+BlockPlace<T> place_of(Block block, const ProcessorArrays<T>& arrays, int64_t H, bool edge_node_skip) {
+  if (block < kW2) return {arrays.edge_w1 + block * H, (edge_node_skip ? 6 : 4) * H};
+  if (block == kW2) return {arrays.edge_w2, H};
+  if (block < kV2) return {arrays.node_w1 + (block - kVx) * H, 3 * H};
+  return {arrays.node_w2, H};
+}
+
+// Each block packed for both directions: forward(kWe) multiplies rows by We^T, backward(kWe) by We.
 class PackedWeights {
  public:
-  PackedWeights(const Kernels& kernel, const ProcessorWeights& w)
-      : kernel_(kernel),
-        h_(kernel.hidden_size),
-        num_edge_blocks_(w.edge_node_skip ? 6 : 4),
-        storage_(2 * (num_edge_blocks_ + 1 + 3 + 1) * h_ * h_) {
-    float* to = storage_;
-    for (int b = 0; b < num_edge_blocks_; ++b) add(w.edge_w1 + b * h_, num_edge_blocks_ * h_, &to);
-    add(w.edge_w2, h_, &to);
-    for (int b = 0; b < 3; ++b) add(w.node_w1 + b * h_, 3 * h_, &to);
-    add(w.node_w2, h_, &to);
+  PackedWeights(const Kernels& kernels, const ProcessorWeights& weights, bool edge_node_skip)
+      : H_(kernels.hidden_size), storage_(2 * kNumBlocks * H_ * H_) {
+    for (int b = 0; b < kNumBlocks; ++b) {
+      if ((b == kWs0 || b == kWr0) && !edge_node_skip) continue;
+      const auto [weight, stride] = place_of(static_cast<Block>(b), weights, H_, edge_node_skip);
+      kernels.pack(weight, 1, stride, H_, at(2 * b));  // (k, j) = W[j, k]
+      kernels.pack(weight, stride, 1, H_, at(2 * b + 1));
+    }
   }
 
-  // Blocks in the order of MLP_e's inputs; forward(kE) multiplies rows by We^T, backward(kE) by We.
-  enum Block { kSender, kReceiver, kEdge, kEdge0, kSender0, kReceiver0 };
-  enum NodeBlock { kX, kX0, kSum };
-  const float* forward(Block b) const { return at(b, 0); }
-  const float* backward(Block b) const { return at(b, 1); }
-  const float* edge2(bool backward) const { return at(num_edge_blocks_, backward); }
-  const float* node(NodeBlock b, bool backward) const { return at(num_edge_blocks_ + 1 + b, backward); }
-  const float* node2(bool backward) const { return at(num_edge_blocks_ + 4, backward); }
+  const float* forward(Block block) const { return at(2 * block); }
+  const float* backward(Block block) const { return at(2 * block + 1); }
 
  private:
-  void add(const float* weight, int64_t stride, float** to) {
-    kernel_.pack(weight, 1, stride, h_, *to);  // (k, j) = W[j, k]
-    kernel_.pack(weight, stride, 1, h_, *to + h_ * h_);
-    *to += 2 * h_ * h_;
-  }
-  const float* at(int64_t block, bool backward) const {
-    return static_cast<const float*>(static_cast<float*>(storage_)) + (2 * block + backward) * h_ * h_;
-  }
+  float* at(int64_t i) const { return storage_.get() + i * H_ * H_; }
 
-  const Kernels& kernel_;
-  int64_t h_;
-  int64_t num_edge_blocks_;
-  mutable Scratch storage_;
+  const int64_t H_;
+  const Pooled<float> storage_;
 };
-
-using Blocks = PackedWeights;
 
 struct Term {
   const float *rows, *packed;
 };
 
 // out[begin:end] = bias + base + sum of terms
-inline Linear linear(int64_t begin, int64_t end, float* out, std::initializer_list<Term> terms,
-                     const float* base = nullptr, const float* bias = nullptr, bool relu = false,
-                     const float* mask = nullptr) {
-  Linear l{};
+inline LinearChunk linear(int64_t begin, int64_t end, float* out, std::initializer_list<Term> terms,
+                          const float* base = nullptr, const float* bias = nullptr, bool relu = false,
+                          const float* mask = nullptr) {
+  LinearChunk l{};
   l.begin = begin, l.end = end, l.out = out, l.base = base, l.bias = bias, l.relu = relu, l.mask = mask;
   for (const Term& term : terms) {
     l.a[l.num_terms] = term.rows;
@@ -82,39 +79,45 @@ struct Constant {
 
 class Processor {
  public:
-  Processor(const Topology& t, int hidden_size, const ProcessorWeights& w, const float* x0, Precision precision,
-            int num_threads)
-      : t(t),
-        H(hidden_size),
-        N(t.num_nodes),
-        E(t.num_edges),
+  // Of ProcessorForward or ProcessorBackward.
+  template <class Arguments>
+  Processor(const Arguments& a, int num_threads)
+      : t(a.topology),
+        H(a.shape.hidden_size),
+        N(a.shape.num_nodes),
+        E(a.shape.num_edges),
+        skip(a.shape.edge_node_skip),
         num_threads(num_threads),
-        k(*kernels(hidden_size, precision)),
-        w(w),
-        packed(k, w),
+        k(*kernels(a.shape.hidden_size, a.precision)),
+        w(a.weights),
+        packed(k, w, skip),
         node_chunks(chunk_rows(N)),
         edge_row_chunks(chunk_rows(E, 1024)),
-        receiver_chunks(chunk_receivers(t)),
-        constant(N * H, w.edge_node_skip),
+        receiver_chunks(chunk_receivers(t.row_ptr, N, E)),
+        constant(N * H, skip),
         p_sender(N * H),
         p_receiver(N * H),
         hidden(N * H) {
     for_chunks(node_chunks, num_threads, [&](int64_t, int64_t begin, int64_t end) {
-      k.linear(linear(begin, end, constant.node, {{x0, packed.node(Blocks::kX0, false)}}, nullptr, w.node_b1));
-      if (!w.edge_node_skip) return;
-      k.linear(linear(begin, end, constant.p_sender, {{x0, packed.forward(Blocks::kSender0)}}));
-      k.linear(linear(begin, end, constant.p_receiver, {{x0, packed.forward(Blocks::kReceiver0)}}));
+      k.linear(linear(begin, end, constant.node, {{a.x0, packed.forward(kVx0)}}, nullptr, w.node_b1));
+      if (!skip) return;
+      k.linear(linear(begin, end, constant.p_sender, {{a.x0, packed.forward(kWs0)}}));
+      k.linear(linear(begin, end, constant.p_receiver, {{a.x0, packed.forward(kWr0)}}));
     });
   }
 
+  bool bf16() const { return k.round; }  // whether Stored is bfloat16
+  // Scratch for an edge array (E, H) of Stored, in floats.
+  int64_t stored_size() const { return bf16() ? E * H / 2 : E * H; }
+
   // c = W0 e0 + b1
   void edge_constant(const float* e0, Stored* c) {
-    const float* packed_w0 = packed.forward(Blocks::kEdge0);
+    const float* packed_w0 = packed.forward(kW0);
     for_chunks(edge_row_chunks, num_threads, [&](int64_t, int64_t begin, int64_t end) {
-      if (!k.round) return k.linear(linear(begin, end, static_cast<float*>(c), {{e0, packed_w0}}, nullptr, w.edge_b1));
-      float tile[kTileRows * kMaxHidden];
-      for (int64_t row = begin; row < end; row += kTileRows) {
-        const int64_t rows = std::min(kTileRows, end - row);
+      if (!bf16()) return k.linear(linear(begin, end, static_cast<float*>(c), {{e0, packed_w0}}, nullptr, w.edge_b1));
+      float tile[kTile * kMaxHidden];
+      for (int64_t row = begin; row < end; row += kTile) {
+        const int64_t rows = std::min(kTile, end - row);
         k.linear(linear(0, rows, tile, {{e0 + row * H, packed_w0}}, nullptr, w.edge_b1));
         k.round(tile, 0, rows * H, static_cast<uint16_t*>(c) + row * H);
       }
@@ -129,31 +132,28 @@ class Processor {
 
   // Ps = Ws x, Pr = Wr x
   void projections(const float* x, int64_t begin, int64_t end) {
-    const bool skip = w.edge_node_skip;
-    k.linear(
-        linear(begin, end, p_sender, {{x, packed.forward(Blocks::kSender)}}, skip ? constant.p_sender.get() : nullptr));
-    k.linear(linear(begin, end, p_receiver, {{x, packed.forward(Blocks::kReceiver)}},
-                    skip ? constant.p_receiver.get() : nullptr));
+    k.linear(linear(begin, end, p_sender, {{x, packed.forward(kWs)}}, skip ? constant.p_sender.get() : nullptr));
+    k.linear(linear(begin, end, p_receiver, {{x, packed.forward(kWr)}}, skip ? constant.p_receiver.get() : nullptr));
   }
   void projections(const float* x) {
     for_chunks(node_chunks, num_threads, [&](int64_t, int64_t begin, int64_t end) { projections(x, begin, end); });
   }
 
   void node_hidden(const float* x, const float* sum, int64_t begin, int64_t end) {
-    k.linear(linear(begin, end, hidden, {{x, packed.node(Blocks::kX, false)}, {sum, packed.node(Blocks::kSum, false)}},
-                    constant.node, nullptr, true));
+    k.linear(linear(begin, end, hidden, {{x, packed.forward(kVx)}, {sum, packed.forward(kVsum)}}, constant.node,
+                    nullptr, true));
   }
 
   // e -> e_out, which may be e, and its incoming sums, for the projections of x. In the last step e_out is float32 in
   // every precision.
   void edge_step(const Stored* e, const Stored* c, float* sum, Stored* e_out, bool last) {
-    EdgeForward edges{};
+    EdgeForwardChunk edges{};
     edges.senders = t.senders, edges.receivers = t.receivers, edges.row_ptr = t.row_ptr;
     edges.e = e, edges.c = c, edges.p_sender = p_sender, edges.p_receiver = p_receiver;
-    edges.we_forward = packed.forward(Blocks::kEdge), edges.w2_forward = packed.edge2(false), edges.b2 = w.edge_b2;
+    edges.we_forward = packed.forward(kWe), edges.w2_forward = packed.forward(kW2), edges.b2 = w.edge_b2;
     edges.e_out = e_out, edges.e_last = last ? static_cast<float*>(e_out) : nullptr, edges.sum = sum;
     for_chunks(receiver_chunks, num_threads, [&](int64_t, int64_t begin, int64_t end) {
-      EdgeForward part = edges;
+      EdgeForwardChunk part = edges;
       part.node_begin = begin, part.node_end = end;
       k.edge_forward(part);
     });
@@ -163,13 +163,14 @@ class Processor {
   void node_step(const float* x, const float* sum, float* x_out, bool last) {
     for_chunks(node_chunks, num_threads, [&](int64_t, int64_t begin, int64_t end) {
       node_hidden(x, sum, begin, end);
-      k.linear(linear(begin, end, x_out, {{hidden, packed.node2(false)}}, nullptr, w.node_b2, true));
+      k.linear(linear(begin, end, x_out, {{hidden, packed.forward(kV2)}}, nullptr, w.node_b2, true));
       if (!last) projections(x_out, begin, end);
     });
   }
 
   const Topology& t;
   const int64_t H, N, E;
+  const bool skip;  // edge_node_skip
   const int num_threads;
   const Kernels& k;
   const ProcessorWeights& w;
@@ -183,12 +184,12 @@ class Processor {
 // rounded copy in bf16, and in float32 nothing: those stay with the caller.
 class KeptEdges {
  public:
-  KeptEdges(const ProcessorHistory& history, int64_t edge_size, bool bf16)
+  KeptEdges(const Processor& p, const ProcessorHistory& history, bool keep, bool save_memory)
       : data_(static_cast<char*>(history.e)),
-        bytes_(edge_size * (bf16 ? 2 : 4)),
-        keep_(history.sum != nullptr),  // e is null in a graph without edges too
-        save_memory_(history.save_memory),
-        bf16_(bf16) {}
+        bytes_(p.E * p.H * (p.bf16() ? 2 : 4)),
+        keep_(keep),
+        save_memory_(save_memory),
+        bf16_(p.bf16()) {}
   bool has(int step) const { return keep_ && (save_memory_ ? step > 0 && step % kSavedSteps == 0 : bf16_ || step > 0); }
   Stored* at(int step) const {
     return data_ + (save_memory_ ? step / kSavedSteps - 1 : bf16_ ? step : step - 1) * bytes_;
@@ -210,13 +211,18 @@ class KeptEdges {
 class EdgeFeatures {
  public:
   // `sum` (N, H) takes the incoming sums, which are known already.
-  EdgeFeatures(Processor& p, const ProcessorHistory& history, const float* x, const float* e, const Stored* c,
-               float* sum)
-      : p_(p), history_(history), bf16_(p.k.round), kept_(history, p.E * p.H, bf16_), x_(x), e_(e), c_(c), sum_(sum) {}
+  EdgeFeatures(Processor& p, const ProcessorBackward& a, const Stored* c, float* sum)
+      : p_(p),
+        x_(a.x ? a.x : a.x0),
+        e_(a.e ? a.e : a.e0),
+        later_x_(a.history.x),
+        kept_(p, a.history, true, a.shape.save_memory),
+        c_(c),
+        sum_(sum) {}
 
   const Stored* before(int step) {
     if (kept_.has(step)) return kept_.at(step);
-    if (step == 0 && !bf16_) return e_;
+    if (step == 0 && !p_.bf16()) return e_;
     if (held_[step % 2] != step) compute(step);
     return again_[step % 2].get();
   }
@@ -229,10 +235,10 @@ class EdgeFeatures {
     const Stored* e = e_;
     if (s > 0)
       e = kept_.at(s);
-    else if (bf16_)
+    else if (p_.bf16())
       e = p_.rounded(e_, take(array(0), 0));
     for (; s < step; ++s) {
-      p_.projections(s > 0 ? history_.x + (s - 1) * p_.N * p_.H : x_);
+      p_.projections(s > 0 ? later_x_ + (s - 1) * p_.N * p_.H : x_);
       Stored* next = take(array(s + 1), s + 1);
       p_.edge_step(e, c_, sum_, next, false);
       e = next;
@@ -241,19 +247,18 @@ class EdgeFeatures {
 
   // Array i, to be filled with the features before `step`.
   Stored* take(int i, int step) {
-    if (!again_[i].get()) again_[i] = Pooled<char>(p_.E * p_.H * (bf16_ ? 2 : 4));
+    if (!again_[i].get()) again_[i] = Pooled<float>(p_.stored_size());
     held_[i] = step;
     return again_[i].get();
   }
 
   Processor& p_;
-  const ProcessorHistory& history_;
-  const bool bf16_;
+  const float *x_, *e_;   // before step 0
+  const float* later_x_;  // after each step but the last
   const KeptEdges kept_;
-  const float *x_, *e_;
   const Stored* c_;
   float* sum_;
-  Pooled<char> again_[2];
+  Pooled<float> again_[2];
   int held_[2] = {-1, -1};
 };
 

@@ -1,4 +1,4 @@
-// Vectors of one instruction set, for kernels.cpp and kernels_bf16.cpp; see there why all linkage is internal.
+// Vectors of one instruction set, for kernels_fp32.cpp and kernels_bf16.cpp; see there why all linkage is internal.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,6 @@ constexpr int kWidth = 4, kRegisterColumns = 4, kRows = 6;  // 24 of 32
 #else
 constexpr int kWidth = 4, kRegisterColumns = 2, kRows = 6;  // 12 of 16
 #endif
-constexpr int kTile = 96;  // rows of a tile: a few (kTile, H) arrays stay in the first two cache levels
 
 typedef float Vector __attribute__((vector_size(4 * kWidth)));
 typedef float UnalignedVector __attribute__((vector_size(4 * kWidth), aligned(4), may_alias));

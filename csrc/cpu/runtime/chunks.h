@@ -1,12 +1,11 @@
 // How work is cut: the cut depends on sizes alone, never on the number of threads, so that sums over chunks
-// come out bitwise the same for any number of threads.
+// come out bit for bit the same for any number of threads.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
 #include <vector>
 
-#include "botan_fast.h"
 #include "cpu/runtime/thread_pool.h"
 
 namespace botan_fast {
@@ -21,15 +20,16 @@ inline std::vector<int64_t> chunk_rows(int64_t num_rows, int64_t min_rows = 64) 
   return bounds;
 }
 
-// Boundaries in nodes of parts with about the same number of edges.
-inline std::vector<int64_t> chunk_receivers(const Topology& t, int64_t min_edges = 1024) {
-  const int64_t count = std::clamp<int64_t>(t.num_edges / min_edges, 1, kMaxChunks);
+// Boundaries in rows of parts with about the same number of edges, where row i has row_ptr[i]:row_ptr[i + 1].
+inline std::vector<int64_t> chunk_receivers(const int32_t* row_ptr, int64_t num_nodes, int64_t num_edges,
+                                            int64_t min_edges = 1024) {
+  const int64_t count = std::clamp<int64_t>(num_edges / min_edges, 1, kMaxChunks);
   std::vector<int64_t> bounds(count + 1);
   for (int64_t i = 0; i < count; ++i) {
-    const int32_t edge = static_cast<int32_t>(part_begin(t.num_edges, count, i));
-    bounds[i] = i == 0 ? 0 : std::lower_bound(t.row_ptr, t.row_ptr + t.num_nodes, edge) - t.row_ptr;
+    const int32_t edge = static_cast<int32_t>(part_begin(num_edges, count, i));
+    bounds[i] = i == 0 ? 0 : std::lower_bound(row_ptr, row_ptr + num_nodes, edge) - row_ptr;
   }
-  bounds[count] = t.num_nodes;
+  bounds[count] = num_nodes;
   return bounds;
 }
 

@@ -1,6 +1,6 @@
 // Isoconfigurational targets on the device, with the bits of the CPU: one thread per particle and one per edge walk the
-// runs in their order and add in float64. Runs may come in parts; the sums are the state between them. This file is
-// compiled with -fmad=false.
+// runs in their order and add in float64. Runs may come in parts; the sums are the state between them. The files of
+// this folder are compiled with -fmad=false.
 #include <cfloat>
 #include <stdexcept>
 #include <string>
@@ -13,6 +13,8 @@ namespace botan_fast::cuda {
 namespace {
 
 constexpr int kThreads = 256;
+
+// ---- kernels ------------------------------------------------------------------------------------------------
 
 // node_sum[i] += |r_i(t) - r_i(0)| for each run.
 template <int D, class T>
@@ -104,6 +106,8 @@ __global__ void __launch_bounds__(kThreads)
   pair_change[k] = change;
   pair_change[reverse[k]] = change;
 }
+
+// ---- launches -----------------------------------------------------------------------------------------------
 
 dim3 grid_of(int64_t number) { return dim3(static_cast<unsigned>(ceil_div<int64_t>(number, kThreads))); }
 

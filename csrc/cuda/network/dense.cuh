@@ -2,27 +2,10 @@
 // over rows of A^T B, and the second stage of such sums.
 #pragma once
 
-#include "cuda/network/fragments.cuh"
+#include "cuda/network/outer.cuh"
 #include "cuda/runtime/launch.cuh"
 
 namespace botan_fast::cuda {
-
-// Hands out parts of a workspace; with a null base it only counts.
-class Arena {
- public:
-  explicit Arena(void* base) : base_(static_cast<unsigned char*>(base)) {}
-  template <class T>
-  T* take(int64_t count) {
-    T* part = base_ ? reinterpret_cast<T*>(base_ + used_) : nullptr;
-    used_ += ceil_div<size_t>(static_cast<size_t>(count) * sizeof(T), 256) * 256;
-    return part;
-  }
-  size_t used() const { return used_; }
-
- private:
-  unsigned char* base_;
-  size_t used_ = 0;
-};
 
 constexpr int kMaxJobs = 24;  // a kernel's parameters may have 4096 bytes
 template <class Job>
@@ -73,6 +56,20 @@ __global__ void __launch_bounds__(kThreads) pack_kernel(Jobs<PackJob> jobs) {
     }
   }
   job.out[index] = packed;
+}
+
+// Columns block H .. of a weight (H, blocks H), to be multiplied by rows, or by gradients (`backward`).
+template <int H>
+PackJob square_job(const float* weight, int blocks, int block, bool backward, Bits4* out) {
+  PackJob job{};
+  job.weight = weight;
+  job.pitch = blocks * H;
+  job.offset = block * H;
+  job.columns = H;
+  job.backward = backward;
+  job.k = H;
+  job.out = out;
+  return job;
 }
 
 template <Precision P, int H>
@@ -280,10 +277,25 @@ void reduce(Stream stream, const Jobs<ReduceJob>& jobs) {
 
 template <int H>
 ReduceJob matrix_sum(const float* partial, unsigned blocks, float* out, int pitch, int offset, int columns) {
-  return {partial, H * H, static_cast<int>(blocks) * OuterShape<H>::kParts, true, out, pitch, offset, columns};
+  ReduceJob job{};
+  job.partial = partial;
+  job.stride = H * H;
+  job.slots = static_cast<int>(blocks) * OuterShape<H>::kParts;
+  job.matrix = true;
+  job.out = out;
+  job.pitch = pitch;
+  job.offset = offset;
+  job.columns = columns;
+  return job;
 }
 inline ReduceJob vector_sum(const float* partial, int64_t stride, unsigned blocks, float* out, int columns) {
-  return {partial, stride, static_cast<int>(blocks), false, out, 0, 0, columns};
+  ReduceJob job{};
+  job.partial = partial;
+  job.stride = stride;
+  job.slots = static_cast<int>(blocks);
+  job.out = out;
+  job.columns = columns;
+  return job;
 }
 
 }  // namespace botan_fast::cuda

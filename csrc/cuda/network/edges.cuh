@@ -1,117 +1,17 @@
-// The kernels of message passing. One step is two launches: edge_forward_kernel (messages and their sums) and
-// node_forward_kernel (nodes, and what the next step's messages need of them); backward three (nodes, edges, sums
-// over the edges that leave a node).
-//
-// A block owns a run of whole receivers, cut so that all blocks have nearly the same number of edges, and walks
-// through their edges in tiles of 128 rows. A receiver that goes on in the next tile leaves its sum in a carry. So no
-// sum is shared between blocks, any degree will do, and tiles are full. Launch shapes follow from N and the device
-// alone, the number of edges is read from row_ptr on the device.
+// The kernels of edges. One step of message passing is two launches: edge_forward_kernel (messages and their sums) and
+// node_forward_kernel (nodes.cuh); backward three: nodes, edges, and the sums over the edges that leave a node
+// (graph.cuh).
 #pragma once
 
 #include <type_traits>
 
-#include "cuda/network/dense.cuh"
+#include "cuda/network/graph.cuh"
+#include "cuda/network/outer.cuh"
+#include "cuda/network/weights.cuh"
 
 namespace botan_fast::cuda {
 
-struct EdgeTopology {
-  const int32_t *senders, *receivers, *row_ptr;
-  int64_t num_nodes, capacity;  // the arrays hold `capacity` edges, of which row_ptr[num_nodes] count
-};
-
-// The receivers of this block and their edges.
-struct BlockRange {
-  int64_t first_node, end_node, begin, end, num_edges;
-};
-
-__device__ __forceinline__ BlockRange block_range(const EdgeTopology& graph) {
-  BlockRange range;
-  const int64_t edges = graph.row_ptr[graph.num_nodes], blocks = gridDim.x;
-  BOTAN_DEVICE_CHECK(edges >= 0 && edges <= graph.capacity, "row_ptr rises from 0 to the number of edges");
-  // the first node whose edges begin at edges * block / blocks or later
-  const auto first_node = [&](int64_t block) -> int64_t {
-    const int64_t edge = edges * block / blocks;
-    return block == blocks ? graph.num_nodes : edge == 0 ? 0 : graph.receivers[edge - 1] + 1;
-  };
-  range.first_node = first_node(blockIdx.x);
-  range.end_node = first_node(static_cast<int64_t>(blockIdx.x) + 1);
-  BOTAN_DEVICE_CHECK(range.first_node >= 0 && range.first_node <= range.end_node && range.end_node <= graph.num_nodes,
-                     "receivers rise and are nodes");
-  range.begin = graph.row_ptr[range.first_node];
-  range.end = graph.row_ptr[range.end_node];
-  range.num_edges = edges;
-  return range;
-}
-
-// Both ends of the lane's two edges.
-struct Ends {
-  int sender[2], receiver[2];
-  __device__ __forceinline__ Ends(const EdgeTopology& graph, const Rows& rows) {
-    for (int h = 0; h < 2; ++h) {
-      sender[h] = rows.valid[h] ? graph.senders[rows.row[h]] : 0;
-      receiver[h] = rows.valid[h] ? graph.receivers[rows.row[h]] : 0;
-      BOTAN_DEVICE_CHECK(sender[h] >= 0 && receiver[h] >= 0 &&
-                             (!rows.valid[h] || (sender[h] < graph.num_nodes && receiver[h] < graph.num_nodes)),
-                         "every sender and receiver is a node");
-    }
-  }
-};
-
-// out[node] = sum of the rows of its edges, for the nodes of this tile; tile (kTile, kPitch) has rows begin to end - 1.
-// One warp per node. carry (2, H): the node that began before the tile, and the one that goes on after it.
-template <int H, class T>
-__device__ __forceinline__ void sum_receivers(const T* tile, const EdgeTopology& graph, const BlockRange& range,
-                                              int64_t begin, int64_t end, float* carry, int tile_number, float* out) {
-  constexpr int kLanes = H / 4, kStep = kWarpSize / kLanes;  // lanes of a row, rows of a warp
-  const int lane = lane_id(), column = 4 * (lane % kLanes);
-  const int64_t first = begin == range.begin ? range.first_node : graph.receivers[begin];
-  int64_t last = range.end_node;
-  if (end < range.end) {
-    last = graph.receivers[end];
-    if (graph.row_ptr[last] < end) ++last;
-  }
-  for (int64_t node = first + warp_id(); node < last; node += kWarps) {
-    const int64_t from = graph.row_ptr[node], to = graph.row_ptr[node + 1];
-    const int stop = static_cast<int>(min(to, end) - begin);
-    Float4 sum{};
-#pragma unroll 4
-    for (int k = static_cast<int>(max(from, begin) - begin) + lane / kLanes; k < stop; k += kStep) {
-      const Float4 row = load4<false>(tile + k * kPitch<H> + column);
-      for (int m = 0; m < 4; ++m) sum.v[m] += row.v[m];
-    }
-    for (int m = 0; m < 4; ++m) {
-      for (int offset = kLanes; offset < kWarpSize; offset *= 2) {
-        sum.v[m] += __shfl_xor_sync(kFullMask, sum.v[m], offset);
-      }
-    }
-    if (lane >= kLanes) continue;
-    if (from < begin) {
-      const Float4 before = load4<false>(carry + tile_number % 2 * H + column);
-      for (int m = 0; m < 4; ++m) sum.v[m] += before.v[m];
-    }
-    store4(to <= end ? out + node * H + column : carry + (tile_number + 1) % 2 * H + column, sum);
-  }
-}
-
-template <int H>
-constexpr bool kWeightsShared = H <= 64;  // else read from global memory: 128 x 128 matrices do not fit beside a tile
-
-// Copies `count` packed (H, H) matrices to shared memory, one behind the other; all threads, ends with a barrier.
-template <Precision P, int H, int count>
-__device__ __forceinline__ void load_weights(Bits4* shared, const Bits4* const (&packed)[count]) {
-  constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16);
-#pragma unroll
-  for (int w = 0; w < count; ++w) {
-    for (int v = static_cast<int>(threadIdx.x); v < kVectors; v += kThreads) {
-      cp_async_16(shared + w * kVectors + v, packed[w] + v);
-    }
-  }
-  cp_async_commit();
-  cp_async_wait<0>();
-  __syncthreads();
-}
-
-// ---- edges, both ways -----------------------------------------------------------------------------------------
+// ---- edges, both ways ---------------------------------------------------------------------------------------
 
 // What the hidden layer of an edge is computed from. Kernels with `from_e0`, for save_memory, compute c where it is
 // used; a choice at run time would cost the others too many registers.
@@ -145,7 +45,7 @@ __device__ __forceinline__ void hidden_layer(Fragment<H>& hidden, const EdgeInpu
   if constexpr (from_e0) round_stored<P>(hidden);
   if constexpr (staged) {
     // Some columns at a time, through shared memory: the loads of all at once would take too many registers.
-    constexpr int kColumns = H / 32;  // of 16
+    constexpr int kColumns = H / 32;  // blocks of 16 columns
     const int t = lane_id() % 4;
     float* own = own_row<H>(scratch);
     if constexpr (from_e0) stage<H>(scratch, hidden);
@@ -192,7 +92,7 @@ __device__ __forceinline__ void prefetch_inputs(const EdgeTopology& graph, const
   } else {
     prefetch_rows<H>(in.c, first, end);
   }
-  if (lane_id() < 2 && first < end) prefetch_second_cache((lane_id() ? graph.receivers : graph.senders) + first);
+  if (lane_id() < 2 && first < end) prefetch_l2((lane_id() ? graph.receivers : graph.senders) + first);
 }
 
 // ---- edges, forward -----------------------------------------------------------------------------------------
@@ -278,10 +178,6 @@ struct EdgeBackward {
   float *partial, *bias_partial;  // per block: (kParts, H, H) of W2, then as much of We; (H,) of b2
   Stored<P>*dy, *hidden;          // without fused weight gradients: (E, H), their factors
 };
-
-// In registers the gradients of both matrices fit for H <= 64 only; else they are left to outer_kernel.
-template <int H>
-constexpr bool kFusedGradients = H <= 64;
 
 // Tiles of the kernel that fetches the next tile's rows while it computes: c (with tiles of float32 in the one of the
 // hidden layer), e (two of bfloat16, of which the other is being filled; one of float32), dz.
@@ -523,167 +419,6 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
   float total = a.last ? 0.0f : a.bias_partial[blockIdx.x * H + f];
   for (int w = 0; w < kWarps; ++w) total += bias_sums[w * H + f];
   a.bias_partial[blockIdx.x * H + f] = total;
-}
-
-// out[i] = sum of dz over the edges that leave node i, in the order of sender_order. One warp per node.
-template <Precision P, int H>
-__global__ void __launch_bounds__(kThreads)
-    sum_senders_kernel(const Stored<P>* dz, const int32_t* sender_order, const int32_t* sender_ptr, int64_t num_nodes,
-                       int64_t capacity, float* out) {
-  constexpr int kLanes = H / 4, kStep = kWarpSize / kLanes, kLoads = 4;
-  const int lane = lane_id(), column = 4 * (lane % kLanes);
-  const int64_t node = static_cast<int64_t>(blockIdx.x) * kWarps + warp_id();
-  if (node >= num_nodes) return;
-  const int64_t begin = sender_ptr[node], end = sender_ptr[node + 1];
-  BOTAN_DEVICE_CHECK(begin >= 0 && begin <= end && end <= capacity, "sender_ptr rises from 0 to the number of edges");
-  Float4 sum{};
-  for (int64_t k = begin + lane / kLanes; k < end; k += kLoads * kStep) {
-    Float4 row[kLoads] = {};
-#pragma unroll
-    for (int u = 0; u < kLoads; ++u) {
-      if (k + u * kStep >= end) continue;
-      const int64_t edge = sender_order[k + u * kStep];
-      BOTAN_DEVICE_CHECK(edge >= 0 && edge < capacity, "every number in sender_order is an edge");
-      row[u] = load4<false>(dz + edge * H + column);
-    }
-#pragma unroll
-    for (int u = 0; u < kLoads; ++u) {
-      for (int m = 0; m < 4; ++m) sum.v[m] += row[u].v[m];
-    }
-  }
-  for (int m = 0; m < 4; ++m) {
-    for (int offset = kLanes; offset < kWarpSize; offset *= 2) sum.v[m] += __shfl_xor_sync(kFullMask, sum.v[m], offset);
-  }
-  if (lane < kLanes) store4(out + node * H + column, sum);
-}
-
-// ---- nodes --------------------------------------------------------------------------------------------------
-
-constexpr int kNodeWarps = 2;  // 32 rows per block: N = 4096 nodes are 128 blocks
-
-template <int H>
-constexpr size_t kNodeSharedBytes = kStaged<H> ? scratch_bytes<H>(kNodeWarps) : 0;
-
-// What both directions need: the hidden layer, and the tables Ps and Pr.
-struct NodeLayer {
-  int64_t num_nodes;
-  const float *x, *sum;              // (N, H), before the step; incoming sums
-  const float* from_x0;              // (N, H) V0 x0 + a1
-  const float *sender0, *receiver0;  // (N, H) products with x0 that belong to Ps and Pr; null: none
-  const Bits4 *of_x, *of_sum, *second, *sender, *receiver;  // Vx, Vs, V2, Ws, Wr
-  float *at_sender, *at_receiver;                           // (N, H) Ps, Pr
-};
-
-// relu(V0 x0 + a1 + Vx x + Vs sum)
-template <Precision P, int H>
-__device__ __forceinline__ void node_hidden(Fragment<H>& z, const NodeLayer& a, const Rows& rows, float* scratch) {
-  load_rows(z, a.from_x0, rows);
-  multiply_rows<P>(z, a.x, rows, a.of_x, scratch);
-  multiply_rows<P>(z, a.sum, rows, a.of_sum, scratch);
-  apply_relu(z);
-}
-
-template <Precision P, int H>
-__device__ __forceinline__ void write_table(float* table, const float* from_x0, const Fragment<H>& x,
-                                            const Bits4* packed, const Rows& rows, float* scratch) {
-  Fragment<H> out;
-  set_zero(out);
-  if (from_x0) add_rows<H>(out, from_x0, rows.row, rows.valid);
-  multiply<P>(out, x, packed, scratch);
-  store_rows(table, out, rows);
-}
-
-template <Precision P, int H>
-__global__ void __launch_bounds__(kNodeWarps* kWarpSize)
-    node_forward_kernel(NodeLayer a, const float* bias, float* x_out, bool tables) {
-  const Rows rows(16 * (static_cast<int64_t>(blockIdx.x) * kNodeWarps + warp_id()), a.num_nodes);
-  Fragment<H> x, hidden;
-  float* scratch = dynamic_shared<float>();
-  node_hidden<P>(hidden, a, rows, scratch);
-  set_bias(x, bias);
-  multiply<P>(x, hidden, a.second, scratch);
-  apply_relu(x);
-  store_rows(x_out, x, rows);
-  if (!tables) return;
-  write_table<P>(a.at_sender, a.sender0, x, a.sender, rows, scratch);
-  write_table<P>(a.at_receiver, a.receiver0, x, a.receiver, rows, scratch);
-}
-
-struct NodeBackward {
-  NodeLayer layer;
-  const float* x_out;  // (N, H) after the step
-  // The gradient of x_out is grad (null: zeros) plus, except in the last step, what the messages of the step after
-  // give: dPs Ws + dPr Wr.
-  const float *grad, *grad_sender, *grad_receiver;
-  const Bits4 *sender_backward, *receiver_backward, *of_x_backward, *of_sum_backward, *second_backward;
-  bool last;
-  float *dy, *hidden, *dz;   // (N, H) factors of the weight gradients: the second layer's two, and the gradient of z
-  float* dz_total;           // (N, H) += dz, set in the last step
-  float *grad_sum, *grad_x;  // (N, H)
-};
-
-template <int H>
-__device__ __forceinline__ void accumulate(float* total, const Fragment<H>& a, const Rows& rows, bool set) {
-  Fragment<H> sum = a;
-  if (!set) add_rows<H>(sum, total, rows.row, rows.valid);
-  store_rows(total, sum, rows);
-}
-
-template <Precision P, int H>
-__global__ void __launch_bounds__(kNodeWarps* kWarpSize) node_backward_kernel(NodeBackward a) {
-  const Rows rows(16 * (static_cast<int64_t>(blockIdx.x) * kNodeWarps + warp_id()), a.layer.num_nodes);
-  float* scratch = dynamic_shared<float>();
-  Fragment<H> a1, a2;  // two at a time: more would not stay in registers for H = 128
-  load_rows(a1, a.layer.x, rows);
-  write_table<P>(a.layer.at_sender, a.layer.sender0, a1, a.layer.sender, rows, scratch);
-  write_table<P>(a.layer.at_receiver, a.layer.receiver0, a1, a.layer.receiver, rows, scratch);
-  node_hidden<P>(a1, a.layer, rows, scratch);
-  store_rows(a.hidden, a1, rows);
-  const Positive<H> hidden_positive(a1);
-
-  // the gradient of x_out
-  set_zero(a1);
-  if (a.grad) add_rows<H>(a1, a.grad, rows.row, rows.valid);
-  if (!a.last) {
-    multiply_rows<P>(a1, a.grad_sender, rows, a.sender_backward, scratch);
-    multiply_rows<P>(a1, a.grad_receiver, rows, a.receiver_backward, scratch);
-  }
-  load_rows(a2, a.x_out, rows);
-  const Positive<H> positive(a2);
-  positive.pass(a1);
-  store_rows(a.dy, a1, rows);
-
-  set_zero(a2);
-  multiply<P>(a2, a1, a.second_backward, scratch);
-  hidden_positive.pass(a2);
-  store_rows(a.dz, a2, rows);
-  set_zero(a1);
-  multiply<P>(a1, a2, a.of_sum_backward, scratch);
-  store_rows(a.grad_sum, a1, rows);
-  set_zero(a1);
-  multiply<P>(a1, a2, a.of_x_backward, scratch);
-  store_rows(a.grad_x, a1, rows);
-  accumulate(a.dz_total, a2, rows, a.last);
-}
-
-// sender_total = sum over steps of sender (steps, numbers), likewise receiver, added to what is there with `add`; a
-// thread per four numbers
-template <int H>
-__global__ void __launch_bounds__(kThreads)
-    sum_steps_kernel(int64_t num_nodes, int num_steps, const float* sender, const float* receiver, float* sender_total,
-                     float* receiver_total, bool add) {
-  const int64_t numbers = num_nodes * H;
-  const int64_t at = 4 * (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x);
-  if (at >= numbers) return;
-  for (int pair = 0; pair < 2; ++pair) {
-    float* total = (pair ? receiver_total : sender_total) + at;
-    Float4 sum = add ? load4<false>(total) : Float4{};
-    for (int k = num_steps - 1; k >= 0; --k) {
-      const Float4 x = load4<false>((pair ? receiver : sender) + k * numbers + at);
-      for (int m = 0; m < 4; ++m) sum.v[m] += x.v[m];
-    }
-    store4(total, sum);
-  }
 }
 
 }  // namespace botan_fast::cuda

@@ -1,36 +1,41 @@
-// The Engine of one precision; included by one file for each.
+// The Kernels of one precision; included by one file for each.
 #pragma once
 
 #include "cuda/network/kernels.h"
 #include "cuda/network/mlp.cuh"
-#include "cuda/network/processor.cuh"
+#include "cuda/network/processor_backward.cuh"
+#include "cuda/network/processor_forward.cuh"
 
 namespace botan_fast::cuda {
 
 template <Precision P, int H>
-const Engine* engine() {
-  static const Engine engine{
-      std::max({edge_forward_shared_bytes<P, H>(), edge_backward_shared_bytes<P, H, false>(),
-                outer_shared_bytes<P, H>(), mlp_forward_shared_bytes<P, H>(), mlp_backward_shared_bytes<P, H>()}),
-      forward_bytes<P, H>,
-      backward_bytes<P, H>,
-      forward<P, H>,
-      backward<P, H>,
-      mlp_bytes<P, H>,
-      mlp_forward_with<P, H>,
-      mlp_backward_with<P, H>};
-  return &engine;
+const Kernels* kernels_of() {
+  static const Kernels kernels = [] {
+    Kernels k{};
+    k.shared_bytes =
+        std::max({edge_forward_shared_bytes<P, H>(), edge_backward_shared_bytes<P, H, false>(),
+                  outer_shared_bytes<P, H>(), mlp_forward_shared_bytes<P, H>(), mlp_backward_shared_bytes<P, H>()});
+    k.processor_forward_bytes = processor_forward_bytes<P, H>;
+    k.processor_backward_bytes = processor_backward_bytes<P, H>;
+    k.processor_forward = processor_forward_with<P, H>;
+    k.processor_backward = processor_backward_with<P, H>;
+    k.mlp_bytes = mlp_bytes<P, H>;
+    k.mlp_forward = mlp_forward_with<P, H>;
+    k.mlp_backward = mlp_backward_with<P, H>;
+    return k;
+  }();
+  return &kernels;
 }
 
 template <Precision P>
-const Engine* engine_of(int hidden_size) {
+const Kernels* kernels_for(int hidden_size) {
   switch (hidden_size) {
     case 32:
-      return engine<P, 32>();
+      return kernels_of<P, 32>();
     case 64:
-      return engine<P, 64>();
+      return kernels_of<P, 64>();
     case 128:
-      return engine<P, 128>();
+      return kernels_of<P, 128>();
     default:
       return nullptr;
   }

@@ -2,5 +2,5 @@
 #include "cuda/network/kernels.cuh"
 
 namespace botan_fast::cuda {
-const Engine* engine_bf16(int hidden_size) { return engine_of<Precision::bf16>(hidden_size); }
+const Kernels* kernels_bf16(int hidden_size) { return kernels_for<Precision::bf16>(hidden_size); }
 }  // namespace botan_fast::cuda

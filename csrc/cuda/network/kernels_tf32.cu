@@ -2,5 +2,5 @@
 #include "cuda/network/kernels.cuh"
 
 namespace botan_fast::cuda {
-const Engine* engine_tf32(int hidden_size) { return engine_of<Precision::tf32>(hidden_size); }
+const Kernels* kernels_tf32(int hidden_size) { return kernels_for<Precision::tf32>(hidden_size); }
 }  // namespace botan_fast::cuda

@@ -5,14 +5,17 @@
 // not read and add nothing, so the bits do not depend on the room for edges either. Differences, squares and means are
 // taken in float64 and rounded once: 0.7 MB are moved at N = 4096, and the launches take longer than the arithmetic.
 #include "cuda/runtime/launch.cuh"
+#include "cuda/runtime/warp.cuh"
 
 namespace botan_fast::cuda {
 namespace {
 
 constexpr int kThreads = 256;
 constexpr int kWarps = kThreads / kWarpSize;
-constexpr int kPerThread = 4;  // 16 bytes
+constexpr int kPerThread = 4;  // numbers: 16 bytes
 constexpr int64_t kChunk = kThreads * kPerThread;
+
+// ---- kernels ------------------------------------------------------------------------------------------------
 
 using Numbers = Vec<float, kPerThread>;
 
@@ -33,9 +36,8 @@ __device__ __forceinline__ int64_t count_of(int64_t capacity, const int32_t* cou
 
 // The sum over the block, on thread 0; the order follows from the number of threads alone.
 __device__ __forceinline__ double block_sum(double value, double* shared) {
-  const int warp = static_cast<int>(threadIdx.x) / kWarpSize, lane = static_cast<int>(threadIdx.x) % kWarpSize;
-  for (int offset = kWarpSize / 2; offset > 0; offset /= 2) value += __shfl_xor_sync(kFullMask, value, offset);
-  if (lane == 0) shared[warp] = value;
+  value = warp_sum<kWarpSize / 2, 0>(value);
+  if (lane_id() == 0) shared[warp_id()] = value;
   __syncthreads();
   double sum = shared[0];
   for (int w = 1; w < kWarps; ++w) sum += shared[w];
@@ -111,6 +113,8 @@ __global__ void __launch_bounds__(kThreads)
   *edge_loss = static_cast<float>(edge_mean);
 }
 
+// ---- launches -----------------------------------------------------------------------------------------------
+
 void check_part(const char* name, const LossPart& part) {
   if (part.capacity < 0 || (!part.given && part.capacity > 0)) {
     throw std::invalid_argument(std::string("loss: ") + name + ".capacity = " + std::to_string(part.capacity) +
@@ -135,17 +139,17 @@ size_t loss_workspace_bytes(int64_t node_capacity, int64_t edge_capacity) {
 }
 
 void loss(Stream stream, const LossPart& node, const LossPart& edge, const int32_t* num_edges, float* loss,
-          float* node_loss, float* edge_loss, void* workspace, size_t workspace_bytes) {
+          float* node_loss, float* edge_loss, Workspace workspace) {
   check_part("node", node);
   check_part("edge", edge);
-  check_workspace("loss", loss_workspace_bytes(node.capacity, edge.capacity), workspace, workspace_bytes);
+  check_workspace("loss", loss_workspace_bytes(node.capacity, edge.capacity), workspace);
   const Part nodes = part_of(node), edges = part_of(edge);
   const int64_t blocks = nodes.num_chunks + edges.num_chunks;
   if (blocks > 2147483647) {
     throw std::invalid_argument("loss: " + std::to_string(edge.capacity) + " edges are too many for one launch");
   }
   const DeviceGuard guard(stream);
-  double* partial = static_cast<double*>(workspace);
+  double* partial = static_cast<double*>(workspace.data);
   if (blocks > 0) {
     launch("loss", loss_kernel, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), 0, stream, node, edge,
            nodes.num_chunks, num_edges, partial);

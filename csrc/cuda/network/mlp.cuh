@@ -1,8 +1,10 @@
 // y = relu(W2 relu(W1 x + b1) + b2), with a third layer y = w3 . that + b3, and its gradients; for 1 <= K <= H inputs.
-// Rows stay in registers from x to y, as in message_passing.cuh.
+// Rows stay in registers from x to y, as in message passing.
 #pragma once
 
-#include "cuda/network/edges.cuh"
+#include "cuda/network/dense.cuh"
+#include "cuda/network/weights.cuh"
+#include "cuda/runtime/arena.cuh"
 
 namespace botan_fast::cuda {
 
@@ -97,14 +99,14 @@ __global__ void __launch_bounds__(kThreads, H <= 64 ? 2 : 1) mlp_forward_kernel(
       }
     }
     for (int h = 0; h < 2; ++h) {
-      for (int offset = 1; offset < 4; offset *= 2) sum[h] += __shfl_xor_sync(kFullMask, sum[h], offset);
+      sum[h] = warp_sum<1, 4>(sum[h]);
       if (t == 0 && rows.valid[h]) y[rows.row[h]] = sum[h] + a.b3[0];
     }
   }
 }
 
 template <Precision P>
-struct MlpBackward {
+struct MlpBackwardLayers {
   MlpLayers layers;
   const float* grad_y;                            // (M, H) or (M,)
   const Bits4 *first_backward, *second_backward;  // the first null where grad_x is
@@ -124,7 +126,7 @@ size_t mlp_backward_shared_bytes() {
 }
 
 template <Precision P, int H>
-__global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackward<P> a) {
+__global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackwardLayers<P> a) {
   using T = Stored<P>;
   constexpr bool kInShared = kStaged<H> || (H == 64 && P != Precision::bf16);  // for want of registers
   constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16);
@@ -172,8 +174,7 @@ __global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackward<P
       if (a.layers.w3) {
         float grad[2];
         for (int h = 0; h < 2; ++h) grad[h] = rows.valid[h] ? a.grad_y[rows.row[h]] : 0.0f;
-        float total = t == 0 ? grad[0] + grad[1] : 0.0f;
-        for (int offset = 1; offset < kWarpSize; offset *= 2) total += __shfl_xor_sync(kFullMask, total, offset);
+        const float total = warp_sum(t == 0 ? grad[0] + grad[1] : 0.0f);
         if (lane_id() == 0) my_sums[3 * H] += total;
         for_each<H>([&](int q, int h, int m) { y.at(q, h, m) = factor<P>(grad[h]) * factor<P>(relu(y.at(q, h, m))); });
         add_column_sums(my_sums + 2 * H, y);
@@ -273,13 +274,36 @@ struct MlpPlan {
       for (Stored<P>** array : {&dy, &hidden, &dz}) *array = arena.take<Stored<P>>(num_rows * H);
     }
   }
-  Jobs<PackJob> jobs(const MlpWeights& w, int k) const {
+  Jobs<PackJob> jobs(const MlpWeights& w, int num_inputs) const {
+    PackJob of_w1{};
+    of_w1.weight = w.w1;
+    of_w1.pitch = of_w1.columns = num_inputs;
+    of_w1.k = padded(num_inputs);
+    of_w1.out = first;
     Jobs<PackJob> jobs;
-    jobs.add({w.w1, k, 0, k, false, padded(k), first});
-    jobs.add({w.w2, H, 0, H, false, H, second});
-    if (first_backward) jobs.add({w.w1, k, 0, k, true, H, first_backward});
-    if (second_backward) jobs.add({w.w2, H, 0, H, true, H, second_backward});
+    jobs.add(of_w1);
+    jobs.add(square_job<H>(w.w2, 1, 0, false, second));
+    if (first_backward) {
+      of_w1.backward = true;
+      of_w1.k = H;
+      of_w1.out = first_backward;
+      jobs.add(of_w1);
+    }
+    if (second_backward) jobs.add(square_job<H>(w.w2, 1, 0, true, second_backward));
     return jobs;
+  }
+  MlpLayers layers(int64_t num_rows, int num_inputs, const float* x, const MlpWeights& w) const {
+    MlpLayers layers{};
+    layers.num_rows = num_rows;
+    layers.num_inputs = num_inputs;
+    layers.x = x;
+    layers.first = first;
+    layers.second = second;
+    layers.b1 = w.b1;
+    layers.b2 = w.b2;
+    layers.w3 = w.w3;
+    layers.b3 = w.b3;
+    return layers;
   }
 };
 
@@ -291,45 +315,61 @@ size_t mlp_bytes(Stream stream, int64_t num_rows, bool backward) {
 }
 
 template <Precision P, int H>
-void mlp_forward_with(Stream stream, int64_t num_rows, int num_inputs, const MlpWeights& w, const float* x, float* y,
-                      void* workspace) {
+void mlp_forward_with(Stream stream, const MlpForward& mlp, void* workspace) {
+  const int num_inputs = static_cast<int>(mlp.num_inputs);
   Arena arena(workspace);
-  const MlpPlan<P, H> plan(arena, stream, num_rows, false);
-  pack<P, H>(stream, plan.jobs(w, num_inputs));
-  const MlpLayers layers{num_rows, num_inputs, x, plan.first, plan.second, w.b1, w.b2, w.w3, w.b3};
-  launch("mlp_forward", mlp_forward_kernel<P, H>, dim3(mlp_blocks(stream, num_rows, 2)), dim3(kThreads),
-         mlp_forward_shared_bytes<P, H>(), stream, layers, y);
+  const MlpPlan<P, H> plan(arena, stream, mlp.num_rows, false);
+  pack<P, H>(stream, plan.jobs(mlp.weights, num_inputs));
+  launch("mlp_forward", mlp_forward_kernel<P, H>, dim3(mlp_blocks(stream, mlp.num_rows, 2)), dim3(kThreads),
+         mlp_forward_shared_bytes<P, H>(), stream, plan.layers(mlp.num_rows, num_inputs, mlp.x, mlp.weights), mlp.y);
 }
 
 template <Precision P, int H>
-void mlp_backward_with(Stream stream, int64_t num_rows, int num_inputs, const MlpWeights& w, const float* x,
-                       const float* grad_y, float* grad_x, const MlpGradients& gradients, void* workspace) {
+void mlp_backward_with(Stream stream, const MlpBackward& mlp, void* workspace) {
+  const int num_inputs = static_cast<int>(mlp.num_inputs);
   Arena arena(workspace);
-  const MlpPlan<P, H> plan(arena, stream, num_rows, true);
-  pack<P, H>(stream, plan.jobs(w, num_inputs));
-  const unsigned blocks = mlp_blocks(stream, num_rows, 1);
-  const MlpLayers layers{num_rows, num_inputs, x, plan.first, plan.second, w.b1, w.b2, w.w3, w.b3};
-  const MlpBackward<P> a{layers,      grad_y,          plan.first_backward, plan.second_backward,
-                         grad_x,      plan.partial[0], plan.vectors,        plan.dy,
-                         plan.hidden, plan.dz};
+  const MlpPlan<P, H> plan(arena, stream, mlp.num_rows, true);
+  pack<P, H>(stream, plan.jobs(mlp.weights, num_inputs));
+  const unsigned blocks = mlp_blocks(stream, mlp.num_rows, 1);
+  MlpBackwardLayers<P> layers{};
+  layers.layers = plan.layers(mlp.num_rows, num_inputs, mlp.x, mlp.weights);
+  layers.grad_y = mlp.grad_y;
+  layers.first_backward = plan.first_backward;
+  layers.second_backward = plan.second_backward;
+  layers.grad_x = mlp.grad_x;
+  layers.partial = plan.partial[0];
+  layers.vectors = plan.vectors;
+  layers.dy = plan.dy;
+  layers.hidden = plan.hidden;
+  layers.dz = plan.dz;
   launch("mlp_backward", mlp_backward_kernel<P, H>, dim3(blocks), dim3(kThreads), mlp_backward_shared_bytes<P, H>(),
-         stream, a);
+         stream, layers);
   if (!kFusedGradients<H>) {
-    const OuterJob second{plan.dy, true, nullptr,         0,       plan.hidden, true, H, num_rows,
-                          nullptr, 0,    plan.partial[0], nullptr, false};
-    const OuterJob first{plan.dz, true, nullptr,         0,       x,    false, num_inputs, num_rows,
-                         nullptr, 0,    plan.partial[1], nullptr, false};
+    OuterJob second{}, first{};
+    second.a = plan.dy;
+    second.b = plan.hidden;
+    second.b_stored = true;
+    second.b_columns = H;
+    second.partial = plan.partial[0];
+    first.a = plan.dz;
+    first.b = mlp.x;
+    first.b_columns = num_inputs;
+    first.partial = plan.partial[1];
     Jobs<OuterJob> jobs;
-    jobs.add(second);
-    jobs.add(first);
+    for (OuterJob* job : {&second, &first}) {
+      job->a_stored = true;
+      job->rows = mlp.num_rows;
+      jobs.add(*job);
+    }
     outer<P, H>(stream, jobs, blocks);
   }
+  const MlpGradients& gradients = mlp.gradients;
   Jobs<ReduceJob> sums;
   sums.add(matrix_sum<H>(plan.partial[0], blocks, gradients.w2, H, 0, H));
   sums.add(matrix_sum<H>(plan.partial[1], blocks, gradients.w1, num_inputs, 0, num_inputs));
   sums.add(vector_sum(plan.vectors, kMlpVectors<H>, blocks, gradients.b1, H));
   sums.add(vector_sum(plan.vectors + H, kMlpVectors<H>, blocks, gradients.b2, H));
-  if (w.w3) {
+  if (mlp.weights.w3) {
     sums.add(vector_sum(plan.vectors + 2 * H, kMlpVectors<H>, blocks, gradients.w3, H));
     sums.add(vector_sum(plan.vectors + 3 * H, kMlpVectors<H>, blocks, gradients.b3, 1));
   }

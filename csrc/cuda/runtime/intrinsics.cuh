@@ -50,7 +50,7 @@ __device__ __forceinline__ T* dynamic_shared() {
   } while (0)
 #endif
 
-// A load of data that is read once: it does not push reused data out of the first cache. 16-byte Vec only.
+// A load of data that is read once: it does not push reused data out of L1. 16-byte Vec only.
 template <class V>
 __device__ __forceinline__ V load_once(const V* address) {
   static_assert(sizeof(V) == 16, "one 16-byte load");
@@ -68,14 +68,14 @@ __device__ __forceinline__ V load_once(const V* address) {
 #endif
 }
 
-// Asks for the 128 bytes around an address of global memory to be in the second cache; nothing else changes.
-__device__ __forceinline__ void prefetch_second_cache([[maybe_unused]] const void* address) {
+// Asks for the 128 bytes around an address of global memory to be in L2; nothing else changes.
+__device__ __forceinline__ void prefetch_l2([[maybe_unused]] const void* address) {
 #ifndef BOTAN_FAST_CUDA_HOST
   asm volatile("prefetch.global.L2 [%0];" ::"l"(address));
 #endif
 }
 
-// ---- asynchronous copies from global to shared memory -----------------------------------------------------------
+// ---- asynchronous copies from global to shared memory -------------------------------------------------------
 // 16 bytes per call and thread. A copy may read and write at any time until cp_async_wait; other threads see the
 // bytes after cp_async_wait of the copying thread and a barrier. The emulation spoils the destination at once and
 // copies in cp_async_wait, so that code which reads early, or still reads the old bytes, is found.
@@ -110,7 +110,7 @@ __device__ __forceinline__ void cp_async_wait() {
 #endif
 }
 
-// ---- barrier among some warps of a block ---------------------------------------------------------------------
+// ---- barrier among some warps of a block --------------------------------------------------------------------
 
 // Barrier `id` (1 to 15; 0 is __syncthreads) among `count` threads, whole warps.
 __device__ __forceinline__ void named_barrier(int id, int count) {
@@ -121,7 +121,7 @@ __device__ __forceinline__ void named_barrier(int id, int count) {
 #endif
 }
 
-// ---- tensor cores -----------------------------------------------------------------------------------------------
+// ---- tensor cores -------------------------------------------------------------------------------------------
 // c += a b by one warp, float32 accumulation. With g = lane / 4 and t = lane % 4 (PTX ISA, "matrix fragments for mma"):
 //
 //   c (16, 8):        c[0] (g, 2t)  c[1] (g, 2t+1)  c[2] (g+8, 2t)  c[3] (g+8, 2t+1)

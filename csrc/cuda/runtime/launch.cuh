@@ -18,10 +18,11 @@ constexpr T ceil_div(T a, T b) {
   return (a + b - 1) / b;
 }
 
-inline void check_workspace(const char* function, size_t needed, const void* workspace, size_t given) {
-  if (given >= needed && (needed == 0 || workspace)) return;
-  throw std::invalid_argument(std::string(function) + ": workspace_bytes = " + std::to_string(workspace ? given : 0) +
-                              "; " + function + "_workspace_bytes asks for " + std::to_string(needed));
+inline void check_workspace(const char* function, size_t needed, Workspace workspace) {
+  const size_t given = workspace.data ? workspace.bytes : 0;
+  if (given >= needed) return;
+  throw std::invalid_argument(std::string(function) + ": workspace_bytes = " + std::to_string(given) + "; " + function +
+                              "_workspace_bytes asks for " + std::to_string(needed));
 }
 
 #ifdef BOTAN_FAST_CUDA_HOST
@@ -96,7 +97,7 @@ void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 blo
                                static_cast<int>(shared_bytes)),
           "kernel ", name);
   }
-  kernel<<<grid, block, shared_bytes, static_cast<cudaStream_t>(stream.handle)> > >(
+  kernel<<<grid, block, shared_bytes, static_cast<cudaStream_t>(stream.handle)>>>(
       static_cast<Parameters>(arguments)...);
   check(cudaGetLastError(), "kernel ", name);
 }

@@ -2,25 +2,22 @@
 #pragma once
 
 #include "cuda/runtime/launch.cuh"
+#include "cuda/runtime/warp.cuh"
 
 namespace botan_fast::cuda {
 
 constexpr int kScanThreads = 256;
-constexpr int kScanItems = 16;  // of one thread
+constexpr int kScanItems = 16;  // numbers of one thread
 constexpr int64_t kScanTile = kScanThreads * kScanItems;
 
 // The sum of `value` over the threads before this one; `total` is that of all kNumWarps warps. Contains two barriers,
 // the first before anything is written: `shared` may be reused.
 template <int kNumWarps>
 __device__ __forceinline__ int64_t block_scan(int64_t value, int64_t (&shared)[kNumWarps], int64_t& total) {
-  const int warp = static_cast<int>(threadIdx.x) / kWarpSize, lane = static_cast<int>(threadIdx.x) % kWarpSize;
-  int64_t sum = value;
-  for (int offset = 1; offset < kWarpSize; offset *= 2) {
-    const int64_t before = __shfl_up_sync(kFullMask, sum, offset);
-    if (lane >= offset) sum += before;
-  }
+  const int warp = warp_id();
+  const int64_t sum = warp_scan(value);
   __syncthreads();
-  if (lane == kWarpSize - 1) shared[warp] = sum;
+  if (lane_id() == kWarpSize - 1) shared[warp] = sum;
   __syncthreads();
   int64_t base = 0;
   total = 0;
@@ -47,7 +44,7 @@ __device__ __forceinline__ bool is_last_block(int32_t* done) {
 template <class In>
 __device__ __forceinline__ int64_t scan_in_one_block(const In* in, int64_t n, int64_t* out) {
   __shared__ int64_t warp_sums[kScanThreads / kWarpSize];
-  const volatile In* fresh = in;  // not from the first cache
+  const volatile In* fresh = in;  // not from L1
   int64_t before = 0;
   for (int64_t tile = 0; tile < n; tile += kScanTile) {
     const int64_t begin = tile + threadIdx.x * kScanItems;

@@ -2,11 +2,10 @@
 
 import torch
 
+from .. import _core
 from .precision import PRECISIONS
 
-__all__ = ["SAVED_STEPS", "history_members"]
-
-SAVED_STEPS = 4  # kSavedSteps of the core
+__all__ = ["history_members"]
 
 
 def history_members(
@@ -19,7 +18,7 @@ def history_members(
     [(6, 5, 64), (6, 8, 64), (7, 5, 64), (8, 64)]
     """
     bf16 = PRECISIONS[precision] == "bf16"
-    kept_edges = (num_steps - 1) // SAVED_STEPS if save_memory else num_steps if bf16 else num_steps - 1
+    kept_edges = (num_steps - 1) // _core.SAVED_STEPS if save_memory else num_steps if bf16 else num_steps - 1
     shapes = [
         (num_steps - 1, num_nodes, hidden),
         (kept_edges, num_edges, hidden),

@@ -48,16 +48,13 @@ def _processor(
     kept = history_members(nodes, edges, hidden, num_steps, keep, precision, save_memory)
     history = [empty(*s, dtype=d) for s, d in kept]
     _core.processor_forward(
-        nodes,
-        edges,
+        (nodes, edges, hidden, num_steps, weights[0].shape[1] == 6 * hidden, save_memory),
         addresses(topology),
-        hidden,
-        num_steps,
-        weights[0].shape[1] == 6 * hidden,
         addresses(weights),
-        *addresses((x, e, x0, e0, x_out, e_out)),
+        addresses((x, e, x0, e0)),
+        addresses((x_out, e_out)),
         addresses(history) if keep else [0] * 4,
-        save_memory,
+        keep,
         precision_on_cpu(precision),
         torch.get_num_threads(),
     )
@@ -99,17 +96,12 @@ def _processor_backward(
     grad_x0, grad_e0 = empty(nodes, hidden), empty(edges, hidden)
     gradients = [torch.empty_like(w) for w in weights]
     _core.processor_backward(
-        nodes,
-        edges,
+        (nodes, edges, hidden, num_steps, weights[0].shape[1] == 6 * hidden, save_memory),
         addresses(topology),
-        hidden,
-        num_steps,
-        weights[0].shape[1] == 6 * hidden,
         addresses(weights),
-        *addresses((x, e, x0, e0, outputs[0])),
+        addresses((x, e, x0, e0, outputs[0])),
         addresses(outputs[1:]),
-        save_memory,
-        *addresses((grad_x_out, grad_e_out, grad_x, grad_e, grad_x0, grad_e0)),
+        addresses((grad_x_out, grad_e_out, grad_x, grad_e, grad_x0, grad_e0)),
         addresses(gradients),
         precision_on_cpu(precision),
         torch.get_num_threads(),
