@@ -86,7 +86,7 @@ def check_types(types, num_nodes: int) -> Tensor:
 
 
 def types_on(types, num_nodes: int, device: torch.device) -> Tensor:
-    """(N,) species as a new int64 tensor on the device. Of those that lie there already only shape and dtype are checked."""
+    """(N,) species as a new int64 tensor on the device. At the numbers of those that lie there already nobody looks."""
     types = as_tensor(types)
     if not (isinstance(types, Tensor) and types.device == device):
         return check_types(types, num_nodes).to(device)
