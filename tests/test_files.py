@@ -1,4 +1,4 @@
-"""atomic_write: all or nothing."""
+"""atomic_write: all or nothing; did_you_mean."""
 
 import os
 import stat
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from botan_fast.errors import InputError
-from botan_fast.files import atomic_write
+from botan_fast.files import atomic_write, did_you_mean
 
 
 def test_writes_and_leaves_nothing_else(tmp_path):
@@ -82,3 +82,10 @@ def test_one_clear_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
         atomic_write(tmp_path / "file" / "a.txt").__enter__()
+
+
+def test_did_you_mean():
+    known = ["conf_1.npz", "conf_10.npz", "model.pth"]
+    assert did_you_mean("conf_2.npz", known, 2) == "; did you mean conf_1.npz or conf_10.npz?"
+    assert did_you_mean("modle.pth", iter(known), show="'{}'".format) == "; did you mean 'model.pth'?"
+    assert did_you_mean("", known) == did_you_mean("conf_1.npz", []) == ""

@@ -1,16 +1,16 @@
-"""Writing files so that a reader never sees half of one."""
+"""Files that are written whole or not at all, names in natural order, and the name that was meant."""
 
 import contextlib
 import difflib
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from .errors import InputError
 
-__all__ = ["atomic_write", "natural_key", "near_matches"]
+__all__ = ["atomic_write", "did_you_mean", "natural_key", "near_matches"]
 
 
 @contextlib.contextmanager
@@ -76,6 +76,30 @@ def _sync(path: Path, flags: int) -> None:
         os.close(descriptor)
 
 
+def did_you_mean(word: str, known: Iterable[str], most: int = 1, show: Callable[[str], str] = str) -> str:
+    """The end of a message about a word that is not known: those that come closest, nothing where none does.
+
+    Parameters
+    ----------
+    word, known
+        What was given, and what there is.
+    most
+        How many words to offer at most.
+    show
+        How a word is written in the message.
+
+    Examples
+    --------
+    >>> from botan_fast.files import did_you_mean
+    >>> did_you_mean("trian", ["train", "evaluate"])
+    '; did you mean train?'
+    >>> did_you_mean("colour", ["train", "evaluate"])
+    ''
+    """
+    close = difflib.get_close_matches(word, list(known), n=most)
+    return f"; did you mean {' or '.join(map(show, close))}?" if close else ""
+
+
 def near_matches(path: Path) -> str:
     """'; did you mean ...?' with the names in the same folder that come closest, or where the path stops existing."""
     folder = path.parent
@@ -83,8 +107,7 @@ def near_matches(path: Path) -> str:
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent
         return f"; the path exists only up to {folder}"
-    names = difflib.get_close_matches(path.name, [entry.name for entry in folder.iterdir()], n=3)
-    return f"; did you mean {' or '.join(str(folder / name) for name in names)}?" if names else ""
+    return did_you_mean(path.name, [entry.name for entry in folder.iterdir()], 3, lambda name: str(folder / name))
 
 
 def natural_key(name: str) -> list:

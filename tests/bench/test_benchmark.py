@@ -13,6 +13,7 @@ from botan_fast import _core
 from botan_fast.bench import benchmark, table
 from botan_fast.cli import main
 from botan_fast.ops import reference
+from tests.helpers.command_line import error_line
 
 SIZE = 128
 
@@ -98,15 +99,6 @@ def test_wrong_results_are_not_timed(short, monkeypatch, capsys, module, name, w
     )
     monkeypatch.setattr(module, name, replacement)
     assert message in error_line(["bench", "--size", SIZE, "--quiet"], capsys)
-
-
-def error_line(arguments, capsys):
-    assert main([str(argument) for argument in arguments]) == 2
-    printed = capsys.readouterr()
-    assert printed.out == ""
-    [line] = printed.err.splitlines()
-    assert line.startswith("botan-fast: error: ")
-    return line
 
 
 def test_mistakes(tmp_path, capsys):

@@ -13,7 +13,8 @@ import h5py
 import numpy as np
 import pytest
 
-from botan_fast.cli.simulate import add_arguments, run
+from botan_fast.cli import main
+from botan_fast.cli.simulate import add_arguments
 from botan_fast.errors import InputError
 from botan_fast.physics.kob_andersen import Potential
 from botan_fast.simulation import ensemble as simulation
@@ -296,17 +297,9 @@ def test_other_options_on_the_same_output_are_refused(tmp_path):
 def test_interrupt_leaves_a_state_that_continues(tmp_path):
     path = tmp_path / "ka.h5"
     arguments = ["-o", str(path), "--num-particles", "400", "--tau-alpha", "500", "--times", "0.1", "--quiet"]
-    script = """
-        import argparse, sys
-        from botan_fast.cli.simulate import add_arguments, run
-        parser = argparse.ArgumentParser()
-        add_arguments(parser)
-        sys.exit(run(parser.parse_args()))
-    """
     arguments += ["--melt-time", "0.1", "--quench-time", "0.1", "--checkpoint-steps", "50"]
-    child = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(script), *arguments], stderr=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, "-m", "botan_fast", "simulate", *arguments]
+    child = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     checkpoint = tmp_path / "ka.h5.work" / "T0.64" / "quench-0000.npz"
     try:
         deadline = time.monotonic() + 60
@@ -334,13 +327,11 @@ def test_command_has_the_defaults_of_the_protocol():
 
 @pytest.mark.usefixtures("lammps")
 def test_command(tmp_path, capsys):
-    parser = argparse.ArgumentParser()
-    add_arguments(parser)
     line = (
         "--num-particles 160 --runs 2 --times 0.05 0.2 --tau-alpha 1 --equilibration 4 --melt-time 1 "
         "--quench-time 4 --quiet"
     )
-    assert run(parser.parse_args(["-o", str(tmp_path / "ka.h5"), *line.split()])) == 0
+    assert main(["simulate", "-o", str(tmp_path / "ka.h5"), *line.split()]) == 0
     out = capsys.readouterr().out
     assert "F_s falls to 1/e outside these times" in out
     assert "largest energy drift" in out

@@ -1,32 +1,35 @@
-"""botan-fast bench: the command line of `benchmark`. Imports that take time are inside the functions."""
+"""botan-fast bench: are the results right, and how fast does this machine make them."""
 
+import argparse
+import json
 import sys
+from pathlib import Path
 
-__all__ = ["DESCRIPTION", "add_arguments", "run"]
+from ..errors import InputError
+from ..files import atomic_write
+from .options import add_options, set_threads
 
+__all__ = ["DESCRIPTION", "NAME", "add_arguments", "run"]
+
+NAME = "bench"
 DESCRIPTION = "Check results and measure speed and memory on this machine, in about a minute, beside plain torch."
 
 
-def add_arguments(parser) -> None:
-    """Add the arguments of the command to an argparse parser."""
-    add = parser.add_argument
-    add("--size", type=int, default=4096, metavar="N", help="particles of the synthetic configuration")
-    add("--threads", type=int, metavar="N", help="CPU threads (default: torch's choice)")
-    add("--json", metavar="FILE", help="write all measurements to FILE")
-    add("--quiet", action="store_true", help="no progress on standard error")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command to its parser."""
+    parser.add_argument("--size", type=int, default=4096, metavar="N", help="particles of the synthetic configuration")
+    add_options(parser, "--threads")
+    parser.add_argument("--json", metavar="FILE", help="write all measurements to FILE")
+    add_options(parser, "--quiet")
 
 
-def run(arguments) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
-    import json
-    from pathlib import Path
-
     from ..bench.benchmark import benchmark
     from ..bench.table import table
-    from ..errors import InputError
-    from ..files import atomic_write
 
     # What can be wrong is found before the minute of work.
+    set_threads(arguments.threads)
     if arguments.json is not None:
         folder = Path(arguments.json).resolve().parent
         if not folder.is_dir():

@@ -1,11 +1,14 @@
-"""botan-fast convert: the command line of `convert`. Imports that take time are inside the functions."""
+"""botan-fast convert: configurations and their targets into one HDF5 data set."""
 
 import argparse
 import shlex
 import sys
 
-__all__ = ["DESCRIPTION", "add_arguments", "run"]
+from .options import add_options, data_options, in_order, set_threads
 
+__all__ = ["DESCRIPTION", "NAME", "add_arguments", "interrupted", "run"]
+
+NAME = "convert"
 DESCRIPTION = "Store configurations and their targets in an HDF5 data set; merge data sets."
 
 
@@ -15,54 +18,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("inputs", nargs="+", metavar="INPUT", help="files of any readable format, data sets, or quoted glob patterns")
     add("--output", "-o", required=True, metavar="FILE.h5", help="the data set; an interrupted one is continued")
     add("--append", action="store_true", help="add to a data set that exists")
-    add("--force", action="store_true", help="overwrite a data set that exists")
-    add("--time", type=float, nargs="+", metavar="T", help="time of the data; where the files tell, which to take")
-    add("--temperature", type=float, nargs="+", metavar="T", help="temperature, in the same manner")
+    add_options(parser, "--force", help="overwrite a data set that exists")
+    add_options(parser, "--time", help="time of the data; where the files tell, which to take")
+    add_options(parser, "--temperature", help="temperature, in the same manner")
     add("--targets", default="SE", metavar="LETTERS", help="targets to store: S, and any of E, R, D, L")
     add("--cutoff", type=float, help="largest pair distance of E (default: 2, or that of the data sets)")
-    add("--box", type=float, nargs="+", metavar="L", help="edge of the periodic box, or one number for each axis")
-    add("--density", type=float, help="number density of a cubic box (default: the file's box; authors' npz: 1.2)")
-    add("--threads", type=int, metavar="N", help="CPU threads (default: torch's choice)")
-    add("--quiet", action="store_true", help="no progress on standard error")
+    add_options(parser, "--box", "--density", "--threads", "--quiet")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
     from ..data.conversion import convert
     from ..data.dataset import Dataset
-    from ..data.schema import finished_parts
-    from ..errors import InputError
-    from ..files import natural_key
 
-    if arguments.threads is not None:
-        import torch
-
-        if arguments.threads < 1:
-            raise InputError(f"--threads = {arguments.threads}; give a whole number of at least 1")
-        torch.set_num_threads(arguments.threads)
-    box = arguments.box and (arguments.box[0] if len(arguments.box) == 1 else arguments.box)
-    try:
-        path = convert(
-            # In natural order, whether the shell expanded a pattern (1, 10, 2) or botan_fast does.
-            sorted(arguments.inputs, key=natural_key),
-            arguments.output,
-            cutoff=arguments.cutoff,
-            box=box,
-            density=arguments.density,
-            time=arguments.time,
-            temperature=arguments.temperature,
-            targets=arguments.targets,
-            append=arguments.append,
-            force=arguments.force,
-            progress=not arguments.quiet,
-        )
-    except KeyboardInterrupt:
-        number = len(finished_parts(arguments.output))
-        print(
-            f"botan-fast: interrupted; {number} finished configurations are kept, repeat the command to continue",
-            file=sys.stderr,
-        )
-        return 130
+    set_threads(arguments.threads)
+    path = convert(
+        in_order(arguments.inputs),
+        arguments.output,
+        **data_options(arguments),
+        cutoff=arguments.cutoff,
+        targets=arguments.targets,
+        append=arguments.append,
+        force=arguments.force,
+        progress=not arguments.quiet,
+    )
     dataset = Dataset(path)
     print(dataset.describe())
     choice = "".join(
@@ -72,3 +51,11 @@ def run(arguments: argparse.Namespace) -> int:
     )
     print(f"next: botan-fast train --train {shlex.quote(str(path))}{choice} --output run")
     return 0
+
+
+def interrupted(arguments: argparse.Namespace, argv: list[str]) -> str:
+    """What is kept."""
+    # Where Ctrl-C came during its import, importing it again can fail, and nothing was begun.
+    schema = sys.modules.get("botan_fast.data.schema")
+    number = len(schema.finished_parts(arguments.output)) if schema else 0
+    return f"; {number} finished configurations are kept, repeat the command to continue" if number else ""

@@ -1,22 +1,25 @@
-"""The demo: from a fresh installation to a trained model, its scores and a figure, in about a minute."""
+"""botan-fast demo: from a fresh installation to a trained model, its scores and a figure, in about a minute."""
 
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ..data.dataset import Dataset
-from ..data.loading import load_samples
 from ..errors import InputError
-from ..evaluation.prediction import predict
-from ..evaluation.scores import evaluate
-from ..evaluation.writing import write_npz, write_xyz
-from ..figures.propensity import propensity_slice, save_figure
-from ..model.botan import BOTAN
-from ..model.checkpoint import load_model
-from ..training.loop import train
-from ..training.settings import initial_model, model_config
+from .options import add_options
 
-__all__ = ["DemoResult", "demo", "demo_data"]
+if TYPE_CHECKING:
+    from ..model.botan import BOTAN
+
+__all__ = ["DESCRIPTION", "EPOCHS", "NAME", "TIME", "DemoResult", "add_arguments", "demo", "demo_data", "run"]
+
+NAME = "demo"
+DESCRIPTION = "Train on the data that come with the package, for about a minute, and draw what the model has learned."
 
 TIME = 0.13
 EPOCHS = 360
@@ -36,6 +39,36 @@ OPTIONS = {
     "num_steps": 2,
     "cutoff": 1.5,
 }
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command to its parser."""
+    add = parser.add_argument
+    add("--output", "-o", default="botan-fast-demo", metavar="DIR", help="folder for the run and the figure")
+    add("--time", type=float, default=TIME, metavar="T", help="which of the data's times to learn")
+    add("--epochs", type=int, default=EPOCHS, metavar="N", help="passes over the training configurations")
+    add_options(parser, "--quiet")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; returns the exit status."""
+    if not arguments.quiet:
+        print(
+            f"botan-fast demo: Kob-Andersen mixture at T = 0.64, learning S_i and E_ij at t = {arguments.time:g}",
+            file=sys.stderr,
+        )
+    result = demo(arguments.output, time=arguments.time, epochs=arguments.epochs, progress=not arguments.quiet)
+    print(f"{'held-out configurations':44}{'before':>10}{'after':>10}")
+    for label, name in (
+        ("node Pearson (type A)", "node_pearson"),
+        ("edge Pearson (A-A pairs, r_ij(0) < 1.35)", "edge_pearson"),
+    ):
+        print(f"{label:44}{result.before[name]:10.3f}{result.after[name]:10.3f}")
+    folder = shlex.quote(str(result.output))
+    print(f"model: {folder}/run   predictions: {folder}/predictions   figure: {folder}/propensity.png")
+    print("next, with your own data: botan-fast train --train 'train/*.npz' --test 'test/*.npz' --output run")
+    print("      or make data:       botan-fast simulate --help")
+    return 0
 
 
 @dataclass
@@ -94,6 +127,16 @@ def demo(output="botan-fast-demo", *, time: float = TIME, epochs: int = EPOCHS, 
     >>> (result.output / "propensity.png").exists(), "node_pearson" in result.after
     (True, True)
     """
+    from ..data.dataset import Dataset
+    from ..data.loading import load_samples
+    from ..evaluation.prediction import predict
+    from ..evaluation.scores import evaluate
+    from ..evaluation.writing import write_npz, write_xyz
+    from ..figures.propensity import propensity_slice, save_figure
+    from ..model.checkpoint import load_model
+    from ..training.loop import train
+    from ..training.settings import initial_model, model_config
+
     output = Path(output)
     if output.exists() and not output.is_dir():
         raise InputError(f"output = '{output}' is a file; name a folder")

@@ -1,19 +1,17 @@
-"""The botan-fast command. Imports that take time are inside the functions that need them: --help answers at once."""
+"""The loop over the commands: one line for every mistake, and what Ctrl-C leaves to say."""
 
 import argparse
-import shlex
 import sys
+from types import ModuleType
 
 from .. import __version__
 from ..errors import BotanFastError
-from .evaluate import _add_evaluate
-from .info import _add_info
-from .options import _set_threads
-from .parser import _add_command, _Parser, _UsageError
-from .predict import _add_predict
-from .train import _add_train
+from . import bench, convert, demo, evaluate, info, predict, simulate, train
+from .parser import Parser, UsageError
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS = (train, evaluate, predict, convert, simulate, demo, bench, info)  # in the order of --help
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -37,93 +35,44 @@ def main(argv: list[str] | None = None) -> int:
     """
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
-        arguments = _parse(argv)
+        command, debug, arguments = _parse(argv)
     except SystemExit as stop:  # --help and --version
         return int(stop.code or 0)
-    except _UsageError as error:
+    except UsageError as error:
         return _fail(error)
     try:
-        return arguments.run(arguments)
+        return command.run(arguments)
     except BotanFastError as error:
-        if arguments.debug:
+        if debug:
             raise
         return _fail(error)
     except OSError as error:
-        if arguments.debug:
+        if debug:
             raise
         return _fail(f"{error.filename or 'system'}: {error.strerror or error}")
     except KeyboardInterrupt:
-        print("botan-fast: interrupted", file=sys.stderr)
-        if arguments.command == "train":
-            again = argv if arguments.resume else [*argv, "--resume"]
-            print(f"continue with: botan-fast {shlex.join(again)}", file=sys.stderr)
+        more = command.interrupted(arguments, argv) if hasattr(command, "interrupted") else ""
+        print(f"botan-fast: interrupted{more}", file=sys.stderr)
         return 130
+
+
+def _parse(argv: list[str]) -> tuple[ModuleType, bool, argparse.Namespace]:
+    """The command, whether to show tracebacks, and the command's own arguments."""
+    parser = Parser(prog="botan-fast", description="Train and use BOTAN, the graph neural network for glassy dynamics.")
+    parser.add_argument("--version", action="version", version=f"botan-fast {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        one = commands.add_parser(command.NAME, help=command.DESCRIPTION, description=command.DESCRIPTION)
+        one.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        command.add_arguments(one)
+    if argv and argv[0] in commands.choices:
+        commands.choices[argv[0]].check_options(argv[1:])
+    options = vars(parser.parse_args(argv))
+    by_name = {command.NAME: command for command in COMMANDS}
+    return by_name[options.pop("command")], options.pop("debug"), argparse.Namespace(**options)
 
 
 def _fail(message) -> int:
     # One line, whatever a message quotes from elsewhere.
     print(f"botan-fast: error: {' '.join(str(message).split())}", file=sys.stderr)
     return 2
-
-
-# ---- the commands -----------------------------------------------------------------------------------------------
-
-
-# ---- arguments --------------------------------------------------------------------------------------------------
-
-
-def _parse(argv: list[str]) -> argparse.Namespace:
-    parser = _Parser(
-        prog="botan-fast", description="Train and use BOTAN, the graph neural network for glassy dynamics."
-    )
-    parser.add_argument("--version", action="version", version=f"botan-fast {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    known = {
-        "train": _add_train(commands),
-        "evaluate": _add_evaluate(commands),
-        "predict": _add_predict(commands),
-        "convert": _add_convert(commands),
-        "simulate": _add_simulate(commands),
-        "demo": _add_demo(commands),
-        "bench": _add_bench(commands),
-        "info": _add_info(commands),
-    }
-    if argv and argv[0] in known:
-        known[argv[0]].check_options(argv[1:])
-    return parser.parse_args(argv)
-
-
-def _add_simulate(commands) -> _Parser:
-    from . import simulate
-
-    parser = _add_command(commands, "simulate", simulate.run, simulate.DESCRIPTION)
-    simulate.add_arguments(parser)
-    return parser
-
-
-def _add_convert(commands) -> _Parser:
-    from . import convert
-
-    parser = _add_command(commands, "convert", convert.run, convert.DESCRIPTION)
-    convert.add_arguments(parser)
-    return parser
-
-
-def _add_demo(commands) -> _Parser:
-    from . import demo_command
-
-    parser = _add_command(commands, "demo", demo_command.run, demo_command.DESCRIPTION)
-    demo_command.add_arguments(parser)
-    return parser
-
-
-def _add_bench(commands) -> _Parser:
-    from . import bench
-
-    def run(arguments) -> int:
-        _set_threads(arguments)
-        return bench.run(arguments)
-
-    parser = _add_command(commands, "bench", run, bench.DESCRIPTION)
-    bench.add_arguments(parser)
-    return parser

@@ -1,23 +1,25 @@
-"""botan-fast info"""
+"""botan-fast info: what this installation is."""
 
+import argparse
 import json
 
-from .parser import _add_command, _Parser
+from .options import add_options
+
+__all__ = ["DESCRIPTION", "NAME", "add_arguments", "run"]
+
+NAME = "info"
+DESCRIPTION = "Print versions, instruction set, threads and devices."
 
 
-def _info(arguments) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command to its parser."""
+    add_options(parser, "--json")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; returns the exit status."""
     from ..info import build_info
 
     info = build_info()
-    if arguments.json:
-        print(json.dumps(info))
-    else:
-        for name, value in info.items():
-            print(f"{name:20}{value}")
+    print(json.dumps(info) if arguments.json else "\n".join(f"{name:20}{value}" for name, value in info.items()))
     return 0
-
-
-def _add_info(commands) -> _Parser:
-    parser = _add_command(commands, "info", _info, "Print versions, instruction set, threads and devices.")
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
-    return parser

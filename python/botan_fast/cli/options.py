@@ -1,46 +1,77 @@
-"""Options that several commands share."""
+"""Options that several commands share: each is described once, and its value is read in one place."""
+
+import argparse
 
 from ..errors import InputError
-from .parser import _Parser
+from ..files import natural_key
+
+__all__ = ["DATA_HELP", "DATA_OPTIONS", "RUN_OPTIONS", "add_options", "data_options", "in_order", "set_threads"]
 
 DATA_HELP = "data sets, other files, or quoted glob patterns such as 'data/*.npz'"
 
+_OPTIONS = {
+    "--model": {"required": True, "help": "model file, run folder, the authors' .pth, or TensorFlow checkpoint"},
+    "--data": {"nargs": "+", "required": True, "metavar": "DATA", "help": DATA_HELP},
+    "--precision": {"default": "fp32", "help": "matrix products: fp32; bf16 or tf32 for speed"},
+    "--force": {"action": "store_true", "help": "overwrite files"},
+    "--json": {"action": "store_true", "help": "print one JSON object"},
+    "--box": {
+        "type": float,
+        "nargs": "+",
+        "metavar": "L",
+        "help": "edge of the periodic box, or one number for each axis",
+    },
+    "--density": {
+        "type": float,
+        "help": "number density of a cubic box (default: the file's box; authors' npz: 1.2)",
+    },
+    "--temperature": {
+        "type": float,
+        "nargs": "+",
+        "metavar": "T",
+        "help": "which of the data's temperatures to take",
+    },
+    "--time": {"type": float, "nargs": "+", "metavar": "T", "help": "which of the data's times to take"},
+    "--device": {"help": "cpu, cuda, ... (default: cuda where torch finds it)"},
+    "--threads": {"type": int, "metavar": "N", "help": "CPU threads (default: torch's choice)"},
+    "--quiet": {"action": "store_true", "help": "no progress on standard error"},
+}
 
-def _add_common(parser: _Parser) -> None:
-    add = parser.add_argument
-    add("--box", type=float, nargs="+", metavar="L", help="edge of the periodic box, or one number for each axis")
-    add("--density", type=float, help="number density of a cubic box (default: the file's box; authors' npz: 1.2)")
-    add("--temperature", type=float, nargs="+", metavar="T", help="which of the data's temperatures to take")
-    add("--time", type=float, nargs="+", metavar="T", help="which of the data's times to take")
-    add("--device", help="cpu, cuda, ... (default: cuda where torch finds it)")
-    add("--threads", type=int, metavar="N", help="CPU threads (default: torch's choice)")
-    add("--quiet", action="store_true", help="no progress on standard error")
+# Groups that several commands have in this order.
+DATA_OPTIONS = ("--box", "--density", "--temperature", "--time")
+RUN_OPTIONS = ("--device", "--threads", "--quiet")
 
 
-def _in_order(data: list[str]) -> list[str]:
+def add_options(parser: argparse.ArgumentParser, *flags: str, **other) -> None:
+    """Add shared options to a parser; `other` replaces what differs in this command, such as help="..."."""
+    for flag in flags:
+        parser.add_argument(flag, **{**_OPTIONS[flag], **other})
+
+
+def in_order(files: list[str]) -> list[str]:
     """Files in natural order, whether the shell expanded a pattern (1, 10, 2) or botan_fast does."""
-    from ..files import natural_key
-
-    return sorted(data, key=natural_key)
+    return sorted(files, key=natural_key)
 
 
-def _box(arguments):
-    if arguments.box is None:
-        return None
-    return arguments.box[0] if len(arguments.box) == 1 else arguments.box
+def data_options(arguments: argparse.Namespace) -> dict:
+    """The values of DATA_OPTIONS, named as `load_samples`, `train`, `evaluate` and `convert` name them."""
+    box = arguments.box
+    if box is not None and len(box) == 1:  # the edge of a cube
+        [box] = box
+    return {
+        "box": box,
+        "density": arguments.density,
+        "temperature": arguments.temperature,
+        "time": arguments.time,
+    }
 
 
-def _device(arguments):
-    from ..device import choose_device
-
-    return choose_device(arguments.device)
-
-
-def _set_threads(arguments) -> None:
-    if arguments.threads is None:
+def set_threads(number: int | None) -> None:
+    """Let torch, and with it the compiled kernels, use the threads of --threads."""
+    if number is None:
         return
-    if arguments.threads < 1:
-        raise InputError(f"--threads = {arguments.threads}; give a whole number of at least 1")
+    if number < 1:
+        raise InputError(f"--threads = {number}; give a whole number of at least 1")
     import torch
 
-    torch.set_num_threads(arguments.threads)
+    torch.set_num_threads(number)

@@ -1,11 +1,14 @@
 """argparse with one-line errors and suggestions."""
 
 import argparse
-import difflib
 import re
 
+from ..files import did_you_mean
 
-class _UsageError(Exception):
+__all__ = ["Parser", "UsageError"]
+
+
+class UsageError(Exception):
     """A mistake in the arguments."""
 
 
@@ -16,17 +19,18 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
         return action.help if action.default in (None, False) else super()._get_help_string(action)
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """argparse with one-line errors and suggestions."""
 
     def __init__(self, **options):
         super().__init__(allow_abbrev=False, formatter_class=_HelpFormatter, **options)
 
-    def error(self, message):
+    def error(self, message: str):
+        """Raise a UsageError where argparse would end the process."""
         chosen = re.search(r"invalid choice: '(.+?)' \(choose from (.+)\)", message)
         if chosen:
-            message += _did_you_mean(chosen[1], re.findall(r"[\w-]+", chosen[2]))
-        raise _UsageError(f"{message} (see {self.prog} --help)")
+            message += did_you_mean(chosen[1], re.findall(r"[\w-]+", chosen[2]))
+        raise UsageError(f"{message} (see {self.prog} --help)")
 
     def check_options(self, argv: list[str]) -> None:
         """Name an unknown option before argparse reports what is missing because of it."""
@@ -34,16 +38,4 @@ class _Parser(argparse.ArgumentParser):
         for argument in argv:
             option = argument.split("=")[0]
             if option.startswith("--") and option != "--" and option not in known:
-                self.error(f"unknown option {option}{_did_you_mean(option, known)}")
-
-
-def _did_you_mean(word: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
-def _add_command(commands, name: str, run, description: str) -> _Parser:
-    parser = commands.add_parser(name, help=description, description=description)
-    parser.set_defaults(run=run)
-    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    return parser
+                self.error(f"unknown option {option}{did_you_mean(option, known)}")

@@ -1,70 +1,24 @@
-"""botan-fast predict"""
+"""botan-fast predict: files with what a model says of configurations."""
 
+import argparse
+from collections import Counter
 from pathlib import Path
 
 from ..errors import InputError
-from .options import DATA_HELP, _add_common, _box, _device, _in_order, _set_threads
-from .parser import _add_command, _Parser
+from .options import DATA_OPTIONS, RUN_OPTIONS, add_options, data_options, in_order, set_threads
+
+__all__ = ["DESCRIPTION", "NAME", "add_arguments", "run"]
+
+NAME = "predict"
+DESCRIPTION = "Predict propensities and pair-distance changes."
+
+_ENDINGS = (".npz", ".xyz", ".extxyz")
 
 
-def _predict(arguments) -> int:
-    from ..data.loading import load_samples
-    from ..evaluation.prediction import predict
-    from ..evaluation.writing import write_npz, write_xyz
-    from ..model.checkpoint import load_model
-
-    _set_threads(arguments)
-    output = Path(arguments.output)
-    writers = {".npz": write_npz, ".xyz": write_xyz, ".extxyz": write_xyz}
-    single = writers.get(output.suffix) if not output.is_dir() else None
-    if single is None and output.exists() and not output.is_dir():
-        raise InputError(f"OUT = '{output}' is a file; name a folder, or a file that ends in .npz, .xyz or .extxyz")
-    model = load_model(arguments.model)
-    samples = load_samples(
-        _in_order(arguments.data),
-        cutoff=model.config["cutoff"],
-        self_edges=model.config["self_edges"],
-        box=_box(arguments),
-        density=arguments.density,
-        temperature=arguments.temperature,
-        time=arguments.time,
-        require_targets=False,
-        progress=not arguments.quiet,
-    )
-    predictions = predict(
-        model, samples, device=_device(arguments), precision=arguments.precision, progress=not arguments.quiet
-    )
-    # Everything that can be wrong is found before the first file is written.
-    if single is not None:
-        if len(samples) > 1:
-            raise InputError(f"OUT = '{output}' is one file, for {len(samples)} configurations; name a folder")
-        targets = [[(output, single)]]
-    else:
-        endings = (".npz", ".xyz")
-        targets = [[(output / f"{sample.name}{end}", writers[end]) for end in endings] for sample in samples]
-    paths = [path for group in targets for path, _ in group]
-    if len(set(paths)) < len(paths):
-        twice = next(sample.name for sample in samples if sum(s.name == sample.name for s in samples) > 1)
-        raise InputError(f"two configurations are named {twice}; predict them into separate folders")
-    if not arguments.force and any(path.exists() for path in paths):
-        first = next(path for path in paths if path.exists())
-        raise InputError(f"'{first}' exists; choose another OUT, or overwrite with --force")
-    if single is None:
-        output.mkdir(parents=True, exist_ok=True)
-    for prediction, group in zip(predictions, targets, strict=True):
-        for path, write in group:
-            write(prediction, path)
-    more = f" and {len(paths) - 1} more file{'s' if len(paths) > 2 else ''}" if len(paths) > 1 else ""
-    print(f"wrote {paths[0]}{more}")
-    return 0
-
-
-def _add_predict(commands) -> _Parser:
-    parser = _add_command(commands, "predict", _predict, "Predict propensities and pair-distance changes.")
-    add = parser.add_argument
-    add("--model", required=True, help="model file, run folder, the authors' .pth, or TensorFlow checkpoint")
-    add("--data", nargs="+", required=True, metavar="DATA", help=DATA_HELP)
-    add(
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command to its parser."""
+    add_options(parser, "--model", "--data")
+    parser.add_argument(
         "--output",
         "-o",
         required=True,
@@ -72,7 +26,60 @@ def _add_predict(commands) -> _Parser:
         help="folder, which gets an npz and an extended XYZ file for each configuration; "
         "or, for one configuration, a file that ends in .npz, .xyz or .extxyz",
     )
-    add("--force", action="store_true", help="overwrite files")
-    add("--precision", default="fp32", help="matrix products: fp32, bf16 or tf32")
-    _add_common(parser)
-    return parser
+    add_options(parser, "--force", "--precision", *DATA_OPTIONS, *RUN_OPTIONS)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; returns the exit status."""
+    from ..data.loading import load_samples
+    from ..device import choose_device
+    from ..evaluation.prediction import predict
+    from ..evaluation.writing import write_npz, write_xyz
+    from ..model.checkpoint import load_model
+
+    set_threads(arguments.threads)
+    output = Path(arguments.output)
+    one_file = output.suffix in _ENDINGS and not output.is_dir()
+    if not one_file and output.exists() and not output.is_dir():
+        raise InputError(f"OUT = '{output}' is a file; name a folder, or a file that ends in .npz, .xyz or .extxyz")
+    model = load_model(arguments.model)
+    samples = load_samples(
+        in_order(arguments.data),
+        cutoff=model.config["cutoff"],
+        self_edges=model.config["self_edges"],
+        **data_options(arguments),
+        require_targets=False,
+        progress=not arguments.quiet,
+    )
+    device = choose_device(arguments.device)
+    predictions = predict(model, samples, device=device, precision=arguments.precision, progress=not arguments.quiet)
+    # Everything that can be wrong is found before the first file is written.
+    names = [sample.name for sample in samples]
+    groups = [_the_file(output, names)] if one_file else _files_in(output, names)
+    paths = [path for group in groups for path in group]
+    there = None if arguments.force else next((path for path in paths if path.exists()), None)
+    if there is not None:
+        raise InputError(f"'{there}' exists; choose another OUT, or overwrite with --force")
+    if not one_file:
+        output.mkdir(parents=True, exist_ok=True)
+    for prediction, group in zip(predictions, groups, strict=True):
+        for path in group:
+            write = write_npz if path.suffix == ".npz" else write_xyz
+            write(prediction, path)
+    more = len(paths) - 1
+    print(f"wrote {paths[0]}" + (f" and {more} more file{'s' if more > 1 else ''}" if more else ""))
+    return 0
+
+
+def _the_file(output: Path, names: list[str]) -> list[Path]:
+    if len(names) > 1:
+        raise InputError(f"OUT = '{output}' is one file, for {len(names)} configurations; name a folder")
+    return [output]
+
+
+def _files_in(folder: Path, names: list[str]) -> list[list[Path]]:
+    """An npz and an extended XYZ file for each configuration."""
+    name, times = Counter(names).most_common(1)[0]
+    if times > 1:
+        raise InputError(f"two configurations are named {name}; predict them into separate folders")
+    return [[folder / f"{name}.npz", folder / f"{name}.xyz"] for name in names]

@@ -1,24 +1,27 @@
-"""botan-fast simulate: the command line of `simulate`. Imports that take time are inside the functions."""
+"""botan-fast simulate: a data set of the Kob-Andersen mixture out of nothing."""
 
+import argparse
 import shlex
-import sys
 
-__all__ = ["DESCRIPTION", "add_arguments", "run"]
+from .options import add_options
 
+__all__ = ["DESCRIPTION", "NAME", "add_arguments", "interrupted", "run"]
+
+NAME = "simulate"
 DESCRIPTION = (
     "Simulate the Kob-Andersen mixture with LAMMPS and write a data set. In units of sigma_AA, epsilon_AA and "
     "sigma_AA sqrt(m / epsilon_AA). The same command continues an interrupted simulation."
 )
 
 
-def add_arguments(parser) -> None:
-    """Add the arguments of the command to an argparse parser."""
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command: every one is an argument of `simulate`, with its default, apart from quiet."""
     add = parser.add_argument
     add("--output", "-o", required=True, metavar="FILE.h5", help="data set; one that exists is added to")
     add("--shard", metavar="I/N", help="make part I of N (1 ... N) of the quenches, into FILE.I-of-N.h5")
     add("--keep-trajectories", action="store_true", help="keep the positions of all runs in FILE.h5.work")
     add("--energy-tolerance", type=float, default=0.005, metavar="X", help="largest |E(t) - E(0)| / (N T) of a run")
-    add("--quiet", action="store_true", help="no progress on standard error")
+    add_options(parser, "--quiet")
 
     ensemble = parser.add_argument_group("ensemble").add_argument
     ensemble("--num-particles", type=int, default=4096, metavar="N", help="particles")
@@ -59,17 +62,13 @@ def add_arguments(parser) -> None:
     other("--threads", type=int, default=1, metavar="N", help="OpenMP threads of LAMMPS; shards scale better")
 
 
-def run(arguments) -> int:
-    """Run the command with parsed arguments; the exit status."""
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; returns the exit status."""
     from ..simulation.ensemble import simulate
 
-    own = {"command", "run", "debug", "output", "quiet"}
-    options = {name: value for name, value in vars(arguments).items() if name not in own}
-    try:
-        result = simulate(arguments.output, progress=not arguments.quiet, **options)
-    except KeyboardInterrupt:
-        print("botan-fast: interrupted; the same command continues", file=sys.stderr)
-        return 130
+    options = dict(vars(arguments))
+    quiet = options.pop("quiet")
+    result = simulate(**options, progress=not quiet)
     if result.configurations:
         drift = max(check.energy_drift for check in result.configurations)
         temperature = sum(check.temperature for check in result.configurations) / len(result.configurations)
@@ -82,3 +81,8 @@ def run(arguments) -> int:
     print(f"data set: {result.output}")
     print(f"next: botan-fast train --train {shlex.quote(str(result.output))} --output run")
     return 0
+
+
+def interrupted(arguments: argparse.Namespace, argv: list[str]) -> str:
+    """How it goes on."""
+    return "; the same command continues"

@@ -1,41 +1,18 @@
-"""botan-fast train"""
+"""botan-fast train: a model from configurations with trajectories."""
 
+import argparse
 import shlex
 
-from .options import DATA_HELP, _add_common, _box, _in_order, _set_threads
-from .parser import _add_command, _Parser
+from .options import DATA_HELP, DATA_OPTIONS, RUN_OPTIONS, add_options, data_options, in_order, set_threads
+
+__all__ = ["DESCRIPTION", "NAME", "add_arguments", "interrupted", "run"]
+
+NAME = "train"
+DESCRIPTION = "Train a model on configurations with trajectories."
 
 
-def _train(arguments) -> int:
-    from ..training.loop import train
-
-    _set_threads(arguments)
-    # Every argument of the command is one of train(), apart from these.
-    own = {"command", "run", "debug", "train", "test", "box", "threads", "quiet"}
-    options = {name: value for name, value in vars(arguments).items() if name not in own}
-    result = train(
-        _in_order(arguments.train),
-        arguments.test and _in_order(arguments.test),
-        box=_box(arguments),
-        progress=not arguments.quiet,
-        **options,
-    )
-    last = result.history[-1]
-    scores = ", ".join(
-        f"{label} {last[name]:.4f}"
-        for label, name in (("node Pearson", "node_pearson"), ("edge Pearson", "edge_pearson"))
-        if last[name] is not None
-    )
-    print(f"{len(result.history)} epochs, train loss {last['train_loss']:.5f}{', ' if scores else ''}{scores}")
-    best = ", best.safetensors" if (result.output / "best.safetensors").exists() else ""
-    print(f"model and history: {result.output} (last.safetensors{best}, history.csv)")
-    data = shlex.join(arguments.test or arguments.train)
-    print(f"next: botan-fast predict --model {shlex.quote(str(result.output))} --data {data} -o predictions")
-    return 0
-
-
-def _add_train(commands) -> _Parser:
-    parser = _add_command(commands, "train", _train, "Train a model on configurations with trajectories.")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command: every one is an argument of `train`, with its default, apart from threads."""
     add = parser.add_argument
     add("--train", nargs="+", required=True, metavar="DATA", help=f"training configurations: {DATA_HELP}")
     add("--test", nargs="+", metavar="DATA", help="test configurations, for the scores")
@@ -52,12 +29,8 @@ def _add_train(commands) -> _Parser:
     add("--batch-size", type=int, help="graphs in a batch (default: 1; 5 for p = 1)")
     add("--evaluate-every", type=int, default=5, metavar="K", help="compute the scores every K epochs")
     add("--checkpoint-every", type=int, default=1, metavar="K", help="save the run every K epochs")
-    add("--precision", default="fp32", help="matrix products: fp32; bf16 or tf32 for speed")
-    add(
-        "--save-memory",
-        action="store_true",
-        help="less memory for more time, the same results",
-    )
+    add_options(parser, "--precision")
+    add("--save-memory", action="store_true", help="less memory for more time, the same results")
     add("--hidden-size", type=int, help="feature width (default: 64, or that of --init)")
     add("--num-steps", type=int, help="message passing steps (default: 7, or that of --init)")
     add("--node-target", help="node target: S propensity, R, D, G or L (default: S, or that of --init)")
@@ -65,5 +38,33 @@ def _add_train(commands) -> _Parser:
     add("--edge-node-skip", action="store_true", default=None, help="feed the encoded nodes to the edges in every step")
     add("--self-edges", action="store_true", default=None, help="give every particle an edge to itself")
     add("--cutoff", type=float, help="largest pair distance of an edge (default: 2, or that of --init)")
-    _add_common(parser)
-    return parser
+    add_options(parser, *DATA_OPTIONS, *RUN_OPTIONS)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; returns the exit status."""
+    from ..training.loop import train
+
+    options = vars(arguments) | data_options(arguments)
+    set_threads(options.pop("threads"))
+    train_files, test_files = options.pop("train"), options.pop("test")
+    quiet = options.pop("quiet")
+    result = train(in_order(train_files), test_files and in_order(test_files), progress=not quiet, **options)
+    last = result.history[-1]
+    scores = "".join(
+        f", {label} {last[name]:.4f}"
+        for label, name in (("node Pearson", "node_pearson"), ("edge Pearson", "edge_pearson"))
+        if last[name] is not None
+    )
+    print(f"{len(result.history)} epochs, train loss {last['train_loss']:.5f}{scores}")
+    best = ", best.safetensors" if (result.output / "best.safetensors").exists() else ""
+    print(f"model and history: {result.output} (last.safetensors{best}, history.csv)")
+    data = shlex.join(test_files or train_files)
+    print(f"next: botan-fast predict --model {shlex.quote(str(result.output))} --data {data} -o predictions")
+    return 0
+
+
+def interrupted(arguments: argparse.Namespace, argv: list[str]) -> str:
+    """The command that continues the run."""
+    again = argv if arguments.resume else [*argv, "--resume"]
+    return f"\ncontinue with: botan-fast {shlex.join(again)}"

@@ -1,6 +1,5 @@
 """Models on disk: own files (safetensors), and the published weights of others."""
 
-import difflib
 import json
 import os
 import pickle
@@ -17,7 +16,7 @@ import torch
 
 from .. import __version__
 from ..errors import CheckpointError, InputError
-from ..files import atomic_write
+from ..files import atomic_write, did_you_mean
 from .botan import BOTAN
 from .config import check_config, state_shapes
 from .published import check_shapes, from_glassy_dynamics, from_pyg_botan
@@ -203,9 +202,8 @@ def _find(path: str | os.PathLike) -> Path:
     if not folder.is_dir():
         raise CheckpointError(f"path = '{path}': folder '{folder}' does not exist; check the spelling")
     names = {re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", p.name) for p in folder.iterdir()}
-    near = difflib.get_close_matches(path.name, sorted(n for n in names if not n.startswith(".")), n=3, cutoff=0.6)
-    remedy = "did you mean " + " or ".join(f"'{name}'" for name in near) + "?" if near else "check the spelling"
-    raise CheckpointError(f"path = '{path}' does not exist; {remedy}")
+    near = did_you_mean(path.name, [n for n in names if not n.startswith(".")], 3, "'{}'".format)
+    raise CheckpointError(f"path = '{path}' does not exist{near or '; check the spelling'}")
 
 
 def _in_run_folder(path: Path) -> Path:

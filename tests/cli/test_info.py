@@ -1,0 +1,20 @@
+"""botan-fast info: what build_info says."""
+
+import json
+import re
+
+import torch
+
+import botan_fast as bf
+from botan_fast.cli import main
+
+
+def test_info(capsys):
+    assert main(["info", "--json"]) == 0
+    info = json.loads(capsys.readouterr().out)
+    assert info == bf.build_info()
+    assert info["version"] == bf.__version__
+    assert info["torch"] == torch.__version__
+    assert info["simd"] in ("avx512_bf16", "avx512", "avx2", "generic")
+    assert main(["info"]) == 0
+    assert re.search(rf"^threads +{torch.get_num_threads()}$", capsys.readouterr().out, re.MULTILINE)

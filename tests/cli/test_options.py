@@ -1,0 +1,43 @@
+"""Options that several commands share: one description, one reading of the value."""
+
+import argparse
+import shlex
+
+import pytest
+import torch
+
+from botan_fast.cli.options import DATA_OPTIONS, add_options, data_options, in_order, set_threads
+from botan_fast.errors import InputError
+
+
+def test_values():
+    parser = argparse.ArgumentParser()
+    add_options(parser, *DATA_OPTIONS)
+    nothing = {"box": None, "density": None, "temperature": None, "time": None}
+    assert data_options(parser.parse_args([])) == nothing
+    assert data_options(parser.parse_args(["--box", "5"])) == nothing | {"box": 5.0}
+    given = data_options(parser.parse_args(shlex.split("--box 5 6 7 --density 1.1 --temperature 0.44 --time 1 2")))
+    assert given == {"box": [5.0, 6.0, 7.0], "density": 1.1, "temperature": [0.44], "time": [1.0, 2.0]}
+
+
+def test_what_differs_replaces_the_description():
+    parser = argparse.ArgumentParser()
+    add_options(parser, "--time", help="another text")
+    assert "another text" in parser.format_help()
+    assert parser.parse_args(["--time", "1"]).time == [1.0]
+
+
+def test_natural_order():
+    assert in_order(["c_10.npz", "c_2.npz"]) == ["c_2.npz", "c_10.npz"]
+
+
+def test_threads():
+    before = torch.get_num_threads()
+    try:
+        set_threads(before + 1)
+        set_threads(None)
+        assert torch.get_num_threads() == before + 1
+        with pytest.raises(InputError, match=r"--threads = 0; give a whole number of at least 1"):
+            set_threads(0)
+    finally:
+        torch.set_num_threads(before)
