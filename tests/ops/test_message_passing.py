@@ -332,9 +332,9 @@ def test_half_precision_sums_run_in_torch():
 @pytest.mark.parametrize(
     ("row_ptr", "message"),
     [
-        (torch.tensor([0, 3]), "from 0 to 3"),
-        (torch.tensor([1, 4]), "from 1 to 4"),
-        (torch.tensor([0, 3, 2, 4]), "never fall"),
+        (torch.tensor([0, 3]), "must equal the 4 rows"),
+        (torch.tensor([1, 4]), "row_ptr\\[0\\] = 1 must be 0"),
+        (torch.tensor([0, 3, 2, 4]), "is smaller than row_ptr\\[1\\] = 3"),
         (torch.tensor([0.0, 4.0]), "float32"),
         (torch.tensor([], dtype=torch.int64), "row_ptr is empty"),
     ],

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from ..device import DTYPES, stream_of, workspace_of
+from .door import index_tensor, mlp_tensors, number_tensor, processor_tensors, topology_tensors
 from .history import history_members
 
 __all__ = [
@@ -37,7 +38,8 @@ def _kernel(kernels: ModuleType, name: str, values: Tensor, row_ptr: Tensor):
 
 def segment_sum(kernels: ModuleType, values: Tensor, row_ptr: Tensor, order: Tensor | None = None) -> Tensor:
     """`reference.segment_sum` of values, or of values[order] without making that array; order of row_ptr's dtype."""
-    (values, width), row_ptr, count = _flat(values), row_ptr.contiguous(), len(row_ptr) - 1
+    (values, width), row_ptr = _flat(values), index_tensor("row_ptr", row_ptr, values, "values")
+    count = len(row_ptr) - 1
     out = values.new_empty((count, *values.shape[1:]))
     num_order = len(values if order is None else order)
     num_bytes = kernels.segment_sum_workspace_bytes(num_order, width, count)
@@ -60,7 +62,7 @@ def segment_sum(kernels: ModuleType, values: Tensor, row_ptr: Tensor, order: Ten
 
 def segment_expand(kernels: ModuleType, values: Tensor, row_ptr: Tensor, num_rows: int) -> Tensor:
     """out_k = values_i for row_ptr_i <= k < row_ptr_{i+1}: (N, ...) to (num_rows, ...)."""
-    (values, width), row_ptr = _flat(values), row_ptr.contiguous()
+    (values, width), row_ptr = _flat(values), index_tensor("row_ptr", row_ptr, values, "values")
     out = values.new_empty((num_rows, *values.shape[1:]))
     _kernel(kernels, "segment_expand", values, row_ptr)(
         *stream_of(values), values.data_ptr(), len(values), width, row_ptr.data_ptr(), num_rows, out.data_ptr()
@@ -70,7 +72,7 @@ def segment_expand(kernels: ModuleType, values: Tensor, row_ptr: Tensor, num_row
 
 def scatter_sum(kernels: ModuleType, values: Tensor, index: Tensor, dim_size: int) -> Tensor:
     """`reference.scatter_sum`: a stable sort of the index, then `segment_sum` in that order."""
-    ordered, order = index.to(torch.int64).sort(stable=True)
+    ordered, order = index_tensor("index", index, values, "values").to(torch.int64).sort(stable=True)
     row_ptr = torch.empty(dim_size + 1, dtype=torch.int64, device=values.device)
     kernels.row_ptr_of_sorted(*stream_of(values), ordered.data_ptr(), len(ordered), dim_size, row_ptr.data_ptr())
     return segment_sum(kernels, values, row_ptr, order)
@@ -97,8 +99,9 @@ def _addresses(tensors: Sequence[Tensor | None]) -> list[int]:
 
 def processor(kernels, x, e, x0, e0, topology, weights, num_steps, keep, precision, save_memory=False):
     """The operator `processor`."""
-    x, e, x0, e0 = state = _all_aligned((x, e, x0, e0))
-    topology, weights = _all_aligned(topology), _all_aligned(weights)
+    state, weights = processor_tensors(x, e, x0, e0, weights)
+    x, e, x0, e0 = state = _all_aligned(state)
+    topology, weights = _all_aligned(topology_tensors(topology, x0, e0, look=False)), _all_aligned(weights)
     (nodes, hidden), edges = x0.shape, e0.shape[0]
     shape = nodes, edges, hidden, num_steps, weights[0].shape[1] == 6 * hidden, save_memory
     results = [torch.empty_like(x0), torch.empty_like(e0)]
@@ -127,9 +130,10 @@ def processor_backward(
     kernels, x, e, x0, e0, topology, weights, num_steps, outputs, grad_x_out, grad_e_out, precision, save_memory=False
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor]]:
     """The operator `processor_backward`."""
-    x, e, x0, e0 = state = _all_aligned((x, e, x0, e0))
+    state, weights = processor_tensors(x, e, x0, e0, weights)
+    x, e, x0, e0 = state = _all_aligned(state)
     grad_outputs = _all_aligned((grad_x_out, grad_e_out))
-    topology, weights = _all_aligned(topology), _all_aligned(weights)
+    topology, weights = _all_aligned(topology_tensors(topology, x0, e0, look=False)), _all_aligned(weights)
     (nodes, hidden), edges = x0.shape, e0.shape[0]
     shape = nodes, edges, hidden, num_steps, weights[0].shape[1] == 6 * hidden, save_memory
     grads = [None if t is None else torch.empty_like(t) for t in state]
@@ -158,6 +162,7 @@ def processor_backward(
 
 def mlp(kernels, x: Tensor, weights: Sequence[Tensor], precision: int) -> Tensor:
     """The operator `mlp`, for 1 <= K <= H."""
+    x, weights = mlp_tensors(x, weights)
     x, weights = _aligned(x), _all_aligned(weights)
     (rows, inputs), hidden = x.shape, weights[0].shape[0]
     y = x.new_empty((rows, hidden) if len(weights) == 4 else (rows,))
@@ -181,6 +186,7 @@ def mlp(kernels, x: Tensor, weights: Sequence[Tensor], precision: int) -> Tensor
 
 def mlp_backward(kernels, x, weights, y, grad_y, need_grad_x, precision) -> tuple[Tensor, list[Tensor]]:
     """The operator `mlp_backward`; y is not read."""
+    x, weights = mlp_tensors(x, weights)
     x, weights, grad_y = _aligned(x), _all_aligned(weights), _aligned(grad_y)
     (rows, inputs), hidden = x.shape, weights[0].shape[0]
     grad_x = torch.empty_like(x) if need_grad_x else None
@@ -210,8 +216,13 @@ def mlp_backward(kernels, x, weights, y, grad_y, need_grad_x, precision) -> tupl
 
 def loss(kernels, node, edge, node_target, edge_target, row_ptr, p, keep_node, keep_edge):
     """The operator `loss`, for float32."""
-    tensors = _all_aligned((node, edge, node_target, edge_target))
-    like = next(t for t in tensors if t is not None)
+    like = edge if node is None else node
+    named = {"node": node, "edge": edge, "node_target": node_target, "edge_target": edge_target}
+    tensors = _all_aligned(
+        [None if t is None else number_tensor(name, t, t.shape, like, "the prediction") for name, t in named.items()]
+    )
+    if row_ptr is not None:
+        row_ptr = index_tensor("row_ptr", row_ptr, like, "the prediction").to(torch.int32)
     results = [like.new_empty(()) for _ in range(3)]
     parts = []
     for prediction, target, weight, keep in zip(

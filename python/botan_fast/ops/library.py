@@ -3,14 +3,25 @@
 Operators live in `torch.ops.botan_fast`; the other modules of this folder define them.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from ..errors import InputError
 
-__all__ = ["address", "addresses", "check_index", "dense", "dense_or_none", "fake", "library", "operator"]
+__all__ = [
+    "address",
+    "addresses",
+    "bad_input",
+    "check_index",
+    "dense_or_none",
+    "differentiable_gradients",
+    "fake",
+    "library",
+    "operator",
+]
 
 
 def address(tensor: Tensor | None) -> int:
@@ -19,10 +30,6 @@ def address(tensor: Tensor | None) -> int:
 
 def addresses(tensors: Sequence[Tensor | None]) -> list[int]:
     return [address(t) for t in tensors]
-
-
-def dense(tensors: Sequence[Tensor]) -> list[Tensor]:
-    return [t.contiguous() for t in tensors]
 
 
 def dense_or_none(tensor: Tensor | None) -> Tensor | None:
@@ -49,6 +56,37 @@ def operator(name: str, schema: str):
 
 def fake(name: str):
     return torch.library.register_fake(f"botan_fast::{name}", lib=library)
+
+
+@contextlib.contextmanager
+def bad_input() -> Iterator[None]:
+    """What the core refuses inside the block is bad input: ValueError becomes InputError."""
+    try:
+        yield
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def differentiable_gradients(
+    function: Callable[..., Sequence[Tensor]], inputs: Sequence[Tensor | None], grad_outputs: Sequence[Tensor | None]
+) -> list[Tensor | None]:
+    """The gradients of `function` with respect to each input, differentiable again: plain torch, for create_graph=True.
+
+    The kernels' own backward passes are no functions that torch can differentiate. Without this the second-order part
+    would be missing from a gradient, and nothing would say so.
+    """
+    # Aliases: one tensor may be several inputs, and each has a gradient of its own.
+    aliases = [t if t is None or not t.requires_grad else t.view_as(t) for t in inputs]
+    given = [(o, g) for o, g in zip(function(*aliases), grad_outputs, strict=True) if g is not None]
+    wanted = [k for k, t in enumerate(aliases) if t is not None and t.requires_grad]
+    outputs, weights = zip(*given, strict=True)
+    found = torch.autograd.grad(
+        outputs, [aliases[k] for k in wanted], weights, create_graph=True, allow_unused=True, materialize_grads=True
+    )
+    gradients: list[Tensor | None] = [None] * len(inputs)
+    for k, gradient in zip(wanted, found, strict=True):
+        gradients[k] = gradient
+    return gradients
 
 
 def check_index(name: str, index: Tensor, at_least: int):

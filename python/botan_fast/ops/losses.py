@@ -9,12 +9,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from ..device import CUDA_KERNELS, kernels_for
 from ..errors import InputError
 from . import cuda, reference
-from .library import check_index, fake, library, operator
+from .library import check_index, differentiable_gradients, fake, library, operator
 
 __all__ = ["Loss", "has_kernels", "loss"]
 
@@ -61,15 +60,20 @@ def _(node, edge, node_target, edge_target, row_ptr, p, keep_node, keep_edge):
 
 
 def _loss_setup(ctx, inputs, output):
-    *_, ctx.keep_node, ctx.keep_edge = inputs
+    *tensors, ctx.p, ctx.keep_node, ctx.keep_edge = inputs
     ctx.mark_non_differentiable(*output[1:])
-    ctx.save_for_backward(*output[3:])
+    ctx.save_for_backward(*output[3:], *tensors)
     ctx.set_materialize_grads(False)
 
 
-@once_differentiable
 def _loss_autograd(ctx, grad, *_):
-    node, edge = ctx.saved_tensors
+    node, edge, *inputs = ctx.saved_tensors
+    if torch.is_grad_enabled() and grad is not None:
+
+        def plain(node, edge):
+            return [reference.loss(node, edge, *inputs[2:4], ctx.p, inputs[4])[0]]
+
+        return *differentiable_gradients(plain, inputs[:2], [grad]), *(None,) * 6
     keep_node, keep_edge = (keep and grad is not None for keep in (ctx.keep_node, ctx.keep_edge))
     return node * grad if keep_node else None, edge * grad if keep_edge else None, *(None,) * 6
 
@@ -108,7 +112,7 @@ def loss(
         row_ptr: (N+1,) integers; then the edges are the first row_ptr[N] of E numbers, and the others are not
             counted: for graphs with room for more edges (`build_graph(capacity=...)`).
 
-    Returns `Loss`, of the dtype of the predictions, to which targets are converted. Gradients, of first order, flow to
+    Returns `Loss`, of the dtype of the predictions, to which targets are converted. Gradients flow to
     the predictions from `total` alone; a prediction whose part has no weight gets none, rather than zeros, and does not
     make the total nan. The mean over nothing is nan. Deterministic; on CUDA in float32 without waiting for the device.
     Raises InputError for p outside [0, 1], shapes that do not fit, and predictions without any target.

@@ -8,13 +8,13 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from .. import _core
 from ..device import CUDA_KERNELS, empty
 from . import cuda, reference
+from .door import processor_tensors, topology_tensors
 from .history import history_members
-from .library import addresses, dense, dense_or_none, fake, library, operator
+from .library import addresses, dense_or_none, differentiable_gradients, fake, library, operator
 from .precision import PRECISIONS, check_precision, check_save_memory, has_fast_path, precision_on_cpu
 
 __all__ = ["processor"]
@@ -41,8 +41,8 @@ def _processor(
     precision: int,
     save_memory: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    x, e, x0, e0 = dense_or_none(x), dense_or_none(e), x0.contiguous(), e0.contiguous()
-    topology, weights = dense(topology), dense(weights)
+    (x, e, x0, e0), weights = processor_tensors(x, e, x0, e0, weights)
+    topology = topology_tensors(topology, x0, e0, look=True)
     (nodes, hidden), edges = x0.shape, e0.shape[0]
     x_out, e_out = empty(nodes, hidden), empty(edges, hidden)
     kept = history_members(nodes, edges, hidden, num_steps, keep, precision, save_memory)
@@ -87,9 +87,9 @@ def _processor_backward(
     precision: int,
     save_memory: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor]]:
-    x, e, x0, e0 = dense_or_none(x), dense_or_none(e), x0.contiguous(), e0.contiguous()
+    (x, e, x0, e0), weights = processor_tensors(x, e, x0, e0, weights)
+    topology = topology_tensors(topology, x0, e0, look=False)  # the forward pass has looked
     grad_x_out, grad_e_out = dense_or_none(grad_x_out), dense_or_none(grad_e_out)
-    topology, weights = dense(topology), dense(weights)
     (nodes, hidden), edges = x0.shape, e0.shape[0]
     grad_x = None if x is None else empty(nodes, hidden)
     grad_e = None if e is None else empty(edges, hidden)
@@ -130,7 +130,6 @@ def _processor_setup(ctx, inputs, output):
     ctx.set_materialize_grads(False)  # a zero gradient of e alone would be 42 MB at N = 4096
 
 
-@once_differentiable
 def _processor_autograd(ctx, grad_x_out, grad_e_out, *_):
     if not ctx.keep:
         raise RuntimeError("botan_fast::processor ran with keep=False; gradients need keep=True")
@@ -139,6 +138,14 @@ def _processor_autograd(ctx, grad_x_out, grad_e_out, *_):
     weights, outputs = rest[: ctx.num_weights], rest[ctx.num_weights :]
     if grad_x_out is None and grad_e_out is None:
         return None, None, None, None, [None] * len(topology), [None] * len(weights), None, None, None, None
+    if torch.is_grad_enabled():
+
+        def plain(x, e, x0, e0, *weights):
+            parts = list(weights[:4]), list(weights[4:])
+            return reference.processor(x, e, x0, e0, *topology[:2], *parts, ctx.num_steps, PRECISIONS[ctx.precision])
+
+        state = differentiable_gradients(plain, [x, e, x0, e0, *weights], [grad_x_out, grad_e_out])
+        return *state[:4], [None] * len(topology), state[4:], None, None, None, None
     grad_x, grad_e, grad_x0, grad_e0, gradients = _processor_backward(
         x, e, x0, e0, topology, weights, ctx.num_steps, outputs, grad_x_out, grad_e_out, ctx.precision, ctx.save_memory
     )
@@ -183,8 +190,8 @@ def processor(
 
     `topology` is [senders, receivers, row_ptr, sender_order, sender_ptr], int32, edges sorted by receiver; the edges
     that leave node i are sender_order[sender_ptr[i]:sender_ptr[i+1]]. x, x0 (N, H); e, e0 (E, H); float32.
-    Gradients flow to x, e, x0, e0 and all weights. First derivatives only on the fast path; `reference.processor`
-    has all.
+    Gradients flow to x, e, x0, e0 and all weights, to any order: with create_graph=True they are computed in plain
+    torch, which is slower and keeps what enters each step.
 
     For gradients the fast path keeps, besides inputs and results, 2 n - 1 node arrays (N, H) float32 and n edge arrays
     (E, H): e after each step but the last, and one constant; in "bf16" n of bfloat16 and the constant in float32.
@@ -205,12 +212,13 @@ def processor(
     """
     check_precision(precision)
     check_save_memory(save_memory)
+    weights = [*edge_weights, *node_weights]
     if num_steps == 0:
         return x0 if x is None else x, e0 if e is None else e
     if not has_fast_path(x0.shape[1], x0.dtype, x0.device):
-        parts = list(edge_weights), list(node_weights)
-        return reference.processor(x, e, x0, e0, *topology[:2], *parts, num_steps, precision, save_memory)
-    weights = [*edge_weights, *node_weights]
+        (x, e, x0, e0), weights = processor_tensors(x, e, x0, e0, weights)
+        ends = topology[:2]
+        return reference.processor(x, e, x0, e0, *ends, weights[:4], weights[4:], num_steps, precision, save_memory)
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, e, x0, e0, *weights))
     number = PRECISIONS.index(precision)
     x, e, *_ = _processor(x, e, x0, e0, list(topology), weights, num_steps, keep, number, save_memory)

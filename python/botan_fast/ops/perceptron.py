@@ -5,12 +5,12 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from .. import _core
 from ..device import CUDA_KERNELS, empty
 from . import cuda, reference
-from .library import address, addresses, dense, fake, library, operator
+from .door import mlp_tensors
+from .library import address, addresses, differentiable_gradients, fake, library, operator
 from .precision import PRECISIONS, check_precision, has_fast_path, precision_on_cpu
 
 __all__ = ["mlp"]
@@ -18,7 +18,7 @@ __all__ = ["mlp"]
 
 @operator("mlp", "(Tensor x, Tensor[] weights, int precision) -> Tensor")
 def _mlp(x: Tensor, weights: Sequence[Tensor], precision: int) -> Tensor:
-    x, weights = x.contiguous(), dense(weights)
+    x, weights = mlp_tensors(x, weights)
     (rows, inputs), hidden = x.shape, weights[0].shape[0]
     y = empty(rows, hidden) if len(weights) == 4 else empty(rows)
     _core.mlp_forward(
@@ -47,7 +47,8 @@ def _(x, weights, precision):
 def _mlp_backward(
     x: Tensor, weights: Sequence[Tensor], y: Tensor, grad_y: Tensor, need_grad_x: bool, precision: int
 ) -> tuple[Tensor, list[Tensor]]:
-    x, weights, grad_y = x.contiguous(), dense(weights), grad_y.contiguous()
+    x, weights = mlp_tensors(x, weights)
+    y, grad_y = y.contiguous(), grad_y.contiguous()
     (rows, inputs), hidden = x.shape, weights[0].shape[0]
     grad_x = empty(rows, inputs) if need_grad_x else x.new_empty(0)
     gradients = [torch.empty_like(w) for w in weights]
@@ -77,9 +78,15 @@ def _mlp_setup(ctx, inputs, output):
     ctx.save_for_backward(x, output, *weights)
 
 
-@once_differentiable
 def _mlp_autograd(ctx, grad_y):
     x, y, *weights = ctx.saved_tensors
+    if torch.is_grad_enabled():
+
+        def plain(x, *weights):
+            return [reference.mlp(x, list(weights), PRECISIONS[ctx.precision])]
+
+        grad_x, *gradients = differentiable_gradients(plain, [x, *weights], [grad_y])
+        return grad_x, gradients, None
     need_grad_x = ctx.needs_input_grad[0]
     grad_x, gradients = _mlp_backward(x, weights, y, grad_y, need_grad_x, ctx.precision)
     return grad_x if need_grad_x else None, gradients, None
@@ -103,7 +110,8 @@ def mlp(x: Tensor, weights: Sequence[Tensor], precision: str = "fp32") -> Tensor
     >>> torch.allclose(ops.mlp(x, w), reference.mlp(x, w), rtol=1e-4, atol=1e-4)
     True
     """
-    inputs, hidden = x.shape[1], weights[0].shape[0]
-    if has_fast_path(hidden, x.dtype, x.device) and (x.device.type == "cpu" or 1 <= inputs <= hidden):
+    hidden = weights[0].shape[0]
+    if has_fast_path(hidden, x.dtype, x.device) and (x.device.type == "cpu" or 1 <= x.shape[-1] <= hidden):
         return _mlp(x, list(weights), PRECISIONS.index(check_precision(precision)))
-    return reference.mlp(x, list(weights), check_precision(precision))
+    x, weights = mlp_tensors(x, weights)
+    return reference.mlp(x, weights, check_precision(precision))

@@ -13,7 +13,8 @@ from .. import _core
 from ..device import CUDA_KERNELS, DTYPES, kernels_for
 from ..errors import InputError
 from . import cuda, reference
-from .library import address, check_index, fake, library, operator
+from .door import index_tensor
+from .library import address, bad_input, check_index, fake, library, operator
 
 __all__ = ["has_kernels", "scatter_sum", "segment_sum"]
 
@@ -37,11 +38,12 @@ def _check_row_ptr(row_ptr: Tensor, num_rows: int):
 
 @operator("segment_sum", "(Tensor values, Tensor row_ptr) -> Tensor")
 def _segment_sum(values: Tensor, row_ptr: Tensor) -> Tensor:
-    (values, width), row_ptr, count = _flat(values), row_ptr.contiguous(), len(row_ptr) - 1
-    _check_row_ptr(row_ptr, len(values))
+    (values, width), row_ptr = _flat(values), index_tensor("row_ptr", row_ptr, values, "values")
+    count = len(row_ptr) - 1
     out = values.new_empty((count, *values.shape[1:]))
     kernel = _segment_kernel("segment_sum", values, row_ptr)
-    kernel(address(values), len(values), width, address(row_ptr), count, address(out), torch.get_num_threads())
+    with bad_input():
+        kernel(address(values), len(values), width, address(row_ptr), count, address(out), torch.get_num_threads())
     return out
 
 
@@ -52,10 +54,13 @@ def _(values, row_ptr):
 
 @operator("segment_expand", "(Tensor values, Tensor row_ptr, SymInt num_rows) -> Tensor")
 def _segment_expand(values: Tensor, row_ptr: Tensor, num_rows: int) -> Tensor:
-    (values, width), row_ptr = _flat(values), row_ptr.contiguous()
+    (values, width), row_ptr = _flat(values), index_tensor("row_ptr", row_ptr, values, "values")
+    if len(row_ptr) != len(values) + 1:
+        raise InputError(f"row_ptr has {len(row_ptr)} entries; {len(values)} rows of values need {len(values) + 1}")
     out = values.new_empty((num_rows, *values.shape[1:]))
     kernel = _segment_kernel("segment_expand", values, row_ptr)
-    kernel(address(values), len(values), width, address(row_ptr), num_rows, address(out), torch.get_num_threads())
+    with bad_input():
+        kernel(address(values), len(values), width, address(row_ptr), num_rows, address(out), torch.get_num_threads())
     return out
 
 
@@ -66,10 +71,11 @@ def _(values, row_ptr, num_rows):
 
 @operator("scatter_sum", "(Tensor values, Tensor index, SymInt dim_size) -> Tensor")
 def _scatter_sum(values: Tensor, index: Tensor, dim_size: int) -> Tensor:
-    (values, width), index = _flat(values), index.to(torch.int64).contiguous()
+    (values, width), index = _flat(values), index_tensor("index", index, values, "values").to(torch.int64)
     out = values.new_empty((dim_size, *values.shape[1:]))
     kernel = getattr(_core, f"scatter_sum_{DTYPES[values.dtype]}")
-    kernel(address(values), len(values), width, address(index), dim_size, address(out), torch.get_num_threads())
+    with bad_input():
+        kernel(address(values), len(values), width, address(index), dim_size, address(out), torch.get_num_threads())
     return out
 
 
@@ -163,7 +169,7 @@ def scatter_sum(values: Tensor, index: Tensor, dim_size: int) -> Tensor:
     Returns (dim_size, ...) of the dtype of `values`. float32 and float64 are summed in float64 and rounded once, on the
     CPU in the order of k, on CUDA in an order that follows from index alone, so the result repeats bit for bit; other
     dtypes, devices, and CUDA in a build without it run in plain torch. Differentiable to any order in `values`.
-    Raises InputError when a shape does not fit, and ValueError when an index is outside (on CUDA a device assertion).
+    Raises InputError when a shape does not fit or an index is outside (on CUDA a device assertion).
 
     >>> import torch, botan_fast as bf
     >>> bf.scatter_sum(torch.tensor([1.0, 2.0, 4.0]), torch.tensor([2, 0, 2]), 3)

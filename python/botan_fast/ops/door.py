@@ -1,0 +1,193 @@
+"""The door of the operators: what has passed it may be read through its address.
+
+Every implementation of an operator, on the CPU and on CUDA, takes its tensors through these functions: all numbers are
+of one dtype and on one device, shapes fit, indices are int32 or int64, and everything is dense (a copy where it was
+not). The numbers of a topology are looked at on the CPU; on CUDA, where that would wait, the kernels stop at an index
+that leads out of an array, as torch's own indexing does.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..errors import InputError
+
+__all__ = ["index_tensor", "mlp_tensors", "number_tensor", "processor_tensors", "same_device", "topology_tensors"]
+
+MLP_NAMES = ("W1", "b1", "W2", "b2", "W3", "b3")
+TOPOLOGY_NAMES = ("senders", "receivers", "row_ptr", "sender_order", "sender_ptr")
+_INDEX = (torch.int32, torch.int64)
+
+
+def number_tensor(name: str, tensor: Tensor, shape: Sequence[int], like: Tensor, like_name: str) -> Tensor:
+    """`tensor`, dense, after a check of dtype and device (those of `like`) and shape.
+
+    >>> import torch
+    >>> from botan_fast.ops.door import number_tensor
+    >>> number_tensor("b1", torch.ones(2), (2,), torch.ones(3), "x")
+    tensor([1., 1.])
+    """
+    if tensor.dtype != like.dtype:
+        raise InputError(
+            f"{name} is {_short(tensor.dtype)} and {like_name} {_short(like.dtype)}; give all in one dtype, for "
+            f"example by .to(torch.{_short(like.dtype)}) (under torch.autocast nn.Linear gives bfloat16 or float16)"
+        )
+    same_device(name, tensor, like, like_name)
+    if tensor.shape != shape:
+        raise InputError(
+            f"{name} has shape {tuple(tensor.shape)}; beside {like_name} {tuple(like.shape)} it must be {tuple(shape)}"
+        )
+    return tensor.contiguous()
+
+
+def same_device(name: str, tensor: Tensor, like: Tensor, like_name: str) -> None:
+    """Refuses tensors on two devices: a kernel would read the address of the one on the other.
+
+    >>> import torch
+    >>> from botan_fast.ops.door import same_device
+    >>> same_device("x", torch.ones(1), torch.ones(1), "W1")
+    """
+    if tensor.device != like.device:
+        raise InputError(
+            f"{name} lies on {tensor.device} and {like_name} on {like.device}; put both on one device, for example by "
+            f".to('{like.device}')"
+        )
+
+
+def index_tensor(name: str, index: Tensor, like: Tensor, like_name: str) -> Tensor:
+    """A dense int32 or int64 tensor on the device of `like`, of one dimension.
+
+    >>> import torch
+    >>> from botan_fast.ops.door import index_tensor
+    >>> index_tensor("row_ptr", torch.tensor([0, 1, 2])[::2], torch.ones(2), "values")
+    tensor([0, 2])
+    """
+    if index.ndim != 1 or index.dtype not in _INDEX:
+        raise InputError(
+            f"{name} is {_short(index.dtype)} of shape {tuple(index.shape)}; it must be a one-dimensional int32 or "
+            "int64 tensor"
+        )
+    same_device(name, index, like, like_name)
+    return index.contiguous()
+
+
+def mlp_tensors(x: Tensor, weights: Sequence[Tensor], name: str = "x") -> tuple[Tensor, list[Tensor]]:
+    """x (M, K) and W1 (H, K), b1 (H,), W2 (H, H), b2 (H,), and of a decoder W3 (1, H), b3 (1,).
+
+    >>> import torch
+    >>> from botan_fast.ops.door import mlp_tensors
+    >>> x, weights = mlp_tensors(torch.ones(5, 3), [torch.ones(2, 3), torch.ones(2), torch.ones(2, 2), torch.ones(2)])
+    >>> [tuple(w.shape) for w in weights]
+    [(2, 3), (2,), (2, 2), (2,)]
+    """
+    first = weights[0]
+    if x.ndim != 2 or first.ndim != 2 or x.shape[1] != first.shape[1]:
+        raise InputError(
+            f"{name} has shape {tuple(x.shape)} and W1 {tuple(first.shape)}; give {name} (M, K) with the K = "
+            f"{first.shape[-1]} inputs of W1 (H, K)"
+        )
+    hidden, inputs = first.shape
+    shapes = ((hidden, inputs), (hidden,), (hidden, hidden), (hidden,), (1, hidden), (1,))
+    if len(weights) not in (4, 6):
+        raise InputError(f"weights holds {len(weights)} tensors; give W1, b1, W2, b2, and W3, b3 for a third layer")
+    taken = [number_tensor(*one, x, name) for one in zip(MLP_NAMES, weights, shapes, strict=False)]
+    return x.contiguous(), taken
+
+
+def processor_tensors(
+    x: Tensor | None, e: Tensor | None, x0: Tensor, e0: Tensor, weights: Sequence[Tensor]
+) -> tuple[list[Tensor | None], list[Tensor]]:
+    """[x, e, x0, e0], (N, H) and (E, H), and the eight weights of MLP_e (4 H or 6 H inputs) and MLP_n (3 H inputs).
+
+    >>> import torch
+    >>> from botan_fast.ops.door import processor_tensors
+    >>> one = lambda inputs: [torch.ones(2, inputs), torch.ones(2), torch.ones(2, 2), torch.ones(2)]
+    >>> state, _ = processor_tensors(None, None, torch.ones(5, 2), torch.ones(8, 2), [*one(8), *one(6)])
+    >>> [None if t is None else tuple(t.shape) for t in state]
+    [None, None, (5, 2), (8, 2)]
+    """
+    if x0.ndim != 2:
+        raise InputError(f"x0 has shape {tuple(x0.shape)}; give (N, H)")
+    (nodes, hidden), edges = x0.shape, e0.shape[0]
+    state = [
+        None if tensor is None else number_tensor(name, tensor, (rows, hidden), x0, "x0")
+        for name, tensor, rows in (("x", x, nodes), ("e", e, edges), ("x0", x0, nodes), ("e0", e0, edges))
+    ]
+    if len(weights) != 8:
+        raise InputError(f"weights holds {len(weights)} tensors; give W1, b1, W2, b2 of MLP_e, then of MLP_n")
+    wide = 6 * hidden if weights[0].shape[-1] == 6 * hidden else 4 * hidden
+    taken = []
+    for part, inputs, four in (("edge", wide, weights[:4]), ("node", 3 * hidden, weights[4:])):
+        shapes = ((hidden, inputs), (hidden,), (hidden, hidden), (hidden,))
+        taken += [
+            number_tensor(f"{name} of MLP_{part[0]}", tensor, shape, x0, "x0")
+            for name, tensor, shape in zip(MLP_NAMES, four, shapes, strict=False)
+        ]
+    return state, taken
+
+
+def topology_tensors(topology: Sequence[Tensor], x0: Tensor, e0: Tensor, look: bool) -> list[Tensor]:
+    """[senders, receivers, row_ptr, sender_order, sender_ptr] as dense int32, see `ops.processor`.
+
+    With `look` their numbers are checked too: both orders name every edge once, and agree with senders and receivers.
+
+    >>> import torch
+    >>> from botan_fast.ops.door import topology_tensors
+    >>> edge = [torch.tensor(t) for t in ([0], [1], [0, 0, 1], [0], [0, 1, 1])]
+    >>> topology_tensors(edge, torch.ones(2, 64), torch.ones(1, 64), look=True)[0].dtype
+    torch.int32
+    """
+    nodes, edges = x0.shape[0], e0.shape[0]
+    if len(topology) != 5:
+        raise InputError(f"topology holds {len(topology)} tensors; give {', '.join(TOPOLOGY_NAMES)}")
+    taken = []
+    for name, tensor, length in zip(TOPOLOGY_NAMES, topology, (edges, edges, nodes + 1, edges, nodes + 1), strict=True):
+        tensor = index_tensor(name, tensor, x0, "x0")
+        if tensor.shape[0] != length:
+            raise InputError(
+                f"{name} has {tensor.shape[0]} entries; {nodes} rows of x0 and {edges} of e0 need {length}: masks must "
+                "be applied to every array of a graph"
+            )
+        taken.append(tensor.to(torch.int32))
+    if look:
+        senders, receivers, row_ptr, sender_order, sender_ptr = taken
+        number = _check_offsets("row_ptr", row_ptr, edges)
+        if _check_offsets("sender_ptr", sender_ptr, edges) != number:
+            raise InputError(
+                f"row_ptr ends with {number} and sender_ptr with {int(sender_ptr[-1])}; they count the same edges"
+            )
+        order = sender_order[:number].long()
+        if number and (order.min() < 0 or order.max() >= number or order.bincount(minlength=number).max() > 1):
+            raise InputError(
+                f"sender_order does not hold each of 0 ... {number - 1} once; it is the order of edges by sender"
+            )
+        _check_ends("receivers", receivers[:number], row_ptr)
+        _check_ends("senders", senders[:number][order], sender_ptr)
+    return taken
+
+
+def _check_offsets(name: str, offsets: Tensor, edges: int) -> int:
+    """The number of edges that the offsets count, which may be fewer than there is room for."""
+    number = int(offsets[-1])
+    if offsets[0] != 0 or number > edges or (offsets.diff() < 0).any():
+        raise InputError(
+            f"{name} goes from {int(offsets[0])} to {number}; it must rise from 0 to the number of edges, at most "
+            f"{edges}, and never fall"
+        )
+    return number
+
+
+def _check_ends(name: str, ends: Tensor, offsets: Tensor) -> None:
+    nodes = torch.arange(len(offsets) - 1, dtype=torch.int32, device=offsets.device)
+    expected = nodes.repeat_interleave(offsets.diff(), output_size=len(ends))
+    if not torch.equal(ends, expected):
+        k = int(torch.nonzero(ends != expected)[0, 0])
+        raise InputError(
+            f"{name} and their offsets disagree: edge {k} in their order has {int(ends[k])} instead of "
+            f"{int(expected[k])}; edges are sorted by receiver, and sender_order sorts them by sender"
+        )
+
+
+def _short(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
