@@ -9,8 +9,8 @@ from botan_fast.bench.benchmark import BYTES_PER_PARTICLE
 from botan_fast.bench.machine import memory_bytes
 
 from . import networks
-from .authors import LARGEST_MATRIX
 from .inputs import problem
+from .peers.authors import LARGEST_MATRIX
 
 
 def pytest_addoption(parser):

@@ -13,7 +13,7 @@ import botan_fast as bf
 from botan_fast.bench.synthetic import dense_liquid
 from botan_fast.physics.kob_andersen import DENSITY
 
-from .authors import Inputs
+from .peers.authors import Inputs
 
 CUTOFF = 2.0
 

@@ -17,8 +17,9 @@ def operation(name: str, implementation: str, particles: int):
 
     import botan_fast as bf
 
-    from . import authors, networks
+    from . import networks
     from .inputs import problem
+    from .peers import authors
 
     if name == "loading":
         path = problem(particles).path

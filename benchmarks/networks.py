@@ -13,9 +13,9 @@ import botan_fast as bf
 from botan_fast import ops
 from botan_fast.bench.benchmark import PRECISIONS
 
-from .authors import AuthorsBOTAN, loss_of
 from .inputs import model, problem
-from .split import SplitBOTAN
+from .peers.authors import AuthorsBOTAN, loss_of
+from .peers.split import SplitBOTAN
 
 # Other precisions of botan_fast have its name and their own.
 OURS = {"botan_fast" if p == "fp32" else f"botan_fast_{p}": p for p in PRECISIONS}
@@ -52,7 +52,7 @@ def by_sender(name: str) -> bool:
 
 def module_class(name: str) -> type[torch.nn.Module]:
     if name == "pyg":
-        from .pyg import PygBOTAN
+        from .peers.pyg import PygBOTAN
 
         return PygBOTAN
     return AuthorsBOTAN if name == "authors" else SplitBOTAN

@@ -14,8 +14,8 @@ import torch
 from botan_fast import _core
 from botan_fast.bench.benchmark import PRECISIONS
 
-from .authors import loss_of
 from .inputs import model, problem
+from .peers.authors import loss_of
 
 ROUNDS = 9
 

@@ -18,8 +18,8 @@ from botan_fast.bench.benchmark import PRECISIONS
 from botan_fast.bench.machine import peak_bytes
 
 from . import machine
-from .authors import training_step
 from .inputs import model, problem
+from .peers.authors import training_step
 from .run import RESULTS
 
 SIZES = (4096, 16384)

@@ -4,7 +4,7 @@ import torch
 
 import botan_fast as bf
 
-from . import authors
+from .peers import authors
 
 IMPLEMENTATIONS = {"loading": ["botan_fast", "authors"]}
 

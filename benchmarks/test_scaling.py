@@ -10,8 +10,8 @@ import botan_fast as bf
 from botan_fast.bench import floor
 
 from . import networks
-from .authors import training_step
 from .inputs import CUTOFF, model, problem
+from .peers.authors import training_step
 
 REFERENCE = 4096  # particles that every other number is compared with
 OPERATIONS = ("training_step", "inference", "build_graph", "targets", "matrix_product")

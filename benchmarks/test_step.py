@@ -5,8 +5,8 @@ import torch
 from botan_fast.bench import floor
 
 from . import networks
-from .authors import training_step
 from .inputs import problem
+from .peers.authors import training_step
 
 ALL = networks.available()
 PLAIN = ["botan_fast", "authors"]  # outside of message passing, the split-weight model is the authors' model

@@ -11,7 +11,13 @@ from functools import partial
 
 import pytest
 import torch
-from scripts import gpu_benchmark, gpu_check, gpu_graph_benchmarks, gpu_machine, gpu_networks, gpu_sums, gpu_targets
+from benchmarks.gpu import check as gpu_check
+from benchmarks.gpu import goals as gpu_targets
+from benchmarks.gpu import graph as gpu_graph_benchmarks
+from benchmarks.gpu import machine as gpu_machine
+from benchmarks.gpu import networks as gpu_networks
+from benchmarks.gpu import runner as gpu_benchmark
+from benchmarks.gpu import sums as gpu_sums
 
 from botan_fast.bench import floor
 
@@ -432,7 +438,7 @@ def test_the_stages(monkeypatch, capsys):
 def test_the_command(tmp_path):
     """As a person calls it, from another folder, where there is no GPU for torch to see."""
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, str(gpu_check.ROOT / "scripts" / "gpu_check.py"), "--no-build"]
+    command = [sys.executable, str(gpu_check.ROOT / "benchmarks" / "gpu" / "check.py"), "--no-build"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == "torch sees no GPU\n"

@@ -15,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))  # for scripts and benchmarks; botan_fast is the installed one
 
 STAGES = ("tests", "sanitizer", "benchmarks")
@@ -61,10 +61,9 @@ def run_benchmarks(
     machine, benchmarks: dict, output: Path | None, side: int = 8192, copied: int = 1 << 30
 ) -> list[str]:
     """Measures the ceilings, then each benchmark; writes and prints it all. Returns the names of those that failed."""
+    from benchmarks.gpu.goals import compare, table
+    from benchmarks.gpu.runner import run_all
     from benchmarks.machine import commit, slug
-
-    from scripts.gpu_benchmark import run_all
-    from scripts.gpu_targets import compare, table
 
     print("== benchmarks", flush=True)
     today = datetime.date.today().isoformat()
@@ -92,9 +91,9 @@ def run_benchmarks(
 
 def all_benchmarks(select: str = "") -> dict:
     """Those whose name contains the regular expression; the networks first."""
-    from scripts import gpu_graph_benchmarks, gpu_networks, gpu_sums
+    from benchmarks.gpu import graph, networks, sums
 
-    found = gpu_networks.benchmarks() | gpu_sums.benchmarks() | gpu_graph_benchmarks.benchmarks()
+    found = networks.benchmarks() | sums.benchmarks() | graph.benchmarks()
     return {name: make for name, make in found.items() if re.search(select, name)}
 
 
@@ -121,7 +120,7 @@ def main(arguments=None) -> int:
     failed = run_tests() if "tests" in stages else []
     failed += run_sanitizer() if "sanitizer" in stages else []
     if "benchmarks" in stages:
-        from scripts.gpu_machine import Machine
+        from benchmarks.gpu.machine import Machine
 
         failed += run_benchmarks(Machine(), all_benchmarks(options.select), options.output)
     print("failed: " + ", ".join(failed) if failed else "nothing failed")

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from scripts.gpu_networks import CAPTURED, title
+from benchmarks.gpu.networks import CAPTURED, title
 
 
 class Target(NamedTuple):

@@ -5,7 +5,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from scripts.gpu_machine import Machine, NotRun
+from benchmarks.gpu.machine import Machine, NotRun
 
 
 @dataclass

@@ -5,9 +5,9 @@ from functools import partial
 import torch
 
 import botan_fast as bf
+from benchmarks.gpu.runner import Benchmarks, Prepared
 from botan_fast import ops
 from botan_fast.ops import reference
-from scripts.gpu_benchmark import Benchmarks, Prepared
 
 WIDTH = 64
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 import botan_fast as bf
-from scripts.gpu_benchmark import Benchmarks, Prepared
+from benchmarks.gpu.runner import Benchmarks, Prepared
 
 CUTOFF, DENSITY = 2.0, 1.2
 

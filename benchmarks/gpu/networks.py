@@ -9,17 +9,17 @@ import importlib.util
 from functools import lru_cache, partial
 
 import torch
-from benchmarks.authors import Inputs, loss_of
-from benchmarks.networks import difference, module_class
 
 import botan_fast as bf
 from benchmarks import inputs
+from benchmarks.gpu.machine import Machine, NotRun
+from benchmarks.gpu.runner import Benchmarks, Prepared
+from benchmarks.networks import difference, module_class
+from benchmarks.peers.authors import Inputs, loss_of
 from botan_fast import ops
 from botan_fast.bench import floor
 from botan_fast.bench.synthetic import dense_liquid
 from botan_fast.physics.kob_andersen import DENSITY
-from scripts.gpu_benchmark import Benchmarks, Prepared
-from scripts.gpu_machine import Machine, NotRun
 
 P = 0.4
 PRECISIONS = ("fp32", "tf32", "bf16")
