@@ -9,11 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmarks import machine
+from benchmarks.inputs import model, problem
+from benchmarks.run import RESULTS
 from botan_fast.bench.benchmark import PRECISIONS
-
-from . import machine
-from .inputs import model, problem
-from .run import RESULTS
 
 WEIGHTS = (0.4, 0.6)  # of the node and the edge loss: p = 0.4
 

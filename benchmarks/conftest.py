@@ -5,12 +5,11 @@ import os
 import pytest
 import torch
 
+from benchmarks import networks
+from benchmarks.inputs import problem
+from benchmarks.peers.authors import LARGEST_MATRIX
 from botan_fast.bench.benchmark import BYTES_PER_PARTICLE
 from botan_fast.bench.machine import memory_bytes
-
-from . import networks
-from .inputs import problem
-from .peers.authors import LARGEST_MATRIX
 
 
 def pytest_addoption(parser):

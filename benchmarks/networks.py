@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 import botan_fast as bf
+from benchmarks.inputs import model, problem
+from benchmarks.peers.authors import AuthorsBOTAN, loss_of
+from benchmarks.peers.split import SplitBOTAN
 from botan_fast import ops
 from botan_fast.bench.benchmark import PRECISIONS
-
-from .inputs import model, problem
-from .peers.authors import AuthorsBOTAN, loss_of
-from .peers.split import SplitBOTAN
 
 # Other precisions of botan_fast have its name and their own.
 OURS = {"botan_fast" if p == "fp32" else f"botan_fast_{p}": p for p in PRECISIONS}
@@ -52,7 +51,7 @@ def by_sender(name: str) -> bool:
 
 def module_class(name: str) -> type[torch.nn.Module]:
     if name == "pyg":
-        from .peers.pyg import PygBOTAN
+        from benchmarks.peers.pyg import PygBOTAN
 
         return PygBOTAN
     return AuthorsBOTAN if name == "authors" else SplitBOTAN

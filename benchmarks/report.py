@@ -227,7 +227,7 @@ def choose(text: str, results: Path, check: bool) -> Path:
     named = re.search(r"\((?:\.\./)?benchmarks/results/([^)/]+\.json)\)", text)
     if check and named:
         return results / named[1]
-    # those of benchmarks.run; a result of scripts/gpu_check.py has a device instead of a machine
+    # those of benchmarks.run; a result of benchmarks.gpu.check has a device instead of a machine
     files = [file for file in results.glob("*.json") if "machine" in json.loads(file.read_text())]
     if not files:
         sys.exit(f"{results} holds no result; run python -m benchmarks.run")

@@ -9,10 +9,9 @@ from pathlib import Path
 
 import torch
 
+from benchmarks import machine
+from benchmarks.memory import OPERATIONS
 from botan_fast.bench.benchmark import PRECISIONS, measure_peak
-
-from . import machine
-from .memory import OPERATIONS
 
 RESULTS = machine.ROOT / "benchmarks" / "results"
 CEILINGS = {"copy", "matrix_product"}

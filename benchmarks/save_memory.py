@@ -14,13 +14,12 @@ from time import perf_counter
 
 import torch
 
+from benchmarks import machine
+from benchmarks.inputs import model, problem
+from benchmarks.peers.authors import training_step
+from benchmarks.run import RESULTS
 from botan_fast.bench.benchmark import PRECISIONS
 from botan_fast.bench.machine import peak_bytes
-
-from . import machine
-from .inputs import model, problem
-from .peers.authors import training_step
-from .run import RESULTS
 
 SIZES = (4096, 16384)
 ROUNDS = 15

@@ -1,6 +1,6 @@
 """Everything that needs a GPU, in one run: build, tests, compute-sanitizer, benchmarks.
 
-    python scripts/gpu_check.py [--only tests,sanitizer,benchmarks] [--no-build] [--select REGEX] [--output FILE]
+    python -m benchmarks.gpu.check [--only tests,sanitizer,benchmarks] [--no-build] [--select REGEX] [--output FILE]
 
 Writes benchmarks/results/<device>-<date>.json after every benchmark and prints what was found beside the targets. What
 fails is named at the end, does not stop the rest, and makes the exit status 1.
@@ -16,7 +16,6 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))  # for scripts and benchmarks; botan_fast is the installed one
 
 STAGES = ("tests", "sanitizer", "benchmarks")
 # Tests of tests/gpu that are small enough for a slowdown of ten to a hundred; at least one of each kernel.

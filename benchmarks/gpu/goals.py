@@ -1,4 +1,4 @@
-"""What gpu_check.py was to find (the targets are for one H200, N = 4096), beside what it found."""
+"""What the benchmarks were to find on one H200 with N = 4096, beside what they found."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""Benchmarks of gpu_check.py: neighbour lists and targets, beside vesin, nvalchemi-toolkit-ops and plain torch.
+"""Benchmarks on a GPU: neighbour lists and targets, beside vesin, nvalchemi-toolkit-ops and plain torch.
 
 Only botan_fast's lists are ordered and have row pointers and opposite edges; of the others the pairs are compared.
 """

@@ -1,4 +1,4 @@
-"""Benchmarks of gpu_check.py: inference and training step of BOTAN beside the authors' sequence, PyG and torch.compile.
+"""Benchmarks on a GPU: inference and training step of BOTAN beside the authors' sequence, PyG and torch.compile.
 
 All have the same weights, the same configuration (of `benchmarks.inputs`) and the same loss with p = 0.4; a training
 step is forward, loss and gradients of all weights. The others run in float32 with torch's defaults, which is without
@@ -114,7 +114,7 @@ def bytes_of(edges: int, train: bool, precision: str) -> int:
 
 
 def flops_of(nodes: int, edges: int, train: bool) -> int:
-    """`botan_fast.floor`: split weights; what a backward pass computes again is not counted."""
+    """`botan_fast.bench.floor`: split weights; what a backward pass computes again is not counted."""
     return (floor.training_flops if train else floor.forward_flops)(nodes, edges)
 
 

@@ -1,4 +1,4 @@
-"""What a benchmark of gpu_check.py is, and the loop that runs them all and survives those that fail."""
+"""What a benchmark on a GPU is, and the loop that runs them all and survives those that fail."""
 
 import sys
 import traceback

@@ -1,4 +1,4 @@
-"""Benchmarks of gpu_check.py: sums over edges and the loss, beside plain torch, and a copy of the same size."""
+"""Benchmarks on a GPU: sums over edges and the loss, beside plain torch, and a copy of the same size."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""scripts/gpu_check.py without a GPU: all benchmarks on the CPU at tiny sizes, by a clock that is made up."""
+"""benchmarks/gpu without a GPU: all benchmarks on the CPU at tiny sizes, by a clock that is made up."""
 
 import contextlib
 import importlib.util
@@ -11,6 +11,7 @@ from functools import partial
 
 import pytest
 import torch
+
 from benchmarks.gpu import check as gpu_check
 from benchmarks.gpu import goals as gpu_targets
 from benchmarks.gpu import graph as gpu_graph_benchmarks
@@ -18,7 +19,6 @@ from benchmarks.gpu import machine as gpu_machine
 from benchmarks.gpu import networks as gpu_networks
 from benchmarks.gpu import runner as gpu_benchmark
 from benchmarks.gpu import sums as gpu_sums
-
 from botan_fast.bench import floor
 
 NODES = 100
@@ -435,11 +435,11 @@ def test_the_stages(monkeypatch, capsys):
         gpu_check.main(["--only", "test"])
 
 
-def test_the_command(tmp_path):
-    """As a person calls it, from another folder, where there is no GPU for torch to see."""
+def test_the_command():
+    """As a person calls it, where there is no GPU for torch to see."""
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, str(gpu_check.ROOT / "benchmarks" / "gpu" / "check.py"), "--no-build"]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "benchmarks.gpu.check", "--no-build"]
+    done = subprocess.run(command, cwd=gpu_check.ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == "torch sees no GPU\n"
 

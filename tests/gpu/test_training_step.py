@@ -1,4 +1,4 @@
-"""A training step of a small model, all of its kernels: small enough for compute-sanitizer (scripts/gpu_check.py)."""
+"""A training step of a small model with all of its kernels, small enough for compute-sanitizer."""
 
 import pytest
 import torch
