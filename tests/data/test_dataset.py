@@ -15,7 +15,7 @@ import botan_fast as bf
 from botan_fast.data import dataset
 from botan_fast.errors import DataError, InputError
 from botan_fast.graph.pairs import edge_values, graph_from_pairs, pair_list, pair_values
-from tests.conftest import tiny_arrays
+from tests.helpers.tiny_data import tiny_arrays
 
 EDGE = (80 / 1.2) ** (1 / 3)
 GRAPH_ARRAYS = ("senders", "receivers", "vectors", "row_ptr", "reverse", "types", "box", "graph_ptr")

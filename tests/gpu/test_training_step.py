@@ -5,7 +5,7 @@ import torch
 
 import botan_fast as bf
 from botan_fast import ops
-from tests.gpu.test_message_passing import GRADIENT, OUTPUT, crystal
+from tests.helpers.device_checks import GRADIENT, OUTPUT, crystal
 from tests.helpers.random_graphs import relative_l2
 
 

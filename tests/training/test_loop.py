@@ -17,7 +17,7 @@ from botan_fast.training.augmentation import random_rotation
 from botan_fast.training.callbacks import Callback, LogLines, ProgressBar
 from botan_fast.training.loop import TrainingError
 from botan_fast.training.run_directory import HISTORY_COLUMNS, RunDirectory
-from tests.conftest import TINY, write_tiny
+from tests.helpers.tiny_data import TINY, write_tiny
 
 FAST = {**TINY, "learning_rate": 1e-3, "progress": False, "evaluate_every": 2}
 
