@@ -11,7 +11,6 @@ from torch import Tensor
 
 from benchmarks import machine
 from benchmarks.inputs import model, problem
-from benchmarks.run import RESULTS
 from botan_fast.bench.benchmark import PRECISIONS
 
 WEIGHTS = (0.4, 0.6)  # of the node and the edge loss: p = 0.4
@@ -48,7 +47,7 @@ def errors(found, exact) -> dict[str, float]:
 
 
 def main() -> Path:
-    return machine.write_record(RESULTS / "accuracy", errors=measure())
+    return machine.write_record(machine.RESULTS / "accuracy", errors=measure())
 
 
 if __name__ == "__main__":

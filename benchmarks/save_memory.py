@@ -17,7 +17,6 @@ import torch
 from benchmarks import machine
 from benchmarks.inputs import model, problem
 from benchmarks.peers.authors import training_step
-from benchmarks.run import RESULTS
 from botan_fast.bench.benchmark import PRECISIONS
 from botan_fast.bench.machine import peak_bytes
 
@@ -57,8 +56,7 @@ def peak(particles: int, precision: str, save_memory: bool) -> int:
     """Peak memory in bytes of a process that makes three training steps, all included."""
     call = f"from benchmarks.save_memory import print_peak; print_peak({particles}, {precision!r}, {save_memory})"
     command = [sys.executable, "-c", f"import torch; torch.set_num_threads({torch.get_num_threads()}); {call}"]
-    root = Path(__file__).resolve().parent.parent
-    return json.loads(subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout)
+    return json.loads(subprocess.run(command, cwd=machine.ROOT, check=True, capture_output=True, text=True).stdout)
 
 
 def print_peak(particles: int, precision: str, save_memory: bool):
@@ -82,7 +80,7 @@ def measure(sizes: tuple[int, int] = SIZES, rounds: int = ROUNDS) -> list[dict]:
 
 
 def main() -> Path:
-    return machine.write_record(RESULTS / "save_memory", sizes=SIZES, results=measure())
+    return machine.write_record(machine.RESULTS / "save_memory", sizes=SIZES, results=measure())
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ from typing import NamedTuple
 from benchmarks.gpu.networks import CAPTURED, title
 
 
-class Target(NamedTuple):
-    what: str
-    key: str  # a ratio of medians to `other`, or a field of the result
+class Goal(NamedTuple):
+    name: str
+    kind: str  # "ratio" of the median of `other` to ours, "fraction_of_floor", "milliseconds" or "gigabytes"
     train: bool
     precision: str
     wanted: float
@@ -15,62 +15,62 @@ class Target(NamedTuple):
 
     @property
     def at_most(self) -> bool:
-        return self.key in ("milliseconds", "gigabytes")
+        return self.kind in ("milliseconds", "gigabytes")
 
 
-TARGETS = (
-    Target("training step against PyG", "ratio", True, "fp32", 6, "pyg"),
-    Target("training step against PyG", "ratio", True, "tf32", 10, "pyg"),
-    Target("training step against PyG", "ratio", True, "bf16", 14, "pyg"),
-    Target("training step against torch.compile", "ratio", True, "fp32", 3, "split_compiled"),
-    Target("training step against torch.compile", "ratio", True, "tf32", 4, "split_compiled"),
+GOALS = (
+    Goal("training step against PyG", "ratio", True, "fp32", 6, "pyg"),
+    Goal("training step against PyG", "ratio", True, "tf32", 10, "pyg"),
+    Goal("training step against PyG", "ratio", True, "bf16", 14, "pyg"),
+    Goal("training step against torch.compile", "ratio", True, "fp32", 3, "split_compiled"),
+    Goal("training step against torch.compile", "ratio", True, "tf32", 4, "split_compiled"),
     *(
-        Target("training step, fraction of the floor", "fraction_of_floor", True, p, 0.5)
+        Goal("training step, fraction of the floor", "fraction_of_floor", True, p, 0.5)
         for p in ("fp32", "tf32", "bf16")
     ),
-    Target("inference, milliseconds", "milliseconds", False, "bf16", 0.25),
-    Target("training step, peak gigabytes", "gigabytes", True, "fp32", 0.6),
+    Goal("inference, milliseconds", "milliseconds", False, "bf16", 0.25),
+    Goal("training step, peak gigabytes", "gigabytes", True, "fp32", 0.6),
 )
 
 
-def found(target: Target, results: dict[str, dict], more: str = "") -> float | None:
+def found(goal: Goal, results: dict[str, dict], manner: str = "") -> float | None:
     """What the results say; None where a benchmark is missing or failed. PyG's place is taken by its sequence."""
-    ours = results.get(title(target.train, "botan_fast", target.precision, more), {})
-    if target.key == "gigabytes":
+    ours = results.get(title(goal.train, "botan_fast", goal.precision, manner), {})
+    if goal.kind == "gigabytes":
         return ours["peak_bytes"] / 1e9 if ours.get("peak_bytes") else None
     if "median_us" not in ours:
         return None
-    if target.key == "milliseconds":
+    if goal.kind == "milliseconds":
         return ours["median_us"] / 1e3
-    if target.key == "fraction_of_floor":
+    if goal.kind == "fraction_of_floor":
         return ours.get("fraction_of_floor")
-    other = results.get(title(target.train, baseline(target, results)), {})
+    other = results.get(title(goal.train, baseline(goal, results)), {})
     return other["median_us"] / ours["median_us"] if "median_us" in other else None
 
 
-def baseline(target: Target, results: dict[str, dict]) -> str | None:
+def baseline(goal: Goal, results: dict[str, dict]) -> str | None:
     """The implementation compared with: the authors' sequence in plain torch where PyG gave no time."""
-    if target.other == "pyg" and "median_us" not in results.get(title(target.train, "pyg"), {}):
+    if goal.other == "pyg" and "median_us" not in results.get(title(goal.train, "pyg"), {}):
         return "authors"
-    return target.other
+    return goal.other
 
 
 def compare(results: list[dict]) -> list[dict]:
-    """One row for each target: found by single calls ("eager") and by replays of a CUDA graph; met by the better."""
+    """One row for each goal: found by single calls ("eager") and by replays of a CUDA graph; met by the better."""
     named = {result["name"]: result for result in results}
     rows = []
-    for target in TARGETS:
-        eager, replay = found(target, named), found(target, named, CAPTURED)
+    for goal in GOALS:
+        eager, replay = found(goal, named), found(goal, named, CAPTURED)
         measured = [value for value in (eager, replay) if value is not None]
-        best = (min if target.at_most else max)(measured, default=None)
-        met = None if best is None else bool(best <= target.wanted if target.at_most else best >= target.wanted)
+        best = (min if goal.at_most else max)(measured, default=None)
+        met = None if best is None else bool(best <= goal.wanted if goal.at_most else best >= goal.wanted)
         rows.append(
             {
-                "target": target.what,
-                "precision": target.precision,
-                "against": baseline(target, named),
-                "wanted": target.wanted,
-                "at_most": target.at_most,
+                "goal": goal.name,
+                "precision": goal.precision,
+                "against": baseline(goal, named),
+                "wanted": goal.wanted,
+                "at_most": goal.at_most,
                 "eager": eager,
                 "cuda_graph": replay,
                 "met": met,
@@ -82,12 +82,12 @@ def compare(results: list[dict]) -> list[dict]:
 def table(rows: list[dict]) -> str:
     """The rows as text."""
     number = lambda value: "-" if value is None else f"{value:.3g}"  # noqa: E731
-    lines = [f"{'target':40}{'precision':>10}{'against':>16}{'wanted':>14}{'eager':>10}{'CUDA graph':>12}  met"]
+    lines = [f"{'goal':40}{'precision':>10}{'against':>16}{'wanted':>14}{'eager':>10}{'CUDA graph':>12}  met"]
     for row in rows:
         wanted = ("at most " if row["at_most"] else "") + number(row["wanted"])
         met = {None: "not measured", True: "yes", False: "NO"}[row["met"]]
         lines.append(
-            f"{row['target']:40}{row['precision']:>10}{row['against'] or '-':>16}{wanted:>14}"
+            f"{row['goal']:40}{row['precision']:>10}{row['against'] or '-':>16}{wanted:>14}"
             f"{number(row['eager']):>10}{number(row['cuda_graph']):>12}  {met}"
         )
     return "\n".join(lines)
