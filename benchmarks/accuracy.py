@@ -9,11 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmarks import machine
+from benchmarks.inputs import model, problem
 from botan_fast.bench.benchmark import PRECISIONS
-
-from . import machine
-from .inputs import model, problem
-from .run import RESULTS
 
 WEIGHTS = (0.4, 0.6)  # of the node and the edge loss: p = 0.4
 
@@ -49,7 +47,7 @@ def errors(found, exact) -> dict[str, float]:
 
 
 def main() -> Path:
-    return machine.write_record(RESULTS / "accuracy", errors=measure())
+    return machine.write_record(machine.RESULTS / "accuracy", errors=measure())
 
 
 if __name__ == "__main__":

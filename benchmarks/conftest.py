@@ -5,12 +5,11 @@ import os
 import pytest
 import torch
 
+from benchmarks import networks
+from benchmarks.inputs import problem
+from benchmarks.peers.authors import LARGEST_MATRIX
 from botan_fast.bench.benchmark import BYTES_PER_PARTICLE
 from botan_fast.bench.machine import memory_bytes
-
-from . import networks
-from .authors import LARGEST_MATRIX
-from .inputs import problem
 
 
 def pytest_addoption(parser):

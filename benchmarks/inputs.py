@@ -10,10 +10,9 @@ import numpy as np
 import torch
 
 import botan_fast as bf
+from benchmarks.peers.authors import Inputs
 from botan_fast.bench.synthetic import dense_liquid
 from botan_fast.physics.kob_andersen import DENSITY
-
-from .authors import Inputs
 
 CUTOFF = 2.0
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from botan_fast.bench.machine import cores, cpu_model, memory_bytes
 
 ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "benchmarks" / "results"
 PACKAGES = ("torch", "numpy", "pytest-benchmark", "vesin", "matscipy", "torch_geometric")
 
 
@@ -55,9 +56,13 @@ def write_record(folder: Path, **content) -> Path:
     record = {"format": 1, **describe(), **content}
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{slug(record['machine']['cpu'])}-{record['date']}.json"
-    path.write_text(json.dumps(record, indent=1) + "\n")
+    write_json(path, record)
     print(f"wrote {path}")
     return path
+
+
+def write_json(path: Path, record: dict):
+    path.write_text(json.dumps(record, indent=1) + "\n")
 
 
 def slug(text: str) -> str:

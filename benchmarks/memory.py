@@ -16,9 +16,9 @@ def operation(name: str, implementation: str, particles: int):
     import torch
 
     import botan_fast as bf
-
-    from . import authors, networks
-    from .inputs import problem
+    from benchmarks import networks
+    from benchmarks.inputs import problem
+    from benchmarks.peers import authors
 
     if name == "loading":
         path = problem(particles).path

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor
 
 import botan_fast as bf
+from benchmarks.inputs import model, problem
+from benchmarks.peers.authors import AuthorsBOTAN, loss_of
+from benchmarks.peers.split import SplitBOTAN
 from botan_fast import ops
 from botan_fast.bench.benchmark import PRECISIONS
-
-from .authors import AuthorsBOTAN, loss_of
-from .inputs import model, problem
-from .split import SplitBOTAN
 
 # Other precisions of botan_fast have its name and their own.
 OURS = {"botan_fast" if p == "fp32" else f"botan_fast_{p}": p for p in PRECISIONS}
@@ -52,7 +51,7 @@ def by_sender(name: str) -> bool:
 
 def module_class(name: str) -> type[torch.nn.Module]:
     if name == "pyg":
-        from .pyg import PygBOTAN
+        from benchmarks.peers.pyg import PygBOTAN
 
         return PygBOTAN
     return AuthorsBOTAN if name == "authors" else SplitBOTAN
@@ -105,12 +104,20 @@ def _compute(name: str, number: int) -> tuple[Tensor, Tensor, Tensor]:
     subject = network(name, number)
     node, edge = subject.predict()
     loss = loss_of(node, edge, *subject.targets)
-    named = dict(subject.module.named_parameters())
-    # A fixed order of the names: the classes need not list their parameters alike.
-    gradient = torch.autograd.grad(loss, [named[key] for key in sorted(named)])
     if not by_sender(name):
         edge = edge[problem(number).graph.reverse.long()]
-    return node.detach(), edge.detach(), torch.cat([g.flatten() for g in gradient])
+    return node.detach(), edge.detach(), flat(gradients(loss, subject.module))
+
+
+def gradients(loss: Tensor, module: torch.nn.Module) -> list[Tensor]:
+    """Of all weights, in the order of their names: the classes need not list their parameters alike."""
+    named = dict(module.named_parameters())
+    return list(torch.autograd.grad(loss, [named[key] for key in sorted(named)]))
+
+
+def flat(tensors: list[Tensor]) -> Tensor:
+    """All numbers as one vector."""
+    return torch.cat([t.flatten() for t in tensors])
 
 
 @cache
@@ -121,11 +128,11 @@ def checked(name: str, number: int) -> str:
         return name
     expected, found = _answer(number), _compute(name, number)
     tolerances = TOLERANCES.get(name, (1e-4, 1e-4, 1e-4))
-    for what, a, b, tolerance in zip(
+    for quantity, a, b, tolerance in zip(
         ("node predictions", "edge predictions", "gradients"), found, expected, tolerances, strict=True
     ):
         error = difference(a, b)
-        assert error < tolerance, f"{what} of {name} and botan_fast differ: relative L2 = {error}"
+        assert error < tolerance, f"{quantity} of {name} and botan_fast differ: relative L2 = {error}"
     return name
 
 

@@ -11,11 +11,10 @@ from time import perf_counter
 
 import torch
 
+from benchmarks.inputs import model, problem
+from benchmarks.peers.authors import loss_of
 from botan_fast import _core
 from botan_fast.bench.benchmark import PRECISIONS
-
-from .authors import loss_of
-from .inputs import model, problem
 
 ROUNDS = 9
 

@@ -9,7 +9,9 @@ import re
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from benchmarks.machine import RESULTS, ROOT
+from botan_fast.bench.table import duration, three_digits
+
 PARTICLES = 4096  # the size that README shows, where the file has it
 OPERATIONS = {
     "training_step": "training step",
@@ -126,14 +128,6 @@ def caption(record: dict, timings: list[dict], size: int, name: str) -> str:
     )
 
 
-def three_digits(value: float) -> str:
-    return f"{value:.{0 if value >= 99.95 else 1 if value >= 9.995 else 2}f}"
-
-
-def duration(seconds: float) -> str:
-    return f"{three_digits(seconds)} s" if seconds >= 0.9995 else f"{three_digits(1e3 * seconds)} ms"
-
-
 def amount(num_bytes: float) -> str:
     return f"{three_digits(num_bytes / 1e9)} GB"
 
@@ -227,7 +221,7 @@ def choose(text: str, results: Path, check: bool) -> Path:
     named = re.search(r"\((?:\.\./)?benchmarks/results/([^)/]+\.json)\)", text)
     if check and named:
         return results / named[1]
-    # those of benchmarks.run; a result of scripts/gpu_check.py has a device instead of a machine
+    # those of benchmarks.run; a result of benchmarks.gpu.check has a device instead of a machine
     files = [file for file in results.glob("*.json") if "machine" in json.loads(file.read_text())]
     if not files:
         sys.exit(f"{results} holds no result; run python -m benchmarks.run")
@@ -242,7 +236,7 @@ def main(arguments=None):
     options = parser.parse_args(arguments)
     for file in ("README.md", "docs/performance.md"):
         text = expected = (options.root / file).read_text()
-        path = options.file or choose(text, ROOT / "benchmarks" / "results", options.check)
+        path = options.file or choose(text, RESULTS, options.check)
         if not path.is_file():
             sys.exit(f"{path} does not exist; run python -m benchmarks.run, or name a result file")
         for marker, lines in blocks(json.loads(path.read_text()), path.name)[file].items():

@@ -9,12 +9,10 @@ from pathlib import Path
 
 import torch
 
+from benchmarks import machine
+from benchmarks.memory import OPERATIONS
 from botan_fast.bench.benchmark import PRECISIONS, measure_peak
 
-from . import machine
-from .memory import OPERATIONS
-
-RESULTS = machine.ROOT / "benchmarks" / "results"
 CEILINGS = {"copy", "matrix_product"}
 
 
@@ -29,7 +27,7 @@ def main(arguments=None) -> Path:
     device = options.device or f"{machine.slug(record['machine']['cpu'])}-{record['machine']['cores']}-cores"
     options.output.mkdir(parents=True, exist_ok=True)
     path = options.output / f"{device}-{record['date']}.json"
-    path.write_text(json.dumps(record, indent=1) + "\n")
+    machine.write_json(path, record)
     print(f"wrote {path}")
     print("the tables of README.md and docs: python -m benchmarks.report", path)
     if failed:
@@ -53,7 +51,7 @@ def parse(arguments):
     parser.add_argument("--no-memory", action="store_true", help="leave out peak memory")
     parser.add_argument("--no-profile", action="store_true", help="leave out the profile of a training step")
     parser.add_argument("--device", help="first part of the file name (default: from the CPU's model)")
-    parser.add_argument("--output", type=Path, default=RESULTS, help="folder of the result file")
+    parser.add_argument("--output", type=Path, default=machine.RESULTS, help="folder of the result file")
     options = parser.parse_args(arguments)
     if options.quick:
         options.rounds = options.rounds or 2

@@ -9,18 +9,17 @@ import json
 import statistics
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
 
 import torch
 
+from benchmarks import machine
+from benchmarks.inputs import model, problem
+from benchmarks.peers.authors import training_step
 from botan_fast.bench.benchmark import PRECISIONS
-from botan_fast.bench.machine import peak_bytes
-
-from . import machine
-from .authors import training_step
-from .inputs import model, problem
-from .run import RESULTS
+from botan_fast.bench.machine import cores, peak_bytes
 
 SIZES = (4096, 16384)
 ROUNDS = 15
@@ -58,8 +57,7 @@ def peak(particles: int, precision: str, save_memory: bool) -> int:
     """Peak memory in bytes of a process that makes three training steps, all included."""
     call = f"from benchmarks.save_memory import print_peak; print_peak({particles}, {precision!r}, {save_memory})"
     command = [sys.executable, "-c", f"import torch; torch.set_num_threads({torch.get_num_threads()}); {call}"]
-    root = Path(__file__).resolve().parent.parent
-    return json.loads(subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout)
+    return json.loads(subprocess.run(command, cwd=machine.ROOT, check=True, capture_output=True, text=True).stdout)
 
 
 def print_peak(particles: int, precision: str, save_memory: bool):
@@ -71,19 +69,20 @@ def print_peak(particles: int, precision: str, save_memory: bool):
 
 def measure(sizes: tuple[int, int] = SIZES, rounds: int = ROUNDS) -> list[dict]:
     """One row for each precision."""
-    rows = []
-    for precision in PRECISIONS:
-        row = {"precision": precision, "particles": sizes[0], **time_ratio(sizes[0], precision, rounds)}
+    rows = [{"precision": p, "particles": sizes[0], **time_ratio(sizes[0], p, rounds)} for p in PRECISIONS]
+    cases = [(size, row["precision"], save_memory) for row in rows for save_memory in (False, True) for size in sizes]
+    with ThreadPoolExecutor(max(1, cores() // torch.get_num_threads())) as pool:  # as many processes as have cores
+        peaks = dict(zip(cases, pool.map(lambda case: peak(*case), cases), strict=True))
+    for row in rows:
         for name, save_memory in (("", False), ("_save_memory", True)):
-            small, large = (peak(size, precision, save_memory) for size in sizes)
+            small, large = (peaks[size, row["precision"], save_memory] for size in sizes)
             row[f"peak_bytes{name}"] = small
             row[f"bytes_per_particle{name}"] = (large - small) / (sizes[1] - sizes[0])
-        rows.append(row)
     return rows
 
 
 def main() -> Path:
-    return machine.write_record(RESULTS / "save_memory", sizes=SIZES, results=measure())
+    return machine.write_record(machine.RESULTS / "save_memory", sizes=SIZES, results=measure())
 
 
 if __name__ == "__main__":

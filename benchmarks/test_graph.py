@@ -8,11 +8,10 @@ import pytest
 import torch
 
 import botan_fast as bf
+from benchmarks.inputs import CUTOFF
+from benchmarks.peers import authors
 from botan_fast.bench.synthetic import dense_liquid
 from botan_fast.physics.kob_andersen import DENSITY
-
-from . import authors
-from .inputs import CUTOFF
 
 PEERS = [name for name in ("vesin", "matscipy") if importlib.util.find_spec(name)]
 SORTED = ["vesin_sorted"] if "vesin" in PEERS else []

@@ -3,8 +3,7 @@
 import torch
 
 import botan_fast as bf
-
-from . import authors
+from benchmarks.peers import authors
 
 IMPLEMENTATIONS = {"loading": ["botan_fast", "authors"]}
 

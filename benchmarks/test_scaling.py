@@ -7,11 +7,10 @@ import numpy as np
 import torch
 
 import botan_fast as bf
+from benchmarks import networks
+from benchmarks.inputs import CUTOFF, model, problem
+from benchmarks.peers.authors import training_step
 from botan_fast.bench import floor
-
-from . import networks
-from .authors import training_step
-from .inputs import CUTOFF, model, problem
 
 REFERENCE = 4096  # particles that every other number is compared with
 OPERATIONS = ("training_step", "inference", "build_graph", "targets", "matrix_product")

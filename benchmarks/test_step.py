@@ -2,11 +2,10 @@
 
 import torch
 
+from benchmarks import networks
+from benchmarks.inputs import problem
+from benchmarks.peers.authors import training_step
 from botan_fast.bench import floor
-
-from . import networks
-from .authors import training_step
-from .inputs import problem
 
 ALL = networks.available()
 PLAIN = ["botan_fast", "authors"]  # outside of message passing, the split-weight model is the authors' model

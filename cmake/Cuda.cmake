@@ -46,7 +46,7 @@ set(CMAKE_CUDA_STANDARD_REQUIRED ON)
 set(CMAKE_CUDA_EXTENSIONS OFF)
 
 # Keeps ptxas' report on registers and spills beside each object, as <object>.ptxas.txt, for
-# scripts/check_cuda_report.py.
+# cmake/check_ptxas_report.py.
 set(CMAKE_CUDA_COMPILER_LAUNCHER ${Python_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/cmake/keep_ptxas_report.py)
 
 file(GLOB cuda_geometry CONFIGURE_DEPENDS csrc/cuda/geometry/*.cu)

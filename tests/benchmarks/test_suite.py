@@ -5,10 +5,11 @@ import json
 
 import pytest
 import torch
-from benchmarks.split import SplitBOTAN
 
 import botan_fast as bf
-from benchmarks import authors, inputs, machine, report, run
+from benchmarks import inputs, machine, report, run
+from benchmarks.peers import authors
+from benchmarks.peers.split import SplitBOTAN
 from botan_fast.bench import floor
 from botan_fast.bench.synthetic import dense_liquid
 from botan_fast.physics.kob_andersen import DENSITY

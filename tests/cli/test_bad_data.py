@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import botan_fast as bf
-from tests.conftest import tiny_arrays, write_tiny
 from tests.helpers.command_line import data_arguments, error_line
+from tests.helpers.tiny_data import tiny_arrays, write_tiny
 
 
 def save(folder, **changes):

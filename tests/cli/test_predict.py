@@ -3,8 +3,8 @@
 import pytest
 
 from botan_fast.cli import main
-from tests.conftest import write_tiny
 from tests.helpers.command_line import error_line
+from tests.helpers.tiny_data import write_tiny
 
 
 @pytest.mark.parametrize("name", ["out.npz", "out.xyz", "out.extxyz"])

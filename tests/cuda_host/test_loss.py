@@ -7,8 +7,8 @@ import torch
 
 from botan_fast import device
 from botan_fast.ops import cuda, losses
+from tests.helpers.loss_numbers import by_hand, numbers
 from tests.helpers.random_graphs import relative_l2
-from tests.ops.test_losses import by_hand, numbers
 
 # particles, edges: a block takes 1024 numbers of one kind, a thread four
 SIZES = [(1, 1), (1, 3), (4, 5), (1023, 1024), (1025, 2051), (7, 4096)]

@@ -6,8 +6,8 @@ import torch
 from botan_fast import device, ops
 from botan_fast.ops import cuda, reference
 from botan_fast.ops.precision import has_message_passing
+from tests.helpers.processor_case import Case, clear_case
 from tests.helpers.random_graphs import random_mlp, relative_l2
-from tests.ops.test_message_passing import Case, clear_case
 
 # Relative L2. bf16 is compared with its definition, which rounds where the kernels do; one bfloat16 that falls to the
 # other side moves a result by 1e-3 of its size. fp32 is bound to 1e-5; the emulation's exact sums do better.

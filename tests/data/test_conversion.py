@@ -13,7 +13,7 @@ import botan_fast as bf
 from botan_fast.cli import main
 from botan_fast.errors import DataError, InputError
 from botan_fast.files import natural_key
-from tests.conftest import tiny_arrays, write_tiny
+from tests.helpers.tiny_data import tiny_arrays, write_tiny
 
 
 def contents(path):

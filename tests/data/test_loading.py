@@ -6,7 +6,7 @@ import torch
 
 import botan_fast as bf
 from botan_fast.errors import DataError, InputError
-from tests.conftest import DENSITY, tiny_arrays, write_tiny
+from tests.helpers.tiny_data import DENSITY, tiny_arrays, write_tiny
 
 EDGE = (80 / DENSITY) ** (1 / 3)
 

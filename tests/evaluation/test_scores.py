@@ -12,7 +12,7 @@ import botan_fast as bf
 from botan_fast.errors import InputError
 from botan_fast.evaluation.scores import pearson
 from botan_fast.evaluation.writing import write_npz, write_xyz
-from tests.conftest import write_tiny
+from tests.helpers.tiny_data import write_tiny
 
 
 class Fixed(torch.nn.Module):

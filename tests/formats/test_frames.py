@@ -11,6 +11,7 @@ import botan_fast as bf
 from botan_fast.errors import DataError
 from botan_fast.formats import read
 from tests.helpers.format_files import frames_of, lammps_text, simulation, write_gsd, write_h5md, xyz_text
+from tests.helpers.tiny_data import write_tiny
 
 DATA = Path(__file__).parent / "lammps"
 TILTED = [[6.0, 0, 0], [1.1, 6.5, 0], [-0.7, 0.9, 7.0]]
@@ -219,7 +220,6 @@ def test_xyz_in_a_general_cell(tmp_path):
 def test_xyz_that_the_package_writes(tmp_path, tiny_model):
     from botan_fast.evaluation.prediction import predict
     from botan_fast.evaluation.writing import write_xyz
-    from tests.conftest import write_tiny
 
     [prediction] = predict(tiny_model, write_tiny(tmp_path / "a.npz", 0))
     write_xyz(prediction, tmp_path / "a.xyz")

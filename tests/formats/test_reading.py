@@ -5,7 +5,7 @@ import pytest
 
 from botan_fast.errors import DataError
 from botan_fast.formats import read
-from tests.conftest import tiny_arrays, write_tiny
+from tests.helpers.tiny_data import tiny_arrays, write_tiny
 
 
 def write(path, **changes):

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from botan_fast import ops
+from tests.helpers.loss_numbers import by_hand, evaluated, numbers
 from tests.helpers.random_graphs import relative_l2
-from tests.ops.test_losses import by_hand, evaluated, numbers
 
 
 @pytest.mark.parametrize("p", [0.0, 0.4, 1.0])

@@ -1,11 +1,11 @@
-"""A training step of a small model, all of its kernels: small enough for compute-sanitizer (scripts/gpu_check.py)."""
+"""A training step of a small model with all of its kernels, small enough for compute-sanitizer."""
 
 import pytest
 import torch
 
 import botan_fast as bf
 from botan_fast import ops
-from tests.gpu.test_message_passing import GRADIENT, OUTPUT, crystal
+from tests.helpers.device_checks import GRADIENT, OUTPUT, crystal
 from tests.helpers.random_graphs import relative_l2
 
 

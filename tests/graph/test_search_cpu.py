@@ -1,10 +1,8 @@
 """The search against its formula, bit for bit: float32 sorts candidates out, but float64 decides."""
 
-import hashlib
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +13,7 @@ from hypothesis import strategies as st
 import botan_fast as bf
 from tests.helpers import brute_force
 from tests.helpers.graph_checks import arrays, check_structure, random_positions
-
-TILTED = np.array([[11.0, 0.0, 0.0], [9.0, 8.0, 0.0], [-8.0, 5.0, 6.0]])
+from tests.helpers.graph_digest import TILTED, clustered, digest
 
 
 def formula(positions, box, cutoff, receivers=None):
@@ -45,15 +42,6 @@ def check_against_formula(positions, box, cutoff):
     np.testing.assert_array_equal(graph.vectors, vectors)
     check_structure(graph)
     return graph
-
-
-def clustered(rng, num_nodes, box, dimensions):
-    """Dense droplets and an almost empty rest: cells with hundreds of particles beside empty ones."""
-    lengths = np.broadcast_to(box, dimensions)
-    centres = rng.random((3, dimensions)) * lengths
-    droplets = centres[rng.integers(3, size=num_nodes)] + rng.normal(0, 0.04, (num_nodes, dimensions)) * lengths
-    gas = rng.random((num_nodes, dimensions)) * lengths
-    return np.where(rng.random((num_nodes, 1)) < 0.8, droplets, gas)
 
 
 @settings(max_examples=60, deadline=None)
@@ -157,44 +145,13 @@ def test_many_particles(dense):
         np.testing.assert_array_equal(np.concatenate([getattr(graph, name)[row] for row in rows]), value)
 
 
-DIGEST = """
-import sys; sys.path.insert(0, {root!r})
-from tests.graph.test_search_cpu import digest
-print(bf.build_info()["simd"] if (bf := __import__("botan_fast")) else "", digest())
-"""
-
-
-def digest():
-    """A checksum of graphs and pair lists of many kinds of boxes."""
-    total = hashlib.sha256()
-    rng = np.random.default_rng(7)
-    for box in (
-        [7.0] * 3,
-        [4.1, 30.0, 9.0],
-        [4.1, 5.0, 5.5],
-        [20.0, 31.0],
-        TILTED,
-        TILTED * 3,
-        np.diag([9.0, 8.0, 7.0]),
-    ):
-        dimensions = len(box)
-        for positions in (rng.random((700, dimensions)) @ brute_force.as_cell(box, dimensions), None):
-            if positions is None:
-                positions = clustered(rng, 400, 4.0, dimensions)
-            graph = bf.build_graph(positions, np.zeros(len(positions), int), box, 1.9 if np.ndim(box) == 1 else 1.6)
-            pairs = bf.neighbor_list("ijdDS", positions, box, 1.6, True)
-            for array in (*arrays(graph).values(), *pairs):
-                total.update(np.ascontiguousarray(array).tobytes())
-    return total.hexdigest()
-
-
 @pytest.mark.parametrize("level", ["generic", "avx2", "avx512"])
-def test_every_instruction_set_gives_the_same_bits(level):
+def test_every_instruction_set_gives_the_same_bits(level, pytestconfig):
     """A machine without the set runs a narrower one; what it gives must be the same in any case."""
-    root = str(Path(__file__).parents[2])
     environment = {**os.environ, "BOTAN_FAST_SIMD": level}
-    command = [sys.executable, "-c", DIGEST.format(root=root)]
-    answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.split()
+    command = [sys.executable, "-m", "tests.helpers.graph_digest"]
+    options = {"env": environment, "cwd": pytestconfig.rootpath, "capture_output": True, "text": True}
+    used, found = subprocess.run(command, check=True, **options).stdout.split()
     order = ["generic", "avx2", "avx512"]
-    assert order.index(answer[0]) <= order.index(level)
-    assert answer[1] == digest()
+    assert order.index(used) <= order.index(level)
+    assert found == digest()

@@ -7,7 +7,7 @@ import botan_fast as bf
 from botan_fast.errors import BotanFastError, InputError
 from botan_fast.evaluation.writing import write_npz, write_xyz
 from botan_fast.quantities import NODE_TARGETS
-from tests.conftest import TINY
+from tests.helpers.tiny_data import TINY
 
 
 @pytest.mark.parametrize("letter", ["S", "R", "D"])

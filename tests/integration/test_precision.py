@@ -14,9 +14,9 @@ from botan_fast import ops
 from botan_fast.cli import main
 from botan_fast.errors import InputError
 from botan_fast.ops import reference
-from tests.conftest import TINY
+from tests.helpers.processor_case import Case, leaves
 from tests.helpers.random_graphs import cosine, random_mlp, relative_l2
-from tests.ops.test_message_passing import Case, leaves
+from tests.helpers.tiny_data import TINY
 
 # A number at the border between two bfloat16 goes to either side with the last bit of a float32 sum: a step of 2^-8,
 # which may carry a ReLU across its kink. Such a number is rare, a wrong result is not: one of a few random inputs must

@@ -13,8 +13,8 @@ from botan_fast import ops
 from botan_fast.cli import main
 from botan_fast.errors import InputError
 from botan_fast.ops import reference
-from tests.conftest import TINY
-from tests.ops.test_message_passing import Case, leaves
+from tests.helpers.processor_case import Case, leaves
+from tests.helpers.tiny_data import TINY
 
 NODES, EDGES = 61, 1100  # more than one part of the edges in each pass
 

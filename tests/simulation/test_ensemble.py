@@ -2,11 +2,11 @@
 
 import argparse
 import dataclasses
+import json
 import os
 import signal
 import subprocess
 import sys
-import textwrap
 import time
 
 import h5py
@@ -232,23 +232,11 @@ def test_shards_equal_the_whole(whole, tmp_path):
 
 @pytest.mark.usefixtures("lammps")
 @pytest.mark.parametrize("call", ["save_system", "save_run", "save_report"])
-def test_resume_after_a_kill_equals_the_whole(whole, tmp_path, call):
+def test_resume_after_a_kill_equals_the_whole(whole, tmp_path, call, pytestconfig):
     _, data, _ = whole
     path = tmp_path / "ka.h5"
-    script = f"""
-        import os, signal
-        from botan_fast.simulation.ensemble import simulate
-        from botan_fast.simulation.work_folder import WorkFolder
-        original, calls = WorkFolder.{call}, []
-        def dying(*arguments):
-            original(*arguments)
-            calls.append(1)
-            if len(calls) == 3:
-                os.kill(os.getpid(), signal.SIGKILL)
-        WorkFolder.{call} = dying
-        simulate({str(path)!r}, **{TINY!r})
-    """
-    child = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], timeout=120)
+    command = [sys.executable, "-m", "tests.helpers.killed_simulation", str(path), call, json.dumps(TINY)]
+    child = subprocess.run(command, cwd=pytestconfig.rootpath, timeout=120)
     assert child.returncode == -signal.SIGKILL
     simulate(path, **TINY)
     assert_same(contents(path), data)

@@ -1,4 +1,4 @@
-"""The step size along a run."""
+"""Settings of a run: what is refused, and the step size along the run."""
 
 import json
 import math
@@ -8,7 +8,46 @@ import pytest
 import botan_fast as bf
 from botan_fast.errors import InputError
 from botan_fast.training.callbacks import Callback
-from tests.training.test_loop import FAST, Stop, assert_same_files, assert_same_run, run
+from tests.helpers.runs import FAST, Stop, assert_same_files, assert_same_run, run
+from tests.helpers.tiny_data import write_tiny
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"p": 1.5}, r"p = 1\.5: .* between 0"),
+        ({"p": float("nan")}, r"p = nan"),
+        ({"p": "0.4"}, r"p = '0\.4': give a number"),
+        ({"epochs": 0}, r"epochs = 0: give a whole number of at least 1"),
+        ({"epochs": 2.5}, r"epochs = 2\.5"),
+        ({"seed": -1}, r"seed = -1"),
+        ({"batch_size": 0}, r"batch_size = 0"),
+        ({"evaluate_every": 0}, r"evaluate_every = 0"),
+        ({"checkpoint_every": 0}, r"checkpoint_every = 0"),
+        ({"learning_rate": 0.0}, r"learning_rate = 0\.0"),
+        ({"clip_norm": float("inf")}, r"clip_norm = inf"),
+        ({"augmentation": "cubic"}, r"augmentation = 'cubic'"),
+        ({"decoders": "node"}, r"p = 0\.4 trains edges, but decoders = 'node' has no edge decoder"),
+        ({"resume": True}, r"resume = True needs output"),
+        ({"device": "gpu"}, r"device = 'gpu'"),
+    ],
+)
+def test_wrong_arguments(tiny_data, options, message):
+    with pytest.raises(InputError, match=message):
+        run(tiny_data, **options)
+
+
+def test_init_of_another_architecture(tiny_data, tiny_model, tmp_path):
+    with pytest.raises(InputError, match=r"hidden_size = 16 but init has hidden_size = 32; leave hidden_size out"):
+        run(tiny_data, init=tiny_model, hidden_size=16)
+    write_tiny(tmp_path / "flat.npz", seed=0, dimensions=2)
+    with pytest.raises(InputError, match=r"init has dimensions = 3 but the training data are 2-dimensional"):
+        bf.train(tmp_path / "flat.npz", init=tiny_model, progress=False)
+    with pytest.raises(InputError, match=r"flat is 2-dimensional but conf_1 is 3-dimensional"):
+        bf.train(tiny_data / "train/*.npz", tmp_path / "flat.npz", **FAST)
+
+
+# ---- the step size -----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Benchmarks of gpu_check.py: inference and training step of BOTAN beside the authors' sequence, PyG and torch.compile.
+"""Benchmarks on a GPU: inference and training step of BOTAN beside the authors' sequence, PyG and torch.compile.
 
 All have the same weights, the same configuration (of `benchmarks.inputs`) and the same loss with p = 0.4; a training
 step is forward, loss and gradients of all weights. The others run in float32 with torch's defaults, which is without
@@ -9,19 +9,20 @@ import importlib.util
 from functools import lru_cache, partial
 
 import torch
-from benchmarks.authors import Inputs, loss_of
-from benchmarks.networks import difference, module_class
 
 import botan_fast as bf
 from benchmarks import inputs
+from benchmarks.gpu.machine import Machine, NotRun
+from benchmarks.gpu.runner import Benchmarks, Prepared
+from benchmarks.networks import difference, flat, gradients, module_class
+from benchmarks.peers.authors import Inputs, loss_of
 from botan_fast import ops
 from botan_fast.bench import floor
 from botan_fast.bench.synthetic import dense_liquid
 from botan_fast.physics.kob_andersen import DENSITY
-from scripts.gpu_benchmark import Benchmarks, Prepared
-from scripts.gpu_machine import Machine, NotRun
 
 P = 0.4
+CAPTURED, SAVING = ", CUDA graph", ", save_memory"  # ends of the names of benchmarks
 PRECISIONS = ("fp32", "tf32", "bf16")
 OTHERS = ("authors", "pyg", "split_compiled")
 # `difference` of loss, node predictions, edge predictions and gradient from float64. An untrained network predicts
@@ -61,9 +62,8 @@ class Network:
         if not train:
             with torch.no_grad():
                 return list(self.predict())
-        named = dict(self.module.named_parameters())
         loss = self.loss()
-        return [loss.detach(), *torch.autograd.grad(loss, [named[key] for key in sorted(named)])]
+        return [loss.detach(), *gradients(loss, self.module)]
 
     def check(self, machine: Machine, nodes: int, found: list[torch.Tensor], train: bool, precision: str):
         """`found`, results of `step`, against float64."""
@@ -76,12 +76,8 @@ class Network:
         else:
             by_sender = found[1] if self.reverse is None else found[1][self.reverse]
             error = {"node predictions": difference(found[0], node), "edge predictions": difference(by_sender, edge)}
-        for what, size in error.items():
-            assert size < tolerances[what], f"{what}: relative error {size:.2g} from float64"
-
-
-def flat(tensors: list[torch.Tensor]) -> torch.Tensor:
-    return torch.cat([t.flatten() for t in tensors])
+        for quantity, size in error.items():
+            assert size < tolerances[quantity], f"{quantity}: relative error {size:.2g} from float64"
 
 
 @lru_cache(maxsize=1)
@@ -92,9 +88,7 @@ def exact(machine: Machine, nodes: int) -> tuple[float, torch.Tensor, torch.Tens
     data = Inputs(*(t.to(machine.device) for t in data.to(torch.float64)))
     node, edge = module(data)
     loss = loss_of(node, edge, data.propensity, data.pair_change, P)
-    named = dict(module.named_parameters())
-    gradient = torch.autograd.grad(loss, [named[key] for key in sorted(named)])
-    return loss.item(), node.detach(), edge.detach(), flat(gradient)
+    return loss.item(), node.detach(), edge.detach(), flat(gradients(loss, module))
 
 
 def edge_arrays(edges: int, in_float32: int, stored: int, precision: str) -> int:
@@ -114,7 +108,7 @@ def bytes_of(edges: int, train: bool, precision: str) -> int:
 
 
 def flops_of(nodes: int, edges: int, train: bool) -> int:
-    """`botan_fast.floor`: split weights; what a backward pass computes again is not counted."""
+    """`botan_fast.bench.floor`: split weights; what a backward pass computes again is not counted."""
     return (floor.training_flops if train else floor.forward_flops)(nodes, edges)
 
 
@@ -164,13 +158,10 @@ def million(number: int, machine: Machine) -> Prepared:
     return Prepared(run, check, precision="fp32", repeats=3, peak=True, facts=facts)
 
 
-def title(train: bool, name: str, precision: str = "fp32", more: str = "") -> str:
-    """The name of a benchmark: "training step, bf16, CUDA graph", "inference, pyg"."""
-    what = "training step" if train else "inference"
-    return f"{what}, {precision if name == 'botan_fast' else name}{more}"
-
-
-CAPTURED, SAVING = ", CUDA graph", ", save_memory"
+def title(train: bool, name: str, precision: str = "fp32", manner: str = "") -> str:
+    """The name of a benchmark: "training step, bf16, CUDA graph", "inference, pyg". manner: CAPTURED or SAVING."""
+    operation = "training step" if train else "inference"
+    return f"{operation}, {precision if name == 'botan_fast' else name}{manner}"
 
 
 def benchmarks(nodes: int = 4096, many: int = 1_000_000) -> Benchmarks:

@@ -1,4 +1,4 @@
-"""Benchmarks of gpu_check.py: neighbour lists and targets, beside vesin, nvalchemi-toolkit-ops and plain torch.
+"""Benchmarks on a GPU: neighbour lists and targets, beside vesin, nvalchemi-toolkit-ops and plain torch.
 
 Only botan_fast's lists are ordered and have row pointers and opposite edges; of the others the pairs are compared.
 """
@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 import botan_fast as bf
-from scripts.gpu_benchmark import Benchmarks, Prepared
-
-CUTOFF, DENSITY = 2.0, 1.2
+from benchmarks.gpu.runner import Benchmarks, Prepared
+from benchmarks.inputs import CUTOFF
+from botan_fast.physics.kob_andersen import DENSITY
 
 
 def positions_of(number, device, seed=0):
@@ -125,8 +125,8 @@ def benchmarks(sizes=(512, 4096, 32_768, 1_048_576), batch=64, largest=10_000_00
     medium = sizes[1]
     for name, number, count in [*((f"N={n}", n, 1) for n in sizes), (f"{batch} x {medium}", medium, batch)]:
         for captured in (False, True):
-            more = ", CUDA graph" if captured else ""
-            found[f"build_graph {name}{more}"] = partial(ours, number, count, captured)
+            manner = ", CUDA graph" if captured else ""
+            found[f"build_graph {name}{manner}"] = partial(ours, number, count, captured)
     found[f"build_graph N={largest}"] = partial(ours, largest, 1, False)
     peers = {"vesin": ("vesin_torch", vesin_list), "nvalchemi": ("nvalchemiops", nvalchemi_list)}
     for name, (module, make_list) in peers.items():

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from .authors import AuthorsBOTAN
+from benchmarks.peers.authors import AuthorsBOTAN
 
 
 class SplitBOTAN(AuthorsBOTAN):

@@ -1,6 +1,6 @@
 """Reads ptxas' reports of a build of the CUDA kernels and fails where a kernel spills registers.
 
-    python scripts/check_cuda_report.py BUILD_DIRECTORY [--table]
+    python cmake/check_ptxas_report.py BUILD_DIRECTORY [--table]
 
 Prints one line per architecture: kernels, most registers, spills. --table lists every kernel.
 """

@@ -1,11 +1,11 @@
-"""What a benchmark of gpu_check.py is, and the loop that runs them all and survives those that fail."""
+"""What a benchmark on a GPU is, and the loop that runs them all and survives those that fail."""
 
 import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from scripts.gpu_machine import Machine, NotRun
+from benchmarks.gpu.machine import Machine, NotRun
 
 
 @dataclass

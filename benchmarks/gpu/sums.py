@@ -1,13 +1,13 @@
-"""Benchmarks of gpu_check.py: sums over edges and the loss, beside plain torch, and a copy of the same size."""
+"""Benchmarks on a GPU: sums over edges and the loss, beside plain torch, and a copy of the same size."""
 
 from functools import partial
 
 import torch
 
 import botan_fast as bf
+from benchmarks.gpu.runner import Benchmarks, Prepared
 from botan_fast import ops
 from botan_fast.ops import reference
-from scripts.gpu_benchmark import Benchmarks, Prepared
 
 WIDTH = 64
 

@@ -1,24 +1,23 @@
 """Everything that needs a GPU, in one run: build, tests, compute-sanitizer, benchmarks.
 
-    python scripts/gpu_check.py [--only tests,sanitizer,benchmarks] [--no-build] [--select REGEX] [--output FILE]
+    python -m benchmarks.gpu.check [--only tests,sanitizer,benchmarks] [--no-build] [--select REGEX] [--output FILE]
 
-Writes benchmarks/results/<device>-<date>.json after every benchmark and prints what was found beside the targets. What
+Writes benchmarks/results/<device>-<date>.json after every benchmark and prints what was found beside the goals. What
 fails is named at the end, does not stop the rest, and makes the exit status 1.
 """
 
 import argparse
 import datetime
-import json
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))  # for scripts and benchmarks; botan_fast is the installed one
+ROOT = Path(__file__).resolve().parents[2]
 
 STAGES = ("tests", "sanitizer", "benchmarks")
+TESTS = [sys.executable, "-m", "pytest", "-q", "tests/gpu"]
 # Tests of tests/gpu that are small enough for a slowdown of ten to a hundred; at least one of each kernel.
 SANITIZED = (
     "(test_message_passing and test_processor and not 20000)"
@@ -38,14 +37,10 @@ def call(title: str, command: list[str]) -> bool:
     return subprocess.run(command, cwd=ROOT).returncode == 0
 
 
-def run_tests(more: tuple[str, ...] = ()) -> list[str]:
-    """The tests on the GPU, under the command `more`. Returns what failed, here and below."""
-    command = [*more, sys.executable, "-m", "pytest", "-q", "tests/gpu"]
+def run_tests() -> list[str]:
+    """The tests on the GPU. Returns what failed, here and below."""
     title = "tests on the GPU"
-    if more:
-        command += ["-k", SANITIZED]
-        title = f"compute-sanitizer {more[2]}"
-    return [] if call(title, command) else [title]
+    return [] if call(title, TESTS) else [title]
 
 
 def run_sanitizer() -> list[str]:
@@ -53,18 +48,22 @@ def run_sanitizer() -> list[str]:
     if not sanitizer:
         print("== compute-sanitizer: NOT RUN, it is not installed")
         return []
-    options = ("--error-exitcode", "1", "--target-processes", "all")
-    return [name for tool in ("memcheck", "racecheck") for name in run_tests((sanitizer, "--tool", tool, *options))]
+    options = ["--error-exitcode", "1", "--target-processes", "all"]
+    failed = []
+    for tool in ("memcheck", "racecheck"):
+        title = f"compute-sanitizer {tool}"
+        if not call(title, [sanitizer, "--tool", tool, *options, *TESTS, "-k", SANITIZED]):
+            failed.append(title)
+    return failed
 
 
 def run_benchmarks(
     machine, benchmarks: dict, output: Path | None, side: int = 8192, copied: int = 1 << 30
 ) -> list[str]:
     """Measures the ceilings, then each benchmark; writes and prints it all. Returns the names of those that failed."""
-    from benchmarks.machine import commit, slug
-
-    from scripts.gpu_benchmark import run_all
-    from scripts.gpu_targets import compare, table
+    from benchmarks.gpu.goals import compare, table
+    from benchmarks.gpu.runner import run_all
+    from benchmarks.machine import RESULTS, commit, slug, write_json
 
     print("== benchmarks", flush=True)
     today = datetime.date.today().isoformat()
@@ -78,11 +77,10 @@ def run_benchmarks(
     else:
         rates = (f"{name} {record['ceilings'][name] / 1e12:.3g} TFLOP/s" for name in ("float32", "tf32", "bf16"))
         print(f"ceilings: copy {record['ceilings']['copy'] / 1e12:.3g} TB/s, {', '.join(rates)}", flush=True)
-    output = output or ROOT / "benchmarks" / "results" / f"{slug(record['device'])}-{today}.json"
+    output = output or RESULTS / f"{slug(record['device'])}-{today}.json"
 
     def save(results: list[dict]):
-        text = json.dumps({**record, "targets": compare(results), "results": results}, indent=1)
-        output.write_text(text + "\n")
+        write_json(output, {**record, "goals": compare(results), "results": results})
 
     results = run_all(machine, benchmarks, record["ceilings"], save)
     print(table(compare(results)))
@@ -92,9 +90,9 @@ def run_benchmarks(
 
 def all_benchmarks(select: str = "") -> dict:
     """Those whose name contains the regular expression; the networks first."""
-    from scripts import gpu_graph_benchmarks, gpu_networks, gpu_sums
+    from benchmarks.gpu import graph, networks, sums
 
-    found = gpu_networks.benchmarks() | gpu_sums.benchmarks() | gpu_graph_benchmarks.benchmarks()
+    found = networks.benchmarks() | sums.benchmarks() | graph.benchmarks()
     return {name: make for name, make in found.items() if re.search(select, name)}
 
 
@@ -121,7 +119,7 @@ def main(arguments=None) -> int:
     failed = run_tests() if "tests" in stages else []
     failed += run_sanitizer() if "sanitizer" in stages else []
     if "benchmarks" in stages:
-        from scripts.gpu_machine import Machine
+        from benchmarks.gpu.machine import Machine
 
         failed += run_benchmarks(Machine(), all_benchmarks(options.select), options.output)
     print("failed: " + ", ".join(failed) if failed else "nothing failed")

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 from torch_geometric.nn import MessagePassing
 
-from .authors import MLP, AuthorsBOTAN
+from benchmarks.peers.authors import MLP, AuthorsBOTAN
 
 
 class Processor(MessagePassing):

@@ -1,6 +1,6 @@
-"""Where gpu_check.py measures: time, memory, CUDA graphs, single kernels and ceilings of one device.
+"""Where a GPU is measured: time, memory, CUDA graphs, single kernels and ceilings of one device.
 
-A `Machine` of device "cpu" is for the tests of these scripts: the same steps by the wall clock, no graphs, no peaks.
+A `Machine` of device "cpu" is for the tests of these benchmarks: the same steps by the wall clock, no graphs, no peaks.
 """
 
 import gc
@@ -18,7 +18,7 @@ from time import perf_counter
 import torch
 
 WARM_UP = 5
-FLUSHED = 256 << 20  # bytes written before every timed run: more than the second cache of any device
+FLUSHED = 256 << 20  # bytes written before every timed run: more than the L2 cache of any device
 
 
 class NotRun(Exception):
@@ -53,7 +53,7 @@ class Machine:
         return {"median_us": median, "low_quartile_us": low, "high_quartile_us": high, "repeats": repeats}
 
     def _events(self, run: Callable) -> float:
-        """By CUDA events; the second cache is overwritten before."""
+        """By CUDA events; the L2 cache is overwritten before."""
         if self._flush is None:
             self._flush = torch.empty(FLUSHED, dtype=torch.uint8, device=self.device)
         self._flush.zero_()

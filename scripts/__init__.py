@@ -1,1 +1,0 @@
-"""What is run by hand, from the root of the repository."""

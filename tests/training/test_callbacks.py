@@ -1,0 +1,60 @@
+"""What is told while a run goes on, and to whom."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from botan_fast.training.callbacks import Callback, LogLines, ProgressBar
+from tests.helpers.runs import run
+
+
+def test_log_lines(tiny_data, capfd):
+    run(tiny_data, epochs=3, progress=True)
+    lines = capfd.readouterr().err.splitlines()
+    assert lines[0] == "training on cpu: 4 configurations, 2 to test, epochs 0 to 2"
+    assert [line.split()[1] for line in lines[1:]] == ["0/3", "2/3"]
+    assert "edge_r" in lines[1]
+
+
+def test_progress_bar(tiny_data, capfd):
+    run(tiny_data, epochs=2, callbacks=[ProgressBar()])
+    last = capfd.readouterr().err.split("\r")[-1]
+    assert "8/8" in last
+    assert "edge_r" in last
+
+
+def test_functions_and_objects_as_callbacks(tiny_data):
+    rows, batches = [], []
+
+    class Batches(Callback):
+        def batch_finished(self, epoch, loss):
+            batches.append((epoch, loss))
+
+    result = run(tiny_data, epochs=2, callbacks=[rows.append, Batches(), LogLines()])
+    assert rows == result.history
+    assert np.mean([loss for epoch, loss in batches if epoch == 1]) == pytest.approx(rows[1]["train_loss"])
+
+
+def test_tensorboard_when_it_is_installed(tiny_data, tmp_path, monkeypatch):
+    written, purged = [], []
+
+    class SummaryWriter:
+        def __init__(self, folder, purge_step):
+            purged.append((folder, purge_step))
+
+        def add_scalar(self, name, value, step):
+            written.append((name, value, step))
+
+        def close(self):
+            written.append("closed")
+
+    module = type(sys)("torch.utils.tensorboard")
+    module.SummaryWriter = SummaryWriter
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", module)
+    run(tiny_data, epochs=2, output=tmp_path / "run")
+    result = run(tiny_data, epochs=3, output=tmp_path / "run", resume=True)
+    assert purged == [(str(tmp_path / "run/tensorboard"), 0), (str(tmp_path / "run/tensorboard"), 2)]
+    assert ("train_loss", result.history[1]["train_loss"], 1) in written
+    assert not [entry for entry in written if entry[0] == "test_loss" and entry[2] == 3]
+    assert written[-1] == "closed"
