@@ -97,7 +97,7 @@ def edge_arrays(edges: int, in_float32: int, stored: int, precision: str) -> int
 
 
 def bytes_of(edges: int, train: bool, precision: str) -> int:
-    """Edge arrays that a network of 7 steps moves (docs/performance-cuda.md); node arrays stay in caches.
+    """Edge arrays that a network of 7 steps moves (docs/kernels.md); node arrays stay in caches.
 
     Forward: e0 out; e0 in, c out, in bf16 e0 rounded out; c in 7 times, e in 7 and out 6 times, e_out out; e_out in.
     Backward: e_out in, its gradient out and in; c and e in, dz out 7 times, dz in 6 and gathered 7 times, dc out 4 and

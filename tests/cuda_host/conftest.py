@@ -1,5 +1,5 @@
 """The host emulation as a fixture. BOTAN_FAST_CUDA_HOST_SANITIZE=1 takes the build with address and undefined-behaviour
-sanitizers; it needs libasan loaded before Python (docs/cuda.md)."""
+sanitizers; it needs libasan loaded before Python (docs/kernels.md)."""
 
 import os
 

@@ -51,7 +51,7 @@ def test_the_same_bits_in_any_order_of_threads(emulator, nodes, edges):
 
 @pytest.mark.parametrize("beyond", [math.nan, math.inf, 0.0])
 @pytest.mark.parametrize(("count", "room"), [(1023, 1025), (5, 3000), (1024, 1024), (0, 6)])
-def test_room_for_more_edges(emulator, count, room, beyond):
+def test_a_capacity_beyond_the_edges(emulator, count, room, beyond):
     """Only row_ptr says how many edges there are: the same bits, and no gradient beyond."""
     tensors = numbers(6, count)
     want = run(emulator, tensors, 0.4)

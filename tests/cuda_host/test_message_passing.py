@@ -209,7 +209,7 @@ def test_too_little_shared_memory(emulator):
 
 @pytest.mark.parametrize("precision", ops.PRECISIONS)
 @pytest.mark.parametrize("save_memory", [False, True])
-def test_arrays_with_room_for_more_edges(emulator, precision, save_memory):
+def test_arrays_with_a_capacity_beyond_the_edges(emulator, precision, save_memory):
     """Only row_ptr says how many edges there are: the same bits, and zeros beyond the edges."""
     case = Case(9, 140, 32, steps=2, start=True)
     want = run(emulator, case, precision)

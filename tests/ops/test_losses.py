@@ -111,7 +111,7 @@ def test_edges_only():
     assert relative_l2(edge.grad, 1.2 * (edge.detach().double() - edge_target) / 11) < 2e-7
 
 
-def test_room_for_more_edges():
+def test_a_capacity_beyond_the_edges():
     """Only row_ptr says how many edges there are; what lies beyond is not looked at and has the gradient zero."""
     tensors = numbers(3, 9)
     want = evaluated(tensors, 0.4)

@@ -23,7 +23,7 @@ class TimeRecord:
     time                 float, or None where nobody knows it
     num_runs             size of the isoconfigurational ensemble; 0: unknown
     propensity           (N,) S_i
-    pair_change          (P,) E_ij of each undirected pair in the order of `botan_fast.pairs.pair_list`, or None
+    pair_change          (P,) E_ij of each undirected pair in the order of `botan_fast.graph.pairs.pair_list`, or None
     relative_propensity, nonaffine_displacement, local_strain, local_displacement
                          (N,) R_i, D_i, G_i and L_i of `isoconfigurational_targets`, or None
     bond_breaking        (N,) bond-breaking propensity, or None
