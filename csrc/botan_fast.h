@@ -1,7 +1,7 @@
 // The core of botan_fast: plain structs and functions on raw pointers. No torch, no Python.
 //
-// This header is the specification of every operation. Arrays are dense and row-major, without padding.
-// Names, shapes and dtypes follow one table:
+// This header is the specification of every operation; headings name the file of csrc/cpu that does it on the CPU.
+// Arrays are dense and row-major, without padding. Names, shapes and dtypes follow one table:
 //
 //   N, E, H       particles, directed edges, feature width
 //   positions     (N, D) float64, D = 2 or 3
@@ -111,6 +111,8 @@ template <class T>
 void local_targets(const double* initial_positions, const T* trajectories, int64_t num_runs, int64_t num_nodes,
                    int dimensions, const double* cell, const int32_t* senders, const int32_t* row_ptr,
                    const float* vectors, double radius, double strain_radius, const LocalTargets& out, int num_threads);
+
+// ---- bonds (bonds.cpp) --------------------------------------------------------------------------------------
 
 // kept[run, i] = number of bonds k in row_ptr[i]:row_ptr[i+1] with |bonds[k] + u_j - u_i| < limits[k],
 // where j = neighbors[k].

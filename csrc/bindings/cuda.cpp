@@ -12,6 +12,7 @@ using namespace botan_fast::cuda;
 namespace {
 
 Stream stream_of(int device, Address handle) { return {device, at<void>(handle)}; }
+Workspace workspace_of(Address address, std::size_t bytes) { return {at<void>(address), bytes}; }
 
 void bind_build(py::module_& m) {
   m.attr("architectures") = architectures();
@@ -27,7 +28,7 @@ void bind_segment_sums(py::module_& m, const std::string& suffix) {
            std::size_t workspace_bytes) {
           segment_sum<T, I>(stream_of(device, stream), at<const T>(values), num_rows, width, at<const I>(row_ptr),
                             num_segments, at<const I>(order), num_order, at<T>(out),
-                            Workspace{at<void>(workspace), workspace_bytes});
+                            workspace_of(workspace, workspace_bytes));
         },
         Release());
   m.def(("segment_expand_" + suffix).c_str(),
@@ -77,7 +78,7 @@ void bind_neighbor_list(py::module_& m) {
       [](int device, Address stream, const NeighborInput& input, std::int64_t max_edges, Address row_ptr,
          Address status, Address workspace, std::size_t workspace_bytes) {
         neighbor_list_count(stream_of(device, stream), input, max_edges, at<std::int32_t>(row_ptr),
-                            at<std::int64_t>(status), Workspace{at<void>(workspace), workspace_bytes});
+                            at<std::int64_t>(status), workspace_of(workspace, workspace_bytes));
       },
       Release());
   m.def(
@@ -87,7 +88,7 @@ void bind_neighbor_list(py::module_& m) {
          std::size_t workspace_bytes) {
         neighbor_list_fill_graph(stream_of(device, stream), input, at<const std::int32_t>(row_ptr), max_edges,
                                  at<std::int32_t>(senders), at<std::int32_t>(receivers), at<std::int32_t>(reverse),
-                                 at<float>(vectors), Workspace{at<void>(workspace), workspace_bytes});
+                                 at<float>(vectors), workspace_of(workspace, workspace_bytes));
       },
       Release());
   m.def(
@@ -97,7 +98,7 @@ void bind_neighbor_list(py::module_& m) {
         neighbor_list_fill_pairs(stream_of(device, stream), input, at<const std::int32_t>(row_ptr),
                                  at<std::int64_t>(first), at<std::int64_t>(second), at<double>(vectors),
                                  at<double>(distances), at<std::int64_t>(shifts),
-                                 Workspace{at<void>(workspace), workspace_bytes});
+                                 workspace_of(workspace, workspace_bytes));
       },
       Release());
 }
@@ -163,7 +164,7 @@ void bind_processor(py::module_& m) {
          Address workspace, std::size_t workspace_bytes) {
         processor_forward(stream_of(device, stream),
                           processor_forward_of(shape, graph, weights, state, results, history, keep, precision),
-                          Workspace{at<void>(workspace), workspace_bytes});
+                          workspace_of(workspace, workspace_bytes));
       },
       Release());
   // state: x, e, x0, e0, x_out; grads: of x_out, e_out, x, e, x0, e0; gradients: of the weights
@@ -174,7 +175,7 @@ void bind_processor(py::module_& m) {
          int precision, Address workspace, std::size_t workspace_bytes) {
         processor_backward(stream_of(device, stream),
                            processor_backward_of(shape, graph, weights, state, history, grads, gradients, precision),
-                           Workspace{at<void>(workspace), workspace_bytes});
+                           workspace_of(workspace, workspace_bytes));
       },
       Release());
 }
@@ -190,15 +191,9 @@ void bind_mlp(py::module_& m) {
       [](int device, Address stream, std::int64_t num_rows, std::int64_t num_inputs, int hidden_size,
          const Addresses& weights, Address x, Address y, int precision, Address workspace,
          std::size_t workspace_bytes) {
-        MlpForward mlp{};
-        mlp.num_rows = num_rows;
-        mlp.num_inputs = num_inputs;
-        mlp.hidden_size = hidden_size;
-        mlp.precision = static_cast<Precision>(precision);
-        mlp.weights = mlp_arrays<const float>(weights);
-        mlp.x = at<const float>(x);
+        auto mlp = mlp_of<MlpForward>(num_rows, num_inputs, hidden_size, weights, x, precision);
         mlp.y = at<float>(y);
-        mlp_forward(stream_of(device, stream), mlp, Workspace{at<void>(workspace), workspace_bytes});
+        mlp_forward(stream_of(device, stream), mlp, workspace_of(workspace, workspace_bytes));
       },
       Release());
   m.def(
@@ -206,17 +201,11 @@ void bind_mlp(py::module_& m) {
       [](int device, Address stream, std::int64_t num_rows, std::int64_t num_inputs, int hidden_size,
          const Addresses& weights, Address x, Address grad_y, Address grad_x, const Addresses& gradients, int precision,
          Address workspace, std::size_t workspace_bytes) {
-        MlpBackward mlp{};
-        mlp.num_rows = num_rows;
-        mlp.num_inputs = num_inputs;
-        mlp.hidden_size = hidden_size;
-        mlp.precision = static_cast<Precision>(precision);
-        mlp.weights = mlp_arrays<const float>(weights);
-        mlp.x = at<const float>(x);
+        auto mlp = mlp_of<MlpBackward>(num_rows, num_inputs, hidden_size, weights, x, precision);
         mlp.grad_y = at<const float>(grad_y);
         mlp.grad_x = at<float>(grad_x);
         mlp.gradients = mlp_arrays<float>(gradients);
-        mlp_backward(stream_of(device, stream), mlp, Workspace{at<void>(workspace), workspace_bytes});
+        mlp_backward(stream_of(device, stream), mlp, workspace_of(workspace, workspace_bytes));
       },
       Release());
 }
@@ -236,8 +225,7 @@ void bind_loss(py::module_& m) {
       [](int device, Address stream, const Part& node, const Part& edge, Address num_edges, Address total,
          Address node_loss, Address edge_loss, Address workspace, std::size_t workspace_bytes) {
         loss(stream_of(device, stream), loss_part(node), loss_part(edge), at<const std::int32_t>(num_edges),
-             at<float>(total), at<float>(node_loss), at<float>(edge_loss),
-             Workspace{at<void>(workspace), workspace_bytes});
+             at<float>(total), at<float>(node_loss), at<float>(edge_loss), workspace_of(workspace, workspace_bytes));
       },
       Release());
 }

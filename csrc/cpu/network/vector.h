@@ -1,4 +1,4 @@
-// Vectors of one instruction set, for kernels_fp32.cpp and kernels_bf16.cpp; see there why all linkage is internal.
+// Vectors of one instruction set, for the kernels; see kernels_common.h why all linkage is internal.
 #pragma once
 
 #include <cstdint>
@@ -21,9 +21,17 @@ constexpr int kWidth = 4, kRegisterColumns = 2, kRows = 6;  // 12 of 16
 
 typedef float Vector __attribute__((vector_size(4 * kWidth)));
 typedef float UnalignedVector __attribute__((vector_size(4 * kWidth), aligned(4), may_alias));
+typedef uint32_t Words __attribute__((vector_size(4 * kWidth)));
+typedef uint16_t Halves __attribute__((vector_size(2 * kWidth)));
+typedef uint32_t UnalignedWords __attribute__((vector_size(4 * kWidth), aligned(4), may_alias));
+typedef uint16_t UnalignedHalves __attribute__((vector_size(2 * kWidth), aligned(2), may_alias));
 
 inline Vector load(const float* p) { return *reinterpret_cast<const UnalignedVector*>(p); }
 inline void store(float* p, Vector v) { *reinterpret_cast<UnalignedVector*>(p) = v; }
+inline Words load(const uint32_t* p) { return *reinterpret_cast<const UnalignedWords*>(p); }
+inline void store(uint32_t* p, Words v) { *reinterpret_cast<UnalignedWords*>(p) = v; }
+inline Halves load(const uint16_t* p) { return *reinterpret_cast<const UnalignedHalves*>(p); }
+inline void store(uint16_t* p, Halves v) { *reinterpret_cast<UnalignedHalves*>(p) = v; }
 inline void add_to(float* p, Vector v) { store(p, load(p) + v); }
 inline Vector relu(Vector v) { return v < 0.0f ? Vector{} : v; }  // keeps NaN, as torch does
 inline Vector where_positive(Vector mask, Vector v) { return mask > 0.0f ? v : Vector{}; }
@@ -36,24 +44,6 @@ constexpr int panel_vectors() {
 template <int H>
 constexpr int panel_columns() {
   return panel_vectors<H>() * kWidth;
-}
-
-template <int H>
-void column_sum(const float* a, int64_t begin, int64_t end, float* out) {
-  for (int i = 0; i < H; i += kWidth) {
-    Vector sum = load(out + i);
-    for (int64_t row = begin; row < end; ++row) sum += load(a + row * H + i);
-    store(out + i, sum);
-  }
-}
-
-template <int H>
-inline float dot(const float* a, const float* b) {
-  Vector sum = load(a) * load(b);
-  for (int i = kWidth; i < H; i += kWidth) sum += load(a + i) * load(b + i);
-  float total = 0;
-  for (int i = 0; i < kWidth; ++i) total += sum[i];
-  return total;
 }
 
 }  // namespace
