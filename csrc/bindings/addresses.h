@@ -38,6 +38,20 @@ MlpArrays<T> mlp_arrays(const Addresses& a) {
       at<T>(a[0]), at<T>(a[1]), at<T>(a[2]), at<T>(a[3]), third ? at<T>(a[4]) : nullptr, third ? at<T>(a[5]) : nullptr};
 }
 
+// An MlpForward or MlpBackward with the members that both have.
+template <class Mlp>
+Mlp mlp_of(std::int64_t num_rows, std::int64_t num_inputs, int hidden_size, const Addresses& weights, Address x,
+           int precision) {
+  Mlp mlp{};
+  mlp.num_rows = num_rows;
+  mlp.num_inputs = num_inputs;
+  mlp.hidden_size = hidden_size;
+  mlp.precision = static_cast<Precision>(precision);
+  mlp.weights = mlp_arrays<const float>(weights);
+  mlp.x = at<const float>(x);
+  return mlp;
+}
+
 template <class T>
 ProcessorArrays<T> processor_arrays(const Addresses& a) {
   check_count("processor", a, 8);

@@ -190,13 +190,7 @@ void bind_mlp(py::module_& m) {
       "mlp_forward",
       [](std::int64_t num_rows, std::int64_t num_inputs, int hidden_size, const Addresses& weights, Address x,
          Address y, int precision, int num_threads) {
-        MlpForward mlp{};
-        mlp.num_rows = num_rows;
-        mlp.num_inputs = num_inputs;
-        mlp.hidden_size = hidden_size;
-        mlp.precision = static_cast<Precision>(precision);
-        mlp.weights = mlp_arrays<const float>(weights);
-        mlp.x = at<const float>(x);
+        auto mlp = mlp_of<MlpForward>(num_rows, num_inputs, hidden_size, weights, x, precision);
         mlp.y = at<float>(y);
         mlp_forward(mlp, num_threads);
       },
@@ -205,13 +199,7 @@ void bind_mlp(py::module_& m) {
       "mlp_backward",
       [](std::int64_t num_rows, std::int64_t num_inputs, int hidden_size, const Addresses& weights, Address x,
          Address y, Address grad_y, Address grad_x, const Addresses& gradients, int precision, int num_threads) {
-        MlpBackward mlp{};
-        mlp.num_rows = num_rows;
-        mlp.num_inputs = num_inputs;
-        mlp.hidden_size = hidden_size;
-        mlp.precision = static_cast<Precision>(precision);
-        mlp.weights = mlp_arrays<const float>(weights);
-        mlp.x = at<const float>(x);
+        auto mlp = mlp_of<MlpBackward>(num_rows, num_inputs, hidden_size, weights, x, precision);
         mlp.y = at<const float>(y);
         mlp.grad_y = at<const float>(grad_y);
         mlp.grad_x = at<float>(grad_x);

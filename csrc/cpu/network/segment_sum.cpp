@@ -1,3 +1,4 @@
+// Sums of rows that belong together, by segments or by index.
 #include <algorithm>
 #include <stdexcept>
 #include <string>
