@@ -34,6 +34,8 @@ std::string name_of(const char* function) {
   return (std::string(function) + ... + kSuffix<Types>);
 }
 
+// ---- build ---------------------------------------------------------------------------------------------------
+
 void bind_build(py::module_& m) {
   m.attr("__version__") = BOTAN_FAST_VERSION;
   m.def("simd_level", &simd_level);
@@ -47,6 +49,8 @@ void bind_build(py::module_& m) {
     return times;
   });
 }
+
+// ---- geometry ------------------------------------------------------------------------------------------------
 
 void bind_neighbor_list(py::module_& m) {
   py::class_<NeighborSearch>(m, "NeighborSearch")
@@ -133,6 +137,8 @@ void bind_targets(py::module_& m) {
       Release());
 }
 
+// ---- sums ----------------------------------------------------------------------------------------------------
+
 template <class T, class I>
 void bind_segment_sums(py::module_& m) {
   m.def(
@@ -167,6 +173,8 @@ void bind_sums(py::module_& m) {
       Release());
 }
 
+// ---- memory --------------------------------------------------------------------------------------------------
+
 void bind_memory(py::module_& m) {
   // A block of the pool as a Python buffer: the tensor made from it keeps it alive, its end gives it back.
   struct PooledBuffer {
@@ -183,6 +191,8 @@ void bind_memory(py::module_& m) {
       });
   m.def("pool_trim", &pool_trim, Release());
 }
+
+// ---- network -------------------------------------------------------------------------------------------------
 
 void bind_mlp(py::module_& m) {
   m.def("has_fast_path", &has_fast_path);

@@ -21,6 +21,8 @@ constexpr int64_t kNodes = 128;  // receivers of one task
 // across it: the noise would be amplified a thousandfold.
 constexpr double kRankTolerance = 1e-6;
 
+// ---- neighbourhoods at time 0 --------------------------------------------------------------------------------
+
 // Pseudo-inverse of a symmetric positive semidefinite matrix by cyclic Jacobi rotations: tiny, and without a branch
 // that depends on anything but the numbers.
 template <int D>
@@ -128,6 +130,8 @@ Neighborhoods<D> neighborhoods(const Cell<D>& box, const double* initial, int64_
   return all;
 }
 
+// ---- one block of runs ---------------------------------------------------------------------------------------
+
 // u_i - U_i and U_i, where U_i is the mean displacement of the neighbours (u_i itself without any).
 template <int D>
 void cage(const double* block, const Neighborhoods<D>& near, const int32_t* row_ptr, int64_t i,
@@ -205,6 +209,8 @@ void affine_fit(const double* block, const Neighborhoods<D>& near, const int32_t
     strain[run] = std::sqrt(0.5 * deviatoric);
   }
 }
+
+// ---- averages over the runs ----------------------------------------------------------------------------------
 
 template <int D, class T>
 void targets(const Cell<D>& box, const double* initial, const T* trajectories, int64_t num_runs, int64_t num_nodes,

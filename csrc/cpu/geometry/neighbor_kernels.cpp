@@ -36,6 +36,8 @@ inline Ints iota() {
   return v;
 }
 
+// ---- search --------------------------------------------------------------------------------------------------
+
 template <bool kImages>
 inline Floats squared_distance(const RowSearch& s, const float (&here)[3], int64_t q) {
   constexpr float kMagic = 12582912;  // 1.5 * 2^23, as round_even of periodic.h
@@ -131,6 +133,8 @@ void order_row(const int32_t* indices, const int32_t* places, int64_t n, int32_t
   }
   for (int64_t a = 0; a < n; ++a) out[rank[a]] = places[a];
 }
+
+// ---- fill and targets ----------------------------------------------------------------------------------------
 
 inline Doubles load(const Place& p) { return *reinterpret_cast<const Doubles*>(p.at); }
 

@@ -63,6 +63,8 @@ void sort_row(const int32_t* indices, const int32_t* places, int64_t n, int32_t*
 
 }  // namespace
 
+// ---- search and fill -----------------------------------------------------------------------------------------
+
 struct NeighborSearch::State {
   const double* positions;
   const double* cell;
@@ -293,6 +295,8 @@ struct NeighborSearch::State {
     });
   }
 };
+
+// ---- the interface -------------------------------------------------------------------------------------------
 
 NeighborSearch::NeighborSearch(const double* positions, int64_t num_nodes, int dimensions, const double* cell,
                                double cutoff, bool self_edges, int64_t max_edges, int num_threads)
