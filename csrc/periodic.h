@@ -130,6 +130,14 @@ struct Cell {
   }
 };
 
+// Whether half an edge of the box is about the cutoff, so that pairs need the correction kTight of Cell::image.
+template <int D>
+bool is_tight(const Cell<D>& box, double cutoff) {
+  for (int b = 0; b < D; ++b)
+    if (box.heights[b] < 2 * cutoff * (1 + 1e-9)) return true;
+  return false;
+}
+
 // An image shorter than this is the nearest one: half of the smallest height.
 template <int D>
 double safe_length(const Cell<D>& box) {

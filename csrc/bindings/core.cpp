@@ -34,6 +34,8 @@ std::string name_of(const char* function) {
   return (std::string(function) + ... + kSuffix<Types>);
 }
 
+// ---- build ---------------------------------------------------------------------------------------------------
+
 void bind_build(py::module_& m) {
   m.attr("__version__") = BOTAN_FAST_VERSION;
   m.def("simd_level", &simd_level);
@@ -47,6 +49,8 @@ void bind_build(py::module_& m) {
     return times;
   });
 }
+
+// ---- geometry ------------------------------------------------------------------------------------------------
 
 void bind_neighbor_list(py::module_& m) {
   py::class_<NeighborSearch>(m, "NeighborSearch")
@@ -133,6 +137,8 @@ void bind_targets(py::module_& m) {
       Release());
 }
 
+// ---- sums ----------------------------------------------------------------------------------------------------
+
 template <class T, class I>
 void bind_segment_sums(py::module_& m) {
   m.def(
@@ -167,6 +173,8 @@ void bind_sums(py::module_& m) {
       Release());
 }
 
+// ---- memory --------------------------------------------------------------------------------------------------
+
 void bind_memory(py::module_& m) {
   // A block of the pool as a Python buffer: the tensor made from it keeps it alive, its end gives it back.
   struct PooledBuffer {
@@ -184,19 +192,15 @@ void bind_memory(py::module_& m) {
   m.def("pool_trim", &pool_trim, Release());
 }
 
+// ---- network -------------------------------------------------------------------------------------------------
+
 void bind_mlp(py::module_& m) {
   m.def("has_fast_path", &has_fast_path);
   m.def(
       "mlp_forward",
       [](std::int64_t num_rows, std::int64_t num_inputs, int hidden_size, const Addresses& weights, Address x,
          Address y, int precision, int num_threads) {
-        MlpForward mlp{};
-        mlp.num_rows = num_rows;
-        mlp.num_inputs = num_inputs;
-        mlp.hidden_size = hidden_size;
-        mlp.precision = static_cast<Precision>(precision);
-        mlp.weights = mlp_arrays<const float>(weights);
-        mlp.x = at<const float>(x);
+        auto mlp = mlp_of<MlpForward>(num_rows, num_inputs, hidden_size, weights, x, precision);
         mlp.y = at<float>(y);
         mlp_forward(mlp, num_threads);
       },
@@ -205,13 +209,7 @@ void bind_mlp(py::module_& m) {
       "mlp_backward",
       [](std::int64_t num_rows, std::int64_t num_inputs, int hidden_size, const Addresses& weights, Address x,
          Address y, Address grad_y, Address grad_x, const Addresses& gradients, int precision, int num_threads) {
-        MlpBackward mlp{};
-        mlp.num_rows = num_rows;
-        mlp.num_inputs = num_inputs;
-        mlp.hidden_size = hidden_size;
-        mlp.precision = static_cast<Precision>(precision);
-        mlp.weights = mlp_arrays<const float>(weights);
-        mlp.x = at<const float>(x);
+        auto mlp = mlp_of<MlpBackward>(num_rows, num_inputs, hidden_size, weights, x, precision);
         mlp.y = at<const float>(y);
         mlp.grad_y = at<const float>(grad_y);
         mlp.grad_x = at<float>(grad_x);

@@ -11,13 +11,11 @@
 
 #include "cpu/geometry/neighbor_kernels.h"
 #include "cpu/runtime/buffer_pool.h"
+#include "cpu/runtime/text.h"
 #include "cpu/runtime/thread_pool.h"
 #include "periodic.h"
 
 namespace botan_fast {
-
-// The shortest text that reads back as the same number.
-std::string shortest_text(double value);
 
 // Cells are at least the cutoff wide, so neighbours lie in the cell itself and the next ones. Along the last axis,
 // in which cells follow each other in memory, they are divided further: the candidates of a particle are then runs of
@@ -76,7 +74,7 @@ class CellGrid {
     }
   }
 
-  Pooled<int32_t> order;  // names of the particles in cell order, (N,)
+  Pooled<int32_t> order;  // indices of the particles in cell order, (N,)
   Pooled<Place> places;   // positions in cell order, (N,)
 
  private:
@@ -198,7 +196,7 @@ class CellGrid {
     has_bounds_ = extent < 1e12 && margin < 1 && (!images_ || box_.diagonal);
   }
 
-  // A counting sort. Particles of one cell keep the order of their names.
+  // A counting sort. Particles of one cell keep the order of their indices.
   void sort() {
     const int64_t parts = num_nodes_ < 4 * kChunk ? 1 : std::min(num_threads_, kMaxParts);
     Pooled<int32_t> cell_of(num_nodes_), cursor(parts * num_cells_);

@@ -1,12 +1,13 @@
 // Targets that compare the displacement of a particle with those of its neighbours.
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "botan_fast.h"
+#include "cpu/geometry/mismatch.h"
+#include "cpu/runtime/text.h"
 #include "cpu/runtime/thread_pool.h"
 #include "periodic.h"
 
@@ -19,6 +20,8 @@ constexpr int64_t kNodes = 128;  // receivers of one task
 // Bonds this close to a common line or plane (ratio of the squared singular values) do not determine the gradient
 // across it: the noise would be amplified a thousandfold.
 constexpr double kRankTolerance = 1e-6;
+
+// ---- neighbourhoods at time 0 --------------------------------------------------------------------------------
 
 // Pseudo-inverse of a symmetric positive semidefinite matrix by cyclic Jacobi rotations: tiny, and without a branch
 // that depends on anything but the numbers.
@@ -71,11 +74,6 @@ struct Neighborhoods {
   std::vector<double> inverse;              // (N, D, D) pseudo-inverse of the sum of bond (x) bond
 };
 
-struct Mismatch {
-  int64_t edge = -1;
-  double error = 0;
-};
-
 template <int D>
 Neighborhoods<D> neighborhoods(const Cell<D>& box, const double* initial, int64_t num_nodes, const int32_t* senders,
                                const int32_t* row_ptr, const float* vectors, double radius, double strain_radius,
@@ -87,7 +85,7 @@ Neighborhoods<D> neighborhoods(const Cell<D>& box, const double* initial, int64_
     all.fit.resize(num_edges), all.fit_count.resize(num_nodes);
     all.bonds.resize(num_edges * D), all.inverse.resize(num_nodes * D * D);
   }
-  std::vector<Mismatch> mismatches(num_tasks);
+  Mismatches mismatches(num_tasks);
   parallel_for(num_tasks, num_threads, [&](int64_t task) {
     for (int64_t i = task * kNodes; i < std::min(num_nodes, (task + 1) * kNodes); ++i) {
       int32_t num_shell = 0, num_fit = 0;
@@ -102,7 +100,9 @@ Neighborhoods<D> neighborhoods(const Cell<D>& box, const double* initial, int64_
           excess[b] = bond[b] + static_cast<double>(vectors[k * D + b]);
         }
         const double error = std::sqrt(box.template image<false>(excess, shift));
-        if (!(error < 1e-4) && mismatches[task].edge < 0) mismatches[task] = {k, error};
+        if (!(error < kMismatch))
+          mismatches.note(
+              task, [&] { return "the vector of edge " + std::to_string(k) + " differs by " + text_of(error, 3); });
         double squared = 0;
         for (int b = 0; b < D; ++b) {
           for (int a = 0; a < D; ++a) bond[b] -= shift[a] * box.rows[a][b];
@@ -126,16 +126,11 @@ Neighborhoods<D> neighborhoods(const Cell<D>& box, const double* initial, int64_
       }
     }
   });
-  for (const Mismatch& m : mismatches)
-    if (m.edge >= 0) {
-      char error[32];
-      std::snprintf(error, sizeof error, "%.3g", m.error);
-      throw std::invalid_argument("initial_positions do not belong to graph: the vector of edge " +
-                                  std::to_string(m.edge) + " differs by " + error +
-                                  "; build the graph from the same positions and box");
-    }
+  mismatches.refuse();
   return all;
 }
+
+// ---- one block of runs ---------------------------------------------------------------------------------------
 
 // u_i - U_i and U_i, where U_i is the mean displacement of the neighbours (u_i itself without any).
 template <int D>
@@ -214,6 +209,8 @@ void affine_fit(const double* block, const Neighborhoods<D>& near, const int32_t
     strain[run] = std::sqrt(0.5 * deviatoric);
   }
 }
+
+// ---- averages over the runs ----------------------------------------------------------------------------------
 
 template <int D, class T>
 void targets(const Cell<D>& box, const double* initial, const T* trajectories, int64_t num_runs, int64_t num_nodes,

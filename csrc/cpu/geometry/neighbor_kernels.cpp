@@ -1,6 +1,6 @@
-// The inner loops of the neighbour list for one instruction set; see neighbor_kernels.h. As with kernels.cpp,
-// everything but the entry table has internal linkage and no inline function of a header is instantiated, so that
-// the linker cannot hand AVX-512 code to a machine without it.
+// The inner loops of the neighbour list for one instruction set; see neighbor_kernels.h. As with the kernels of the
+// network, everything but the entry table has internal linkage and no inline function of a header is instantiated, so
+// that the linker cannot hand AVX-512 code to a machine without it.
 #include "cpu/geometry/neighbor_kernels.h"
 
 #if defined(__AVX2__)
@@ -35,6 +35,8 @@ inline Ints iota() {
   for (int i = 0; i < kWidth; ++i) v[i] = i;
   return v;
 }
+
+// ---- search --------------------------------------------------------------------------------------------------
 
 template <bool kImages>
 inline Floats squared_distance(const RowSearch& s, const float (&here)[3], int64_t q) {
@@ -89,7 +91,7 @@ int64_t search_runs(RowSearch& s) {
       const unsigned exist = left >= kWidth ? (1u << kWidth) - 1 : (1u << left) - 1;
       const unsigned sure = less(squared, Floats{} + s.near) & less(Floats{} + s.zero, squared) & exist;
       const unsigned others = less(squared, Floats{} + s.far) & ~sure & exist;
-      compress(s.names + n, sure, load(s.order + q));
+      compress(s.indices + n, sure, load(s.order + q));
       compress(s.places + n, sure, iota() + static_cast<int32_t>(q));
       n += __builtin_popcount(sure);
       for (unsigned rest = others; rest != 0; rest &= rest - 1)
@@ -100,7 +102,7 @@ int64_t search_runs(RowSearch& s) {
       for (int lane = 0; lane < count; ++lane) {
         const float value = squared[lane];
         const bool sure = (value < s.near) & (s.zero < value);
-        s.names[n] = s.order[q + lane];
+        s.indices[n] = s.order[q + lane];
         s.places[n] = static_cast<int32_t>(q + lane);
         n += sure;
         s.unsure[unsure] = static_cast<int32_t>(q + lane);
@@ -115,22 +117,24 @@ int64_t search_runs(RowSearch& s) {
 
 int64_t search_row(RowSearch& s) { return s.images ? search_runs<true>(s) : search_runs<false>(s); }
 
-// A row has about 40: counting the smaller names of each vectorises and never branches.
-void order_row(const int32_t* names, const int32_t* places, int64_t n, int32_t* out) {
+// A row has about 40: counting the smaller indices of each vectorises and never branches.
+void order_row(const int32_t* indices, const int32_t* places, int64_t n, int32_t* out) {
   int32_t rank[kRankLimit];
   for (int64_t a = 0; a < n; a += 2 * kWidth) {
-    const Ints first = load(names + a), second = load(names + a + kWidth);
+    const Ints first = load(indices + a), second = load(indices + a + kWidth);
     Ints first_rank = {}, second_rank = {};
     for (int64_t b = 0; b < n; ++b) {
-      const Ints name = Ints{} + names[b];
-      first_rank -= name < first;  // a true comparison is -1
-      second_rank -= name < second;
+      const Ints index = Ints{} + indices[b];
+      first_rank -= index < first;  // a true comparison is -1
+      second_rank -= index < second;
     }
     store(rank + a, first_rank);
     store(rank + a + kWidth, second_rank);
   }
   for (int64_t a = 0; a < n; ++a) out[rank[a]] = places[a];
 }
+
+// ---- fill and targets ----------------------------------------------------------------------------------------
 
 inline Doubles load(const Place& p) { return *reinterpret_cast<const Doubles*>(p.at); }
 

@@ -13,20 +13,20 @@ struct Run {
   float shift[3];  // where that image lies, in cutoffs
 };
 
-// One particle of the cell order against the particles in some runs, in float32 with bounds on the rounding:
+// One particle of the cell order against the particles in `runs`, in float32 with bounds on the rounding:
 // `sure` below near and above zero, `unsure` where only float64 can tell. The particle itself is always unsure.
 struct RowSearch {
   const float* coordinate[3];  // positions wrapped into the box, in cutoffs and cell order
-  const int32_t* order;        // names of the particles in cell order
+  const int32_t* order;        // indices of the particles in cell order
   const Run* runs;
   int64_t num_runs, particle;
   float zero, near, far;  // squared
   // Edge lengths along axes whose cells hold several images of a particle: the nearest one counts. Else 0.
   bool images;
   float length[3], inverse[3];
-  int32_t *names, *places;  // out: those that are sure, with their place in the cell order
-  int32_t* unsure;          // out: places of the others
-  int64_t num_unsure;       // out
+  int32_t *indices, *places;  // out: those that are sure, with their place in the cell order
+  int32_t* unsure;            // out: places of the others
+  int64_t num_unsure;         // out
 };
 // The arrays that a search reads and writes have room for this many entries more than it needs.
 constexpr int64_t kSearchPadding = 32;
@@ -59,8 +59,8 @@ struct PairSums {
 struct NeighborKernels {
   // Returns the number of sure ones.
   int64_t (*search_row)(RowSearch&);
-  // out = places ordered by name, at most kRankLimit of them; the names are distinct.
-  void (*order_row)(const int32_t* names, const int32_t* places, int64_t n, int32_t* out);
+  // out = places ordered by index, at most kRankLimit of them; the indices are distinct.
+  void (*order_row)(const int32_t* indices, const int32_t* places, int64_t n, int32_t* out);
   // senders (n,), vectors (n, D) float32
   void (*fill_row_2d)(const RowFill&, int32_t* senders, float* vectors);
   void (*fill_row_3d)(const RowFill&, int32_t* senders, float* vectors);

@@ -1,8 +1,7 @@
+// The neighbour list: searches the cells of a grid in float32, decides in float64, and fills what is asked for.
 #include <algorithm>
 #include <atomic>
 #include <cmath>
-#include <cstdio>
-#include <cstdlib>
 #include <limits>
 #include <stdexcept>
 #include <string>
@@ -11,19 +10,11 @@
 #include "botan_fast.h"
 #include "cpu/geometry/cell_grid.h"
 #include "cpu/geometry/neighbor_kernels.h"
+#include "cpu/runtime/text.h"
 #include "cpu/runtime/thread_pool.h"
 #include "periodic.h"
 
 namespace botan_fast {
-
-std::string shortest_text(double value) {
-  char buffer[32];
-  for (int digits = 1; digits <= 17; ++digits) {
-    std::snprintf(buffer, sizeof buffer, "%.*g", digits, value);
-    if (std::strtod(buffer, nullptr) == value) break;
-  }
-  return buffer;
-}
 
 namespace {
 
@@ -62,15 +53,17 @@ void prefetch(T* begin, T* end) {
     __builtin_prefetch(reinterpret_cast<void*>(p), 1);
 }
 
-// Orders places by name.
-void sort_row(const int32_t* names, const int32_t* places, int64_t n, int32_t* out) {
+// Orders places by index.
+void sort_row(const int32_t* indices, const int32_t* places, int64_t n, int32_t* out) {
   std::vector<std::pair<int32_t, int32_t>> row(n);
-  for (int64_t a = 0; a < n; ++a) row[a] = {names[a], places[a]};
+  for (int64_t a = 0; a < n; ++a) row[a] = {indices[a], places[a]};
   std::sort(row.begin(), row.end());
   for (int64_t a = 0; a < n; ++a) out[a] = row[a].second;
 }
 
 }  // namespace
+
+// ---- search and fill -----------------------------------------------------------------------------------------
 
 struct NeighborSearch::State {
   const double* positions;
@@ -83,9 +76,9 @@ struct NeighborSearch::State {
   int num_threads;
 
   int64_t num_edges = 0;
-  Pooled<int32_t> order;        // names of the particles in cell order
+  Pooled<int32_t> order;        // indices of the particles in cell order
   Pooled<Place> places;         // their positions
-  Pooled<const int32_t*> rows;  // for each place the places of its neighbours, ordered by name
+  Pooled<const int32_t*> rows;  // for each place the places of its neighbours, ordered by index
   Pooled<int32_t> row_ptr;
   std::vector<Arena> arenas;
 
@@ -118,7 +111,7 @@ struct NeighborSearch::State {
       RowSearch search;
       grid.prepare(search);
       std::vector<Run> runs;
-      std::vector<int32_t> names, near, unsure;
+      std::vector<int32_t> indices, near, unsure;
       for (int64_t task; (task = next_task.fetch_add(1, std::memory_order_relaxed)) < num_tasks;) {
         int64_t found = 0;
         for (int64_t c = task * cells_per_task; c < std::min(grid.num_cells(), (task + 1) * cells_per_task); ++c) {
@@ -126,9 +119,9 @@ struct NeighborSearch::State {
           grid.find_runs(c, runs);
           int64_t most = kSearchPadding;
           for (const Run& run : runs) most += run.end - run.begin;
-          if (static_cast<int64_t>(names.size()) < most) names.resize(most), near.resize(most), unsure.resize(most);
+          if (static_cast<int64_t>(indices.size()) < most) indices.resize(most), near.resize(most), unsure.resize(most);
           search.runs = runs.data(), search.num_runs = static_cast<int64_t>(runs.size());
-          search.names = names.data(), search.places = near.data(), search.unsure = unsure.data();
+          search.indices = indices.data(), search.places = near.data(), search.unsure = unsure.data();
           for (int64_t p = grid.begin(c); p < grid.begin(c + 1); ++p) {
             search.particle = p;
             int64_t n = 0;
@@ -148,11 +141,11 @@ struct NeighborSearch::State {
                 edge = squared < threshold;
                 if (squared == 0) lower(coincident, grid.order[p]);
               }
-              names[n] = grid.order[q], near[n] = q, n += edge;
+              indices[n] = grid.order[q], near[n] = q, n += edge;
             }
             int32_t* row = arena.room(n);
             arena.keep(n);
-            (n <= kRankLimit ? kernels.order_row : sort_row)(names.data(), near.data(), n, row);
+            (n <= kRankLimit ? kernels.order_row : sort_row)(indices.data(), near.data(), n, row);
             rows[p] = row;
             row_ptr[grid.order[p] + 1] = static_cast<int32_t>(n);
             found += n;
@@ -193,12 +186,12 @@ struct NeighborSearch::State {
   template <int D>
   void search() {
     const Cell<D> box(cell);
-    for (int b = 0; b < D; ++b) tight = tight || box.heights[b] < 2 * cutoff * (1 + 1e-9);
+    tight = is_tight(box, cutoff);
     if (!box.diagonal) return search_with<D, false, false>(box);
     return tight ? search_with<D, true, true>(box) : search_with<D, true, false>(box);
   }
 
-  // Calls row(p, i, k): the row of the particle at place p, of name i, whose first edge is k. Particles that are near
+  // Calls row(p, i, k): the row of the particle at place p, of index i, whose first edge is k. Particles that are near
   // each other come one after another, so what is read stays in the cache; where they write may lie anywhere, so those
   // lines are asked for one row ahead, by ahead(first edge, last edge).
   template <class Row, class Ahead>
@@ -302,6 +295,8 @@ struct NeighborSearch::State {
     });
   }
 };
+
+// ---- the interface -------------------------------------------------------------------------------------------
 
 NeighborSearch::NeighborSearch(const double* positions, int64_t num_nodes, int dimensions, const double* cell,
                                double cutoff, bool self_edges, int64_t max_edges, int num_threads)

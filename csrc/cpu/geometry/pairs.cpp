@@ -1,3 +1,4 @@
+// A graph from the pairs that a file or another program gives.
 #include <cmath>
 #include <limits>
 #include <stdexcept>
@@ -10,8 +11,8 @@
 namespace botan_fast {
 namespace {
 
-[[noreturn]] void refuse(int64_t p, const std::string& what) {
-  throw std::invalid_argument("pairs[:, " + std::to_string(p) + "] " + what);
+[[noreturn]] void refuse(int64_t p, const std::string& reason) {
+  throw std::invalid_argument("pairs[:, " + std::to_string(p) + "] " + reason);
 }
 
 template <int D, bool kDiagonal, bool kTight>
@@ -66,8 +67,8 @@ void build(const int32_t* first, const int32_t* second, int64_t num_pairs, const
   row_ptr[num_nodes] = next;
 
   const Cell<D> box(cell);
-  bool tight = false;  // as in the neighbour search, whose vectors these are bit for bit
-  for (int b = 0; b < D; ++b) tight = tight || box.heights[b] < 2 * cutoff * (1 + 1e-9);
+  // As in the neighbour search, whose vectors these are bit for bit.
+  const bool tight = is_tight(box, cutoff);
   const auto run = !box.diagonal ? fill<D, false, false> : tight ? fill<D, true, true> : fill<D, true, false>;
   run(box, first, second, num_pairs, positions, cutoff, lower, upper, senders, receivers, reverse, vectors);
 }

@@ -1,13 +1,15 @@
+// Averages over the runs of how far particles move and how their distances change.
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 #include "botan_fast.h"
+#include "cpu/geometry/mismatch.h"
 #include "cpu/geometry/neighbor_kernels.h"
 #include "cpu/runtime/buffer_pool.h"
+#include "cpu/runtime/text.h"
 #include "cpu/runtime/thread_pool.h"
 #include "periodic.h"
 
@@ -16,12 +18,6 @@ namespace {
 
 constexpr int kRuns = kTargetRuns;
 constexpr int64_t kNodes = 128;  // receivers of one task
-
-std::string text(double value) {
-  char buffer[32];
-  std::snprintf(buffer, sizeof buffer, "%.6g", value);
-  return buffer;
-}
 
 template <int D, bool kDiagonal, class T>
 void targets(const Cell<D>& box, const double* initial, const T* trajectories, int64_t num_runs, int64_t num_nodes,
@@ -61,7 +57,7 @@ void targets(const Cell<D>& box, const double* initial, const T* trajectories, i
       for_nodes([&](int64_t i) {
         PairSums row = pairs;
         row.receiver = i;
-        row.begin = row_ptr[i];  // each pair once: from the larger name
+        row.begin = row_ptr[i];  // each pair once: from the larger index
         row.end = std::lower_bound(senders + row_ptr[i], senders + row_ptr[i + 1], i) - senders;
         add_distances(row);
       });
@@ -89,11 +85,7 @@ void targets(const Cell<D>& box, const double* initial, const T* trajectories, i
     });
   }
 
-  struct Mismatch {
-    int64_t edge = -1;
-    double here = 0, graph = 0;
-  };
-  std::vector<Mismatch> mismatches(num_tasks);
+  Mismatches mismatches(num_tasks);
   for_nodes([&](int64_t i) {
     propensity[i] = static_cast<float>(node_sum[i] / static_cast<double>(num_runs));
     for (int64_t k = row_ptr[i]; k < row_ptr[i + 1] && senders[k] <= i; ++k) {
@@ -101,20 +93,18 @@ void targets(const Cell<D>& box, const double* initial, const T* trajectories, i
       for (int b = 0; b < D; ++b) squared += static_cast<double>(vectors[k * D + b]) * vectors[k * D + b];
       const double* sender = initial + static_cast<int64_t>(senders[k]) * D;
       const double before = box.template image_distance<kDiagonal>(safe * safe, initial + i * D, sender, 1);
-      Mismatch& mismatch = mismatches[i / kNodes];
-      if (!(std::fabs(before - std::sqrt(squared)) < 1e-4) && mismatch.edge < 0)
-        mismatch = {k, before, std::sqrt(squared)};
+      if (!(std::fabs(before - std::sqrt(squared)) < kMismatch))
+        mismatches.note(i / kNodes, [&] {
+          return "edge " + std::to_string(k) + " has length " + text_of(before, 6) + ", in the graph " +
+                 text_of(std::sqrt(squared), 6);
+        });
       const float change =
           senders[k] == i ? 0.0f : static_cast<float>(edge_sum[k] / static_cast<double>(num_runs) - before);
       pair_change[k] = change;
       pair_change[reverse[k]] = change;
     }
   });
-  for (const Mismatch& m : mismatches)
-    if (m.edge >= 0)
-      throw std::invalid_argument("initial_positions do not belong to graph: edge " + std::to_string(m.edge) +
-                                  " has length " + text(m.here) + ", in the graph " + text(m.graph) +
-                                  "; build the graph from the same positions and box");
+  mismatches.refuse();
 }
 
 }  // namespace

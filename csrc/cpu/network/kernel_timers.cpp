@@ -1,3 +1,4 @@
+// A clock around each kernel of a table.
 #include "cpu/network/kernel_timers.h"
 
 #include <array>

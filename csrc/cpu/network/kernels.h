@@ -21,6 +21,8 @@ constexpr int kMaxHidden = 128;
 // Edge features, c and dz, which stay between steps, are float32 here and bfloat16 in the set for precision bf16.
 typedef void Stored;
 
+// ---- chunks --------------------------------------------------------------------------------------------------
+
 // One message-passing step of the edges of receivers [node_begin, node_end):
 //   z  = We e + c + Ps[sender] + Pr[receiver]      h = relu(z)      e' = relu(W2 h + b2)
 struct EdgeForwardChunk {
@@ -98,7 +100,9 @@ struct WeightGradientChunk {
   float* grad;
 };
 
-// Vector width dependent entry points for one feature width H.
+// ---- tables --------------------------------------------------------------------------------------------------
+
+// The kernels of one instruction set and precision for one feature width H.
 struct Kernels {
   int hidden_size;
   // Rounds floats to what a Stored array of edge features holds; null where that is float32.

@@ -20,10 +20,14 @@ inline void for_tiles(int64_t begin, int64_t end, const Body& body) {
   for (int64_t m = begin; m < end; m += kTile) body(m, end - m < kTile ? end - m : kTile);
 }
 
+// Of a tile as the factor of a weight gradient, where that is an array of its own.
+template <class Storage, int H>
+constexpr int64_t kPairWords = Storage::kOneLayout ? 1 : kTile / Storage::kPerWord * H;
+
 template <class Storage, int H>
 struct Tile {
   alignas(64) typename Storage::Number rows[kTile * H];
-  alignas(64) typename Storage::Word pairs[Storage::kPairRows ? Storage::kPairRows * H : 1];
+  alignas(64) typename Storage::Word pairs[kPairWords<Storage, H>];
 
   typename Storage::Places both() { return {rows, pairs}; }
 };
@@ -97,11 +101,11 @@ void edge_backward(const EdgeBackwardChunk& arguments) {
   const Number *e = static_cast<const Number*>(s.e), *e_out = static_cast<const Number*>(s.e_out);
   const bool last = s.last;
   Tile<Storage, H> h, g;
-  alignas(64) typename Storage::Word e_pairs[Storage::kPairRows ? Storage::kPairRows * H : 1];
+  alignas(64) typename Storage::Word e_pairs[kPairWords<Storage, H>];
   for (int64_t n = s.node_begin * H; n < s.node_end * H; n += kWidth) store(s.grad_p_receiver + n, Vector{});
   for_tiles(s.row_ptr[s.node_begin], s.row_ptr[s.node_end], [&](int64_t k0, int64_t rows) {
     const typename Storage::Places dz{static_cast<Number*>(s.grad_z) + k0 * H, g.pairs};  // g is used up by then
-    hidden_layer<Storage, H>(s, k0, rows, {last || Storage::kPerWord == 1 ? h.rows : nullptr, h.pairs});
+    hidden_layer<Storage, H>(s, k0, rows, {last || Storage::kOneLayout ? h.rows : nullptr, h.pairs});
     // g = (gradient of e' from the next step + gradient of the incoming sum) where e' > 0
     if (last) {
       times<Storage, H>(
@@ -210,7 +214,7 @@ void mlp_backward(const MlpBackwardChunk& arguments) {
     for (int i = 0; i < H; i += kWidth) store(w3 + i, Storage::rounded(load(s.w3 + i)));
   for_tiles(s.begin, s.end, [&](int64_t m, int64_t rows) {
     const float* from = s.x + m * s.num_inputs;
-    const bool h_rows = s.w3 || Storage::kPerWord == 1;
+    const bool h_rows = s.w3 || Storage::kOneLayout;
     first_layer<Storage, H>(rows, from, s.num_inputs, s.w1_forward, s.b1, x.rows, {h_rows ? h.rows : nullptr, h.pairs});
     if (s.w3) {
       for (int64_t r = 0; r < rows; ++r) s.grad_b3[0] += s.grad_y[m + r];
@@ -309,8 +313,7 @@ void linear(const LinearChunk& arguments) {
 
 template <class Storage, int H>
 void weight_gradient(const WeightGradientChunk& s) {
-  alignas(64) typename Storage::Word g[Storage::kPairRows ? Storage::kPairRows * H : 1];
-  alignas(64) typename Storage::Word a[Storage::kPairRows ? Storage::kPairRows * H : 1];
+  alignas(64) typename Storage::Word g[kPairWords<Storage, H>], a[kPairWords<Storage, H>];
   for_tiles(s.begin, s.end, [&](int64_t m, int64_t rows) {
     const auto* g_factor = Storage::template as_factor<H>(rows, s.g + m * H, g);
     const auto* a_factor = Storage::template as_factor<H>(rows, s.a + m * H, a);

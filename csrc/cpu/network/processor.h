@@ -12,6 +12,8 @@
 
 namespace botan_fast {
 
+// ---- weights -------------------------------------------------------------------------------------------------
+
 // The H x H blocks of the weights, by the names of the algebra: MLP_e's first weight is [Ws | Wr | We | W0] or
 // [Ws | Wr | We | W0 | Ws0 | Wr0], MLP_n's is [Vx | Vx0 | Vsum]; W2 and V2 are the second ones.
 enum Block { kWs, kWr, kWe, kW0, kWs0, kWr0, kW2, kVx, kVx0, kVsum, kV2, kNumBlocks };
@@ -52,6 +54,8 @@ class PackedWeights {
   const int64_t H_;
   const Pooled<float> storage_;
 };
+
+// ---- a step --------------------------------------------------------------------------------------------------
 
 struct Term {
   const float *rows, *packed;
@@ -179,6 +183,8 @@ class Processor {
   Constant constant;
   Scratch p_sender, p_receiver, hidden;  // (N, H)
 };
+
+// ---- edge features between steps -----------------------------------------------------------------------------
 
 // The edge features before each step that the forward pass keeps, float32 or bfloat16. Before step 0 that is their
 // rounded copy in bf16, and in float32 nothing: those stay with the caller.

@@ -1,3 +1,4 @@
+// Sums of rows that belong together, by segments or by index.
 #include <algorithm>
 #include <stdexcept>
 #include <string>
@@ -70,6 +71,8 @@ void sum_rows(int64_t first, int64_t last, int64_t c0, int64_t c1, const Row& ro
 }
 
 }  // namespace
+
+// ---- the interface -------------------------------------------------------------------------------------------
 
 template <class T, class I>
 void segment_sum(const T* values, int64_t num_rows, int64_t width, const I* row_ptr, int64_t num_segments, T* out,

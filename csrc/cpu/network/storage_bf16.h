@@ -8,7 +8,6 @@
 //          packed weights are pairs of the (K, H) matrix, panel by panel
 #pragma once
 
-#include "cpu/network/kernels.h"
 #include "cpu/network/products.h"
 
 #if defined(__AVX512F__)
@@ -49,6 +48,7 @@ struct Bf16 {
   typedef uint32_t Word;
   typedef Words WordVector;
   static constexpr int kPerWord = 2;
+  static constexpr bool kOneLayout = false;
 #if defined(__AVX512BF16__)
   static constexpr int kBlockRows = 6;
 #else
@@ -56,7 +56,6 @@ struct Bf16 {
 #endif
   static constexpr bool kBlocksOf4 = false;      // sums over rows are taken block by block: other blocks, other bits
   static constexpr int kAhead = 2 * kBlockRows;  // rows of Ps, which lie anywhere, are fetched this many edges early
-  static constexpr int kPairRows = kTile / 2;
 
   static Vector load_number(const uint16_t* p) { return from_bf16(load(p)); }
   static void store_number(uint16_t* p, Vector v) { store(p, to_bf16(v)); }

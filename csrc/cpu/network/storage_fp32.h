@@ -11,12 +11,12 @@ struct Fp32 {
   typedef float Number;
   typedef float Word;
   typedef Vector WordVector;
-  static constexpr int kPerWord = 1;
+  static constexpr int kPerWord = 1;        // numbers
+  static constexpr bool kOneLayout = true;  // the rows of a tile are its factor of a weight gradient, too
   static constexpr int kBlockRows = kRows;
   static constexpr bool kBlocksOf4 = true;  // of the rows that are left over
   static constexpr int kAhead = 0;
-  static constexpr int kPairRows = 0;  // one layout for everything
-  static constexpr auto kRound = nullptr;
+  static constexpr auto kRound = nullptr;  // of Kernels
 
   static Vector load_number(const float* p) { return load(p); }
   static void store_number(float* p, Vector v) { store(p, v); }

@@ -1,3 +1,4 @@
+// The pool of large blocks; see botan_fast.h for why there is one.
 #include "cpu/runtime/buffer_pool.h"
 
 #include <sys/mman.h>

@@ -1,3 +1,4 @@
+// Threads that wait for work between regions; see thread_pool.h.
 #include "cpu/runtime/thread_pool.h"
 
 #include <unistd.h>
