@@ -1,10 +1,8 @@
 """The periodic box: its checks, the cutoff that fits into it, and the reduced cell."""
 
-import math
-
 import numpy as np
 
-from .checks import as_array, check_finite
+from .checks import as_array, check_finite, positive
 from .errors import InputError
 
 
@@ -32,12 +30,7 @@ def check_box(box, dimensions):
 
 def check_cutoff(cutoff, box, cell):
     """The cutoff as a float; the box, as `check_box` returns it, must hold it twice in every direction."""
-    try:
-        cutoff = float(cutoff)
-    except (TypeError, ValueError):
-        raise InputError(f"cutoff = {cutoff!r} is not a number; give a positive length") from None
-    if not (cutoff > 0 and math.isfinite(cutoff)):
-        raise InputError(f"cutoff = {cutoff} must be positive and finite")
+    cutoff = positive("cutoff", cutoff)
     # Of a cell, the distances between opposite faces count; they are computed, hence a tolerance of rounding.
     orthorhombic = box.ndim == 1
     heights = box if orthorhombic else 1 / np.linalg.norm(np.linalg.inv(cell), axis=0) * (1 + 1e-14)

@@ -1,5 +1,7 @@
 """Checks of positions, boxes and the like: each refuses bad input with one line, or returns it as the core takes it."""
 
+import math
+
 import numpy as np
 import torch
 
@@ -18,6 +20,22 @@ def as_array(name, value, dtype=None):
     except (TypeError, ValueError):
         raise InputError(f"{name} is not an array of real numbers ({type(value).__name__}); give numbers") from None
     return np.ascontiguousarray(array, dtype=dtype)
+
+
+def positive(name: str, value, zero: bool = False) -> float:
+    """The value as a float; InputError unless it is a positive finite number, or with `zero` 0.
+
+    >>> from botan_fast.checks import positive
+    >>> positive("cutoff", 2)
+    2.0
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise InputError(f"{name} = {value!r} is not a number; give a positive one") from None
+    if not (math.isfinite(number) and (number > 0 or (zero and number == 0))):
+        raise InputError(f"{name} = {number} must be {'0 or ' if zero else ''}positive and finite")
+    return number
 
 
 def check_finite(name, array):

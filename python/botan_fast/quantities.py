@@ -1,44 +1,50 @@
 """What is learnt: one table of the targets."""
 
+from typing import NamedTuple
+
 from .errors import InputError
 
-__all__ = ["NODE_TARGETS", "TARGETS"]
+__all__ = ["LETTERS", "NODE_TARGETS", "QUANTITIES", "TARGETS", "Quantity", "check_which"]
 
-# The letter of a node target and the field of `Targets` that holds it.
-NODE_TARGETS = {
-    "S": "propensity",
-    "R": "relative_propensity",
-    "D": "nonaffine_displacement",
-    "G": "local_strain",
-    "L": "local_displacement",
+
+class Quantity(NamedTuple):
+    """A target: its letter, its field of `Targets`, what it is a number of, and the letter that asks for it."""
+
+    letter: str
+    field: str
+    of: str  # "particle" or "pair"
+    asked_by: str
+
+
+QUANTITIES = (
+    Quantity("S", "propensity", "particle", "S"),
+    Quantity("E", "pair_change", "pair", "E"),
+    Quantity("R", "relative_propensity", "particle", "R"),
+    Quantity("D", "nonaffine_displacement", "particle", "D"),
+    Quantity("G", "local_strain", "particle", "D"),  # falls out of the same fit
+    Quantity("L", "local_displacement", "particle", "L"),
+)
+
+# Of a node target by its letter, the field.
+NODE_TARGETS = {q.letter: q.field for q in QUANTITIES if q.of == "particle"}
+# Of a letter that can be asked for, the fields that it fills.
+LETTERS = {
+    letter: tuple(q.field for q in QUANTITIES if q.asked_by == letter)
+    for letter in dict.fromkeys(q.asked_by for q in QUANTITIES)
 }
+# What a data set holds at one time, in its order in the file, and what each is a number of.
+TARGETS = {**{q.field: q.of for q in QUANTITIES}, "bond_breaking": "particle"}
 
 
-def check_which(which):
+def check_which(which) -> set[str]:
+    """The letters of targets that are asked for, as a set; InputError for one that is not of `LETTERS`.
+
+    >>> from botan_fast.quantities import check_which
+    >>> sorted(check_which("SE"))
+    ['E', 'S']
+    """
     letters = list(which) if isinstance(which, (str, list, tuple, set, frozenset)) else [which]
     for letter in letters:
-        if letter not in ("S", "E", "R", "D", "L"):
-            raise InputError(f"which has {letter!r}; give letters of S, E, R, D, L (G comes with D)")
+        if letter not in LETTERS:
+            raise InputError(f"which has {letter!r}; give letters of {', '.join(LETTERS)} (G comes with D)")
     return set(letters)
-
-
-# Letters of the targets, as isoconfigurational_targets has them, and their fields of Targets.
-LETTERS = {
-    "S": ("propensity",),
-    "E": ("pair_change",),
-    "R": ("relative_propensity",),
-    "D": ("nonaffine_displacement", "local_strain"),
-    "L": ("local_displacement",),
-}
-
-
-# Arrays of one time, named as the fields of Targets: one number for each particle or each pair.
-TARGETS = {
-    "propensity": "particle",
-    "pair_change": "pair",
-    "relative_propensity": "particle",
-    "nonaffine_displacement": "particle",
-    "local_strain": "particle",
-    "local_displacement": "particle",
-    "bond_breaking": "particle",
-}

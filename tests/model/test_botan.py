@@ -206,7 +206,7 @@ def test_inside_compile():
         ({"hidden_size": 0}, "hidden_size = 0"),
         ({"hidden_size": 64.0}, "hidden_size = 64.0"),
         ({"num_steps": -1}, "num_steps = -1"),
-        ({"decoders": "both"}, "decoders = 'both'; choose one of"),
+        ({"decoders": "both"}, "decoders = 'both'; it must be one of"),
         ({"dimensions": 4}, "dimensions = 4"),
         ({"cutoff": 0.0}, "cutoff = 0.0"),
     ],

@@ -20,7 +20,7 @@ from botan_fast.physics.kob_andersen import Potential
 from botan_fast.simulation import ensemble as simulation
 from botan_fast.simulation import lammps as kob_andersen
 from botan_fast.simulation.ensemble import simulate
-from botan_fast.simulation.lammps import Engine, SimulationError
+from botan_fast.simulation.lammps import Lammps, SimulationError
 from botan_fast.simulation.protocol import Protocol
 from botan_fast.simulation.start import lattice, maxwell_boltzmann, wrap
 
@@ -83,9 +83,9 @@ def test_potential_is_the_force_shifted_one(a, b, epsilon, sigma):
     for r in (0.9 * sigma, 1.1, 2.4 * sigma, 2.4999 * sigma, 2.51 * sigma):
         # Across the boundary of the box, so that images are seen too.
         positions = np.array([[9.8, 5.0, 5.0], [9.8 + r - 10, 5.0, 5.0]])
-        with Engine(positions, np.zeros((2, 3)), [a, b], 10.0) as engine:
-            engine.start_constant_energy()
-            energy, forces = engine.potential_energy, engine.forces
+        with Lammps(positions, np.zeros((2, 3)), [a, b], 10.0) as lmp:
+            lmp.start_constant_energy()
+            energy, forces = lmp.potential_energy, lmp.forces
         inside = r < rc
         assert energy == pytest.approx((phi(r) - phi(rc) - (r - rc) * slope(rc)) * inside, rel=1e-9, abs=1e-12)
         assert forces[1, 0] == pytest.approx(-(slope(r) - slope(rc)) * inside, rel=1e-9, abs=1e-12)
@@ -95,10 +95,10 @@ def test_potential_is_the_force_shifted_one(a, b, epsilon, sigma):
 @pytest.mark.usefixtures("lammps")
 def test_positions_are_unwrapped():
     velocities = np.array([[3.0, 0.0, 0.0], [0.0, -3.0, 0.0]])
-    with Engine([[1.0, 1.0, 1.0], [6.0, 6.0, 6.0]], velocities, [0, 1], 10.0, time_step=0.01) as engine:
-        engine.start_constant_energy()
-        list(engine.constant_energy(1000))
-        moved = engine.positions
+    with Lammps([[1.0, 1.0, 1.0], [6.0, 6.0, 6.0]], velocities, [0, 1], 10.0, time_step=0.01) as lmp:
+        lmp.start_constant_energy()
+        list(lmp.constant_energy(1000))
+        moved = lmp.positions
     np.testing.assert_allclose(moved, [[31.0, 1.0, 1.0], [6.0, -24.0, 6.0]], atol=1e-9)
 
 
@@ -106,12 +106,12 @@ def test_positions_are_unwrapped():
 def test_thermostat_follows_the_ramp():
     generator = np.random.default_rng(0)
     positions, types = lattice(200, 0.2, 5.5, generator)
-    with Engine(positions, maxwell_boltzmann(200, 3.0, generator), types, 5.5) as engine:
-        engine.slice = 50  # the ramp goes over all parts
+    with Lammps(positions, maxwell_boltzmann(200, 3.0, generator), types, 5.5) as lmp:
+        lmp.slice = 50  # the ramp goes over all parts
         temperatures = []
-        engine.thermostat(3.0, 3.0, 200, 0.2)
-        engine.thermostat(3.0, 1.0, 800, 0.2, lambda _: temperatures.append(engine.temperature))
-        assert engine.thermostat(1.0, 1.0, 400, 0.2) == pytest.approx(1.0, abs=0.15)
+        lmp.thermostat(3.0, 3.0, 200, 0.2)
+        lmp.thermostat(3.0, 1.0, 800, 0.2, lambda _: temperatures.append(lmp.temperature))
+        assert lmp.thermostat(1.0, 1.0, 400, 0.2) == pytest.approx(1.0, abs=0.15)
     assert np.mean(temperatures[:4]) == pytest.approx(2.75, abs=0.5)
     assert np.mean(temperatures[-4:]) == pytest.approx(1.25, abs=0.4)
 

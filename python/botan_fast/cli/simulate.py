@@ -3,6 +3,7 @@
 import argparse
 import shlex
 
+from ..physics.kob_andersen import DENSITY, Potential
 from .options import add_options
 
 __all__ = ["DESCRIPTION", "NAME", "add_arguments", "interrupted", "run"]
@@ -48,11 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     preparation("--thermostat-time", type=float, default=0.5, metavar="TIME", help="damping time of Nose-Hoover")
 
     model = parser.add_argument_group("model").add_argument
-    model("--density", type=float, default=1.2, help="number density")
+    model("--density", type=float, default=DENSITY, help="number density")
     model("--fraction-b", type=float, default=0.2, metavar="X", help="part of B particles")
     pairs = ("AA", "AB", "BB")
-    model("--epsilon", type=float, nargs=3, default=(1.0, 1.5, 0.5), metavar=pairs, help="energies")
-    model("--sigma", type=float, nargs=3, default=(1.0, 0.8, 0.88), metavar=pairs, help="lengths")
+    model("--epsilon", type=float, nargs=3, default=Potential.epsilon, metavar=pairs, help="energies")
+    model("--sigma", type=float, nargs=3, default=Potential.sigma, metavar=pairs, help="lengths")
     model("--potential-cutoff", type=float, default=2.5, metavar="X", help="range of the potential, in sigma_ab")
     model("--dt", type=float, default=0.005, metavar="TIME", help="time step")
 

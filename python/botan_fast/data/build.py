@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from ..box import check_box
 from ..errors import BotanFastError, DataError, InputError
 from ..formats import Configuration
 from ..graph.build import build_graph
@@ -38,21 +39,9 @@ def _box_of(configuration: Configuration, box, density: float | None) -> np.ndar
         box = c.box
     if box is not None:
         try:
-            box = np.asarray(box, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise InputError(f"box = {box!r} is not a number or an array of numbers") from None
-        if box.ndim == 0:
-            box = np.full(dimensions, float(box))
-        if box.shape not in ((dimensions,), (dimensions, dimensions)):
-            raise InputError(
-                f"box has shape {box.shape} but {c.path} has {dimensions}-dimensional positions; "
-                f"give a number, {dimensions} edge lengths, or a {dimensions} x {dimensions} cell matrix"
-            )
-        edges_wrong = box.ndim == 1 and (box <= 0).any()
-        if not np.isfinite(box).all() or edges_wrong or (box.ndim == 2 and np.linalg.matrix_rank(box) < dimensions):
-            raise InputError(
-                f"box = {box.tolist()} has no volume; edge lengths must be positive, cell vectors independent"
-            )
+            box, _ = check_box(box, dimensions)
+        except InputError as error:
+            raise InputError(f"{c.path}: {error}") from None
         _check_inside(c, box, f"box = {box.tolist()}")
         return box
     if density is None:

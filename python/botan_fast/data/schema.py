@@ -17,11 +17,11 @@ import numpy as np
 
 from ..errors import BotanFastError, DataError
 from ..files import near_matches
+from ..formats.hdf5 import MAX_RATIO, is_hdf5
 
 __all__ = [
     "FORMAT",
     "LIBVER",
-    "SIGNATURE",
     "UNITS",
     "VERSION",
     "finished_parts",
@@ -42,7 +42,6 @@ __all__ = [
 FORMAT = "botan_fast data set"
 VERSION = 1
 LIBVER = ("v110", "v110")  # the oldest file format of HDF5 whose metadata all have checksums
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
 UNITS = "Lennard-Jones: length sigma_AA, temperature epsilon_AA / k_B, time sigma_AA sqrt(m / epsilon_AA)"
 _CHUNK = 1 << 18  # elements of a chunk at most: 1 to 2 MB
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
@@ -52,7 +51,7 @@ def is_dataset(path) -> bool:
     """Is the file an HDF5 file that says it is a botan_fast data set? The content decides, never the name."""
     try:
         with open(path, "rb") as file:
-            if file.read(len(SIGNATURE)) != SIGNATURE:
+            if not is_hdf5(file.read(8)):
                 return False
         with h5py.File(path, "r", locking=False) as file:
             return _text(file.attrs.get("format")) == FORMAT
@@ -81,8 +80,8 @@ def open_dataset(path) -> h5py.File:
     if not path.exists():
         raise DataError(f"{path}: no such file{_unfinished(path) or near_matches(path)}")
     with open(path, "rb") as file:
-        head = file.read(len(SIGNATURE))
-    if head != SIGNATURE:
+        head = file.read(8)
+    if not is_hdf5(head):
         raise DataError(f"{path} begins with {head!r}, which is not HDF5; make a data set with botan-fast convert")
     with reading(path):
         # The file is never written in place, so reading needs no lock; some network file systems have none.
@@ -149,8 +148,7 @@ def _check_storage(path, stored: h5py.Dataset) -> None:
     for length, chunk in zip(stored.shape, stored.chunks, strict=True):
         chunks *= -(-length // chunk)
     held = stored.id.get_storage_size()
-    # Deflate shrinks by a factor of 1,032 at most.
-    largest = 1100 * held if h5py.h5z.FILTER_DEFLATE in filters else held
+    largest = MAX_RATIO * held if h5py.h5z.FILTER_DEFLATE in filters else held
     if stored.id.get_num_chunks() != chunks or stored.nbytes > largest or held > os.path.getsize(path):
         raise DataError(
             f"{path}: {stored.name} should have {stored.nbytes} bytes but the file holds {held}; "

@@ -17,7 +17,6 @@ Files of frames (LAMMPS, GSD, extended XYZ, H5MD) are runs, with `{run}` in thei
 that hold whole ensembles (npz, pickle) are read as they are, and get their temperature and time from here.
 """
 
-import difflib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from ..files import natural_key
+from ..files import did_you_mean, natural_key
 
 try:
     import tomllib
@@ -82,8 +81,7 @@ def load_pattern(path) -> FilePattern:
     for pattern in (spec.pattern, spec.initial or ""):
         for name in FIELD.findall(pattern):
             if name not in _PLACEHOLDERS:
-                near = difflib.get_close_matches(name, _PLACEHOLDERS, n=1)
-                hint = f"; did you mean {{{near[0]}}}?" if near else ""
+                hint = did_you_mean(name, list(_PLACEHOLDERS), show="{{{}}}".format)
                 known = ", ".join(f"{{{key}}}" for key in _PLACEHOLDERS)
                 raise DataError(f"{spec.where}: {{{name}}} is no placeholder{hint}; there are {known}")
     if spec.initial:
@@ -100,8 +98,7 @@ def _entries(path: Path, entries: dict) -> dict:
     kinds = {"pattern": str, "initial": str, "timestep": float, "times": list, "temperature": float}
     for key, value in entries.items():
         if key not in kinds:
-            near = difflib.get_close_matches(key, kinds, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = did_you_mean(key, list(kinds))
             raise DataError(f"{path}: unknown entry {key}{hint}; there are {', '.join(kinds)}")
         numbers = value if kinds[key] is list and isinstance(value, list) else [value] if kinds[key] is float else []
         for number in numbers:

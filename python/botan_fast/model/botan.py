@@ -23,11 +23,9 @@ from torch import Tensor, nn
 from .. import ops
 from ..errors import InputError
 from ..graph.graph import Graph
-from ..quantities import NODE_TARGETS
+from .config import check_arguments
 
 __all__ = ["BOTAN", "MLP", "BOTANLayer", "Prediction"]
-
-DECODERS = ("separate", "shared", "node")
 
 
 class Prediction(NamedTuple):
@@ -48,7 +46,7 @@ class MLP(nn.Module):
     """y = relu(W2 relu(W1 x + b1) + b2), (M, num_inputs) to (M, H); with decode=True, W3 y + b3, to (M,).
 
     The perceptron of the encoders, of the processor and (decode=True) of the decoders: two hidden layers, all of
-    width H (Shiba et al. 2023, section II). float32 on the CPU runs in the compiled core for H = 32, 64, 128.
+    width H (Shiba et al. 2023, section II). float32 runs in the compiled core for H = 32, 64, 128.
     `mlp(x, precision="bf16")` rounds the factors of products to bfloat16 (docs/precision.md).
 
     >>> import torch, botan_fast as bf
@@ -98,7 +96,8 @@ class BOTANLayer(nn.Module):
     `edge_index` (2, E) of integers, row 0 senders and row 1 receivers, of any directed graph in any order; e and e0
     follow the order of its edges. With edge_node_skip=True MLP_e also reads [x0_sender, x0_receiver] (Bapst et al.,
     Nature Physics 16, 448 (2020)). Gradients flow to x, e, x0, e0 and the weights; deterministic.
-    float32 on the CPU runs in the compiled core for H = 32, 64, 128; everything else in plain torch.
+    float32 runs in the compiled core for H = 32, 64, 128, on the CPU and, in a build with CUDA, on a GPU; everything
+    else runs in plain torch.
     precision: "fp32", or "bf16" ("tf32") for products of factors rounded to bfloat16 (tf32), see docs/precision.md.
     save_memory=True keeps no edge array of this step for the backward pass, which computes it again: the same bits.
 
@@ -227,17 +226,6 @@ class BOTAN(nn.Module):
         node_target: str = "S",
     ):
         super().__init__()
-        for name, value, least in (("hidden_size", hidden_size, 1), ("num_steps", num_steps, 0)):
-            if not isinstance(value, int) or value < least:
-                raise InputError(f"{name} = {value!r}; it must be an integer of at least {least}")
-        if decoders not in DECODERS:
-            raise InputError(f"decoders = {decoders!r}; choose one of {', '.join(map(repr, DECODERS))}")
-        if dimensions not in (2, 3):
-            raise InputError(f"dimensions = {dimensions!r}; BOTAN knows 2 and 3")
-        if not 0 < cutoff < float("inf"):
-            raise InputError(f"cutoff = {cutoff!r}; it must be a positive length")
-        if node_target not in NODE_TARGETS:
-            raise InputError(f"node_target = {node_target!r}; choose one of {', '.join(map(repr, NODE_TARGETS))}")
         self.config = {
             "hidden_size": hidden_size,
             "num_steps": num_steps,
@@ -245,9 +233,11 @@ class BOTAN(nn.Module):
             "dimensions": dimensions,
             "edge_node_skip": bool(edge_node_skip),
             "self_edges": bool(self_edges),
-            "cutoff": float(cutoff),
+            "cutoff": cutoff,
             "node_target": node_target,
         }
+        check_arguments(self.config)
+        self.config["cutoff"] = float(cutoff)
         self.node_encoder = MLP(1, hidden_size)
         self.edge_encoder = MLP(dimensions, hidden_size)
         self.processor = BOTANLayer(hidden_size, edge_node_skip)

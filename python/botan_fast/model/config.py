@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import InputError
 from ..quantities import NODE_TARGETS
 
-__all__ = ["DECODERS", "check_config", "state_shapes"]
+__all__ = ["check_arguments", "check_config", "state_shapes", "wrong_entry"]
 
 DECODERS = ("separate", "shared", "node")
 _KINDS = {
@@ -43,6 +43,27 @@ def _fits(value: Any, kind: str) -> bool:
     return isinstance(value, int | float) and 0 < value < math.inf
 
 
+def _wanted(name: str) -> str:
+    kind = _KINDS[name]
+    return f"a {kind}" if kind.endswith(("integer", "number")) else kind
+
+
+def wrong_entry(config: Mapping[str, Any]) -> str | None:
+    """The name of the first entry of a complete configuration whose value is none, or None.
+
+    >>> wrong_entry(dict(hidden_size=64, num_steps=7, decoders="shard", dimensions=3, edge_node_skip=False,
+    ...                  self_edges=False, cutoff=2.0, node_target="S"))
+    'decoders'
+    """
+    return next((name for name, kind in _KINDS.items() if not _fits(config[name], kind)), None)
+
+
+def check_arguments(config: Mapping[str, Any]) -> None:
+    """InputError that names the first of the arguments of ``BOTAN`` whose value is none."""
+    if name := wrong_entry(config):
+        raise InputError(f"{name} = {config[name]!r}; it must be {_wanted(name)}")
+
+
 def check_config(config: Any) -> dict[str, Any]:
     """The configuration as keyword arguments of ``BOTAN``, or InputError that names the first wrong entry.
 
@@ -57,12 +78,11 @@ def check_config(config: Any) -> dict[str, Any]:
         if name not in _KINDS:
             raise InputError(f"entry '{name}' is unknown; known are {', '.join(_KINDS)}")
     config = {**_DEFAULTS, **config}
-    for name, kind in _KINDS.items():
-        wanted = f"it must be {'a ' if kind.endswith(('integer', 'number')) else ''}{kind}"
+    for name in _KINDS:
         if name not in config:
-            raise InputError(f"entry '{name}' is missing; {wanted}")
-        if not _fits(config[name], kind):
-            raise InputError(f"entry {name} = {str(config[name])[:40]!r} is wrong; {wanted}")
+            raise InputError(f"entry '{name}' is missing; it must be {_wanted(name)}")
+    if name := wrong_entry(config):
+        raise InputError(f"entry {name} = {str(config[name])[:40]!r} is wrong; it must be {_wanted(name)}")
     return {name: config[name] for name in _KINDS}
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from .. import _core
-from ..checks import as_array, check_finite
+from ..checks import as_array, check_finite, positive
 from ..errors import InputError
 from ..graph.build import neighbor_list
 from ..graph.inputs import check_positions
@@ -56,7 +56,7 @@ def self_intermediate_scattering(initial_positions, trajectories, k=7.25, *, typ
     >>> bf.self_intermediate_scattering(start, frames).round(6).tolist()
     [1.0, 0.0]
     """
-    k = _positive("k", k)
+    k = positive("k", k)
     initial, frames, chosen = _check_frames(initial_positions, trajectories, types, species)
     dimensions = initial.shape[1]
     values = np.empty(len(frames))
@@ -83,7 +83,7 @@ def overlap(initial_positions, trajectories, a=0.3, *, types=None, species=0):
     >>> bf.overlap(np.zeros((2, 3)), [[[0.1, 0.0, 0.0], [1.0, 0.0, 0.0]]]).tolist()
     [0.5]
     """
-    a = _positive("a", a)
+    a = positive("a", a)
     initial, frames, chosen = _check_frames(initial_positions, trajectories, types, species)
     values = np.empty(len(frames))
     for t, squared in enumerate(_squared_displacements(initial, frames, chosen)):
@@ -196,7 +196,7 @@ def bond_breaking(
     >>> result.values.tolist(), result.particles.tolist()
     ([1.0, 0.5], [1.0, 0.75, 0.5])
     """
-    inner, outer = _positive("inner", inner), _positive("outer", outer)
+    inner, outer = positive("inner", inner), positive("outer", outer)
     if inner > outer:
         raise InputError(f"inner = {inner} is larger than outer = {outer}; a bond would be broken from the start")
     initial, frames, _ = _check_frames(initial_positions, trajectories, None, 0)
@@ -261,16 +261,6 @@ def chi_4(samples, num_particles, axis=0):
 
 
 # ---- checks and parts -------------------------------------------------------------------------------------------
-
-
-def _positive(name, value):
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise InputError(f"{name} = {value!r} is not a number; give a positive one") from None
-    if not (number > 0 and math.isfinite(number)):
-        raise InputError(f"{name} = {number} must be positive and finite")
-    return number
 
 
 def _check_frames(initial_positions, trajectories, types, species):

