@@ -286,27 +286,30 @@ void linear(const LinearChunk& arguments) {
   const LinearChunk s = arguments;  // a local copy: stores through float* cannot alias it
   alignas(64) typename Storage::Number a_rows[kTile * H];
   for_tiles(s.begin, s.end, [&](int64_t m, int64_t rows) {
-    const float* base = s.base;
+    float* out = s.out + m * H;
+    const float* base = s.base ? s.base + m * H : nullptr;
     for (int t = 0; t < s.num_terms; ++t) {
-      const bool last = t + 1 == s.num_terms;
+      const bool last = t + 1 == s.num_terms, positive = last && s.relu;
       const float* bias = t == 0 ? s.bias : nullptr;
+      const float* mask = last && s.mask ? s.mask + m * H : nullptr;
+      // Captured by value: the compiler must assume that stores change what lies in memory.
       times<Storage, H>(
           rows, Storage::template as_rows<H>(rows, s.a[t] + m * H, a_rows), s.b[t],
-          [&](int64_t r, int i) {
+          [=](int64_t r, int i) {
             Vector v = bias ? load(bias + i) : Vector{};
-            return base ? v + load(base + (m + r) * H + i) : v;
+            return base ? v + load(base + r * H + i) : v;
           },
-          [&](int64_t row, int i, auto& v) {
+          [=](int64_t row, int i, auto& v) {
             constexpr int R = sizeof(v) / sizeof(Vector);
 #pragma GCC unroll 8
             for (int r = 0; r < R; ++r) {
-              const int64_t at = (m + row + r) * H + i;
-              if (last && s.relu) v[r] = relu(v[r]);
-              if (last && s.mask) v[r] = where_positive(load(s.mask + at), v[r]);
-              store(s.out + at, v[r]);
+              const int64_t at = (row + r) * H + i;
+              if (positive) v[r] = relu(v[r]);
+              if (mask) v[r] = where_positive(load(mask + at), v[r]);
+              store(out + at, v[r]);
             }
           });
-      base = s.out;
+      base = out;
     }
   });
 }
