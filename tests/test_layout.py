@@ -123,6 +123,16 @@ def test_what_is_allowed_is_not_complained_of(file, line):
     assert complaints({file: line}) == []
 
 
+@pytest.mark.parametrize("room", [*ROOMS, "cli"])
+def test_a_room_says_what_is_in_it(room):
+    """The docstring of a room lists its files; of the commands, it says what one is made of."""
+    text = ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text()))
+    names = {path.stem for path in (PACKAGE / room).glob("*.py")} - {"__init__", "__main__"}
+    if room == "cli":
+        names = {"entry", "options", "NAME", "add_arguments", "run"}
+    assert {name for name in names if not re.search(rf"\b{name}\b", text)} == set()
+
+
 # ---- the core -------------------------------------------------------------------------------------------------------
 
 # The folders of csrc that a file of each folder may include from; "" is csrc itself.

@@ -3,6 +3,7 @@
 reading        read, iterate, iterate_groups: a file, or the files of a pattern, as `Configuration`s
 configuration  `Configuration`, what every reader returns
 pattern        the files that a name with placeholders, or a layout.toml, describes
+ensembles      those files as configurations with all their runs
 registry       which reader reads a file
 frames         from frames of a trajectory to configurations
 periodic       coordinates and boxes

@@ -1,1 +1,9 @@
-"""graph"""
+"""Positions become a graph. Knows the compiled searches; everything it is given passes one door, `inputs`.
+
+build        build_graph, neighbor_list: the CPU or CUDA
+graph        Graph, batch_graphs
+inputs       the one door: positions, types, box, cutoff, checked once
+pairs        undirected pairs, and the graph that they make
+search_cpu   the search of the core on the CPU
+search_cuda  the search on CUDA
+"""

@@ -1,1 +1,8 @@
-"""model"""
+"""A graph becomes a prediction; models on disk, of every origin.
+
+botan          BOTAN, BOTANLayer, MLP, Prediction
+config         the configuration of a model, and the tensors that it implies
+checkpoint     load_model, save_model
+published      weights that others published, in terms of ours
+tf_checkpoint  TensorFlow checkpoints, read without TensorFlow
+"""

@@ -7,7 +7,9 @@ sums             segment_sum, scatter_sum
 perceptron       mlp: encoders, decoders, the perceptrons of a step
 message_passing  processor: n message-passing steps
 losses           loss: p times the mean over nodes, 1 - p times that over edges, with its gradient
+history          what the backward pass of the processor needs of the forward pass
 precision        fp32, tf32, bf16, and which widths have kernels
+door             what reaches a pointer of the core was checked here
 cuda             the CUDA kernels as functions of tensors
 library          how an operator is declared
 """

@@ -1,1 +1,8 @@
-"""simulation"""
+"""Nothing becomes a data set: molecular dynamics by LAMMPS.
+
+ensemble     simulate: quench, equilibrate, runs from each configuration
+protocol     the numbers that decide a simulation
+start        positions on a lattice, velocities of a temperature
+lammps       LAMMPS, as few calls
+work_folder  what is kept on disk to continue after a kill
+"""
