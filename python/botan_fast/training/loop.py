@@ -103,7 +103,7 @@ def train(
         save_memory, device, progress and callbacks. A folder without a run starts one; a run with that many epochs is
         returned as it is.
     augmentation : {"octahedral", "o3", "none"}
-        Distribution of the rotations, see `botan_fast.augmentation.random_rotation`.
+        Distribution of the rotations, see `botan_fast.training.augmentation.random_rotation`.
     learning_rate, clip_norm : float
         Step size of Adam, and the largest norm of a gradient.
     schedule : {"constant", "cosine"}
