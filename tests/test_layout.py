@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,6 +123,11 @@ def test_a_forbidden_import_is_found(file, line, imported, expected):
 )
 def test_what_is_allowed_is_not_complained_of(file, line):
     assert complaints({file: line}) == []
+
+
+def test_formats_can_be_read_without_torch():
+    code = "import sys, botan_fast.formats; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 @pytest.mark.parametrize("room", [*ROOMS, "cli"])
