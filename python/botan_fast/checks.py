@@ -2,12 +2,13 @@
 
 import numpy as np
 import torch
+from numpy.typing import DTypeLike
 
-from .arrays import is_cupy
+from .arrays import Array, is_cupy
 from .errors import InputError
 
 
-def as_array(name, value, dtype=None):
+def as_array(name: str, value: Array, dtype: DTypeLike | None = None) -> np.ndarray:
     """`value` (array, tensor on any device, or nested lists) as a C-contiguous NumPy array of real numbers."""
     try:
         if is_cupy(value):
@@ -20,7 +21,7 @@ def as_array(name, value, dtype=None):
     return np.ascontiguousarray(array, dtype=dtype)
 
 
-def check_finite(name, array):
+def check_finite(name: str, array: np.ndarray) -> None:
     """Refuses NaN and infinity, naming the first such element."""
     finite = np.isfinite(array)
     if not finite.all():

@@ -1,5 +1,7 @@
 """What is learnt: one table of the targets."""
 
+from typing import Any
+
 from .errors import InputError
 
 __all__ = ["NODE_TARGETS", "TARGETS"]
@@ -14,7 +16,7 @@ NODE_TARGETS = {
 }
 
 
-def check_which(which):
+def check_which(which: Any) -> set[str]:
     letters = list(which) if isinstance(which, (str, list, tuple, set, frozenset)) else [which]
     for letter in letters:
         if letter not in ("S", "E", "R", "D", "L"):
