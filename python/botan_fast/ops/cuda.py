@@ -7,6 +7,7 @@ CUDA graph.
 
 from collections.abc import Sequence
 from types import ModuleType
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -81,7 +82,10 @@ def scatter_sum(kernels: ModuleType, values: Tensor, index: Tensor, dim_size: in
 # ---- message passing ------------------------------------------------------------------------------------------
 
 
-def _aligned(tensor: Tensor | None) -> Tensor | None:
+_T = TypeVar("_T", Tensor, Tensor | None)
+
+
+def _aligned(tensor: _T) -> _T:
     """The tensor dense and aligned to 16 bytes, as every allocation is; a copy where it is a view that is not."""
     if tensor is None:
         return None
@@ -89,7 +93,7 @@ def _aligned(tensor: Tensor | None) -> Tensor | None:
     return tensor.clone() if tensor.data_ptr() % 16 else tensor
 
 
-def _all_aligned(tensors: Sequence[Tensor | None]) -> list[Tensor | None]:
+def _all_aligned(tensors: Sequence[_T]) -> list[_T]:
     return [_aligned(t) for t in tensors]
 
 
@@ -99,8 +103,8 @@ def _addresses(tensors: Sequence[Tensor | None]) -> list[int]:
 
 def processor(kernels, x, e, x0, e0, topology, weights, num_steps, keep, precision, save_memory=False):
     """The operator `processor`."""
-    state, weights = processor_tensors(x, e, x0, e0, weights)
-    x, e, x0, e0 = state = _all_aligned(state)
+    given, weights = processor_tensors(x, e, x0, e0, weights)
+    x, e, x0, e0 = state = _all_aligned(given)
     topology, weights = _all_aligned(topology_tensors(topology, x0, e0, look=False)), _all_aligned(weights)
     (nodes, hidden), edges = x0.shape, e0.shape[0]
     shape = nodes, edges, hidden, num_steps, weights[0].shape[1] == 6 * hidden, save_memory
@@ -130,8 +134,8 @@ def processor_backward(
     kernels, x, e, x0, e0, topology, weights, num_steps, outputs, grad_x_out, grad_e_out, precision, save_memory=False
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor]]:
     """The operator `processor_backward`."""
-    state, weights = processor_tensors(x, e, x0, e0, weights)
-    x, e, x0, e0 = state = _all_aligned(state)
+    given, weights = processor_tensors(x, e, x0, e0, weights)
+    x, e, x0, e0 = state = _all_aligned(given)
     grad_outputs = _all_aligned((grad_x_out, grad_e_out))
     topology, weights = _all_aligned(topology_tensors(topology, x0, e0, look=False)), _all_aligned(weights)
     (nodes, hidden), edges = x0.shape, e0.shape[0]
@@ -154,7 +158,8 @@ def processor_backward(
         workspace.data_ptr(),
         num_bytes,
     )
-    return *(x0.new_empty(0) if g is None else g for g in grads), gradients
+    grad_x, grad_e, grad_x0, grad_e0 = (x0.new_empty(0) if g is None else g for g in grads)
+    return grad_x, grad_e, grad_x0, grad_e0, gradients
 
 
 # ---- multilayer perceptrons -----------------------------------------------------------------------------------

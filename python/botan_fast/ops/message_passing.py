@@ -40,7 +40,7 @@ def _processor(
     keep: bool,
     precision: int,
     save_memory: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, ...]:
     (x, e, x0, e0), weights = processor_tensors(x, e, x0, e0, weights)
     topology = topology_tensors(topology, x0, e0, look=True)
     (nodes, hidden), edges = x0.shape, e0.shape[0]
@@ -106,8 +106,8 @@ def _processor_backward(
         precision_on_cpu(precision),
         torch.get_num_threads(),
     )
-    grads = (x0.new_empty(0) if g is None else g for g in (grad_x, grad_e, grad_x0, grad_e0))
-    return *grads, gradients
+    grad_x, grad_e = (x0.new_empty(0) if g is None else g for g in (grad_x, grad_e))
+    return grad_x, grad_e, grad_x0, grad_e0, gradients
 
 
 @fake("processor_backward")
@@ -141,8 +141,11 @@ def _processor_autograd(ctx, grad_x_out, grad_e_out, *_):
     if torch.is_grad_enabled():
 
         def plain(x, e, x0, e0, *weights):
-            parts = list(weights[:4]), list(weights[4:])
-            return reference.processor(x, e, x0, e0, *topology[:2], *parts, ctx.num_steps, PRECISIONS[ctx.precision])
+            edge_weights, node_weights = list(weights[:4]), list(weights[4:])
+            senders, receivers = topology[:2]
+            return reference.processor(
+                x, e, x0, e0, senders, receivers, edge_weights, node_weights, ctx.num_steps, PRECISIONS[ctx.precision]
+            )
 
         state = differentiable_gradients(plain, [x, e, x0, e0, *weights], [grad_x_out, grad_e_out])
         return *state[:4], [None] * len(topology), state[4:], None, None, None, None
@@ -217,8 +220,10 @@ def processor(
         return x0 if x is None else x, e0 if e is None else e
     if not has_fast_path(x0.shape[1], x0.dtype, x0.device):
         (x, e, x0, e0), weights = processor_tensors(x, e, x0, e0, weights)
-        ends = topology[:2]
-        return reference.processor(x, e, x0, e0, *ends, weights[:4], weights[4:], num_steps, precision, save_memory)
+        senders, receivers = topology[:2]
+        return reference.processor(
+            x, e, x0, e0, senders, receivers, weights[:4], weights[4:], num_steps, precision, save_memory
+        )
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, e, x0, e0, *weights))
     number = PRECISIONS.index(precision)
     x, e, *_ = _processor(x, e, x0, e0, list(topology), weights, num_steps, keep, number, save_memory)
