@@ -97,11 +97,10 @@ def frames_to_configurations(name: str, path: Path, frames: list[Frame]) -> list
     refuse_wrapped(path, positions, moved, first.box, any(frame.wrapped for frame in frames))
     result = []
     for k, frame in enumerate(later):
-        known = frame.time is not None and first.time is not None
         configuration = replace(
             base,
             trajectories=moved[k : k + 1],
-            time=frame.time - first.time if known else None,
+            time=None if frame.time is None or first.time is None else frame.time - first.time,
             time_index=k,
             node_fields={},
         )

@@ -32,7 +32,7 @@ def read(path: Path) -> list[Configuration]:
 
 def read_frames(path: Path) -> list[Frame]:
     lines = _Lines(path, read_text(path))
-    frames = []
+    frames: list[Frame] = []
     while lines.more():
         frames.append(_read_frame(path, lines, len(frames)))
     if len(frames) > 1 and any(frame.ids is None for frame in frames):

@@ -19,6 +19,7 @@ that hold whole ensembles (npz, pickle) are read as they are, and get their temp
 
 import difflib
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,9 +28,9 @@ import numpy as np
 from ..errors import DataError
 from ..files import natural_key
 
-try:
+if sys.version_info >= (3, 11):
     import tomllib
-except ModuleNotFoundError:  # Python 3.10
+else:
     import tomli as tomllib
 
 __all__ = ["FilePattern", "is_pattern", "load_pattern"]

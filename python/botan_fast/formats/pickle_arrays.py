@@ -12,6 +12,7 @@ import pickle
 import pickletools
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -68,7 +69,7 @@ class Array:
         data = self.data.encode("latin1") if isinstance(self.data, str) else self.data
         if not isinstance(self.dtype, _DType) or not isinstance(data, (bytes, bytearray)):
             raise ValueError("an array of Python objects; expected numbers")
-        shape = self.shape
+        shape: Any = self.shape  # whatever the file says
         if not (isinstance(shape, tuple) and all(type(n) is int and n >= 0 for n in shape) and len(shape) < 8):
             raise ValueError(f"an array of shape {str(shape)[:40]}")
         dtype = self.dtype.get()
@@ -81,7 +82,8 @@ class _DType:
     """A NumPy dtype in a pickle: `dtype('f8', 0, 1)`, then its byte order as a state."""
 
     def __init__(self, name, *_):
-        self.name, self.order = name, "|"
+        self.name = name
+        self.order: Any = "|"  # whatever the file says
 
     def __setstate__(self, state):
         self.order = state[1]
