@@ -221,8 +221,13 @@ def _describe_data(samples: list[Sample]) -> dict:
     return {
         "names": [sample.name for sample in samples],
         "sha256": digest.hexdigest(),
-        "mean_propensity": float(np.mean([float(s.targets.propensity.mean()) for s in samples])) if samples else 0.0,
+        "mean_propensity": float(np.mean([_mean_propensity(sample) for sample in samples])) if samples else 0.0,
     }
+
+
+def _mean_propensity(sample: Sample) -> float:
+    assert sample.targets is not None  # training reads no samples without
+    return float(sample.targets.propensity.mean())
 
 
 def _weights_digest(model: BOTAN) -> str:
