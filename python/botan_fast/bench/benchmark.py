@@ -98,6 +98,7 @@ def _plain(model: BOTAN, graph: Graph, precision: str = "fp32") -> Callable[[], 
 
 def _loss(predict, targets: Targets) -> Tensor:
     node, edge = predict()
+    assert targets.pair_change is not None  # they are made of runs
     mse = torch.nn.functional.mse_loss
     return 0.4 * mse(node, targets.propensity) + 0.6 * mse(edge, targets.pair_change)
 
@@ -135,6 +136,7 @@ def check(task: Problem, precisions) -> None:
     moved -= task.box * np.rint(moved / task.box)
     change = np.sqrt((moved**2).sum(axis=2)).mean(axis=0) - distance[i, j]
     propensity = np.sqrt(((task.runs - task.positions) ** 2).sum(axis=2)).mean(axis=0)
+    assert task.targets.pair_change is not None  # they are made of runs
     _compare("propensity", task.targets.propensity, torch.tensor(propensity), 1e-4)
     _compare("pair_change", task.targets.pair_change[:number], torch.tensor(change), 1e-4)
 
