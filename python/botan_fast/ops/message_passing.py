@@ -5,6 +5,7 @@ Deterministic: results are bitwise equal between runs and for any number of thre
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -62,7 +63,18 @@ def _processor(
 
 
 @fake("processor")
-def _(x, e, x0, e0, topology, weights, num_steps, keep, precision, save_memory):
+def _(
+    x: Any,
+    e: Any,
+    x0: Tensor,
+    e0: Tensor,
+    topology: Any,
+    weights: Any,
+    num_steps: int,
+    keep: bool,
+    precision: int,
+    save_memory: bool,
+) -> tuple[Tensor, ...]:
     history = history_members(x0.shape[0], e0.shape[0], x0.shape[1], num_steps, keep, precision, save_memory)
     return torch.empty_like(x0), torch.empty_like(e0), *(x0.new_empty(s, dtype=d) for s, d in history)
 
@@ -111,7 +123,20 @@ def _processor_backward(
 
 
 @fake("processor_backward")
-def _(x, e, x0, e0, topology, weights, num_steps, outputs, grad_x_out, grad_e_out, precision, save_memory):
+def _(
+    x: Any,
+    e: Any,
+    x0: Tensor,
+    e0: Tensor,
+    topology: Any,
+    weights: Any,
+    num_steps: int,
+    outputs: Any,
+    grad_x_out: Any,
+    grad_e_out: Any,
+    precision: int,
+    save_memory: bool,
+) -> Any:
     return (
         x0.new_empty(0) if x is None else torch.empty_like(x),
         x0.new_empty(0) if e is None else torch.empty_like(e),
@@ -121,7 +146,7 @@ def _(x, e, x0, e0, topology, weights, num_steps, outputs, grad_x_out, grad_e_ou
     )
 
 
-def _processor_setup(ctx, inputs, output):
+def _processor_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     x, e, x0, e0, topology, weights, ctx.num_steps, keep, ctx.precision, ctx.save_memory = inputs
     ctx.num_topology, ctx.num_weights = len(topology), len(weights)
     ctx.keep = keep
@@ -130,7 +155,7 @@ def _processor_setup(ctx, inputs, output):
     ctx.set_materialize_grads(False)  # a zero gradient of e alone would be 42 MB at N = 4096
 
 
-def _processor_autograd(ctx, grad_x_out, grad_e_out, *_):
+def _processor_autograd(ctx: Any, grad_x_out: Tensor | None, grad_e_out: Tensor | None, *_: Any) -> Any:
     if not ctx.keep:
         raise RuntimeError("botan_fast::processor ran with keep=False; gradients need keep=True")
     x, e, x0, e0, *rest = ctx.saved_tensors
@@ -140,7 +165,7 @@ def _processor_autograd(ctx, grad_x_out, grad_e_out, *_):
         return None, None, None, None, [None] * len(topology), [None] * len(weights), None, None, None, None
     if torch.is_grad_enabled():
 
-        def plain(x, e, x0, e0, *weights):
+        def plain(x: Tensor, e: Tensor, x0: Tensor, e0: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor]:
             edge_weights, node_weights = list(weights[:4]), list(weights[4:])
             senders, receivers = topology[:2]
             return reference.processor(
