@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from ..errors import DataError
+from ..files import FilePath
 from .configuration import Configuration, check_configuration
 from .frames import Frame, require_same_particles
 from .pattern import FIELD, FilePattern, files_of, load_pattern, placeholders_of
@@ -33,7 +34,7 @@ def read(path: Path) -> list[Configuration]:
     return [configuration for group in iterate_groups(path) for configuration in group]
 
 
-def iterate_groups(path, skip: Callable[[str], bool] | None = None) -> Iterator[list[Configuration]]:
+def iterate_groups(path: FilePath, skip: Callable[[str], bool] | None = None) -> Iterator[list[Configuration]]:
     """Each configuration at all its times, one after the other: no more than one is in memory at once.
 
     Those whose name `skip` says yes to are left out, and their files are not read.
@@ -86,7 +87,9 @@ def _listed(spec: FilePattern, index: int | None, file: Path) -> float | None:
     return spec.times[index]
 
 
-def _ensemble(spec: FilePattern, name: str, temperature, known: dict, files: list) -> Iterator[Configuration]:
+def _ensemble(
+    spec: FilePattern, name: str, temperature: float | None, known: dict[str, str | None], files: list
+) -> Iterator[Configuration]:
     """One configuration at all times, from the frames of its runs."""
     runs: dict[str | None, list[tuple[dict, Path]]] = {}
     for values, file in files:

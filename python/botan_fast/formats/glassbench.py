@@ -15,6 +15,7 @@ stand in the files' names alone and are taken from there: `N1290T0.30_3_tc01.npz
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -56,7 +57,7 @@ def read(path: Path) -> list[Configuration]:
     # T0.44 in N4096T0.44_12.npz, tc01 in N1290T0.30_3_tc01.npz
     stated = re.search(r"T(\d+\.\d+)", path.stem)
     temperature = float(stated[1]) if stated else None
-    base = {"name": path.stem, "path": path, "positions": positions, "types": types, "box": box}
+    base: dict[str, Any] = {"name": path.stem, "path": path, "positions": positions, "types": types, "box": box}
     if "md_prop" not in arrays:
         if "positions" not in arrays:
             raise DataError(f"{path}: the npz has neither md_prop nor positions; expected one of them")

@@ -141,7 +141,15 @@ def _box(path: Path, group: h5py.Group) -> _Element:
     return _Element(path, box, "edges", rank)
 
 
-def _frame(path, number, position, edges, species, image, ids) -> Frame:
+def _frame(
+    path: Path,
+    number: int,
+    position: _Element,
+    edges: _Element,
+    species: _Element,
+    image: _Element,
+    ids: _Element,
+) -> Frame:
     positions = position.values[number].astype(np.float64)
     count, size = positions.shape
     box = edges.at(number, position).astype(np.float64)

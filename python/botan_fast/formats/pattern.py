@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from ..files import natural_key
+from ..files import FilePath, natural_key
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -64,12 +64,12 @@ class FilePattern:
         return str(self.path) if self.path else self.pattern
 
 
-def is_pattern(path) -> bool:
+def is_pattern(path: FilePath) -> bool:
     """Does a path hold one of the placeholders, rather than be the name of a file?"""
     return any(name in _PLACEHOLDERS for name in FIELD.findall(str(path)))
 
 
-def load_pattern(path) -> FilePattern:
+def load_pattern(path: FilePath) -> FilePattern:
     """The pattern of a TOML file, or a pattern itself; DataError where it makes no sense."""
     path = Path(path)
     if is_pattern(path) and not path.exists():
