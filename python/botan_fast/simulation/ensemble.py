@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..arrays import Array
 from ..errors import InputError
 from ..files import FilePath
 from .lammps import Engine, SimulationError, require_lammps
@@ -302,7 +301,7 @@ class _Task:
         self.work.save_run(name, run, result)
         return result
 
-    def engine(self, positions: Array, velocities: Array, types: Array) -> Engine:
+    def engine(self, positions: np.ndarray, velocities: np.ndarray, types: np.ndarray) -> Engine:
         protocol = self.protocol
         return Engine(positions, velocities, types, protocol.length, protocol.potential, protocol.dt, protocol.threads)
 
@@ -313,7 +312,7 @@ class _Progress:
     def __init__(self, show: bool) -> None:
         self.show = show
         self.bar: Any = None
-        self.advance: Callable | None = None
+        self.advance: Callable[[int], Any] | None = None
 
     def start(self, steps: int) -> None:
         if self.show:
