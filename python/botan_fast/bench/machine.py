@@ -6,8 +6,10 @@ import re
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import torch
 
@@ -76,7 +78,9 @@ def ceilings(rounds: int = 20) -> dict[str, float]:
     }
 
 
-def measured_times(function, rounds: int, budget: float = float("inf"), fewest: int = 1) -> list[float]:
+def measured_times(
+    function: Callable[[], Any], rounds: int, budget: float = float("inf"), fewest: int = 1
+) -> list[float]:
     """Durations of at most `rounds` calls after one to warm up; fewer, but `fewest`, beyond `budget` seconds."""
     function()
     found: list[float] = []

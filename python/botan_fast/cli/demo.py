@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..files import FilePath
 from .options import add_options
 
 if TYPE_CHECKING:
@@ -97,7 +98,9 @@ def demo_data() -> Path:
     return Path(str(resources.files("botan_fast") / "data" / "demo.h5"))
 
 
-def demo(output="botan-fast-demo", *, time: float = TIME, epochs: int = EPOCHS, progress: bool = True) -> DemoResult:
+def demo(
+    output: FilePath = "botan-fast-demo", *, time: float = TIME, epochs: int = EPOCHS, progress: bool = True
+) -> DemoResult:
     """Train on the shipped data, score on held-out configurations, save predictions and a figure.
 
     Parameters

@@ -43,7 +43,7 @@ DATA_OPTIONS = ("--box", "--density", "--temperature", "--time")
 RUN_OPTIONS = ("--device", "--threads", "--quiet")
 
 
-def add_options(parser: argparse.ArgumentParser, *flags: str, **other) -> None:
+def add_options(parser: argparse.ArgumentParser, *flags: str, **other: Any) -> None:
     """Add shared options to a parser; `other` replaces what differs in this command, such as help="..."."""
     for flag in flags:
         parser.add_argument(flag, **{**_OPTIONS[flag], **other})
