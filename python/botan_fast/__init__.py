@@ -4,6 +4,7 @@ The public names are loaded on first use, so that importing the package and the 
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -46,14 +47,51 @@ _PUBLIC = {
 
 __all__ = [*_PUBLIC, "__version__"]
 
+if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ would make any name of any type
+    from .data.conversion import convert as convert
+    from .data.dataset import Dataset as Dataset
+    from .data.loading import load_samples as load_samples
+    from .data.record import Record as Record
+    from .data.record import TimeRecord as TimeRecord
+    from .data.sample import Sample as Sample
+    from .data.writer import DatasetWriter as DatasetWriter
+    from .errors import BotanFastError as BotanFastError
+    from .evaluation.prediction import predict as predict
+    from .evaluation.scores import evaluate as evaluate
+    from .graph.build import build_graph as build_graph
+    from .graph.build import neighbor_list as neighbor_list
+    from .graph.graph import Graph as Graph
+    from .graph.graph import batch_graphs as batch_graphs
+    from .info import build_info as build_info
+    from .model.botan import BOTAN as BOTAN
+    from .model.botan import MLP as MLP
+    from .model.botan import BOTANLayer as BOTANLayer
+    from .model.botan import Prediction as Prediction
+    from .model.checkpoint import load_model as load_model
+    from .model.checkpoint import save_model as save_model
+    from .ops import scatter_sum as scatter_sum
+    from .ops import segment_sum as segment_sum
+    from .physics.correlations import BondBreaking as BondBreaking
+    from .physics.correlations import bond_breaking as bond_breaking
+    from .physics.correlations import chi_4 as chi_4
+    from .physics.correlations import overlap as overlap
+    from .physics.correlations import relaxation_time as relaxation_time
+    from .physics.correlations import self_intermediate_scattering as self_intermediate_scattering
+    from .physics.targets import Targets as Targets
+    from .physics.targets import isoconfigurational_targets as isoconfigurational_targets
+    from .physics.targets import local_displacement_field as local_displacement_field
+    from .simulation.ensemble import simulate as simulate
+    from .training.loop import train as train
 
-def __getattr__(name):
-    if name in _PUBLIC:
-        value = getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
-        globals()[name] = value  # the next access is a plain lookup
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name in _PUBLIC:
+            value = getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+            globals()[name] = value  # the next access is a plain lookup
+            return value
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})

@@ -2,13 +2,18 @@
 `__cuda_array_interface__`."""
 
 import contextlib
+from typing import Any, TypeAlias
 
 import torch
 
-__all__ = ["as_tensor", "current_stream", "is_cupy", "like"]
+__all__ = ["Array", "as_tensor", "current_stream", "is_cupy", "like"]
+
+# A NumPy, torch or CuPy array, or nested lists of numbers: what `as_tensor` and `checks.as_array` take. No type covers
+# them, and CuPy need not be installed.
+Array: TypeAlias = Any
 
 
-def is_cupy(value) -> bool:
+def is_cupy(value: Array) -> bool:
     """Whether `value` is a CuPy array; CuPy is not imported for it.
 
     >>> import numpy as np
@@ -19,7 +24,7 @@ def is_cupy(value) -> bool:
     return type(value).__module__.partition(".")[0] == "cupy"
 
 
-def as_tensor(value):
+def as_tensor(value: Array) -> Any:
     """A CuPy array (through DLPack), or another array with `__cuda_array_interface__`, as the torch tensor of the same
     memory; everything else as it is.
 
@@ -34,7 +39,7 @@ def as_tensor(value):
     return value
 
 
-def like(example, tensor: torch.Tensor):
+def like(example: Array, tensor: torch.Tensor) -> Any:
     """`tensor` as an array of the library that `example` is of: CuPy (zero copy), torch, and NumPy for all others.
 
     >>> import numpy as np, torch
@@ -51,7 +56,7 @@ def like(example, tensor: torch.Tensor):
     return tensor if tensor.is_cuda else tensor.numpy()
 
 
-def current_stream(value):
+def current_stream(value: Array) -> contextlib.AbstractContextManager[Any]:
     """A context in which torch works on CuPy's current stream where `value` is a CuPy array; else it changes nothing.
 
     >>> from botan_fast import arrays

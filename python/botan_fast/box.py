@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from .arrays import Array
 from .checks import as_array, check_finite, positive
 from .errors import InputError
 
 
-def check_box(box, dimensions):
+def check_box(box: Array, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns the box as given, (D,) or (D, D) float64, and its cell with row vectors, (D, D)."""
     array = as_array("box", box, np.float64).copy()
     if np.ndim(box) == 0:
@@ -28,7 +29,7 @@ def check_box(box, dimensions):
     return array, array
 
 
-def check_cutoff(cutoff, box, cell):
+def check_cutoff(cutoff: float, box: np.ndarray, cell: np.ndarray) -> float:
     """The cutoff as a float; the box, as `check_box` returns it, must hold it twice in every direction."""
     cutoff = positive("cutoff", cutoff)
     # Of a cell, the distances between opposite faces count; they are computed, hence a tolerance of rounding.
@@ -44,7 +45,9 @@ def check_cutoff(cutoff, box, cell):
     return cutoff
 
 
-def check_boxes(box, dimensions, cutoff, num_graphs):
+def check_boxes(
+    box: Array, dimensions: int, cutoff: float, num_graphs: int
+) -> tuple[float, np.ndarray | None, np.ndarray]:
     """(cutoff, box, cells): the cells (G, D, D) of a batch and the box that all share, or None for unlike boxes.
 
     `box` is one box, as `check_box` takes it, or (G, D, D) cells.
@@ -65,7 +68,7 @@ def check_boxes(box, dimensions, cutoff, num_graphs):
     return cutoff, cells[0] if (cells == cells[0]).all() else None, cells
 
 
-def reduce_cell(cell):
+def reduce_cell(cell: Array) -> np.ndarray:
     """Minkowski-reduced row vectors of the same lattice: the shortest ones; a diagonal cell is returned as it is.
 
     Only in a reduced cell is the nearest image of a point always among the 3**D around the rounded one. At time t a
@@ -90,7 +93,7 @@ def reduce_cell(cell):
         cell[-1] = best
 
 
-def reduce_cell_2d(pair):
+def reduce_cell_2d(pair: np.ndarray) -> np.ndarray:
     """Gauss reduction of two vectors in any dimension."""
     short, long = sorted(pair, key=lambda v: v @ v)
     while True:

@@ -1,15 +1,17 @@
 """Checks of positions, boxes and the like: each refuses bad input with one line, or returns it as the core takes it."""
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import DTypeLike
 
-from .arrays import is_cupy
+from .arrays import Array, is_cupy
 from .errors import InputError
 
 
-def as_array(name, value, dtype=None):
+def as_array(name: str, value: Array, dtype: DTypeLike | None = None) -> np.ndarray:
     """`value` (array, tensor on any device, or nested lists) as a C-contiguous NumPy array of real numbers."""
     try:
         if is_cupy(value):
@@ -22,7 +24,7 @@ def as_array(name, value, dtype=None):
     return np.ascontiguousarray(array, dtype=dtype)
 
 
-def positive(name: str, value, zero: bool = False) -> float:
+def positive(name: str, value: Any, zero: bool = False) -> float:
     """The value as a float; InputError unless it is a positive finite number, or with `zero` 0.
 
     >>> from botan_fast.checks import positive
@@ -38,7 +40,7 @@ def positive(name: str, value, zero: bool = False) -> float:
     return number
 
 
-def check_finite(name, array):
+def check_finite(name: str, array: np.ndarray) -> None:
     """Refuses NaN and infinity, naming the first such element."""
     finite = np.isfinite(array)
     if not finite.all():

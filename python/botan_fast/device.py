@@ -1,6 +1,7 @@
 """Device, stream and memory of a tensor, and the compiled kernels for it."""
 
 from types import ModuleType
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -9,7 +10,9 @@ from torch import Tensor
 from . import _core
 from .errors import InputError
 
-__all__ = ["CUDA_KERNELS", "DTYPES", "choose_device", "empty", "kernels_for", "stream_of", "workspace_of"]
+__all__ = ["CUDA_KERNELS", "DTYPES", "Device", "choose_device", "empty", "kernels_for", "stream_of", "workspace_of"]
+
+Device: TypeAlias = torch.device | str | None  # as an argument; None: whoever reads it decides
 
 CUDA_KERNELS: ModuleType | None = getattr(_core, "cuda", None)  # None in a build without them
 DTYPES = {torch.float32: "f32", torch.float64: "f64"}  # how the core's functions of several types are named
@@ -67,7 +70,7 @@ def workspace_of(num_bytes: int, like: Tensor) -> Tensor:
     return torch.empty(num_bytes, dtype=torch.uint8, device=like.device)
 
 
-def choose_device(device=None, default: torch.device | None = None) -> torch.device:
+def choose_device(device: Device = None, default: torch.device | None = None) -> torch.device:
     """The torch device for `device`; when None, `default`, or else the GPU if torch has one, or else the CPU.
 
     Examples

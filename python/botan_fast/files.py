@@ -7,14 +7,17 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 from .errors import InputError
 
-__all__ = ["atomic_write", "did_you_mean", "natural_key", "near_matches"]
+__all__ = ["FilePath", "atomic_write", "did_you_mean", "natural_key", "near_matches"]
+
+FilePath: TypeAlias = str | os.PathLike[str]
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
+def atomic_write(path: FilePath) -> Iterator[Path]:
     """Write a file completely or not at all.
 
     The block receives the path of an empty temporary file in the same folder. When the block ends, the file goes to

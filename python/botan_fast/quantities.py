@@ -1,6 +1,6 @@
 """What is learnt: one table of the targets."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .errors import InputError
 
@@ -36,7 +36,7 @@ LETTERS = {
 TARGETS = {**{q.field: q.of for q in QUANTITIES}, "bond_breaking": "particle"}
 
 
-def check_which(which) -> set[str]:
+def check_which(which: Any) -> set[str]:
     """The letters of targets that are asked for, as a set; InputError for one that is not of `LETTERS`.
 
     >>> from botan_fast.quantities import check_which

@@ -320,6 +320,7 @@ def test_h5md_sorted_by_id(tmp_path):
     ("change", "message"),
     [
         (lambda g: g.__delitem__("box"), "has no box"),
+        (lambda g: (g["box"].__delitem__("edges"), g["box"].create_group("edges")), "box/edges has no value"),
         (lambda g: g.__delitem__("position"), "has no position"),
         (lambda g: g.__delitem__("species"), "has no species"),
         (

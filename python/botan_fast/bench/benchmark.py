@@ -9,8 +9,8 @@ import platform
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -40,6 +40,9 @@ CHECK_SIZE = 4096  # results are checked on at most so many particles
 TOLERANCES = {"fp32": (1e-4, 1e-4, 1e-4), "bf16": (0.2, 0.3, 0.05)}
 PRECISIONS = ("fp32", "bf16")  # a CPU computes tf32 as fp32
 CHILD = "from botan_fast.bench.benchmark import _print_peak; _print_peak({size}, {threads}, {precision!r})"
+
+
+_Predict: TypeAlias = Callable[[], tuple[Tensor, Tensor]]  # node and edge predictions
 
 
 class BenchmarkError(BotanFastError):
@@ -76,16 +79,16 @@ def _model() -> BOTAN:
         return BOTAN()
 
 
-def _fast(model: BOTAN, graph: Graph, precision: str) -> Callable[[], tuple[Tensor, Tensor]]:
+def _fast(model: BOTAN, graph: Graph, precision: str) -> _Predict:
     return lambda: model(graph, precision)
 
 
-def _plain(model: BOTAN, graph: Graph, precision: str = "fp32") -> Callable[[], tuple[Tensor, Tensor]]:
+def _plain(model: BOTAN, graph: Graph, precision: str = "fp32") -> _Predict:
     """The same function by the operation sequence of the authors' code: gather, concatenate, multiply, add up."""
     edge, node = model.processor.edge_mlp.weights(), model.processor.node_mlp.weights()
     senders, receivers = graph.senders.long(), graph.receivers.long()
 
-    def predict():
+    def predict() -> tuple[Tensor, Tensor]:
         x0 = reference.mlp(graph.types.float()[:, None], model.node_encoder.weights(), precision)
         e0 = reference.mlp(graph.vectors, model.edge_encoder.weights(), precision)
         steps = model.config["num_steps"]
@@ -96,17 +99,18 @@ def _plain(model: BOTAN, graph: Graph, precision: str = "fp32") -> Callable[[], 
     return predict
 
 
-def _loss(predict, targets: Targets) -> Tensor:
+def _loss(predict: _Predict, targets: Targets) -> Tensor:
     node, edge = predict()
+    assert targets.pair_change is not None  # they are made of runs
     mse = torch.nn.functional.mse_loss
     return 0.4 * mse(node, targets.propensity) + 0.6 * mse(edge, targets.pair_change)
 
 
-def training_step(model: BOTAN, predict, targets: Targets) -> Callable[[], float]:
+def training_step(model: BOTAN, predict: _Predict, targets: Targets) -> Callable[[], float]:
     """One step as `train` makes it: forward, loss, backward, gradient norm clipped to 1, Adam."""
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
 
-    def step():
+    def step() -> float:
         optimizer.zero_grad(set_to_none=True)
         loss = _loss(predict, targets)
         loss.backward()
@@ -120,7 +124,7 @@ def training_step(model: BOTAN, predict, targets: Targets) -> Callable[[], float
 # ---- results are right ------------------------------------------------------------------------------------------
 
 
-def check(task: Problem, precisions) -> None:
+def check(task: Problem, precisions: Iterable[str]) -> None:
     """Graph and targets of the first particles against all distances, predictions and gradients against plain torch."""
     few = min(64, len(task.positions))
     difference = task.positions[None] - task.positions[:few, None]  # from i to j
@@ -135,6 +139,7 @@ def check(task: Problem, precisions) -> None:
     moved -= task.box * np.rint(moved / task.box)
     change = np.sqrt((moved**2).sum(axis=2)).mean(axis=0) - distance[i, j]
     propensity = np.sqrt(((task.runs - task.positions) ** 2).sum(axis=2)).mean(axis=0)
+    assert task.targets.pair_change is not None  # they are made of runs
     _compare("propensity", task.targets.propensity, torch.tensor(propensity), 1e-4)
     _compare("pair_change", task.targets.pair_change[:number], torch.tensor(change), 1e-4)
 
@@ -147,7 +152,7 @@ def check(task: Problem, precisions) -> None:
             _compare(f"{name} in {precision}", a, b, tolerance)
 
 
-def _results(model: BOTAN, predict, targets: Targets) -> tuple[Tensor, Tensor, Tensor]:
+def _results(model: BOTAN, predict: _Predict, targets: Targets) -> tuple[Tensor, Tensor, Tensor]:
     """Node and edge predictions, and the gradient of the loss as one vector."""
     with torch.no_grad():
         node, edge = predict()
@@ -189,7 +194,9 @@ def measure_peak(size: int, precision: str = "fp32") -> int:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def benchmark(size: int = 4096, *, budget: float = 3.0, progress: Callable[[str], None] | None = None) -> dict:
+def benchmark(
+    size: int = 4096, *, budget: float = 3.0, progress: Callable[[str], None] | None = None
+) -> dict[str, Any]:
     """Check, then time: graph, targets, inference and training step, each precision, and plain torch beside them.
 
     Parameters
@@ -240,10 +247,16 @@ def benchmark(size: int = 4096, *, budget: float = 3.0, progress: Callable[[str]
     say("measuring the machine")
     limits = ceilings()
 
-    def row(operation, implementation, function, precision=None, flops=None):
+    def row(
+        operation: str,
+        implementation: str,
+        function: Callable[[], Any],
+        precision: str | None = None,
+        flops: float | None = None,
+    ) -> dict[str, Any]:
         say(f"timing {operation}" + (f", {precision}" if precision else "") + f", {implementation}")
         times = measured_times(function, 30, budget, fewest=3)
-        facts = {"operation": operation, "implementation": implementation, "precision": precision}
+        facts: dict[str, Any] = {"operation": operation, "implementation": implementation, "precision": precision}
         facts |= {"median": statistics.median(times), "min": min(times), "max": max(times), "rounds": len(times)}
         if flops is not None:
             rate = flops / facts["median"]

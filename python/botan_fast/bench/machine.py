@@ -6,8 +6,10 @@ import re
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import torch
 
@@ -35,7 +37,7 @@ def cpu_model() -> str:
 
 def cores() -> int:
     """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def memory_bytes() -> int:
@@ -76,10 +78,12 @@ def ceilings(rounds: int = 20) -> dict[str, float]:
     }
 
 
-def measured_times(function, rounds: int, budget: float = float("inf"), fewest: int = 1) -> list[float]:
+def measured_times(
+    function: Callable[[], Any], rounds: int, budget: float = float("inf"), fewest: int = 1
+) -> list[float]:
     """Durations of at most `rounds` calls after one to warm up; fewer, but `fewest`, beyond `budget` seconds."""
     function()
-    found = []
+    found: list[float] = []
     while len(found) < rounds and (len(found) < fewest or sum(found) < budget):
         start = perf_counter()
         function()

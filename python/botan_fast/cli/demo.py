@@ -8,9 +8,10 @@ import sys
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
+from ..files import FilePath
 from .options import add_options
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ EPOCHS = 360
 # epochs were chosen on two of the eight training configurations, after training on the other six; the seed is the one
 # of 0, 1, 2 with the smallest training loss. It learned what the surroundings of a pair do to E_ij, as two of four runs
 # on all eight did in so few epochs; on another instruction set, which rounds otherwise, it need not be this one.
-OPTIONS = {
+OPTIONS: dict[str, Any] = {
     "p": 0.8,
     "learning_rate": 1e-2,
     "schedule": "cosine",
@@ -97,7 +98,9 @@ def demo_data() -> Path:
     return Path(str(resources.files("botan_fast") / "data" / "demo.h5"))
 
 
-def demo(output="botan-fast-demo", *, time: float = TIME, epochs: int = EPOCHS, progress: bool = True) -> DemoResult:
+def demo(
+    output: FilePath = "botan-fast-demo", *, time: float = TIME, epochs: int = EPOCHS, progress: bool = True
+) -> DemoResult:
     """Train on the shipped data, score on held-out configurations, save predictions and a figure.
 
     Parameters
@@ -167,6 +170,7 @@ def demo(output="botan-fast-demo", *, time: float = TIME, epochs: int = EPOCHS, 
         write_xyz(prediction, folder / f"{prediction.name}.xyz")
     sample, prediction = test_samples[0], predictions[0]
     graph = sample.graph
+    assert sample.targets is not None  # the shipped data have them
     figure = propensity_slice(
         sample.positions, graph.types, graph.box, sample.targets.propensity, prediction.propensity, thickness=1.2
     )

@@ -72,7 +72,7 @@ def _parse(argv: list[str]) -> tuple[ModuleType, bool, argparse.Namespace]:
     return by_name[options.pop("command")], options.pop("debug"), argparse.Namespace(**options)
 
 
-def _fail(message) -> int:
+def _fail(message: object) -> int:
     # One line, whatever a message quotes from elsewhere.
     print(f"botan-fast: error: {' '.join(str(message).split())}", file=sys.stderr)
     return 2

@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+from typing import Any
 
 from .options import DATA_OPTIONS, RUN_OPTIONS, add_options, data_options, in_order, set_threads
 
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _json(scores: dict) -> str:
-    def number(value):  # JSON has no NaN and no infinity
+    def number(value: Any) -> Any:  # JSON has no NaN and no infinity
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
     return json.dumps({name: number(value) for name, value in scores.items()})

@@ -1,6 +1,7 @@
 """Options that several commands share: each is described once, and its value is read in one place."""
 
 import argparse
+from typing import Any
 
 from ..errors import InputError
 from ..files import natural_key
@@ -9,7 +10,7 @@ __all__ = ["DATA_HELP", "DATA_OPTIONS", "RUN_OPTIONS", "add_options", "data_opti
 
 DATA_HELP = "data sets, other files, or quoted glob patterns such as 'data/*.npz'"
 
-_OPTIONS = {
+_OPTIONS: dict[str, dict[str, Any]] = {
     "--model": {"required": True, "help": "model file, run folder, the authors' .pth, or TensorFlow checkpoint"},
     "--data": {"nargs": "+", "required": True, "metavar": "DATA", "help": DATA_HELP},
     "--precision": {"default": "fp32", "help": "matrix products: fp32; bf16 or tf32 for speed"},
@@ -42,7 +43,7 @@ DATA_OPTIONS = ("--box", "--density", "--temperature", "--time")
 RUN_OPTIONS = ("--device", "--threads", "--quiet")
 
 
-def add_options(parser: argparse.ArgumentParser, *flags: str, **other) -> None:
+def add_options(parser: argparse.ArgumentParser, *flags: str, **other: Any) -> None:
     """Add shared options to a parser; `other` replaces what differs in this command, such as help="..."."""
     for flag in flags:
         parser.add_argument(flag, **{**_OPTIONS[flag], **other})

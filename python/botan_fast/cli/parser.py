@@ -2,6 +2,7 @@
 
 import argparse
 import re
+from typing import Any, NoReturn
 
 from ..files import did_you_mean
 
@@ -15,17 +16,17 @@ class UsageError(Exception):
 class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
     """Names a default where there is one: not for switches, nor where the text itself says what is used."""
 
-    def _get_help_string(self, action):
+    def _get_help_string(self, action: argparse.Action) -> str | None:
         return action.help if action.default in (None, False) else super()._get_help_string(action)
 
 
 class Parser(argparse.ArgumentParser):
     """argparse with one-line errors and suggestions."""
 
-    def __init__(self, **options):
+    def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=_HelpFormatter, **options)
 
-    def error(self, message: str):
+    def error(self, message: str) -> NoReturn:
         """Raise a UsageError where argparse would end the process."""
         chosen = re.search(r"invalid choice: '(.+?)' \(choose from (.+)\)", message)
         if chosen:

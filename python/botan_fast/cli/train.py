@@ -57,6 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
         if last[name] is not None
     )
     print(f"{len(result.history)} epochs, train loss {last['train_loss']:.5f}{scores}")
+    assert result.output is not None  # --output is required
     best = ", best.safetensors" if (result.output / "best.safetensors").exists() else ""
     print(f"model and history: {result.output} (last.safetensors{best}, history.csv)")
     data = shlex.join(test_files or train_files)

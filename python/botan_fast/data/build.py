@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from ..arrays import Array
 from ..box import check_box
 from ..errors import BotanFastError, DataError, InputError
 from ..formats import Configuration
@@ -12,7 +13,13 @@ from .sample import Sample
 
 
 def build_sample(
-    configuration: Configuration, cutoff: float, self_edges: bool, box, density, require_targets: bool, which="SE"
+    configuration: Configuration,
+    cutoff: float,
+    self_edges: bool,
+    box: Array | None,
+    density: float | None,
+    require_targets: bool,
+    which: str = "SE",
 ) -> Sample:
     """The sample of what a reader read, with the targets `which` as far as the file has what they are made of."""
     c = configuration
@@ -31,7 +38,7 @@ def build_sample(
     return Sample(graph, targets, c.name, torch.from_numpy(c.positions), c.temperature, c.time)
 
 
-def _box_of(configuration: Configuration, box, density: float | None) -> np.ndarray:
+def _box_of(configuration: Configuration, box: Array | None, density: float | None) -> np.ndarray:
     """The periodic box of a configuration, checked against its positions."""
     c = configuration
     number, dimensions = c.positions.shape

@@ -2,18 +2,22 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import itertools
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 from tqdm import tqdm
 
+from ..arrays import Array
 from ..errors import InputError
+from ..files import FilePath
 from ..formats import Configuration, is_layout, iterate_groups
 from ..physics.targets import Targets
 from ..quantities import LETTERS
@@ -21,23 +25,25 @@ from .build import build_sample
 from .dataset import Dataset
 from .record import Record, TimeRecord
 from .schema import is_dataset, parts_folder
-from .selection import Choice
+from .selection import Choice, Numbers
 from .sources import find_files
 from .writer import DatasetWriter
 
 __all__ = ["convert"]
 
+_Named: TypeAlias = tuple[str, Callable[[], Record]]  # the name of a record, and what makes it
+
 
 def convert(
-    inputs,
-    output,
+    inputs: FilePath | Sequence[FilePath],
+    output: FilePath,
     *,
     cutoff: float | None = None,
-    box=None,
+    box: Array | None = None,
     density: float | None = None,
-    time=None,
-    temperature=None,
-    targets=("S", "E"),
+    time: Numbers = None,
+    temperature: Numbers = None,
+    targets: Iterable[str] = ("S", "E"),
     append: bool = False,
     force: bool = False,
     progress: bool = False,
@@ -136,7 +142,15 @@ def convert(
 class _Reading:
     """How the configurations of a file become records."""
 
-    def __init__(self, cutoff, box, density, temperature, time, letters: str):
+    def __init__(
+        self,
+        cutoff: float,
+        box: Array | None,
+        density: float | None,
+        temperature: Numbers,
+        time: Numbers,
+        letters: str,
+    ) -> None:
         self.cutoff, self.box, self.density, self.letters = cutoff, box, density, letters
         self.temperature, self.time = temperature, time
 
@@ -157,7 +171,9 @@ class _Reading:
         except InputError as error:
             raise InputError(f"{file}: {error}") from None
 
-    def _of_file(self, file: Path, choice: Choice, skip):
+    def _of_file(
+        self, file: Path, choice: Choice, skip: Callable[[str], bool]
+    ) -> Iterator[tuple[str, Callable[[], Record], bool]]:
         groups = iterate_groups(file, skip)
         # The files of a pattern are read a configuration at a time, and without what is finished. The records of one
         # file are all there at once.
@@ -167,7 +183,7 @@ class _Reading:
         else:
             yield from _marking_last(list(filter(None, records)))
 
-    def _chosen(self, file: Path, choice: Choice, group: list[Configuration]):
+    def _chosen(self, file: Path, choice: Choice, group: list[Configuration]) -> _Named | None:
         """Name and maker of the record of one configuration, or None when it has none of the chosen times."""
         name, temperature = group[0].name, _filled(group[0].temperature, self.temperature)
         group = self._with_times(file, group)
@@ -197,10 +213,12 @@ class _Reading:
                 times.append(TimeRecord.from_targets(c.time, self._wanted(sample.targets), sample.graph))
                 times[-1].bond_breaking = c.node_fields.get("bond_breaking")
         temperature = _filled(first.temperature, self.temperature)
+        assert sample is not None  # a group has a configuration
         graph = sample.graph
+        assert graph.box is not None  # and the graph of one has one box
         return Record(first.name, first.positions, graph.types.numpy(), graph.box.numpy(), temperature, times)
 
-    def _of_dataset(self, file: Path, choice: Choice):
+    def _of_dataset(self, file: Path, choice: Choice) -> Iterator[tuple[str, Callable[[], Record], bool]]:
         dataset = Dataset(file)
         pairs = [
             (_filled(temperature, self.temperature), _filled(time, self.time))
@@ -209,18 +227,20 @@ class _Reading:
         chosen = itertools.compress(range(len(dataset)), choice.among(pairs))
         groups = [list(group) for _, group in itertools.groupby(chosen, key=lambda index: dataset.groups[index])]
         yield from _marking_last(
-            [(dataset.names[group[0]], lambda group=group: self._merged(dataset, group)) for group in groups]
+            [(dataset.names[group[0]], functools.partial(self._merged, dataset, group)) for group in groups]
         )
 
-    def _merged(self, dataset: Dataset, group: list) -> Record:
+    def _merged(self, dataset: Dataset, group: list[int]) -> Record:
         times = []
         for index in group:
             sample = dataset.load(index, cutoff=self.cutoff)
-            if sample.has_targets:
+            targets = sample.targets
+            if targets is not None:
                 time = _filled(sample.time, self.time)
-                times.append(TimeRecord.from_targets(time, self._wanted(sample.targets), sample.graph))
+                times.append(TimeRecord.from_targets(time, self._wanted(targets), sample.graph))
         temperature = _filled(sample.temperature, self.temperature)
         graph = sample.graph
+        assert graph.box is not None  # the graph of one configuration has one box
         return Record(
             sample.name,
             sample.positions.numpy(),
@@ -235,10 +255,11 @@ class _Reading:
         """The targets without those that were not asked for."""
         unwanted = {name for letter, names in LETTERS.items() if letter not in self.letters for name in names}
         present = {field.name for field in dataclasses.fields(targets)}
-        return dataclasses.replace(targets, **dict.fromkeys(unwanted & present))
+        without: dict[str, Any] = dict.fromkeys(unwanted & present)
+        return dataclasses.replace(targets, **without)
 
 
-def _filled(value: float | None, given) -> float | None:
+def _filled(value: float | None, given: Any) -> float | None:
     """A value of the file, or the one that the caller gave in its place."""
     if value is not None or given is None:
         return value
@@ -246,7 +267,7 @@ def _filled(value: float | None, given) -> float | None:
     return float(given[0]) if len(given) == 1 else None
 
 
-def _marking_last(records: list) -> Iterator[tuple]:
+def _marking_last(records: list[_Named]) -> Iterator[tuple[str, Callable[[], Record], bool]]:
     return ((name, make, place == len(records)) for place, (name, make) in enumerate(records, 1))
 
 
@@ -266,7 +287,7 @@ def _unique_names(files: list[Path]) -> dict[Path, str]:
     same: dict[str, set[Path]] = {}
     for file in files:
         same.setdefault(file.stem, set()).add(file)
-    names = {}
+    names: dict[Path, str] = {}
     for stem, group in same.items():
         parts = {file: (stem, *reversed(file.absolute().parts[1:-1])) for file in group}
         depth = 1
@@ -276,15 +297,15 @@ def _unique_names(files: list[Path]) -> dict[Path, str]:
     return names
 
 
-def _identity(file: Path, settings: dict) -> str:
+def _identity(file: Path, settings: dict[str, Any]) -> str:
     """Tells whether a file was converted already, with the same settings, and has not changed since."""
-    what = [str(file.resolve()), settings]
+    what: list[Any] = [str(file.resolve()), settings]
     with contextlib.suppress(OSError):  # a pattern is no file; one that is missing the reader reports
         what += [file.stat().st_size, file.stat().st_mtime_ns]
     return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
 
 
-def _check_targets(targets) -> str:
+def _check_targets(targets: Any) -> str:
     letters = "".join(targets) if isinstance(targets, (str, list, tuple)) and all(map(str, targets)) else str(targets)
     for letter in letters:
         if letter not in LETTERS:
@@ -310,6 +331,6 @@ def _check_output(output: Path, files: list[Path], append: bool, force: bool) ->
         )
 
 
-def _plain(value):
+def _plain(value: Any) -> Any:
     """A number, array or list as JSON can hold it."""
     return None if value is None else np.asarray(value, dtype=np.float64).tolist()

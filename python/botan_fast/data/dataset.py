@@ -7,21 +7,22 @@ import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, overload
 
 import h5py
 import numpy as np
 
 from ..errors import InputError
-from ..files import natural_key
+from ..files import FilePath, natural_key
 from .sample import Sample
 from .schema import known_number, open_dataset, read_attribute, read_group, read_json, read_text, reading
-from .selection import Choice
+from .selection import Choice, Numbers
 from .stored import Entry, StoredArrays, StoredMaker, read_configuration, read_targets
 
 __all__ = ["Dataset"]
 
 
-class Dataset(Sequence):
+class Dataset(Sequence[Sample]):
     """A data set file: a sequence of `Sample`, one for each configuration and time, read when asked for.
 
     Opening reads names, temperatures and times, no arrays. Items are ordered as the configurations were added, the
@@ -60,7 +61,7 @@ class Dataset(Sequence):
     (4, 1)
     """
 
-    def __init__(self, path):
+    def __init__(self, path: FilePath) -> None:
         self.path = Path(path)
         self._file = _File(self.path)
         with self._file.lock, reading(self.path):
@@ -69,14 +70,20 @@ class Dataset(Sequence):
             self.provenance = read_json(self.path, file, "provenance")
             self._entries = _read_entries(self.path, file)
         # Arrays of configurations that are in use, for their samples at several times.
-        self._shared = weakref.WeakValueDictionary()
+        self._shared: weakref.WeakValueDictionary[str, StoredArrays] = weakref.WeakValueDictionary()
 
     # ---- the sequence ------------------------------------------------------------------------------------------
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def __getitem__(self, index):
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Dataset": ...
+
+    def __getitem__(self, index: int | slice) -> "Sample | Dataset":
         if isinstance(index, slice):
             return self._part(self._entries[index])
         return self.load(index)
@@ -152,10 +159,10 @@ class Dataset(Sequence):
             )
         return "\n".join(lines)
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_shared": None}
 
-    def __setstate__(self, state: dict) -> None:
+    def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _shared=weakref.WeakValueDictionary())
 
     def __repr__(self) -> str:
@@ -163,7 +170,7 @@ class Dataset(Sequence):
 
     # ---- parts -------------------------------------------------------------------------------------------------
 
-    def select(self, *, temperature=None, time=None) -> "Dataset":
+    def select(self, *, temperature: Numbers = None, time: Numbers = None) -> "Dataset":
         """The items of a temperature and a time: a number or a list of them each; None takes all.
 
         Raises
@@ -214,16 +221,17 @@ class Dataset(Sequence):
     def __enter__(self) -> "Dataset":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
 class _File:
     """The open file, shared by a data set and its parts. Survives pickling and fork: each process opens its own."""
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path) -> None:
         self.path, self.lock = path, threading.RLock()
-        self._file, self._process = None, None
+        self._file: h5py.File | None = None
+        self._process: int | None = None
 
     def get(self) -> h5py.File:
         if self._file is None or self._process != os.getpid():
@@ -236,11 +244,11 @@ class _File:
                 self._file.close()
             self._file = None
 
-    def __getstate__(self):
+    def __getstate__(self) -> Path:
         return self.path
 
-    def __setstate__(self, path):
-        self.__init__(path)
+    def __setstate__(self, path: Path) -> None:
+        _File.__init__(self, path)
 
 
 def _read_entries(path: Path, file: h5py.File) -> list[Entry]:

@@ -2,31 +2,38 @@
 
 import itertools
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from ..arrays import Array
 from ..errors import DataError, InputError
+from ..files import FilePath
 from ..formats import iterate_groups
 from ..quantities import NODE_TARGETS
 from .build import build_sample
+from .dataset import Dataset
 from .sample import Sample
-from .selection import Choice
+from .selection import Choice, Numbers
 from .sources import open_sources
 
-__all__ = ["load_samples"]
+__all__ = ["Data", "load_samples"]
+
+# Paths may be patterns. A list holds files and data sets, or samples.
+Data: TypeAlias = FilePath | Dataset | Sample | Sequence[FilePath | Dataset | Sample]
 
 
 def load_samples(
-    data,
+    data: Data,
     *,
     cutoff: float = 2.0,
     self_edges: bool = False,
-    box=None,
+    box: Array | None = None,
     density: float | None = None,
-    temperature=None,
-    time=None,
+    temperature: Numbers = None,
+    time: Numbers = None,
     node_target: str = "S",
     require_targets: bool = True,
     progress: bool = False,
@@ -122,7 +129,7 @@ def load_samples(
     return samples
 
 
-def _from_file(path, choice: Choice, build: dict, before: list[Sample]) -> Iterator[Sample]:
+def _from_file(path: Path, choice: Choice, build: dict[str, Any], before: list[Sample]) -> Iterator[Sample]:
     # All times of a configuration come together, so that an error can list them.
     for configurations in iterate_groups(path):
         chosen = list(itertools.compress(configurations, choice.among((c.temperature, c.time) for c in configurations)))
@@ -141,19 +148,19 @@ def _from_file(path, choice: Choice, build: dict, before: list[Sample]) -> Itera
             yield build_sample(configuration, **build)
 
 
-def _from_dataset(dataset, choice: Choice, cutoff, self_edges) -> Iterator[Sample]:
+def _from_dataset(dataset: Dataset, choice: Choice, cutoff: float, self_edges: bool) -> Iterator[Sample]:
     chosen = choice.among(dataset.temperature_time_pairs())
     for index in itertools.compress(range(len(dataset)), chosen):
         yield dataset.load(index, cutoff=cutoff, self_edges=self_edges)
 
 
-def _progress(show: bool):
+def _progress(show: bool) -> Any:
     from tqdm import tqdm
 
     return tqdm(desc="reading", unit=" configurations", leave=False, disable=not (show and sys.stderr.isatty()))
 
 
-def _given_samples(data) -> list[Sample] | None:
+def _given_samples(data: Any) -> list[Sample] | None:
     """The samples, when `data` is one or a list of them."""
     if isinstance(data, Sample):
         return [data]

@@ -1,9 +1,11 @@
 """What is written into a data set: configurations and their targets at several times."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
+from ..arrays import Array
 from ..checks import as_array, check_finite
 from ..errors import InputError
 from ..graph.build import build_graph
@@ -37,13 +39,13 @@ class TimeRecord:
 
     time: float | None
     num_runs: int
-    propensity: np.ndarray
-    pair_change: np.ndarray | None = None
-    relative_propensity: np.ndarray | None = None
-    nonaffine_displacement: np.ndarray | None = None
-    local_strain: np.ndarray | None = None
-    local_displacement: np.ndarray | None = None
-    bond_breaking: np.ndarray | None = None
+    propensity: Array
+    pair_change: Array | None = None
+    relative_propensity: Array | None = None
+    nonaffine_displacement: Array | None = None
+    local_strain: Array | None = None
+    local_displacement: Array | None = None
+    bond_breaking: Array | None = None
 
     @classmethod
     def from_targets(cls, time: float | None, targets: Targets, graph: Graph) -> "TimeRecord":
@@ -82,16 +84,16 @@ class Record:
     """
 
     name: str
-    positions: np.ndarray
-    types: np.ndarray
-    box: np.ndarray | float
+    positions: Array
+    types: Array
+    box: Array
     temperature: float | None = None
     times: list[TimeRecord] = field(default_factory=list)
     order: int | None = None
     source: str = ""
 
 
-def checked_arrays(record: Record, cutoff: float) -> dict:
+def checked_arrays(record: Record, cutoff: float) -> dict[str, Any]:
     """The arrays of a record in the dtypes of the file, checked."""
     if not isinstance(record.name, str) or not record.name:
         raise InputError(f"name = {record.name!r} must be a text that is not empty")
@@ -100,6 +102,7 @@ def checked_arrays(record: Record, cutoff: float) -> dict:
             raise InputError(f"{name} = {value!r} is not a number; give a number, or None where it is unknown")
     positions = as_array("positions", record.positions, np.float64)
     graph = build_graph(positions, record.types, record.box, cutoff=cutoff)
+    assert graph.box is not None  # the graph of one configuration has one box
     pairs = pair_list(graph)
     lengths = {"particle": len(positions), "pair": pairs.shape[1]}
     if len({known_number(time.time) for time in record.times}) < len(record.times):

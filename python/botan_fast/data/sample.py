@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -60,7 +60,7 @@ class Sample:
         positions: torch.Tensor,
         temperature: float | None = None,
         time: float | None = None,
-    ):
+    ) -> None:
         self.name, self.positions, self.temperature, self.time = name, positions, temperature, time
         self.source = ""
         self._maker: SampleMaker | None = None
@@ -137,7 +137,7 @@ class Sample:
     def __repr__(self) -> str:
         return f"Sample({self.name!r}, temperature={self.temperature}, time={self.time}, N={len(self.positions)})"
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, Any]:
         """What is made on demand is made again by whoever reads the pickle."""
         return self.__dict__ if self._maker is None else {**self.__dict__, "_made": None}
 
@@ -150,6 +150,7 @@ class Sample:
     def _graph_and_targets(self) -> tuple[Graph, Targets | None]:
         made = self._made  # another thread may drop it at any time
         if made is None:
+            assert self._maker is not None  # without one, nothing is ever dropped
             made = self._made = self._maker()
             _drop_after_others(self)
         return made

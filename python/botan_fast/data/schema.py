@@ -11,12 +11,13 @@ import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from ..errors import BotanFastError, DataError
-from ..files import near_matches
+from ..files import FilePath, near_matches
 from ..formats.hdf5 import MAX_RATIO, is_hdf5
 
 __all__ = [
@@ -47,7 +48,7 @@ _CHUNK = 1 << 18  # elements of a chunk at most: 1 to 2 MB
 _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}
 
 
-def is_dataset(path) -> bool:
+def is_dataset(path: FilePath) -> bool:
     """Is the file an HDF5 file that says it is a botan_fast data set? The content decides, never the name."""
     try:
         with open(path, "rb") as file:
@@ -60,7 +61,7 @@ def is_dataset(path) -> bool:
 
 
 @contextlib.contextmanager
-def reading(path) -> Iterator[None]:
+def reading(path: FilePath) -> Iterator[None]:
     """Turn whatever HDF5 reports inside the block into one DataError that names the file."""
     try:
         yield
@@ -72,7 +73,7 @@ def reading(path) -> Iterator[None]:
         raise DataError(f"{path}: truncated or damaged data set ({reason}); copy it or make it again") from error
 
 
-def open_dataset(path) -> h5py.File:
+def open_dataset(path: FilePath) -> h5py.File:
     """Open a data set for reading, after a check that it is one and that this version reads it."""
     path = Path(path)
     if path.is_dir():
@@ -105,7 +106,7 @@ def open_dataset(path) -> h5py.File:
     return file
 
 
-def read_group(path, parent: h5py.Group, name: str) -> h5py.Group:
+def read_group(path: FilePath, parent: h5py.Group, name: str) -> h5py.Group:
     """A group that lies in this file, not behind a link."""
     if not isinstance(parent.get(name, getlink=True), h5py.HardLink):
         raise DataError(f"{path}: {parent.name} has no group {name} of its own; make the data set again")
@@ -115,7 +116,7 @@ def read_group(path, parent: h5py.Group, name: str) -> h5py.Group:
     return group
 
 
-def read_array(path, group: h5py.Group, name: str, dtype: str, shape: tuple) -> np.ndarray:
+def read_array(path: FilePath, group: h5py.Group, name: str, dtype: str, shape: tuple[int | None, ...]) -> np.ndarray:
     """A checked array; None in `shape` stands for any length."""
     if not isinstance(group.get(name, getlink=True), h5py.HardLink):
         raise DataError(f"{path}: {group.name} has no array {name} of its own; make the data set again")
@@ -138,7 +139,7 @@ def read_array(path, group: h5py.Group, name: str, dtype: str, shape: tuple) -> 
     return result
 
 
-def _check_storage(path, stored: h5py.Dataset) -> None:
+def _check_storage(path: FilePath, stored: h5py.Dataset) -> None:
     """Refuse storage that could point elsewhere, run foreign code, or claim more than the file holds."""
     properties = stored.id.get_create_plist()
     filters = {properties.get_filter(k)[0] for k in range(properties.get_nfilters())}
@@ -156,7 +157,9 @@ def _check_storage(path, stored: h5py.Dataset) -> None:
         )
 
 
-def read_attribute(path, item, name: str, kinds: str, shape: tuple) -> np.ndarray:
+def read_attribute(
+    path: FilePath, item: h5py.HLObject, name: str, kinds: str, shape: tuple[int | None, ...]
+) -> np.ndarray:
     """A checked numeric attribute as an array; None in `shape` stands for any length."""
     if name not in item.attrs:
         raise DataError(f"{path}: {item.name} has no attribute {name}; make the data set again")
@@ -170,7 +173,7 @@ def read_attribute(path, item, name: str, kinds: str, shape: tuple) -> np.ndarra
     return value
 
 
-def read_text(path, item, name: str) -> str:
+def read_text(path: FilePath, item: h5py.HLObject, name: str) -> str:
     """A text attribute, '' where it is missing."""
     if name not in item.attrs:
         return ""
@@ -181,14 +184,14 @@ def read_text(path, item, name: str) -> str:
     return text
 
 
-def read_json(path, item, name: str) -> dict:
+def read_json(path: FilePath, item: h5py.HLObject, name: str) -> dict[str, Any]:
     """An attribute that holds a JSON object, {} where it is missing."""
     text = read_text(path, item, name)
     value = json.loads(text) if text else {}
     return value if isinstance(value, dict) else {}
 
 
-def write_text(item, name: str, text: str) -> None:
+def write_text(item: h5py.HLObject, name: str, text: str) -> None:
     """Write a text attribute of fixed length: HDF5 does not checksum those of variable length."""
     data = text.encode("utf-8")
     item.attrs.create(name, np.array(data, dtype=h5py.string_dtype("utf-8", max(1, len(data)))))
@@ -212,18 +215,18 @@ def write_array(group: h5py.Group, name: str, array: np.ndarray, compress: bool 
     group.create_dataset(name, data=array, chunks=tuple(max(1, n) for n in chunks), fletcher32=True, **filters)
 
 
-def known_number(value) -> float | None:
+def known_number(value: Any) -> float | None:
     """A temperature or time as a float; None for NaN, which says 'unknown' in a file."""
     return None if value is None or np.isnan(value) else float(value)
 
 
-def parts_folder(path) -> Path:
+def parts_folder(path: FilePath) -> Path:
     """The folder of the finished configurations of a data set that is being written."""
     path = Path(path)
     return path.with_name(path.name + ".parts")
 
 
-def finished_parts(path) -> list[Path]:
+def finished_parts(path: FilePath) -> list[Path]:
     """The files in that folder, in the order of their configurations."""
     return sorted(parts_folder(path).glob("[0-9]*.h5"))
 
@@ -235,7 +238,7 @@ def _unfinished(path: Path) -> str:
     return f"; {parts_folder(path)} holds {number} finished configurations, repeat the command that was interrupted"
 
 
-def _text(value) -> str | None:
+def _text(value: Any) -> str | None:
     if isinstance(value, str):
         return value
     if isinstance(value, (bytes, np.bytes_)):

@@ -1,12 +1,16 @@
 """Choosing the samples of one temperature and time from data that hold several."""
 
 import math
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from ..errors import InputError
 
-__all__ = ["Choice", "same_number"]
+__all__ = ["Choice", "Numbers", "same_number"]
+
+Numbers: TypeAlias = float | Sequence[float] | np.ndarray | None  # one, several, or no choice
 
 _NAMES = ("temperature", "time")
 
@@ -43,12 +47,12 @@ class Choice:
     [False, True]
     """
 
-    def __init__(self, temperature=None, time=None, several: bool = False):
+    def __init__(self, temperature: Numbers = None, time: Numbers = None, several: bool = False) -> None:
         self._several = several
         self._wanted = {name: _numbers(name, value) for name, value in zip(_NAMES, (temperature, time), strict=True)}
         self._seen: dict[str, set] = {name: set() for name in _NAMES}
 
-    def among(self, pairs) -> list[bool]:
+    def among(self, pairs: Iterable[tuple[float | None, float | None]]) -> list[bool]:
         """For each (temperature, time): is it chosen? InputError where a choice is needed and none was made."""
         pairs = list(pairs)
         for position, name in enumerate(_NAMES):
@@ -83,7 +87,7 @@ class Choice:
         return ", ".join(f"{value:g}" for value in sorted(self._seen[name] - {None})) or "unknown"
 
 
-def _numbers(name: str, value) -> list[float] | None:
+def _numbers(name: str, value: Any) -> list[float] | None:
     if value is None:
         return None
     try:

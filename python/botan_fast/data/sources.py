@@ -4,9 +4,10 @@ import glob
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from ..errors import DataError, InputError
-from ..files import natural_key, near_matches
+from ..files import FilePath, natural_key, near_matches
 from ..formats import is_pattern
 from .dataset import Dataset
 from .schema import finished_parts, is_dataset
@@ -14,7 +15,7 @@ from .schema import finished_parts, is_dataset
 __all__ = ["find_files", "open_sources"]
 
 
-def open_sources(data) -> list[Path | Dataset]:
+def open_sources(data: Any) -> list[Path | Dataset]:
     """The files of other formats as paths, and the data sets, opened."""
     if isinstance(data, Dataset):
         return [data]
@@ -30,7 +31,7 @@ def open_sources(data) -> list[Path | Dataset]:
     return sources
 
 
-def find_files(data) -> list[Path]:
+def find_files(data: Any) -> list[Path]:
     """The files that a path, a glob pattern, or a list of them names; what a pattern matches is sorted naturally.
 
     Raises
@@ -69,7 +70,7 @@ def find_files(data) -> list[Path]:
     return files
 
 
-def _instead(pattern) -> str:
+def _instead(pattern: FilePath) -> str:
     """What exists in place of the files that a pattern fails to match."""
     path = Path(pattern)
     if glob.has_magic(str(path.parent)) or not path.parent.is_dir():

@@ -8,6 +8,7 @@ import dataclasses
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -60,7 +61,7 @@ class StoredMaker:
         targets: dict[str, np.ndarray],
         cutoff: float,
         self_edges: bool,
-    ):
+    ) -> None:
         self.path, self.entry, self.stored, self.targets = path, entry, stored, targets
         self.cutoff, self.self_edges, self.targets_held = cutoff, self_edges, frozenset(targets)
         if "pair_change" in targets and cutoff > stored.cutoff:
@@ -84,7 +85,7 @@ class StoredMaker:
             raise DataError(f"{self.path}: configuration {self.entry.name}: {error}") from error
 
     def _targets(self, graph: Graph) -> Targets:
-        arrays = dict.fromkeys(field.name for field in dataclasses.fields(Targets))
+        arrays: dict[str, Any] = dict.fromkeys(field.name for field in dataclasses.fields(Targets))
         for name, array in self.targets.items():
             if name == "pair_change":
                 array = edge_values(graph, array[self._chosen_pairs(graph)])

@@ -14,12 +14,13 @@ import json
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, TextIO
 
 import h5py
 import numpy as np
 
 from ..errors import BotanFastError, InputError
-from ..files import atomic_write
+from ..files import FilePath, atomic_write
 from .record import Record, checked_arrays
 from .schema import (
     FORMAT,
@@ -85,13 +86,13 @@ class DatasetWriter:
 
     def __init__(
         self,
-        path,
+        path: FilePath,
         *,
         cutoff: float = 2.0,
-        provenance: dict | None = None,
-        settings: dict | None = None,
+        provenance: dict[str, Any] | None = None,
+        settings: dict[str, Any] | None = None,
         overwrite: bool = False,
-    ):
+    ) -> None:
         self.path = Path(path)
         self.cutoff = float(cutoff)
         self._provenance = dict(provenance or {})
@@ -104,7 +105,7 @@ class DatasetWriter:
         if not self.path.parent.is_dir():
             raise InputError(f"path = '{path}': folder '{self.path.parent}' does not exist; create it first")
         self._new = not self._parts.exists()
-        self._lock = self._acquire()
+        self._lock: TextIO | None = self._acquire()
         try:
             self._remove_leftovers()
             self._begin(settings, overwrite)
@@ -179,7 +180,7 @@ class DatasetWriter:
     def __enter__(self) -> "DatasetWriter":
         return self
 
-    def __exit__(self, kind, error, trace) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is None:
             self.close()
         else:
@@ -187,7 +188,7 @@ class DatasetWriter:
 
     # ---- inside ------------------------------------------------------------------------------------------------
 
-    def _acquire(self):
+    def _acquire(self) -> TextIO:
         try:
             self._parts.mkdir(exist_ok=True)
             lock = open(self._parts / ".lock", "w")  # noqa: SIM115 (held until close; the system frees it after a kill)
@@ -314,6 +315,7 @@ class DatasetWriter:
                 for place, name in entry.places:
                     with contextlib.ExitStack() as one:
                         file = old if place == self.path else one.enter_context(open_dataset(place))
+                        assert file is not None  # a place in the file itself: there is one
                         with reading(place):
                             _copy(file["configurations"][name], groups, f"{number:06d}")
         self._history.append(session)
@@ -342,7 +344,7 @@ def _difference(was: dict | None, now: dict | None) -> str:
     return "unknown"
 
 
-def _key(name: str, temperature) -> tuple:
+def _key(name: str, temperature: float | None) -> tuple[str, float | None]:
     return name, known_number(temperature)
 
 

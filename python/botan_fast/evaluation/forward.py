@@ -2,17 +2,43 @@
 
 import sys
 from collections.abc import Iterator
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
-from ..data.loading import load_samples
+from ..arrays import Array
+from ..data.loading import Data, load_samples
 from ..data.sample import Sample
-from ..device import choose_device
+from ..data.selection import Numbers
+from ..device import Device, choose_device
 from ..errors import InputError
 
 
-def samples_for(model, data, box, density, temperature, time, *, require_targets: bool, progress: bool) -> list[Sample]:
+class Model(Protocol):
+    """What is needed of a model; `botan_fast.BOTAN` is one."""
+
+    config: dict[str, Any]
+    training: bool
+
+    def __call__(self, *arguments: Any) -> Any: ...  # a graph and a precision to node and edge values
+    def parameters(self) -> Iterator[torch.nn.Parameter]: ...
+    def to(self, device: torch.device) -> Any: ...
+    def train(self, mode: bool) -> Any: ...
+    def eval(self) -> Any: ...
+
+
+def samples_for(
+    model: Model,
+    data: Data,
+    box: Array | None,
+    density: float | None,
+    temperature: Numbers,
+    time: Numbers,
+    *,
+    require_targets: bool,
+    progress: bool,
+) -> list[Sample]:
     config = model.config
     samples = load_samples(
         data,
@@ -36,7 +62,7 @@ def samples_for(model, data, box, density, temperature, time, *, require_targets
 
 
 def forward_passes(
-    model, samples: list[Sample], device, precision: str, progress: bool, description: str
+    model: Model, samples: list[Sample], device: Device, precision: str, progress: bool, description: str
 ) -> Iterator[tuple[Sample, np.ndarray, np.ndarray | None]]:
     """Yield each sample with the model's node and edge output as float64; leave the model as it was."""
     home = next(model.parameters()).device

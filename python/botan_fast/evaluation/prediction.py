@@ -5,10 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arrays import Array
+from ..data.loading import Data
 from ..data.sample import Sample
+from ..data.selection import Numbers
+from ..device import Device
 from ..ops.precision import check_precision
 from ..quantities import NODE_TARGETS
-from .forward import forward_passes, samples_for
+from .forward import Model, forward_passes, samples_for
 
 __all__ = ["ConfigurationPrediction", "predict"]
 
@@ -53,6 +57,8 @@ class ConfigurationPrediction:
     ) -> "ConfigurationPrediction":
         """Join a sample with the outputs (N,) and (E,) of a model for it."""
         graph, targets = sample.graph.to("cpu"), sample.targets
+        node = targets.node(node_target) if targets is not None and sample.has_node_target(node_target) else None
+        pair = None if targets is None else targets.pair_change
         return cls(
             name=sample.name,
             positions=np.asarray(sample.positions),
@@ -63,21 +69,21 @@ class ConfigurationPrediction:
             receivers=graph.receivers.numpy(),
             distance=graph.vectors.norm(dim=1).numpy(),
             pair_change=pair_change,
-            target_propensity=targets.node(node_target).cpu().numpy() if sample.has_node_target(node_target) else None,
-            target_pair_change=targets.pair_change.cpu().numpy() if sample.has_pair_targets else None,
+            target_propensity=None if node is None else node.cpu().numpy(),
+            target_pair_change=None if pair is None else pair.cpu().numpy(),
             node_target=node_target,
         )
 
 
 def predict(
-    model,
-    data,
+    model: Model,
+    data: Data,
     *,
-    box=None,
+    box: Array | None = None,
     density: float | None = None,
-    temperature=None,
-    time=None,
-    device=None,
+    temperature: Numbers = None,
+    time: Numbers = None,
+    device: Device = None,
     precision: str = "fp32",
     progress: bool = False,
 ) -> Iterator[ConfigurationPrediction]:

@@ -3,10 +3,15 @@
 import math
 
 import numpy as np
+import torch
 
+from ..arrays import Array
+from ..data.loading import Data
 from ..data.sample import Sample
+from ..data.selection import Numbers
+from ..device import Device
 from ..ops.precision import check_precision
-from .forward import float64_array, forward_passes, samples_for
+from .forward import Model, float64_array, forward_passes, samples_for
 
 __all__ = ["PAIR_CUTOFF", "evaluate", "pearson"]
 
@@ -14,14 +19,14 @@ PAIR_CUTOFF = 1.35  # A-A pairs closer than this at t = 0, the first neighbour s
 
 
 def evaluate(
-    model,
-    data,
+    model: Model,
+    data: Data,
     *,
-    box=None,
+    box: Array | None = None,
     density: float | None = None,
-    temperature=None,
-    time=None,
-    device=None,
+    temperature: Numbers = None,
+    time: Numbers = None,
+    device: Device = None,
     precision: str = "fp32",
     progress: bool = False,
 ) -> dict[str, float | int | None]:
@@ -84,11 +89,14 @@ def evaluate(
     pooled: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"node": [], "edge": []}
     for sample, node, edge in forward_passes(model, samples, device, precision, progress, "evaluating"):
         masks = _masks(sample)
-        parts = [("node", node, sample.targets.node(model.config["node_target"]))]
-        if edge is not None and sample.has_pair_targets:
-            parts.append(("edge", edge, sample.targets.pair_change))
-        for name, prediction, target in parts:
-            target = float64_array(target)
+        targets = sample.targets
+        assert targets is not None  # they were required
+        parts: list[tuple[str, np.ndarray, torch.Tensor]] = []
+        parts.append(("node", node, targets.node(model.config["node_target"])))
+        if edge is not None and targets.pair_change is not None:
+            parts.append(("edge", edge, targets.pair_change))
+        for name, prediction, wanted in parts:
+            target = float64_array(wanted)
             scores[f"{name}_loss"].append(float(np.mean((prediction - target) ** 2)))
             chosen = prediction[masks[name]], target[masks[name]]
             scores[f"{name}_pearson"].append(pearson(*chosen))
@@ -96,14 +104,14 @@ def evaluate(
     result: dict[str, float | int | None] = {
         name: float(np.mean(values)) if values else None for name, values in scores.items()
     }
-    for name, chosen in pooled.items():
-        both = (np.concatenate(part) for part in zip(*chosen, strict=True))
-        result[f"{name}_pearson_pooled"] = pearson(*both) if chosen else None
+    for name, pieces in pooled.items():
+        both = (np.concatenate(part) for part in zip(*pieces, strict=True))
+        result[f"{name}_pearson_pooled"] = pearson(*both) if pieces else None
     result["num_configurations"] = len(samples)
     return result
 
 
-def pearson(x: np.ndarray, y: np.ndarray) -> float:
+def pearson(x: Array, y: Array) -> float:
     """Pearson's correlation coefficient of two arrays, in float64; nan where one of them does not vary.
 
     sum (x - <x>) (y - <y>) / sqrt(sum (x - <x>)^2 sum (y - <y>)^2)

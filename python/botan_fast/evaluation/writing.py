@@ -3,13 +3,13 @@
 import numpy as np
 
 from ..errors import InputError
-from ..files import atomic_write
+from ..files import FilePath, atomic_write
 from .prediction import ConfigurationPrediction
 
 __all__ = ["write_npz", "write_xyz"]
 
 
-def write_npz(prediction: ConfigurationPrediction, path) -> None:
+def write_npz(prediction: ConfigurationPrediction, path: FilePath) -> None:
     """Write the arrays of a prediction under the names of its fields; those that are None are left out.
 
     For a model of another node target, "propensity" in the names becomes its name in `Targets`. The file is written
@@ -34,7 +34,7 @@ def write_npz(prediction: ConfigurationPrediction, path) -> None:
         np.savez(file, **arrays)
 
 
-def write_xyz(prediction: ConfigurationPrediction, path) -> None:
+def write_xyz(prediction: ConfigurationPrediction, path: FilePath) -> None:
     """Write the particles of a prediction as extended XYZ, which OVITO opens: type, position, predicted S_i.
 
     The columns are `species` (A, B, ...), `pos` (3 numbers; z = 0 in two dimensions), `propensity`, and

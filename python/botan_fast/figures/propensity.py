@@ -1,9 +1,14 @@
 """Figures from results: drawn from arrays and predictions, never from inside the training loop."""
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from ..errors import InputError
-from ..files import atomic_write
+from ..files import FilePath, atomic_write
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["propensity_slice", "save_figure"]
 
@@ -12,8 +17,16 @@ DIAMETERS = (1.0, 0.88)
 
 
 def propensity_slice(
-    positions, types, box, target, predicted, *, axis: int = 2, center: float | None = None, thickness: float = 1.0
-):
+    positions: Any,
+    types: Any,
+    box: Any,
+    target: Any,
+    predicted: Any,
+    *,
+    axis: int = 2,
+    center: float | None = None,
+    thickness: float = 1.0,
+) -> "Figure":
     """Actual and predicted propensity S_i of the particles in a slice, side by side on one colour scale.
 
     Parameters
@@ -68,7 +81,9 @@ def propensity_slice(
     return _two_panels(positions[inside][:, plane], types[inside], box[plane], target[inside], predicted[inside])
 
 
-def _two_panels(points, types, box, target, predicted):
+def _two_panels(
+    points: np.ndarray, types: np.ndarray, box: np.ndarray, target: np.ndarray, predicted: np.ndarray
+) -> "Figure":
     from matplotlib.collections import EllipseCollection
     from matplotlib.figure import Figure
 
@@ -93,7 +108,7 @@ def _two_panels(points, types, box, target, predicted):
     return figure
 
 
-def save_figure(figure, path) -> None:
+def save_figure(figure: "Figure", path: FilePath) -> None:
     """Write a matplotlib figure to `path` (png, pdf, svg by its ending), completely or not at all.
 
     >>> from matplotlib.figure import Figure

@@ -4,17 +4,21 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from ..errors import DataError
+from ..files import FilePath
 from .configuration import Configuration, check_configuration
 from .frames import Frame, require_same_particles
 from .pattern import FIELD, FilePattern, files_of, load_pattern, placeholders_of
 from .periodic import place_in_box, refuse_wrapped
 from .registry import choose
 
-__all__ = ["iterate_groups", "read"]
+__all__ = ["EXPECTED", "NAME", "iterate_groups", "read", "recognises"]
+
+_Key: TypeAlias = tuple[float | None, int | None]  # time, and its number where the pattern or the frames have one
 
 NAME = "layout (TOML)"
 EXPECTED = "a TOML file with a pattern, which describes the files of many runs"
@@ -30,7 +34,7 @@ def read(path: Path) -> list[Configuration]:
     return [configuration for group in iterate_groups(path) for configuration in group]
 
 
-def iterate_groups(path, skip: Callable[[str], bool] | None = None) -> Iterator[list[Configuration]]:
+def iterate_groups(path: FilePath, skip: Callable[[str], bool] | None = None) -> Iterator[list[Configuration]]:
     """Each configuration at all its times, one after the other: no more than one is in memory at once.
 
     Those whose name `skip` says yes to are left out, and their files are not read.
@@ -83,7 +87,9 @@ def _listed(spec: FilePattern, index: int | None, file: Path) -> float | None:
     return spec.times[index]
 
 
-def _ensemble(spec: FilePattern, name: str, temperature, known: dict, files: list) -> Iterator[Configuration]:
+def _ensemble(
+    spec: FilePattern, name: str, temperature: float | None, known: dict[str, str | None], files: list
+) -> Iterator[Configuration]:
     """One configuration at all times, from the frames of its runs."""
     runs: dict[str | None, list[tuple[dict, Path]]] = {}
     for values, file in files:
@@ -92,12 +98,12 @@ def _ensemble(spec: FilePattern, name: str, temperature, known: dict, files: lis
     if spec.initial:
         text = FIELD.sub(lambda match: known[match[1]] or "", spec.initial)
         start_path = spec.root / text
-        frames = _frames(start_path)
-        if len(frames) != 1:
-            raise DataError(f"{start_path}: {len(frames)} frames; expected one, the initial configuration")
-        start = frames[0]
+        initial = _frames(start_path)
+        if len(initial) != 1:
+            raise DataError(f"{start_path}: {len(initial)} frames; expected one, the initial configuration")
+        start = initial[0]
     separate = start
-    moved: dict[tuple, list[np.ndarray]] = {}
+    moved: dict[_Key, list[np.ndarray]] = {}
     wrapped = False
     expected, first_run = None, None
     for run, members in runs.items():
@@ -125,6 +131,7 @@ def _ensemble(spec: FilePattern, name: str, temperature, known: dict, files: lis
             )
     if not moved:
         raise DataError(f"{start_path}: no frames after the initial one; expected where the particles are later")
+    assert start is not None  # of a file of its own or of the first run
     positions, _ = place_in_box(start_path, start.positions, None, start.box, start.origin)
     shift = positions - start.positions
     for k, ((time, index), arrays) in enumerate(moved.items()):
@@ -154,7 +161,7 @@ def _frames(file: Path) -> list[Frame]:
     return frames
 
 
-def _run(spec: FilePattern, members: list, start: Frame | None) -> list[tuple[tuple, Frame, Path]]:
+def _run(spec: FilePattern, members: list, start: Frame | None) -> list[tuple[_Key, Frame, Path]]:
     """The frames of one run as ((time, index), frame, file), from early to late.
 
     `start` is the initial configuration where it has a file of its own; else the run's first frame is it.
@@ -169,6 +176,7 @@ def _run(spec: FilePattern, members: list, start: Frame | None) -> list[tuple[tu
             if values.get("step") is not None:
                 frame = replace(frame, step=int(values["step"]), time=None)
             collected.append((values, frame, file))
+    result: list[tuple[_Key, Frame, Path]]
     if "time" in named:
         result = [((float(values["time"]), None), frame, file) for values, frame, file in collected]
     elif "index" in named:
@@ -187,7 +195,7 @@ def _run(spec: FilePattern, members: list, start: Frame | None) -> list[tuple[tu
     return result
 
 
-def _by_frame(spec: FilePattern, collected: list, start: Frame | None) -> list[tuple[tuple, Frame, Path]]:
+def _by_frame(spec: FilePattern, collected: list, start: Frame | None) -> list[tuple[_Key, Frame, Path]]:
     """Times from the frames themselves, counted from the initial configuration.
 
     A separate initial file counts where its step lies before the run's; a run that was reset counts from its own 0.
@@ -200,6 +208,7 @@ def _by_frame(spec: FilePattern, collected: list, start: Frame | None) -> list[t
         return [value - zero for value in values[: len(frames)]]
 
     ends = [] if start is None else [first]
+    keys: list[_Key]
     if spec.times is not None:
         shift = 1 if start is None else 0
         if len(frames) - shift != len(spec.times):
@@ -215,17 +224,17 @@ def _by_frame(spec: FilePattern, collected: list, start: Frame | None) -> list[t
         keys = [(time, None) for time in elapsed([frame.time for frame in frames + ends])]
     elif start is None:
         # Without any time, frames are told apart by their number, and number 0 is the initial one.
-        keys = [(0.0, None)] + [(None, k) for k in range(len(frames) - 1)]
+        keys = [(0.0, None), *((None, k) for k in range(len(frames) - 1))]
     else:
         keys = [(None, k) for k in range(len(frames))]
     return [(key, frame, file) for key, (_, frame, file) in zip(keys, collected, strict=True)]
 
 
-def _is_zero(key: tuple) -> bool:
+def _is_zero(key: _Key) -> bool:
     return key[0] == 0.0
 
 
-def _label(keys: list) -> str:
+def _label(keys: list[_Key]) -> str:
     return ", ".join(f"{time:g}" if time is not None else f"number {index}" for time, index in keys[:5])
 
 

@@ -35,7 +35,8 @@ def read(path: Path) -> list[Configuration]:
 
 def read_frames(path: Path) -> list[Frame]:
     lines = read_text(path).decode("utf-8", "replace").rstrip().split("\n")
-    frames, place = [], 0
+    frames: list[Frame] = []
+    place = 0
     while place < len(lines):
         number = len(frames)
         try:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from ..files import FilePath
 from .configuration import Configuration, check_configuration
 from .periodic import place_in_box, refuse_wrapped
 
@@ -35,7 +36,7 @@ class Frame:
     wrapped: bool = False
 
 
-def drop_flat_axis(path, frames: list[Frame]) -> list[Frame]:
+def drop_flat_axis(path: FilePath, frames: list[Frame]) -> list[Frame]:
     """Two-dimensional frames, where all particles of a three-dimensional format stay in one plane z = constant.
 
     The third box vector must be perpendicular to that plane; it is left out.
@@ -58,7 +59,7 @@ def drop_flat_axis(path, frames: list[Frame]) -> list[Frame]:
     return flat
 
 
-def type_numbers(path, labels: list[str]) -> np.ndarray:
+def type_numbers(path: FilePath, labels: list[str]) -> np.ndarray:
     """Type numbers from 0, for labels of species: in alphabetical order, so that A, B, C become 0, 1, 2.
 
     A file of B particles only would become all A; single capital letters therefore count from A, whichever occur.
@@ -94,14 +95,14 @@ def frames_to_configurations(name: str, path: Path, frames: list[Frame]) -> list
     base = Configuration(name=name, path=path, positions=positions, types=first.types, box=first.box)
     if not later:
         return [check_configuration(base)]
+    assert moved is not None  # there are later frames
     refuse_wrapped(path, positions, moved, first.box, any(frame.wrapped for frame in frames))
     result = []
     for k, frame in enumerate(later):
-        known = frame.time is not None and first.time is not None
         configuration = replace(
             base,
             trajectories=moved[k : k + 1],
-            time=frame.time - first.time if known else None,
+            time=None if frame.time is None or first.time is None else frame.time - first.time,
             time_index=k,
             node_fields={},
         )
@@ -109,7 +110,7 @@ def frames_to_configurations(name: str, path: Path, frames: list[Frame]) -> list
     return result
 
 
-def require_same_particles(path, first: Frame, frame: Frame, what: str, reference: str) -> None:
+def require_same_particles(path: FilePath, first: Frame, frame: Frame, what: str, reference: str) -> None:
     """DataError unless `frame` holds the particles of `first`, in the same order and the same box."""
     if frame.positions.shape != first.positions.shape:
         raise DataError(

@@ -15,6 +15,7 @@ stand in the files' names alone and are taken from there: `N1290T0.30_3_tc01.npz
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,9 @@ EXPECTED = f"a GlassBench npz with {', '.join(COMMON)} and md_prop, or positions
 EDGES = {(4096, 3): 15.0566, (1290, 2): 32.8962}  # four digits, as the data was made
 DENSITY = {3: 1.2, 2: 1290 / 32.8962**2}
 # At T = 0.44 the models' files have the ten times of the authors of BOTAN (Shiba et al., Fig. 3).
-TIMES = {(0.44, 3, 10): (0.13, 1.3, 13.0, 130.0, 412.0, 1300.0, 4120.0, 13000.0, 41200.0, 130000.0)}
+TIMES: dict[tuple[float | None, int, int], tuple[float, ...]] = {
+    (0.44, 3, 10): (0.13, 1.3, 13.0, 130.0, 412.0, 1300.0, 4120.0, 13000.0, 41200.0, 130000.0)
+}
 
 
 def recognises(path: Path, head: bytes) -> bool:
@@ -54,7 +57,7 @@ def read(path: Path) -> list[Configuration]:
     # T0.44 in N4096T0.44_12.npz, tc01 in N1290T0.30_3_tc01.npz
     stated = re.search(r"T(\d+\.\d+)", path.stem)
     temperature = float(stated[1]) if stated else None
-    base = {"name": path.stem, "path": path, "positions": positions, "types": types, "box": box}
+    base: dict[str, Any] = {"name": path.stem, "path": path, "positions": positions, "types": types, "box": box}
     if "md_prop" not in arrays:
         if "positions" not in arrays:
             raise DataError(f"{path}: the npz has neither md_prop nor positions; expected one of them")
@@ -71,7 +74,8 @@ def read(path: Path) -> list[Configuration]:
         raise DataError(f"{path}: md_prop has shape {propensity.shape}; expected (T, {number}) with T > 0")
     if broken is not None and broken.shape != propensity.shape:
         raise DataError(f"{path}: bb_prop has shape {broken.shape} but md_prop {propensity.shape}; expected the same")
-    times = TIMES.get((temperature, size, len(propensity)), (None,) * len(propensity))
+    unknown: tuple[float | None, ...] = (None,) * len(propensity)
+    times = TIMES.get((temperature, size, len(propensity)), unknown)
     result = []
     for k, values in enumerate(propensity):
         c = Configuration(

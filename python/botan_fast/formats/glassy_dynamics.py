@@ -10,6 +10,7 @@ The layout of the file: https://github.com/google-deepmind/deepmind-research/tre
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -95,7 +96,7 @@ def _array(path: Path, content: Mapping, key: str) -> np.ndarray:
         raise DataError(f"{path}: {key} is {error}") from None
 
 
-def _items(path: Path, key: str, value) -> list:
+def _items(path: Path, key: str, value: Any) -> list:
     """A list of arrays, or an array cut along its first axis."""
     if isinstance(value, Array):
         array = _array(path, {key: value}, key)
@@ -105,7 +106,7 @@ def _items(path: Path, key: str, value) -> list:
     raise DataError(f"{path}: {key} is a {type(value).__name__}; expected a list of arrays")
 
 
-def _runs(path: Path, value, shape: tuple[int, int], number: int) -> list[np.ndarray]:
+def _runs(path: Path, value: Any, shape: tuple[int, int], number: int) -> list[np.ndarray]:
     """(R, N, D) for each target time that has runs."""
     key = "trajectory_target_positions"
     times = _items(path, key, value)
@@ -130,7 +131,7 @@ def _runs(path: Path, value, shape: tuple[int, int], number: int) -> list[np.nda
     return result
 
 
-def _targets(path: Path, value, particles: int, number: int) -> list[np.ndarray]:
+def _targets(path: Path, value: Any, particles: int, number: int) -> list[np.ndarray]:
     if value is None:
         return []
     result = []
@@ -145,7 +146,7 @@ def _targets(path: Path, value, particles: int, number: int) -> list[np.ndarray]
     return result
 
 
-def _temperature(path: Path, metadata) -> float | None:
+def _temperature(path: Path, metadata: Any) -> float | None:
     value = metadata.get("temperature") if isinstance(metadata, Mapping) else None
     if value is None:
         return None

@@ -58,24 +58,33 @@ class _Element:
     """An element of H5MD: a dataset that holds for all times, or a group with value, step and time."""
 
     def __init__(self, path: Path, group: h5py.Group, name: str, rank: int):
-        self.path, self.name, self.values = path, f"{group.name}/{name}", None
-        self.steps = self.times = None
+        self.path, self.name = path, f"{group.name}/{name}"
+        self._values: np.ndarray | None = None
+        self.steps: np.ndarray | None = None
+        self.times: np.ndarray | None = None
         if name not in group:
             return
         item = group[name]
         if isinstance(item, h5py.Dataset):
-            self.values = read_array(path, dataset(path, group, name))[None]
+            whole = dataset(path, group, name)  # refuses links
+            assert whole is not None
+            self._values = read_array(path, whole)[None]
         else:
             value = dataset(path, item, "value")
             if value is None:
                 raise DataError(f"{path}: {self.name} has no value; expected the dataset of all frames")
-            self.values = read_array(path, value)
+            self._values = read_array(path, value)
             self.steps, self.times = self._axis(item, "step"), self._axis(item, "time")
         if self.values.ndim != rank + 1 or 0 in self.values.shape:
             raise DataError(f"{path}: {self.name} has shape {self.values.shape}; expected {rank} axes for each frame")
 
     def __bool__(self) -> bool:
-        return self.values is not None
+        return self._values is not None
+
+    @property
+    def values(self) -> np.ndarray:
+        assert self._values is not None  # asked of an element that is there
+        return self._values
 
     @property
     def frames(self) -> int:
@@ -86,14 +95,16 @@ class _Element:
         axis = dataset(self.path, item, name)
         if axis is None:
             return None
-        offset = attribute(self.path, axis, "offset")
-        offset = 0.0 if offset is None or offset.dtype.kind == "S" else float(offset.reshape(-1)[0])
-        axis = read_array(self.path, axis)
-        if axis.ndim == 0:
-            return offset + float(axis) * np.arange(len(self.values))
-        if axis.shape != (len(self.values),):
-            raise DataError(f"{self.path}: {self.name}/{name} has shape {axis.shape}; expected ({len(self.values)},)")
-        return axis
+        stored = attribute(self.path, axis, "offset")
+        offset = 0.0 if stored is None or stored.dtype.kind == "S" else float(stored.reshape(-1)[0])
+        numbers = read_array(self.path, axis)
+        if numbers.ndim == 0:
+            return offset + float(numbers) * np.arange(len(self.values))
+        if numbers.shape != (len(self.values),):
+            raise DataError(
+                f"{self.path}: {self.name}/{name} has shape {numbers.shape}; expected ({len(self.values)},)"
+            )
+        return numbers
 
     def at(self, frame: int, position: "_Element") -> np.ndarray:
         """The value at the step of frame `frame` of the positions; what does not depend on time is always the same."""
@@ -120,13 +131,25 @@ def _box(path: Path, group: h5py.Group) -> _Element:
         raise DataError(f"{path}: {box.name} has no edges; expected the edge lengths or vectors")
     # Edges that hold for all times: (D,) or (D, D); else the same with frames before them.
     item = box["edges"]
-    rank = item.ndim if isinstance(item, h5py.Dataset) else dataset(path, item, "value").ndim - 1
+    if isinstance(item, h5py.Dataset):
+        rank = item.ndim
+    else:
+        value = dataset(path, item, "value")
+        rank = 1 if value is None else value.ndim - 1  # without one the element is refused
     if rank == 0 and isinstance(item, h5py.Dataset):
         raise DataError(f"{path}: {item.name} is one number; expected the edge length along each axis")
     return _Element(path, box, "edges", rank)
 
 
-def _frame(path, number, position, edges, species, image, ids) -> Frame:
+def _frame(
+    path: Path,
+    number: int,
+    position: _Element,
+    edges: _Element,
+    species: _Element,
+    image: _Element,
+    ids: _Element,
+) -> Frame:
     positions = position.values[number].astype(np.float64)
     count, size = positions.shape
     box = edges.at(number, position).astype(np.float64)

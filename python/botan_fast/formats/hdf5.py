@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -62,7 +63,7 @@ def attribute(path: Path, item: h5py.HLObject, name: str) -> np.ndarray | None:
     return np.asarray(item.attrs[name])
 
 
-def read_array(path: Path, item: h5py.Dataset, selection=()) -> np.ndarray:
+def read_array(path: Path, item: h5py.Dataset, selection: Any = ()) -> np.ndarray:
     """The numbers of a dataset, after a check that the file can hold them."""
     if item.dtype.kind not in "fiub":
         raise DataError(f"{path}: {item.name} has dtype {item.dtype}; expected numbers")

@@ -7,6 +7,7 @@ The layout of the file: https://gsd.readthedocs.io/en/stable/schema-hoomd.html
 
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,10 +46,10 @@ def read_frames(path: Path) -> list[Frame]:
         raise DataError(f"{path}: truncated or damaged GSD ({reason}); copy the file again") from error
 
 
-def _frame(path: Path, file, number: int) -> Frame:
+def _frame(path: Path, file: Any, number: int) -> Frame:
     """One frame by the file layer: `gsd.hoomd` would also fill the arrays that nobody asked for."""
 
-    def chunk(name: str, default=None) -> np.ndarray:
+    def chunk(name: str, default: Any = None) -> np.ndarray:
         # What a frame does not hold is as in frame 0; what that does not hold has a default.
         for frame in (number, 0):
             if file.chunk_exists(frame, name):

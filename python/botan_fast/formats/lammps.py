@@ -32,7 +32,7 @@ def read(path: Path) -> list[Configuration]:
 
 def read_frames(path: Path) -> list[Frame]:
     lines = _Lines(path, read_text(path))
-    frames = []
+    frames: list[Frame] = []
     while lines.more():
         frames.append(_read_frame(path, lines, len(frames)))
     if len(frames) > 1 and any(frame.ids is None for frame in frames):
@@ -130,7 +130,16 @@ def _read_box(path: Path, lines: _Lines, words: list[str], number: int) -> tuple
     return np.array([[edges[0], 0, 0], [xy, edges[1], 0], [xz, yz, edges[2]]]), low
 
 
-def _read_atoms(path, lines: _Lines, columns: list[str], count: int, number: int, box, step, time) -> Frame:
+def _read_atoms(
+    path: Path,
+    lines: _Lines,
+    columns: list[str],
+    count: int,
+    number: int,
+    box: tuple[np.ndarray, np.ndarray],
+    step: int | None,
+    time: float | None,
+) -> Frame:
     words = lines.rest_until_item().split()
     if not columns or len(words) != count * len(columns):
         raise DataError(
@@ -139,7 +148,7 @@ def _read_atoms(path, lines: _Lines, columns: list[str], count: int, number: int
         )
     place = {name: k for k, name in enumerate(columns)}
 
-    def column(name: str, dtype=np.float64) -> np.ndarray:
+    def column(name: str, dtype: type = np.float64) -> np.ndarray:
         try:
             values = np.array(words[place[name] :: len(columns)]).astype(np.float64)
         except ValueError:

@@ -18,17 +18,18 @@ that hold whole ensembles (npz, pickle) are read as they are, and get their temp
 """
 
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import DataError
-from ..files import did_you_mean, natural_key
+from ..files import FilePath, did_you_mean, natural_key
 
-try:
+if sys.version_info >= (3, 11):
     import tomllib
-except ModuleNotFoundError:  # Python 3.10
+else:
     import tomli as tomllib
 
 __all__ = ["FilePattern", "is_pattern", "load_pattern"]
@@ -62,12 +63,12 @@ class FilePattern:
         return str(self.path) if self.path else self.pattern
 
 
-def is_pattern(path) -> bool:
+def is_pattern(path: FilePath) -> bool:
     """Does a path hold one of the placeholders, rather than be the name of a file?"""
     return any(name in _PLACEHOLDERS for name in FIELD.findall(str(path)))
 
 
-def load_pattern(path) -> FilePattern:
+def load_pattern(path: FilePath) -> FilePattern:
     """The pattern of a TOML file, or a pattern itself; DataError where it makes no sense."""
     path = Path(path)
     if is_pattern(path) and not path.exists():

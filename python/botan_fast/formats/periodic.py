@@ -3,11 +3,12 @@
 import numpy as np
 
 from ..errors import DataError
+from ..files import FilePath
 
 __all__ = ["fractional", "place_in_box", "refuse_bad_box", "refuse_wrapped"]
 
 
-def refuse_bad_box(path, box: np.ndarray, dimensions: int) -> None:
+def refuse_bad_box(path: FilePath, box: np.ndarray, dimensions: int) -> None:
     """DataError unless `box` holds (D,) positive edge lengths or a (D, D) matrix of independent row vectors."""
     if box.shape not in ((dimensions,), (dimensions, dimensions)):
         raise DataError(
@@ -27,7 +28,13 @@ def fractional(vectors: np.ndarray, box: np.ndarray) -> np.ndarray:
     return vectors / box if box.ndim == 1 else vectors @ np.linalg.inv(box)
 
 
-def place_in_box(path, positions: np.ndarray, trajectories: np.ndarray | None, box: np.ndarray, origin=0.0):
+def place_in_box(
+    path: FilePath,
+    positions: np.ndarray,
+    trajectories: np.ndarray | None,
+    box: np.ndarray,
+    origin: np.ndarray | float = 0.0,
+) -> tuple[np.ndarray, np.ndarray | None]:
     """Positions in the box that begins at 0, and the trajectories moved along.
 
     Each particle moves by a whole number of box vectors, the same in its initial position and in all runs, so no
@@ -61,7 +68,9 @@ def place_in_box(path, positions: np.ndarray, trajectories: np.ndarray | None, b
     return positions, trajectories
 
 
-def refuse_wrapped(path, positions: np.ndarray, trajectories: np.ndarray, box: np.ndarray, wrapped=False) -> None:
+def refuse_wrapped(
+    path: FilePath, positions: np.ndarray, trajectories: np.ndarray, box: np.ndarray, wrapped: bool = False
+) -> None:
     """DataError when trajectories have been wrapped into the box, or count from other images than the positions.
 
     Displacements are measured in units of the box edges, one component at a time. A particle that leaves through a

@@ -12,6 +12,7 @@ import pickle
 import pickletools
 import re
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class _Refused(Exception):
     """What the pickle asks for is not data; the text says what."""
 
 
-def load_arrays(path: Path):
+def load_arrays(path: Path) -> Any:
     """What the pickle holds, with `Array` in the place of NumPy arrays; call `Array.get` on each that is needed.
 
     Raises
@@ -55,10 +56,14 @@ def load_arrays(path: Path):
 class Array:
     """The bytes of a NumPy array in a pickle, and what they mean."""
 
-    def __init__(self):
-        self.shape, self.dtype, self.fortran, self.data = (), None, False, None
+    def __init__(self) -> None:
+        # Any: whatever the file says, until `get` has looked at it
+        self.shape: Any = ()
+        self.dtype: Any = None
+        self.fortran: Any = False
+        self.data: Any = None
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         if not (isinstance(state, tuple) and len(state) == 5):
             raise pickle.UnpicklingError("an array without shape, dtype and data")
         _, self.shape, self.dtype, self.fortran, self.data = state
@@ -80,10 +85,11 @@ class Array:
 class _DType:
     """A NumPy dtype in a pickle: `dtype('f8', 0, 1)`, then its byte order as a state."""
 
-    def __init__(self, name, *_):
-        self.name, self.order = name, "|"
+    def __init__(self, name: Any, *_: Any) -> None:
+        self.name = name
+        self.order: Any = "|"  # whatever the file says
 
-    def __setstate__(self, state):
+    def __setstate__(self, state: Any) -> None:
         self.order = state[1]
         if state[2:5] != (None, None, None):
             self.name = "a structured dtype"
@@ -99,27 +105,27 @@ class _DType:
 class _Type:
     """The name `numpy.ndarray`, which NumPy's own functions get as an argument; calling it is refused."""
 
-    def __init__(self, *_):
+    def __init__(self, *_: Any) -> None:
         raise _Refused("numpy.ndarray by a call")
 
 
-def _reconstruct(*_) -> Array:
+def _reconstruct(*_: Any) -> Array:
     return Array()
 
 
-def _frombuffer(data, dtype, shape, order) -> Array:
+def _frombuffer(data: Any, dtype: Any, shape: Any, order: Any) -> Array:
     array = Array()
     array.__setstate__((1, shape, dtype, order == "F", data))
     return array
 
 
-def _scalar(dtype, data=b""):
+def _scalar(dtype: Any, data: Any = b"") -> Any:
     array = Array()
     array.__setstate__((1, (), dtype, False, data))
     return array.get()[()]
 
 
-def _encode(text, encoding="latin1") -> bytes:
+def _encode(text: Any, encoding: Any = "latin1") -> bytes:
     if encoding not in ("latin1", "latin-1"):
         raise _Refused(f"_codecs.encode with {encoding!r}")
     return text.encode("latin1")
@@ -138,14 +144,14 @@ for _core in ("numpy.core", "numpy._core"):
 
 
 class _Unpickler(pickle.Unpickler):
-    def find_class(self, module, name):
+    def find_class(self, module: str, name: str) -> Any:
         try:
             return _STAND_INS[module, name]
         except KeyError:
             # A damaged name can hold anything, line ends too.
             raise _Refused("".join(c if c.isprintable() else "?" for c in f"{module}.{name}"[:100])) from None
 
-    def persistent_load(self, _):
+    def persistent_load(self, _: Any) -> NoReturn:
         raise _Refused("an object outside the file")
 
 

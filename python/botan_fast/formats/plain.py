@@ -66,15 +66,16 @@ def _is_configuration(group: h5py.Group) -> bool:
 
 
 def _arrays(path: Path, group: h5py.Group) -> dict[str, np.ndarray]:
-    arrays = {}
+    arrays: dict[str, np.ndarray] = {}
     for key in KEYS + OPTIONAL:
         item = dataset(path, group, key)
         if item is not None:
             arrays[key] = read_array(path, item)
         elif key in group.attrs:
-            arrays[key] = attribute(path, group, key)
-            if arrays[key] is None or arrays[key].dtype.kind == "S":
+            value = attribute(path, group, key)
+            if value is None or value.dtype.kind == "S":
                 raise DataError(f"{path}: attribute {key} of {group.name} does not hold numbers")
+            arrays[key] = value
     return arrays
 
 

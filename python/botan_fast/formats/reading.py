@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import near_matches
+from ..files import FilePath, near_matches
 from . import ensembles
 from .configuration import Configuration, Reader
 from .pattern import is_pattern
@@ -17,7 +17,7 @@ __all__ = ["READERS", "Configuration", "is_layout", "is_pattern", "iterate", "it
 READERS: tuple[Reader, ...] = (*FILE_READERS, ensembles)
 
 
-def read(path) -> list[Configuration]:
+def read(path: FilePath) -> list[Configuration]:
     """Read every configuration of one file, in any format of `READERS`, or of the files that a pattern describes.
 
     Parameters
@@ -50,7 +50,7 @@ def read(path) -> list[Configuration]:
     return list(iterate(path))
 
 
-def iterate(path, skip: Callable[[str], bool] | None = None) -> Iterator[Configuration]:
+def iterate(path: FilePath, skip: Callable[[str], bool] | None = None) -> Iterator[Configuration]:
     """The same configurations as `read`, one after the other: of a pattern, only one is in memory at a time.
 
     Of a pattern, the configurations whose name `skip` says yes to are left out, and their files are not read.
@@ -68,7 +68,7 @@ def iterate(path, skip: Callable[[str], bool] | None = None) -> Iterator[Configu
         yield from group
 
 
-def iterate_groups(path, skip: Callable[[str], bool] | None = None) -> Iterator[list[Configuration]]:
+def iterate_groups(path: FilePath, skip: Callable[[str], bool] | None = None) -> Iterator[list[Configuration]]:
     """The same configurations, those that differ in their time alone together.
 
     Of a pattern, the configurations whose name `skip` says yes to are left out, and their files are not read.
@@ -84,7 +84,7 @@ def iterate_groups(path, skip: Callable[[str], bool] | None = None) -> Iterator[
         yield list(group)
 
 
-def is_layout(path) -> bool:
+def is_layout(path: FilePath) -> bool:
     """Does the path describe many files, as a pattern or as the TOML file of one?"""
     path = Path(path)
     return (is_pattern(path) and not path.exists()) or choose(path, READERS) is ensembles

@@ -1,9 +1,11 @@
 """From positions to graphs and neighbour lists, on the CPU or on CUDA."""
 
+from typing import Any
+
 import torch
 
-from ..arrays import as_tensor, current_stream, is_cupy, like
-from ..device import kernels_for
+from ..arrays import Array, as_tensor, current_stream, is_cupy, like
+from ..device import Device, kernels_for
 from ..errors import InputError
 from . import search_cpu, search_cuda
 from .graph import Graph
@@ -13,7 +15,15 @@ __all__ = ["build_graph", "neighbor_list"]
 
 
 def build_graph(
-    positions, types, box, cutoff=2.0, self_edges=False, device=None, *, graph_ptr=None, capacity=None
+    positions: Array,
+    types: Array,
+    box: Array,
+    cutoff: float = 2.0,
+    self_edges: bool = False,
+    device: Device = None,
+    *,
+    graph_ptr: Array | None = None,
+    capacity: int | None = None,
 ) -> Graph:
     """The graph of all pairs with 0 < |r_ij| < cutoff under periodic boundary conditions.
 
@@ -62,7 +72,8 @@ def build_graph(
     with current_stream(positions):
         where = _cuda_device(positions, device)
         kernels = None if where is None else kernels_for(where)
-        inputs = check_inputs(positions, box, cutoff, self_edges, graph_ptr, capacity, kernels and where)
+        place = None if kernels is None else where
+        inputs = check_inputs(positions, box, cutoff, self_edges, graph_ptr, capacity, place)
         if kernels is None:
             graph = search_cpu.build(inputs, check_types(types, inputs.num_nodes))
         else:
@@ -71,7 +82,7 @@ def build_graph(
         return graph if target is None else graph.to(target)
 
 
-def _cuda_device(positions, device) -> torch.device | None:
+def _cuda_device(positions: Array, device: Device) -> torch.device | None:
     """The CUDA device on which to search: that of the positions, else `device`; None for the CPU."""
     if isinstance(positions, torch.Tensor):
         own = positions.device
@@ -85,7 +96,7 @@ def _cuda_device(positions, device) -> torch.device | None:
     return own if own.type == "cuda" else wanted if wanted.type == "cuda" else None
 
 
-def neighbor_list(letters, positions, box, cutoff, self_edges=False):
+def neighbor_list(letters: str, positions: Array, box: Array, cutoff: float, self_edges: bool = False) -> Any:
     """Neighbour pairs in the manner of ASE, for any use outside the model.
 
     Parameters
@@ -116,7 +127,7 @@ def neighbor_list(letters, positions, box, cutoff, self_edges=False):
     with current_stream(positions):
         where = _cuda_device(positions, None)
         kernels = None if where is None else kernels_for(where)
-        inputs = check_inputs(positions, box, cutoff, self_edges, device=kernels and where)
+        inputs = check_inputs(positions, box, cutoff, self_edges, device=None if kernels is None else where)
         if kernels is None:
             arrays = search_cpu.pairs(inputs, letters)
             arrays = {letter: array if where is None else array.to(where) for letter, array in arrays.items()}

@@ -1,7 +1,9 @@
 """Graphs of particle configurations: periodic neighbour lists in the fixed (receiver, sender) order."""
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -54,7 +56,7 @@ class Graph:
     graph_ptr: torch.Tensor
     status: torch.Tensor | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """What holds for the shapes and types of any graph: the kernels rely on it. Index tensors become int32."""
         nodes, edges = self.types.shape[0], self.senders.shape[0]
         lengths = {"receivers": edges, "reverse": edges, "row_ptr": nodes + 1, "senders": edges, "types": nodes}
@@ -141,7 +143,7 @@ class Graph:
                 raise InputError(text)
         return self
 
-    def to(self, device) -> "Graph":
+    def to(self, device: torch.device | str) -> "Graph":
         """The same graph with all tensors on `device`."""
         moved = {
             field.name: value.to(device)
@@ -150,7 +152,7 @@ class Graph:
         }
         return self.replace(**moved)
 
-    def replace(self, **changes) -> "Graph":
+    def replace(self, **changes: Any) -> "Graph":
         """A copy with some fields replaced, for example ``graph.replace(vectors=graph.vectors @ rotation)``."""
         unknown = set(changes) - {field.name for field in dataclasses.fields(self)}
         if unknown:
@@ -175,7 +177,7 @@ def _as_int32(name: str, tensor: torch.Tensor) -> torch.Tensor:
     return tensor.to(torch.int32)
 
 
-def batch_graphs(graphs) -> Graph:
+def batch_graphs(graphs: Iterable[Graph]) -> Graph:
     """The disjoint union of graphs: nodes and edges in order, ``graph_ptr`` with the offsets of the nodes.
 
     All must have the same number of dimensions, cutoff, self_edges and device. The box is kept if all are equal,
@@ -214,7 +216,7 @@ def batch_graphs(graphs) -> Graph:
         graph.box is not None and first.box is not None and torch.equal(graph.box, first.box) for graph in graphs
     )
 
-    def join(name, offsets):
+    def join(name: str, offsets: list[int]) -> torch.Tensor:
         return torch.cat([getattr(graph, name) + offset for graph, offset in zip(graphs, offsets, strict=False)])
 
     row_ptr = [graph.row_ptr[:-1] + offset for graph, offset in zip(graphs, edge_offsets, strict=False)]
@@ -235,7 +237,7 @@ def batch_graphs(graphs) -> Graph:
     )
 
 
-def _offsets(counts):
+def _offsets(counts: Iterable[int]) -> list[int]:
     offsets = [0]
     for count in counts:
         offsets.append(offsets[-1] + count)

@@ -1,12 +1,12 @@
 """The one door for what graphs and neighbour lists are built of: checked once, here, and taken as given behind it."""
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..arrays import as_tensor
+from ..arrays import Array, as_tensor
 from ..box import check_boxes
 from ..checks import as_array, check_finite
 from ..errors import InputError
@@ -30,6 +30,16 @@ class Inputs(NamedTuple):
     capacity: int | None  # room for so many edges; None: as many as there are
 
     @property
+    def host_positions(self) -> np.ndarray:
+        """The positions of inputs that were checked for the CPU."""
+        return cast(np.ndarray, self.positions)
+
+    @property
+    def device_positions(self) -> Tensor:
+        """The positions of inputs that were checked for a device."""
+        return cast(Tensor, self.positions)
+
+    @property
     def num_nodes(self) -> int:
         return self.positions.shape[0]
 
@@ -43,7 +53,13 @@ class Inputs(NamedTuple):
 
 
 def check_inputs(
-    positions, box, cutoff, self_edges=False, graph_ptr=None, capacity=None, device: torch.device | None = None
+    positions: Array,
+    box: Array,
+    cutoff: float,
+    self_edges: bool = False,
+    graph_ptr: Array | None = None,
+    capacity: int | None = None,
+    device: torch.device | None = None,
 ) -> Inputs:
     """The arguments of `build_graph`, checked; InputError names what is wrong.
 
@@ -61,7 +77,7 @@ def check_inputs(
     return Inputs(positions, box, cells, offsets, cutoff, bool(self_edges), capacity)
 
 
-def check_positions(positions, name: str = "positions") -> np.ndarray:
+def check_positions(positions: Array, name: str = "positions") -> np.ndarray:
     """(N, D) positions as finite float64 with D = 2 or 3."""
     array = as_array(name, positions, np.float64)
     if array.ndim != 2 or array.shape[1] not in (2, 3):
@@ -70,7 +86,7 @@ def check_positions(positions, name: str = "positions") -> np.ndarray:
     return array
 
 
-def check_types(types, num_nodes: int) -> Tensor:
+def check_types(types: Array, num_nodes: int) -> Tensor:
     """(N,) species as int64 on the CPU, none negative."""
     array = as_array("types", types)
     if array.shape != (num_nodes,):
@@ -85,7 +101,7 @@ def check_types(types, num_nodes: int) -> Tensor:
     return torch.from_numpy(array.astype(np.int64))
 
 
-def types_on(types, num_nodes: int, device: torch.device) -> Tensor:
+def types_on(types: Array, num_nodes: int, device: torch.device) -> Tensor:
     """(N,) species as a new int64 tensor on the device. At the numbers of those that lie there already nobody looks."""
     types = as_tensor(types)
     if not (isinstance(types, Tensor) and types.device == device):
@@ -98,7 +114,7 @@ def types_on(types, num_nodes: int, device: torch.device) -> Tensor:
     return types.to(torch.int64, copy=True)
 
 
-def _positions_on(positions, device: torch.device) -> Tensor:
+def _positions_on(positions: Array, device: torch.device) -> Tensor:
     positions = as_tensor(positions)
     if not (isinstance(positions, Tensor) and positions.device == device):
         return torch.from_numpy(check_positions(positions)).to(device)
@@ -109,7 +125,7 @@ def _positions_on(positions, device: torch.device) -> Tensor:
     return positions.detach().to(torch.float64).contiguous()
 
 
-def _check_graph_ptr(graph_ptr, num_nodes: int) -> np.ndarray:
+def _check_graph_ptr(graph_ptr: Array | None, num_nodes: int) -> np.ndarray:
     """(G+1,) int64 offsets that rise from 0 to num_nodes; [0, num_nodes] for None."""
     if graph_ptr is None:
         return np.array([0, num_nodes])
@@ -122,7 +138,7 @@ def _check_graph_ptr(graph_ptr, num_nodes: int) -> np.ndarray:
     return array
 
 
-def _check_capacity(capacity) -> int | None:
+def _check_capacity(capacity: int | None) -> int | None:
     """None, or the number of edges that a graph has room for."""
     if capacity is None:
         return None

@@ -1,5 +1,7 @@
 """The neighbour search of the core on the CPU, for `Inputs` in host memory."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,14 +18,14 @@ __all__ = ["build", "pairs", "search"]
 class Search:
     """The search with the arrays that it points into: they must live as long as it does."""
 
-    def __init__(self, found, *arrays: np.ndarray):
+    def __init__(self, found: Any, *arrays: np.ndarray) -> None:
         self.num_edges, self.fill_graph, self.fill_pairs = found.num_edges, found.fill_graph, found.fill_pairs
         self._arrays = arrays
 
 
 def search(inputs: Inputs, graph: int = 0, max_edges: int = INT32_MAX) -> Search:
     """The edges of one configuration of a batch; InputError for two particles at one point, and for too many edges."""
-    positions = inputs.positions[inputs.offsets[graph] : inputs.offsets[graph + 1]]
+    positions = inputs.host_positions[inputs.offsets[graph] : inputs.offsets[graph + 1]]
     cell = inputs.cells[graph]
     try:
         found = _core.NeighborSearch(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..arrays import as_tensor
+from ..arrays import Array, as_tensor
 from ..device import stream_of, workspace_of
 from ..errors import InputError
 from . import search_cpu
@@ -29,9 +29,9 @@ class Search:
     'status[0] as an int, or None where status[1] reports a problem: waits for the device.'
     """
 
-    def __init__(self, kernels: ModuleType, inputs: Inputs, path: int = 0):
+    def __init__(self, kernels: ModuleType, inputs: Inputs, path: int = 0) -> None:
         """`path` is that of the search, see botan_fast_cuda.h; 0 chooses by size."""
-        positions = inputs.positions
+        positions = inputs.device_positions
         self._kernels, self._inputs, self._stream = kernels, inputs, stream_of(positions)
         self._given = kernels.NeighborInput(
             positions.data_ptr(), inputs.num_nodes, inputs.dimensions, inputs.offsets.ctypes.data,
@@ -56,9 +56,10 @@ class Search:
     def graph(self) -> dict[str, Tensor]:
         """senders, receivers, reverse, vectors, row_ptr of a `Graph`, with room for `capacity` edges if given."""
         number = self.num_edges if self._inputs.capacity is None else self._inputs.capacity
+        assert number is not None  # `build` has refused bad input
         arrays = {name: self.row_ptr.new_empty(number) for name in ("senders", "receivers", "reverse")}
         shape = number, self._inputs.dimensions
-        arrays["vectors"] = self._inputs.positions.new_empty(shape, dtype=torch.float32)
+        arrays["vectors"] = self._inputs.device_positions.new_empty(shape, dtype=torch.float32)
         self._kernels.neighbor_list_fill_graph(
             *self._stream, self._given, self.row_ptr.data_ptr(), number, *(x.data_ptr() for x in arrays.values()),
             *self._scratch,
@@ -68,8 +69,9 @@ class Search:
     def pairs(self, letters: str) -> dict[str, Tensor]:
         """The arrays of `neighbor_list` for some of the letters i, j, D, d, S."""
         number = self.num_edges
+        assert number is not None  # `pairs` below has refused bad input
         arrays = {
-            letter: self._inputs.positions.new_empty(
+            letter: self._inputs.device_positions.new_empty(
                 (number, self._inputs.dimensions) if letter in "DS" else (number,),
                 dtype=torch.float64 if letter in "dD" else torch.int64,
             )
@@ -99,9 +101,9 @@ def constant(array: np.ndarray, device: torch.device) -> Tensor:
     return _constant(array.tobytes(), array.dtype.str, array.shape, device).clone()
 
 
-def build(kernels: ModuleType, inputs: Inputs, types, path: int = 0) -> Graph:
+def build(kernels: ModuleType, inputs: Inputs, types: Array, path: int = 0) -> Graph:
     """The graph of `build_graph`; `types` as the caller of that gave them."""
-    device = inputs.positions.device
+    device = inputs.device_positions.device
     unseen = isinstance(as_tensor(types), Tensor) and as_tensor(types).device == device
     types = types_on(types, inputs.num_nodes, device)
     search = Search(kernels, inputs, path)

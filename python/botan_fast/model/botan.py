@@ -15,7 +15,8 @@ Names in the `state_dict` (every W is (out, in), H = hidden_size, D = dimensions
 each with `.weight` and `.bias`.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +55,7 @@ class MLP(nn.Module):
     (torch.Size([10, 64]), torch.Size([10]))
     """
 
-    def __init__(self, num_inputs: int, hidden_size: int, decode: bool = False):
+    def __init__(self, num_inputs: int, hidden_size: int, decode: bool = False) -> None:
         super().__init__()
         self.fc1 = nn.Linear(num_inputs, hidden_size)
         self.fc2 = nn.Linear(hidden_size, hidden_size)
@@ -63,7 +64,8 @@ class MLP(nn.Module):
 
     def weights(self) -> list[Tensor]:
         """[W1, b1, W2, b2], and W3, b3 of a decoder."""
-        return [t for layer in self.children() for t in (layer.weight, layer.bias)]
+        layers: Iterator[Any] = self.children()  # every one an nn.Linear, or what took its place
+        return [t for layer in layers for t in (layer.weight, layer.bias)]
 
     def forward(self, x: Tensor, precision: str = "fp32") -> Tensor:
         return ops.mlp(x, self.weights(), precision)
@@ -75,7 +77,7 @@ def _sorted_topology(edge_index: Tensor, num_nodes: int) -> tuple[list[Tensor], 
     order = torch.argsort(receivers, stable=True)
     senders, receivers = senders[order], receivers[order]
 
-    def pointers(index):
+    def pointers(index: Tensor) -> Tensor:
         ptr = index.new_zeros(num_nodes + 1, dtype=torch.int64)
         ptr[1:] = torch.bincount(index, minlength=num_nodes).cumsum(0)
         return ptr
@@ -111,7 +113,7 @@ class BOTANLayer(nn.Module):
     (torch.Size([5, 64]), torch.Size([8, 64]))
     """
 
-    def __init__(self, hidden_size: int = 64, edge_node_skip: bool = False):
+    def __init__(self, hidden_size: int = 64, edge_node_skip: bool = False) -> None:
         super().__init__()
         self.hidden_size = hidden_size
         self.edge_mlp = MLP((6 if edge_node_skip else 4) * hidden_size, hidden_size)
@@ -151,7 +153,7 @@ class BOTANLayer(nn.Module):
         weights = self.edge_mlp.weights(), self.node_mlp.weights()
         return ops.processor(x, e, x0, e0, topology, *weights, num_steps, precision, save_memory)
 
-    def _check(self, x, e, x0, e0, graph):
+    def _check(self, x: Tensor, e: Tensor, x0: Tensor, e0: Tensor, graph: Graph | Tensor) -> None:
         if isinstance(graph, Graph):
             nodes, edges = graph.num_nodes, graph.num_edges
         elif isinstance(graph, Tensor) and graph.ndim == 2 and graph.shape[0] == 2 and not graph.is_floating_point():
@@ -224,9 +226,9 @@ class BOTAN(nn.Module):
         self_edges: bool = False,
         cutoff: float = 2.0,
         node_target: str = "S",
-    ):
+    ) -> None:
         super().__init__()
-        self.config = {
+        self.config: dict[str, Any] = {
             "hidden_size": hidden_size,
             "num_steps": num_steps,
             "decoders": decoders,
@@ -262,7 +264,7 @@ class BOTAN(nn.Module):
             self.node_decoder(x, precision), self.edge_decoder(e, precision) if decoders == "separate" else None
         )
 
-    def _check(self, graph: Graph):
+    def _check(self, graph: Graph) -> None:
         if graph.vectors.shape[1] != self.config["dimensions"]:
             raise InputError(
                 f"graph has {graph.vectors.shape[1]} dimensions; the model has dimensions = {self.config['dimensions']}"

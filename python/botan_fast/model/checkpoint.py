@@ -1,7 +1,6 @@
 """Models on disk: own files (safetensors), and the published weights of others."""
 
 import json
-import os
 import pickle
 import re
 import warnings
@@ -16,7 +15,7 @@ import torch
 
 from .. import __version__
 from ..errors import CheckpointError, InputError
-from ..files import atomic_write, did_you_mean
+from ..files import FilePath, atomic_write, did_you_mean
 from .botan import BOTAN
 from .config import check_config, state_shapes
 from .published import check_shapes, from_glassy_dynamics, from_pyg_botan
@@ -30,7 +29,7 @@ LAST = "last.safetensors"  # what a training run writes, and what loading its fo
 _FLOATS = ("F16", "BF16", "F32", "F64")
 
 
-def save_model(model: BOTAN, path: str | os.PathLike, metadata: Mapping[str, Any] | None = None) -> None:
+def save_model(model: BOTAN, path: FilePath, metadata: Mapping[str, Any] | None = None) -> None:
     """Write a model and its configuration to a safetensors file.
 
     The file holds the ``state_dict`` in the dtype of the model, and in its metadata ``format`` ("botan_fast"),
@@ -89,7 +88,7 @@ def save_model(model: BOTAN, path: str | os.PathLike, metadata: Mapping[str, Any
         temporary.write_bytes(content)
 
 
-def load_model(path: str | os.PathLike) -> BOTAN:
+def load_model(path: FilePath) -> BOTAN:
     """Read a model from any file that botan_fast knows; the content decides, not the name.
 
     ===============================================  ==================================================================
@@ -154,7 +153,7 @@ def load_model(path: str | os.PathLike) -> BOTAN:
     return model
 
 
-def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
+def read_metadata(path: FilePath) -> dict[str, Any]:
     """What an own file (or run folder) tells besides its tensors, without reading them.
 
     Returns a dictionary with ``format_version`` (int), ``botan_fast_version``, ``config`` (dict, checked) and
@@ -179,7 +178,7 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
         raise _unreadable(file, error) from None
 
 
-def _find(path: str | os.PathLike) -> Path:
+def _find(path: FilePath) -> Path:
     """The existing file (or TensorFlow prefix as its index) that ``path`` means."""
     try:
         path = Path(path)

@@ -103,7 +103,7 @@ def state_shapes(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     }
     decoders = {"separate": ["node_decoder", "edge_decoder"], "shared": ["decoder"], "node": ["node_decoder"]}
     layers.update({name: [hidden, hidden, hidden, 1] for name in decoders[config["decoders"]]})
-    shapes = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     for name, sizes in layers.items():
         for number, (inputs, outputs) in enumerate(pairwise(sizes), start=1):
             shapes[f"{name}.fc{number}.weight"] = (outputs, inputs)

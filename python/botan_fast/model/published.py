@@ -69,7 +69,7 @@ def from_pyg_botan(path: Any, state: Mapping[str, torch.Tensor]) -> tuple[dict[s
         raise CheckpointError(
             f"path = '{path}' holds BOTAN weights without a configuration; write the model with botan_fast.save_model"
         )
-    config = {
+    config: dict[str, Any] = {
         "hidden_size": _size(path, found, "node_encoder.fc1.weight", 0),
         "num_steps": 7,
         "decoders": "shared",
@@ -88,7 +88,7 @@ def from_glassy_dynamics(path: Any) -> tuple[dict[str, Any], dict[str, torch.Ten
     Physics 16, 448 (2020)): weights are (in, out) and the MLP inputs come in another order."""
     bundle = TensorBundle(path)
     found = bundle.shapes
-    config = {
+    config: dict[str, Any] = {
         "hidden_size": _size(path, found, "Graph/graph_independent/node_model/mlp/linear_0/w", 1),
         "num_steps": 7,
         "decoders": "node",

@@ -11,6 +11,7 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -118,7 +119,10 @@ def _fields(message: bytes) -> list[tuple[int, int | bytes]]:
     return found
 
 
-def _typed(value: int | bytes, kind: type) -> int | bytes:
+_T = TypeVar("_T", int, bytes)
+
+
+def _typed(value: int | bytes, kind: type[_T]) -> _T:
     if not isinstance(value, kind):
         raise _Corrupt("an entry has a field of the wrong type")
     return value

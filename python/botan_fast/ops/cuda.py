@@ -7,6 +7,7 @@ CUDA graph.
 
 from collections.abc import Sequence
 from types import ModuleType
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ def _flat(values: Tensor) -> tuple[Tensor, int]:
     return values.contiguous(), int(np.prod(values.shape[1:], dtype=np.int64))
 
 
-def _kernel(kernels: ModuleType, name: str, values: Tensor, row_ptr: Tensor):
+def _kernel(kernels: ModuleType, name: str, values: Tensor, row_ptr: Tensor) -> Any:
     return getattr(kernels, f"{name}_{DTYPES[values.dtype]}_{'i32' if row_ptr.dtype == torch.int32 else 'i64'}")
 
 
@@ -81,7 +82,10 @@ def scatter_sum(kernels: ModuleType, values: Tensor, index: Tensor, dim_size: in
 # ---- message passing ------------------------------------------------------------------------------------------
 
 
-def _aligned(tensor: Tensor | None) -> Tensor | None:
+_T = TypeVar("_T", Tensor, Tensor | None)
+
+
+def _aligned(tensor: _T) -> _T:
     """The tensor dense and aligned to 16 bytes, as every allocation is; a copy where it is a view that is not."""
     if tensor is None:
         return None
@@ -89,7 +93,7 @@ def _aligned(tensor: Tensor | None) -> Tensor | None:
     return tensor.clone() if tensor.data_ptr() % 16 else tensor
 
 
-def _all_aligned(tensors: Sequence[Tensor | None]) -> list[Tensor | None]:
+def _all_aligned(tensors: Sequence[_T]) -> list[_T]:
     return [_aligned(t) for t in tensors]
 
 
@@ -97,10 +101,24 @@ def _addresses(tensors: Sequence[Tensor | None]) -> list[int]:
     return [0 if t is None else t.data_ptr() for t in tensors]
 
 
-def processor(kernels, x, e, x0, e0, topology, weights, num_steps, keep, precision, save_memory=False):
+def processor(
+    kernels: ModuleType,
+    x: Tensor | None,
+    e: Tensor | None,
+    x0: Tensor,
+    e0: Tensor,
+    topology: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    num_steps: int,
+    keep: bool,
+    precision: int,
+    save_memory: bool = False,
+) -> tuple[Tensor, ...]:
     """The operator `processor`."""
-    state, weights = processor_tensors(x, e, x0, e0, weights)
-    x, e, x0, e0 = state = _all_aligned(state)
+    given, weights = processor_tensors(x, e, x0, e0, weights)
+    x, e = _aligned(given[0]), _aligned(given[1])
+    x0, e0 = _aligned(given[2]), _aligned(given[3])
+    state = (x, e, x0, e0)
     topology, weights = _all_aligned(topology_tensors(topology, x0, e0, look=False)), _all_aligned(weights)
     (nodes, hidden), edges = x0.shape, e0.shape[0]
     shape = nodes, edges, hidden, num_steps, weights[0].shape[1] == 6 * hidden, save_memory
@@ -127,11 +145,25 @@ def processor(kernels, x, e, x0, e0, topology, weights, num_steps, keep, precisi
 
 
 def processor_backward(
-    kernels, x, e, x0, e0, topology, weights, num_steps, outputs, grad_x_out, grad_e_out, precision, save_memory=False
+    kernels: ModuleType,
+    x: Tensor | None,
+    e: Tensor | None,
+    x0: Tensor,
+    e0: Tensor,
+    topology: Sequence[Tensor],
+    weights: Sequence[Tensor],
+    num_steps: int,
+    outputs: Sequence[Tensor],
+    grad_x_out: Tensor | None,
+    grad_e_out: Tensor | None,
+    precision: int,
+    save_memory: bool = False,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor]]:
     """The operator `processor_backward`."""
-    state, weights = processor_tensors(x, e, x0, e0, weights)
-    x, e, x0, e0 = state = _all_aligned(state)
+    given, weights = processor_tensors(x, e, x0, e0, weights)
+    x, e = _aligned(given[0]), _aligned(given[1])
+    x0, e0 = _aligned(given[2]), _aligned(given[3])
+    state = (x, e, x0, e0)
     grad_outputs = _all_aligned((grad_x_out, grad_e_out))
     topology, weights = _all_aligned(topology_tensors(topology, x0, e0, look=False)), _all_aligned(weights)
     (nodes, hidden), edges = x0.shape, e0.shape[0]
@@ -154,13 +186,14 @@ def processor_backward(
         workspace.data_ptr(),
         num_bytes,
     )
-    return *(x0.new_empty(0) if g is None else g for g in grads), gradients
+    grad_x, grad_e, grad_x0, grad_e0 = (x0.new_empty(0) if g is None else g for g in grads)
+    return grad_x, grad_e, grad_x0, grad_e0, gradients
 
 
 # ---- multilayer perceptrons -----------------------------------------------------------------------------------
 
 
-def mlp(kernels, x: Tensor, weights: Sequence[Tensor], precision: int) -> Tensor:
+def mlp(kernels: ModuleType, x: Tensor, weights: Sequence[Tensor], precision: int) -> Tensor:
     """The operator `mlp`, for 1 <= K <= H."""
     x, weights = mlp_tensors(x, weights)
     x, weights = _aligned(x), _all_aligned(weights)
@@ -184,7 +217,15 @@ def mlp(kernels, x: Tensor, weights: Sequence[Tensor], precision: int) -> Tensor
     return y
 
 
-def mlp_backward(kernels, x, weights, y, grad_y, need_grad_x, precision) -> tuple[Tensor, list[Tensor]]:
+def mlp_backward(
+    kernels: ModuleType,
+    x: Tensor,
+    weights: Sequence[Tensor],
+    y: Tensor,
+    grad_y: Tensor,
+    need_grad_x: bool,
+    precision: int,
+) -> tuple[Tensor, list[Tensor]]:
     """The operator `mlp_backward`; y is not read."""
     x, weights = mlp_tensors(x, weights)
     x, weights, grad_y = _aligned(x), _all_aligned(weights), _aligned(grad_y)
@@ -214,9 +255,20 @@ def mlp_backward(kernels, x, weights, y, grad_y, need_grad_x, precision) -> tupl
 # ---- loss -----------------------------------------------------------------------------------------------------
 
 
-def loss(kernels, node, edge, node_target, edge_target, row_ptr, p, keep_node, keep_edge):
+def loss(
+    kernels: ModuleType,
+    node: Tensor | None,
+    edge: Tensor | None,
+    node_target: Tensor | None,
+    edge_target: Tensor | None,
+    row_ptr: Tensor | None,
+    p: float,
+    keep_node: bool,
+    keep_edge: bool,
+) -> tuple[Tensor, ...]:
     """The operator `loss`, for float32."""
     like = edge if node is None else node
+    assert like is not None  # one of the two is given
     named = {"node": node, "edge": edge, "node_target": node_target, "edge_target": edge_target}
     tensors = _all_aligned(
         [None if t is None else number_tensor(name, t, t.shape, like, "the prediction") for name, t in named.items()]

@@ -97,8 +97,8 @@ def mlp_tensors(x: Tensor, weights: Sequence[Tensor], name: str = "x") -> tuple[
 
 def processor_tensors(
     x: Tensor | None, e: Tensor | None, x0: Tensor, e0: Tensor, weights: Sequence[Tensor]
-) -> tuple[list[Tensor | None], list[Tensor]]:
-    """[x, e, x0, e0], (N, H) and (E, H), and the eight weights of MLP_e (4 H or 6 H inputs) and MLP_n (3 H inputs).
+) -> tuple[tuple[Tensor | None, Tensor | None, Tensor, Tensor], list[Tensor]]:
+    """(x, e, x0, e0), (N, H) and (E, H), and the eight weights of MLP_e (4 H or 6 H inputs) and MLP_n (3 H inputs).
 
     >>> import torch
     >>> from botan_fast.ops.door import processor_tensors
@@ -110,10 +110,12 @@ def processor_tensors(
     if x0.ndim != 2:
         raise InputError(f"x0 has shape {tuple(x0.shape)}; give (N, H)")
     (nodes, hidden), edges = x0.shape, e0.shape[0]
-    state = [
-        None if tensor is None else number_tensor(name, tensor, (rows, hidden), x0, "x0")
-        for name, tensor, rows in (("x", x, nodes), ("e", e, edges), ("x0", x0, nodes), ("e0", e0, edges))
-    ]
+    state = (
+        None if x is None else number_tensor("x", x, (nodes, hidden), x0, "x0"),
+        None if e is None else number_tensor("e", e, (edges, hidden), x0, "x0"),
+        number_tensor("x0", x0, (nodes, hidden), x0, "x0"),
+        number_tensor("e0", e0, (edges, hidden), x0, "x0"),
+    )
     if len(weights) != 8:
         raise InputError(f"weights holds {len(weights)} tensors; give W1, b1, W2, b2 of MLP_e, then of MLP_n")
     wide = 6 * hidden if weights[0].shape[-1] == 6 * hidden else 4 * hidden

@@ -1,5 +1,7 @@
 """What the backward pass of the processor needs of the forward pass, on either device."""
 
+from collections.abc import Iterable
+
 import torch
 
 from .. import _core
@@ -10,7 +12,7 @@ __all__ = ["history_members"]
 
 def history_members(
     num_nodes: int, num_edges: int, hidden: int, num_steps: int, keep: bool, precision: int, save_memory: bool = False
-):
+) -> Iterable[tuple[tuple[int, ...], torch.dtype]]:
     """Shapes and dtypes of x, e, sum and c, the members of ProcessorHistory in csrc/botan_fast.h; empty unless `keep`.
 
     >>> from botan_fast.ops.history import history_members

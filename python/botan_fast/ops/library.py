@@ -5,6 +5,7 @@ Operators live in `torch.ops.botan_fast`; the other modules of this folder defin
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,14 +40,14 @@ def dense_or_none(tensor: Tensor | None) -> Tensor | None:
 library = torch.library.Library("botan_fast", "DEF")
 
 
-def operator(name: str, schema: str):
+def operator(name: str, schema: str) -> Callable[[Callable[..., Any]], Any]:
     """Defines botan_fast::name with the decorated function as its CPU kernel, and gives back the operator.
 
     The low-level registration: `torch.library.custom_op` would import the whole of torch's compiler, seconds of it, at
     the first call of a process.
     """
 
-    def register(kernel):
+    def register(kernel: Callable[..., Any]) -> Any:
         library.define(name + schema)
         library.impl(name, kernel, "CPU")
         return getattr(torch.ops.botan_fast, name).default
@@ -54,7 +55,7 @@ def operator(name: str, schema: str):
     return register
 
 
-def fake(name: str):
+def fake(name: str) -> Callable[[Callable[..., Any]], Any]:
     return torch.library.register_fake(f"botan_fast::{name}", lib=library)
 
 
@@ -81,7 +82,12 @@ def differentiable_gradients(
     wanted = [k for k, t in enumerate(aliases) if t is not None and t.requires_grad]
     outputs, weights = zip(*given, strict=True)
     found = torch.autograd.grad(
-        outputs, [aliases[k] for k in wanted], weights, create_graph=True, allow_unused=True, materialize_grads=True
+        outputs,
+        [t for t in aliases if t is not None and t.requires_grad],
+        weights,
+        create_graph=True,
+        allow_unused=True,
+        materialize_grads=True,
     )
     gradients: list[Tensor | None] = [None] * len(inputs)
     for k, gradient in zip(wanted, found, strict=True):
@@ -89,7 +95,7 @@ def differentiable_gradients(
     return gradients
 
 
-def check_index(name: str, index: Tensor, at_least: int):
+def check_index(name: str, index: Tensor, at_least: int) -> None:
     if not isinstance(index, Tensor) or index.ndim != 1 or index.dtype not in (torch.int32, torch.int64):
         found = f"{tuple(index.shape)} {index.dtype}" if isinstance(index, Tensor) else type(index).__name__
         raise InputError(f"{name} is {found}; it must be a one-dimensional int32 or int64 tensor")

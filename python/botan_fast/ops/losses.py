@@ -5,7 +5,7 @@ that is not given has neither prediction nor target. A gradient that is not kept
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,8 +18,10 @@ from .library import check_index, differentiable_gradients, fake, library, opera
 __all__ = ["Loss", "has_kernels", "loss"]
 
 
-def _loss_gradient(prediction: Tensor, target: Tensor, weight: float, row_ptr: Tensor | None) -> Tensor:
+def _loss_gradient(prediction: Tensor | None, target: Tensor | None, weight: float, row_ptr: Tensor | None) -> Tensor:
     """2 weight (prediction - target) / count, in the roundings of torch's own backward pass."""
+    assert prediction is not None  # a gradient is kept of what is given
+    assert target is not None  # with every prediction
     count = prediction.shape[0] if row_ptr is None else row_ptr[-1]
     gradient = (prediction - target).mul_(2 * (prediction.new_tensor(weight) / count))
     if row_ptr is None:
@@ -53,25 +55,28 @@ def _loss(
 
 
 @fake("loss")
-def _(node, edge, node_target, edge_target, row_ptr, p, keep_node, keep_edge):
+def _(
+    node: Any, edge: Any, node_target: Any, edge_target: Any, row_ptr: Any, p: Any, keep_node: bool, keep_edge: bool
+) -> Any:
     like = edge if node is None else node
     kept = (torch.empty_like(t) if keep else like.new_empty(0) for t, keep in ((node, keep_node), (edge, keep_edge)))
     return *(like.new_empty(()) for _ in range(3)), *kept
 
 
-def _loss_setup(ctx, inputs, output):
+def _loss_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     *tensors, ctx.p, ctx.keep_node, ctx.keep_edge = inputs
     ctx.mark_non_differentiable(*output[1:])
     ctx.save_for_backward(*output[3:], *tensors)
     ctx.set_materialize_grads(False)
 
 
-def _loss_autograd(ctx, grad, *_):
+def _loss_autograd(ctx: Any, grad: Tensor | None, *_: Tensor | None) -> tuple[Tensor | None, ...]:
     node, edge, *inputs = ctx.saved_tensors
     if torch.is_grad_enabled() and grad is not None:
 
-        def plain(node, edge):
-            return [reference.loss(node, edge, *inputs[2:4], ctx.p, inputs[4])[0]]
+        def plain(node: Tensor | None, edge: Tensor | None) -> list[Tensor]:
+            node_target, edge_target, row_ptr = inputs[2:]
+            return [reference.loss(node, edge, node_target, edge_target, ctx.p, row_ptr)[0]]
 
         return *differentiable_gradients(plain, inputs[:2], [grad]), *(None,) * 6
     keep_node, keep_edge = (keep and grad is not None for keep in (ctx.keep_node, ctx.keep_edge))

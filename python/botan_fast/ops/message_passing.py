@@ -5,6 +5,7 @@ Deterministic: results are bitwise equal between runs and for any number of thre
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -40,7 +41,7 @@ def _processor(
     keep: bool,
     precision: int,
     save_memory: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, ...]:
     (x, e, x0, e0), weights = processor_tensors(x, e, x0, e0, weights)
     topology = topology_tensors(topology, x0, e0, look=True)
     (nodes, hidden), edges = x0.shape, e0.shape[0]
@@ -62,7 +63,18 @@ def _processor(
 
 
 @fake("processor")
-def _(x, e, x0, e0, topology, weights, num_steps, keep, precision, save_memory):
+def _(
+    x: Any,
+    e: Any,
+    x0: Tensor,
+    e0: Tensor,
+    topology: Any,
+    weights: Any,
+    num_steps: int,
+    keep: bool,
+    precision: int,
+    save_memory: bool,
+) -> tuple[Tensor, ...]:
     history = history_members(x0.shape[0], e0.shape[0], x0.shape[1], num_steps, keep, precision, save_memory)
     return torch.empty_like(x0), torch.empty_like(e0), *(x0.new_empty(s, dtype=d) for s, d in history)
 
@@ -106,12 +118,25 @@ def _processor_backward(
         precision_on_cpu(precision),
         torch.get_num_threads(),
     )
-    grads = (x0.new_empty(0) if g is None else g for g in (grad_x, grad_e, grad_x0, grad_e0))
-    return *grads, gradients
+    grad_x, grad_e = (x0.new_empty(0) if g is None else g for g in (grad_x, grad_e))
+    return grad_x, grad_e, grad_x0, grad_e0, gradients
 
 
 @fake("processor_backward")
-def _(x, e, x0, e0, topology, weights, num_steps, outputs, grad_x_out, grad_e_out, precision, save_memory):
+def _(
+    x: Any,
+    e: Any,
+    x0: Tensor,
+    e0: Tensor,
+    topology: Any,
+    weights: Any,
+    num_steps: int,
+    outputs: Any,
+    grad_x_out: Any,
+    grad_e_out: Any,
+    precision: int,
+    save_memory: bool,
+) -> Any:
     return (
         x0.new_empty(0) if x is None else torch.empty_like(x),
         x0.new_empty(0) if e is None else torch.empty_like(e),
@@ -121,7 +146,7 @@ def _(x, e, x0, e0, topology, weights, num_steps, outputs, grad_x_out, grad_e_ou
     )
 
 
-def _processor_setup(ctx, inputs, output):
+def _processor_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     x, e, x0, e0, topology, weights, ctx.num_steps, keep, ctx.precision, ctx.save_memory = inputs
     ctx.num_topology, ctx.num_weights = len(topology), len(weights)
     ctx.keep = keep
@@ -130,7 +155,7 @@ def _processor_setup(ctx, inputs, output):
     ctx.set_materialize_grads(False)  # a zero gradient of e alone would be 42 MB at N = 4096
 
 
-def _processor_autograd(ctx, grad_x_out, grad_e_out, *_):
+def _processor_autograd(ctx: Any, grad_x_out: Tensor | None, grad_e_out: Tensor | None, *_: Any) -> Any:
     if not ctx.keep:
         raise RuntimeError("botan_fast::processor ran with keep=False; gradients need keep=True")
     x, e, x0, e0, *rest = ctx.saved_tensors
@@ -140,9 +165,12 @@ def _processor_autograd(ctx, grad_x_out, grad_e_out, *_):
         return None, None, None, None, [None] * len(topology), [None] * len(weights), None, None, None, None
     if torch.is_grad_enabled():
 
-        def plain(x, e, x0, e0, *weights):
-            parts = list(weights[:4]), list(weights[4:])
-            return reference.processor(x, e, x0, e0, *topology[:2], *parts, ctx.num_steps, PRECISIONS[ctx.precision])
+        def plain(x: Tensor, e: Tensor, x0: Tensor, e0: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor]:
+            edge_weights, node_weights = list(weights[:4]), list(weights[4:])
+            senders, receivers = topology[:2]
+            return reference.processor(
+                x, e, x0, e0, senders, receivers, edge_weights, node_weights, ctx.num_steps, PRECISIONS[ctx.precision]
+            )
 
         state = differentiable_gradients(plain, [x, e, x0, e0, *weights], [grad_x_out, grad_e_out])
         return *state[:4], [None] * len(topology), state[4:], None, None, None, None
@@ -217,8 +245,10 @@ def processor(
         return x0 if x is None else x, e0 if e is None else e
     if not has_fast_path(x0.shape[1], x0.dtype, x0.device):
         (x, e, x0, e0), weights = processor_tensors(x, e, x0, e0, weights)
-        ends = topology[:2]
-        return reference.processor(x, e, x0, e0, *ends, weights[:4], weights[4:], num_steps, precision, save_memory)
+        senders, receivers = topology[:2]
+        return reference.processor(
+            x, e, x0, e0, senders, receivers, weights[:4], weights[4:], num_steps, precision, save_memory
+        )
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, e, x0, e0, *weights))
     number = PRECISIONS.index(precision)
     x, e, *_ = _processor(x, e, x0, e0, list(topology), weights, num_steps, keep, number, save_memory)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,7 +36,7 @@ def _mlp(x: Tensor, weights: Sequence[Tensor], precision: int) -> Tensor:
 
 
 @fake("mlp")
-def _(x, weights, precision):
+def _(x: Tensor, weights: Sequence[Tensor], precision: int) -> Tensor:
     rows, hidden = x.shape[0], weights[0].shape[0]
     return x.new_empty((rows, hidden) if len(weights) == 4 else (rows,))
 
@@ -69,20 +70,20 @@ def _mlp_backward(
 
 
 @fake("mlp_backward")
-def _(x, weights, y, grad_y, need_grad_x, precision):
+def _(x: Any, weights: Any, y: Any, grad_y: Any, need_grad_x: bool, precision: int) -> Any:
     return x.new_empty(x.shape if need_grad_x else 0), [torch.empty_like(w) for w in weights]
 
 
-def _mlp_setup(ctx, inputs, output):
+def _mlp_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
     x, weights, ctx.precision = inputs
     ctx.save_for_backward(x, output, *weights)
 
 
-def _mlp_autograd(ctx, grad_y):
+def _mlp_autograd(ctx: Any, grad_y: Tensor) -> Any:
     x, y, *weights = ctx.saved_tensors
     if torch.is_grad_enabled():
 
-        def plain(x, *weights):
+        def plain(x: Tensor, *weights: Tensor) -> list[Tensor]:
             return [reference.mlp(x, list(weights), PRECISIONS[ctx.precision])]
 
         grad_x, *gradients = differentiable_gradients(plain, [x, *weights], [grad_y])

@@ -44,7 +44,7 @@ def has_message_passing(device_index: int, hidden_size: int) -> bool:
 
 # What torch.compiler.assume_constant_result sets; that function would import the whole compiler here. Without it a
 # traced model is cut in two at this call.
-has_message_passing._dynamo_marked_constant = True
+has_message_passing._dynamo_marked_constant = True  # type: ignore[attr-defined]  # functions have none for mypy
 
 
 def check_precision(precision: str) -> str:

@@ -4,11 +4,15 @@ Any feature width, any floating dtype, any device, any order of derivatives. The
 same functions.
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
+
+_Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # x and e before a step to those after it
 
 __all__ = ["linear", "loss", "mlp", "processor", "scatter_sum", "segment_sum"]
 
@@ -41,11 +45,11 @@ class _Round(torch.autograd.Function):
     """x rounded to bfloat16, in the dtype of x; the gradient passes unchanged."""
 
     @staticmethod
-    def forward(ctx, x):
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         return x.bfloat16().to(x.dtype)
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         return grad
 
 
@@ -53,11 +57,11 @@ class _RoundGradient(torch.autograd.Function):
     """x unchanged; the gradient is rounded to bfloat16."""
 
     @staticmethod
-    def forward(ctx, x):
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         return x.view_as(x)
 
     @staticmethod
-    def backward(ctx, grad):
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         return _Round.apply(grad)
 
 
@@ -147,10 +151,17 @@ def processor(
     return x, e
 
 
-def _step(x0, e0, senders, receivers, edge_weights, node_weights):
+def _step(
+    x0: Tensor,
+    e0: Tensor,
+    senders: Tensor,
+    receivers: Tensor,
+    edge_weights: list[Tensor],
+    node_weights: list[Tensor],
+) -> _Step:
     skip = edge_weights[0].shape[1] == 6 * e0.shape[1]
 
-    def step(x, e):
+    def step(x: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
         inputs = [x.index_select(0, senders), x.index_select(0, receivers), e, e0]
         if skip:
             inputs += [x0.index_select(0, senders), x0.index_select(0, receivers)]
@@ -161,7 +172,14 @@ def _step(x0, e0, senders, receivers, edge_weights, node_weights):
     return step
 
 
-def _step_bf16(x0, e0, senders, receivers, edge_weights, node_weights):
+def _step_bf16(
+    x0: Tensor,
+    e0: Tensor,
+    senders: Tensor,
+    receivers: Tensor,
+    edge_weights: list[Tensor],
+    node_weights: list[Tensor],
+) -> _Step:
     """A step with W1 = [W_s, W_r, W_e, W_0(, W_s0, W_r0)] and V1 = [V_x, V_0, V_sum] taken apart.
 
     Rounding is not linear, so this is where it happens. W_0 e0 + b1 is rounded to bfloat16, which is how it is stored.
@@ -175,7 +193,7 @@ def _step_bf16(x0, e0, senders, receivers, edge_weights, node_weights):
     from_e0, from_x0 = _stored(product(e0, blocks[3]) + b1), product(x0, v_0) + a1
     from_sender0, from_receiver0 = (product(x0, w) for w in blocks[4:]) if len(blocks) == 6 else (0, 0)
 
-    def step(x, e):
+    def step(x: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
         at_sender, at_receiver = product(x, blocks[0]) + from_sender0, product(x, blocks[1]) + from_receiver0
         z = product(e, blocks[2]) + from_e0 + at_sender.index_select(0, senders)
         z = _gradient_stored(z + at_receiver.index_select(0, receivers))
@@ -205,7 +223,9 @@ def loss(
     >>> reference.loss(torch.ones(4), torch.ones(6), torch.zeros(4), 3 * torch.ones(6), 0.25)
     (tensor(3.2500), tensor(1.), tensor(4.))
     """
-    node_loss = edge_loss = (edge if node is None else node).new_zeros(())
+    like = edge if node is None else node
+    assert like is not None  # one of the two is given
+    node_loss = edge_loss = like.new_zeros(())
     if node is not None and node_target is not None:
         node_loss = torch.mean((node - node_target) ** 2)
     if edge is not None and edge_target is not None:
@@ -215,5 +235,6 @@ def loss(
         else:
             is_edge = torch.arange(len(edge), device=edge.device) < row_ptr[-1]
             edge_loss = torch.sum(torch.where(is_edge, difference, 0) ** 2) / row_ptr[-1]
-    total = sum(weight * part for weight, part in ((p, node_loss), (1 - p, edge_loss)) if weight > 0)
+    # Any: for mypy this could be the 0 that the sum starts from, but one of the weights is positive.
+    total: Any = sum(weight * part for weight, part in ((p, node_loss), (1 - p, edge_loss)) if weight > 0)
     return total, node_loss, edge_loss

@@ -3,7 +3,9 @@
 All are deterministic: results are bitwise equal between runs and for any number of threads.
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,11 +26,11 @@ def _flat(values: Tensor) -> tuple[Tensor, int]:
     return values.contiguous(), int(np.prod(values.shape[1:], dtype=np.int64))
 
 
-def _segment_kernel(name: str, values: Tensor, row_ptr: Tensor):
+def _segment_kernel(name: str, values: Tensor, row_ptr: Tensor) -> Callable[..., None]:
     return getattr(_core, f"{name}_{DTYPES[values.dtype]}_{'i32' if row_ptr.dtype == torch.int32 else 'i64'}")
 
 
-def _check_row_ptr(row_ptr: Tensor, num_rows: int):
+def _check_row_ptr(row_ptr: Tensor, num_rows: int) -> None:
     if row_ptr[0] != 0 or row_ptr[-1] != num_rows or (row_ptr.diff() < 0).any():
         raise InputError(
             f"row_ptr goes from {int(row_ptr[0])} to {int(row_ptr[-1])}; "
@@ -48,7 +50,7 @@ def _segment_sum(values: Tensor, row_ptr: Tensor) -> Tensor:
 
 
 @fake("segment_sum")
-def _(values, row_ptr):
+def _(values: Tensor, row_ptr: Tensor) -> Tensor:
     return values.new_empty((row_ptr.shape[0] - 1, *values.shape[1:]))
 
 
@@ -65,7 +67,7 @@ def _segment_expand(values: Tensor, row_ptr: Tensor, num_rows: int) -> Tensor:
 
 
 @fake("segment_expand")
-def _(values, row_ptr, num_rows):
+def _(values: Tensor, row_ptr: Tensor, num_rows: int) -> Tensor:
     return values.new_empty((num_rows, *values.shape[1:]))
 
 
@@ -80,7 +82,7 @@ def _scatter_sum(values: Tensor, index: Tensor, dim_size: int) -> Tensor:
 
 
 @fake("scatter_sum")
-def _(values, index, dim_size):
+def _(values: Tensor, index: Tensor, dim_size: int) -> Tensor:
     return values.new_empty((dim_size, *values.shape[1:]))
 
 
@@ -100,16 +102,16 @@ def has_kernels(device: torch.device, dtype: torch.dtype) -> bool:
     return dtype in DTYPES and (device.type == "cpu" or kernels_for(device) is not None)
 
 
-def _segment_setup(ctx, inputs, output):
+def _segment_setup(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     ctx.num_rows = inputs[0].shape[0]
     ctx.save_for_backward(inputs[1])
 
 
-def _segment_expand_setup(ctx, inputs, output):
+def _segment_expand_setup(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     ctx.save_for_backward(inputs[1])
 
 
-def _scatter_setup(ctx, inputs, output):
+def _scatter_setup(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     ctx.save_for_backward(inputs[1])
 
 

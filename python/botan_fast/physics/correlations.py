@@ -5,13 +5,16 @@ come back as the axes of the result. Everything is summed in float64 and does no
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
 
 from .. import _core
+from ..arrays import Array
 from ..checks import as_array, check_finite, positive
 from ..errors import InputError
 from ..graph.build import neighbor_list
@@ -20,7 +23,14 @@ from ..graph.inputs import check_positions
 __all__ = ["BondBreaking", "bond_breaking", "chi_4", "overlap", "relaxation_time", "self_intermediate_scattering"]
 
 
-def self_intermediate_scattering(initial_positions, trajectories, k=7.25, *, types=None, species=0):
+def self_intermediate_scattering(
+    initial_positions: Array,
+    trajectories: Array,
+    k: float = 7.25,
+    *,
+    types: Array | None = None,
+    species: int = 0,
+) -> Any:
     """The self part of the intermediate scattering function, averaged over all directions of the wave vector::
 
         F_s(k, t) = < 1/N sum_j cos(k . u_j) >_{directions of k},   u_j = r_j(t) - r_j(0)
@@ -67,7 +77,14 @@ def self_intermediate_scattering(initial_positions, trajectories, k=7.25, *, typ
     return _shaped(values, trajectories)
 
 
-def overlap(initial_positions, trajectories, a=0.3, *, types=None, species=0):
+def overlap(
+    initial_positions: Array,
+    trajectories: Array,
+    a: float = 0.3,
+    *,
+    types: Array | None = None,
+    species: int = 0,
+) -> Any:
     """The overlap: the fraction of particles that moved by less than a::
 
         Q(t) = 1/N sum_j Theta(a - |r_j(t) - r_j(0)|)
@@ -91,7 +108,7 @@ def overlap(initial_positions, trajectories, a=0.3, *, types=None, species=0):
     return _shaped(values, trajectories)
 
 
-def relaxation_time(times, values, threshold=1 / math.e):
+def relaxation_time(times: Array, values: Array, threshold: float = 1 / math.e) -> float | None:
     """The time at which a correlation function falls to `threshold`: tau_alpha for F_s(k, t) and 1/e.
 
     Parameters
@@ -159,7 +176,14 @@ class BondBreaking:
 
 
 def bond_breaking(
-    initial_positions, trajectories, box, *, types=None, diameters=None, inner=1.35, outer=1.7
+    initial_positions: Array,
+    trajectories: Array,
+    box: Array,
+    *,
+    types: Array | None = None,
+    diameters: Array | None = None,
+    inner: float = 1.35,
+    outer: float = 1.7,
 ) -> BondBreaking:
     """The bond-breaking correlation: the part of the initial neighbours that are still near::
 
@@ -224,7 +248,7 @@ def bond_breaking(
     return BondBreaking(np.asarray(_shaped(values, trajectories)), part.mean(axis=0), float(values.mean()), bonds)
 
 
-def chi_4(samples, num_particles, axis=0):
+def chi_4(samples: Array, num_particles: float, axis: int = 0) -> Any:
     """The four-point susceptibility: the fluctuation of a correlation function between samples::
 
         chi_4(t) = N ( <Q(t)^2> - <Q(t)>^2 )
@@ -263,7 +287,9 @@ def chi_4(samples, num_particles, axis=0):
 # ---- checks and parts -------------------------------------------------------------------------------------------
 
 
-def _check_frames(initial_positions, trajectories, types, species):
+def _check_frames(
+    initial_positions: Array, trajectories: Array, types: Array | None, species: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Positions (N, D) float64, frames (F, N, D) float32 or float64, and the indices that count (None: all)."""
     initial = check_positions(initial_positions, "initial_positions")
     num_nodes, dimensions = initial.shape
@@ -287,14 +313,14 @@ def _check_frames(initial_positions, trajectories, types, species):
     return initial, frames, chosen
 
 
-def _check_kinds(types, num_nodes):
+def _check_kinds(types: Array, num_nodes: int) -> np.ndarray:
     kinds = as_array("types", types)
     if kinds.shape != (num_nodes,) or kinds.dtype.kind not in "iu":
         raise InputError(f"types has shape {kinds.shape} and dtype {kinds.dtype}; give ({num_nodes},) integers")
     return kinds.astype(np.int64)
 
 
-def _check_diameters(types, diameters, num_nodes):
+def _check_diameters(types: Array | None, diameters: Array | None, num_nodes: int) -> tuple[np.ndarray, np.ndarray]:
     """Types (N,) int64 and the matrix sigma_ab."""
     if diameters is None:
         return np.zeros(num_nodes, dtype=np.int64), np.ones((1, 1))
@@ -311,7 +337,7 @@ def _check_diameters(types, diameters, num_nodes):
     return kinds, sigma
 
 
-def _squared_displacements(initial, frames, chosen):
+def _squared_displacements(initial: np.ndarray, frames: np.ndarray, chosen: np.ndarray | None) -> Iterator[np.ndarray]:
     """|u_j|^2 of each frame, (N,) float64: one frame at a time, so that memory does not grow with their number."""
     start = initial if chosen is None else initial[chosen]
     for frame in frames:
@@ -323,7 +349,7 @@ _J0_EDGE = 25.0  # below: a polynomial in x^2; above: the asymptotic series
 
 
 @lru_cache(maxsize=1)
-def _j0_coefficients():
+def _j0_coefficients() -> np.ndarray:
     """Chebyshev coefficients of J_0 in s = 2 (x / edge)^2 - 1, from its integral, exact for so many angles."""
     cosines = np.cos(2 * np.pi * (np.arange(64) + 0.5) / 64)
     return np.polynomial.chebyshev.chebinterpolate(
@@ -331,7 +357,7 @@ def _j0_coefficients():
     )
 
 
-def _bessel_j0(x):
+def _bessel_j0(x: np.ndarray) -> np.ndarray:
     """J_0 for x >= 0 to about 1e-14. `torch.special.bessel_j0` is wrong by up to 4e-7 between 5 and 20."""
     scaled = 2 * (np.minimum(x, _J0_EDGE) / _J0_EDGE) ** 2 - 1
     result = np.polynomial.chebyshev.chebval(scaled, _j0_coefficients())
@@ -347,7 +373,7 @@ def _bessel_j0(x):
     return result
 
 
-def _shaped(values, trajectories):
+def _shaped(values: np.ndarray, trajectories: Array) -> Any:
     """One value per frame in the shape of the leading axes; a float for a single frame."""
     shape = np.shape(trajectories)[:-2]
     return values.reshape(shape) if shape else float(values[0])

@@ -1,12 +1,15 @@
 """Isoconfigurational targets: what the model learns of the motion of particles and of pairs."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
 
 from .. import _core
-from ..arrays import as_tensor, current_stream
+from ..arrays import Array, as_tensor, current_stream
 from ..box import check_box, reduce_cell
 from ..checks import as_array, check_finite, positive
 from ..device import empty, kernels_for
@@ -52,7 +55,7 @@ class Targets:
     local_strain: torch.Tensor | None = None
     local_displacement: torch.Tensor | None = None
 
-    def node(self, name) -> torch.Tensor:
+    def node(self, name: str) -> torch.Tensor:
         """The node target `name`: a letter S, R, D, G or L, or the name of the field. Shape (N,), float32.
 
         Raises `InputError` for another name, and for a target that was not computed.
@@ -69,15 +72,22 @@ class Targets:
             )
         return value
 
-    def to(self, device) -> "Targets":
+    def to(self, device: torch.device | str) -> "Targets":
         """The same targets on `device`."""
-        return Targets(
-            **{key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in vars(self).items()}
-        )
+        moved: dict[str, Any] = {
+            key: value.to(device) if isinstance(value, torch.Tensor) else value for key, value in vars(self).items()
+        }
+        return Targets(**moved)
 
 
 def isoconfigurational_targets(
-    initial_positions, trajectories, graph, which=("S", "E"), *, radius=1.35, strain_radius=1.6
+    initial_positions: Array,
+    trajectories: Array,
+    graph: Graph,
+    which: Iterable[str] = ("S", "E"),
+    *,
+    radius: float = 1.35,
+    strain_radius: float = 1.6,
 ) -> Targets:
     """Averages < > over R runs that start from one configuration with different velocities.
 
@@ -140,25 +150,25 @@ def isoconfigurational_targets(
     >>> targets.node("R").tolist(), targets.node("D").tolist()
     ([0.25, 0.25], [0.0, 0.0])
     """
-    which = check_which(which)
+    chosen = check_which(which)
     with current_stream(trajectories):
         kernels = kernels_for(graph.device) if isinstance(graph, Graph) else None
-        local = which & set("RDL")
+        local = chosen & set("RDL")
         if local or kernels is None:
             initial, runs = _check_runs(initial_positions, trajectories, graph)
         if kernels is not None:
-            found = _targets_on_device(kernels, initial_positions, trajectories, graph)
+            propensity, pair_change = _targets_on_device(kernels, initial_positions, trajectories, graph)
         else:
-            found = _targets(initial, runs, graph)
-        extra = {}
+            propensity, pair_change = _targets(initial, runs, graph)
+        fields: dict[str, Any] = {}
         if local:
-            letters = [letter for letter in "RLDG" if letter in which or (letter == "G" and "D" in which)]
-            extra = {NODE_TARGETS[letter]: empty(graph.num_nodes) for letter in letters}
-            _local_targets(initial, runs, graph, radius, strain_radius, extra)
-        return Targets(*found, len(trajectories), **extra).to(graph.device)
+            letters = [letter for letter in "RLDG" if letter in chosen or (letter == "G" and "D" in chosen)]
+            fields = {NODE_TARGETS[letter]: empty(graph.num_nodes) for letter in letters}
+            _local_targets(initial, runs, graph, radius, strain_radius, fields)
+        return Targets(propensity, pair_change, len(trajectories), **fields).to(graph.device)
 
 
-def _targets(initial, runs, graph):
+def _targets(initial: np.ndarray, runs: np.ndarray, graph: Graph) -> tuple[torch.Tensor, torch.Tensor]:
     """Propensity and pair change on the CPU, of what `_check_runs` returns."""
     propensity = empty(graph.num_nodes)
     pair_change = empty(graph.num_edges)
@@ -172,7 +182,9 @@ def _targets(initial, runs, graph):
     return propensity, pair_change
 
 
-def _targets_on_device(kernels, initial_positions, trajectories, graph, **options):
+def _targets_on_device(
+    kernels: ModuleType, initial_positions: Array, trajectories: Array, graph: Graph, **options: Any
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Propensity and pair change by `kernels`, on the device of the graph."""
     _check_graph(graph)
     device, dimensions = graph.device, graph.vectors.shape[1]
@@ -189,16 +201,18 @@ def _targets_on_device(kernels, initial_positions, trajectories, graph, **option
     elif runs.dtype.kind not in "fiub":
         as_array("trajectories", runs)  # refuses them
     cell = reduce_cell(check_box(graph.box, dimensions)[1])
-    *found, status = targets_cuda.propensity_and_change(kernels, initial, runs, graph, cell, **options)
+    propensity, pair_change, status = targets_cuda.propensity_and_change(kernels, initial, runs, graph, cell, **options)
     if any(status):  # the CPU names the place
         initial, one = _check_runs(initial, initial[None], graph)
         if status[0]:
             check_finite("trajectories", as_array("trajectories", trajectories))
         _targets(initial, one, graph)
-    return found
+    return propensity, pair_change
 
 
-def local_displacement_field(initial_positions, trajectories, graph, radius=1.35) -> torch.Tensor:
+def local_displacement_field(
+    initial_positions: Array, trajectories: Array, graph: Graph, radius: float = 1.35
+) -> torch.Tensor:
     """The local displacement field U_i of each run: displacements averaged over the neighbours at time 0::
 
         U_i = 1/n sum_j u_j,   u_j = r_j(t) - r_j(0),   over the n particles j with 0 < |r_ij(0)| < radius
@@ -224,7 +238,7 @@ def local_displacement_field(initial_positions, trajectories, graph, radius=1.35
     return field.to(graph.device)
 
 
-def _check_graph(graph):
+def _check_graph(graph: Graph) -> None:
     if not isinstance(graph, Graph):
         raise InputError(f"graph is a {type(graph).__name__}; give the Graph that build_graph returns")
     if graph.num_graphs != 1:
@@ -235,13 +249,13 @@ def _check_graph(graph):
         raise InputError("graph has a capacity; build the graph of targets without one")
 
 
-def _on_host(graph, *names):
+def _on_host(graph: Graph, *names: str) -> list[torch.Tensor]:
     """Tensors of the graph as the core reads them: indices int32 (`Graph` sees to that), vectors float32, dense."""
     tensors = (getattr(graph, name).detach().cpu() for name in names)
     return [(x.to(torch.float32) if x.is_floating_point() else x).contiguous() for x in tensors]
 
 
-def _check_shapes(initial, runs, graph):
+def _check_shapes(initial: Array, runs: Array, graph: Graph) -> None:
     num_nodes, dimensions = graph.num_nodes, graph.vectors.shape[1]
     if tuple(initial.shape) != (num_nodes, dimensions):
         shape = tuple(initial.shape)
@@ -253,7 +267,7 @@ def _check_shapes(initial, runs, graph):
         raise InputError(f"trajectories has shape {shape}: no run; give at least one")
 
 
-def _check_runs(initial_positions, trajectories, graph):
+def _check_runs(initial_positions: Array, trajectories: Array, graph: Graph) -> tuple[np.ndarray, np.ndarray]:
     """(N, D) float64 and (R, N, D) float32 or float64, checked against the graph."""
     _check_graph(graph)
     initial = check_positions(initial_positions, "initial_positions")
@@ -265,7 +279,7 @@ def _check_runs(initial_positions, trajectories, graph):
     return initial, runs
 
 
-def _check_radius(name, value, graph):
+def _check_radius(name: str, value: Any, graph: Graph) -> float:
     radius = positive(name, value)
     if radius > graph.cutoff:
         raise InputError(
@@ -275,7 +289,14 @@ def _check_radius(name, value, graph):
     return radius
 
 
-def _local_targets(initial, runs, graph, radius, strain_radius, outputs):
+def _local_targets(
+    initial: np.ndarray,
+    runs: np.ndarray,
+    graph: Graph,
+    radius: float,
+    strain_radius: float,
+    outputs: dict[str, torch.Tensor],
+) -> None:
     """Fills the tensors in `outputs`, named as the fields of the struct LocalTargets."""
     radius = _check_radius("radius", radius, graph)
     strain_radius = _check_radius("strain_radius", strain_radius, graph)
@@ -289,7 +310,7 @@ def _local_targets(initial, runs, graph, radius, strain_radius, outputs):
     )  # fmt: skip
 
 
-def _call(name, runs, *arguments):
+def _call(name: str, runs: np.ndarray, *arguments: Any) -> None:
     """The compiled function for the dtype of `runs`; what it refuses is bad input."""
     try:
         getattr(_core, f"{name}_{'f32' if runs.dtype == np.float32 else 'f64'}")(*arguments)

@@ -4,13 +4,17 @@ csrc/cuda/geometry/targets.cu.
 `kernels` is `botan_fast.device.CUDA_KERNELS`, or in tests the host emulation, which takes CPU tensors.
 """
 
+from collections.abc import Iterator
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..arrays import Array
 from ..device import DTYPES, stream_of
+from ..graph.graph import Graph
 
 __all__ = ["CHUNK_BYTES", "propensity_and_change"]
 
@@ -18,7 +22,12 @@ CHUNK_BYTES = 64 << 20  # of one part of the runs: two of them are on the device
 
 
 def propensity_and_change(
-    kernels: ModuleType, initial: Tensor, trajectories, graph, cell: np.ndarray, chunk_bytes: int | None = None
+    kernels: ModuleType,
+    initial: Tensor,
+    trajectories: Array,
+    graph: Graph,
+    cell: np.ndarray,
+    chunk_bytes: int | None = None,
 ) -> tuple[Tensor, Tensor, list[int]]:
     """Propensity (N,), pair change (E,) and status [a position is not finite, the graph is of other positions].
 
@@ -52,7 +61,7 @@ def propensity_and_change(
     return propensity, change, status.tolist()
 
 
-def parts(trajectories, device: torch.device, chunk_bytes: int):
+def parts(trajectories: Array, device: torch.device, chunk_bytes: int) -> Iterator[tuple[int, Tensor]]:
     """Pairs (index of the first run, runs on the device), in order; each part is usable until the next is asked for."""
     if isinstance(trajectories, Tensor) and trajectories.device == device and device.type == "cuda":
         yield 0, trajectories.contiguous()
@@ -65,14 +74,15 @@ def parts(trajectories, device: torch.device, chunk_bytes: int):
     pinned = device.type == "cuda"
     host = [torch.empty(shape, dtype=dtype, pin_memory=pinned) for _ in range(2)]
     there = [torch.empty(shape, dtype=dtype, device=device) for _ in range(2)] if pinned else host
-    main = torch.cuda.current_stream(device) if pinned else None
-    side = torch.cuda.Stream(device) if pinned else None
+    # Any, not a Stream or None: nobody asks for them unless `pinned`.
+    main: Any = torch.cuda.current_stream(device) if pinned else None
+    side: Any = torch.cuda.Stream(device) if pinned else None
     copied = [torch.cuda.Event() for _ in range(2)] if pinned else []
     used = [torch.cuda.Event() for _ in range(2)] if pinned else []
     if pinned:
         side.wait_stream(main)  # the buffers may be memory that the main stream still works on
 
-    def send(number: int):
+    def send(number: int) -> Tensor:
         """Starts the copy of part `number` into its one of the two buffers."""
         runs = trajectories[number * size : (number + 1) * size]
         slot = number % 2
@@ -94,7 +104,8 @@ def parts(trajectories, device: torch.device, chunk_bytes: int):
         yield number * size, part
         if pinned:
             used[number % 2].record(main)
-        part = send(number + 1) if number + 1 < number_of_parts else None
+        if number + 1 < number_of_parts:
+            part = send(number + 1)
     if pinned:
         for event in copied:
             event.synchronize()  # pinned buffers live until their copies have ended

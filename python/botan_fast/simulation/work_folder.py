@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..files import atomic_write
+from .protocol import Protocol
 
 __all__ = ["WorkFolder"]
 
@@ -28,7 +29,7 @@ class WorkFolder:
     # Options that may differ between two calls on one output: they decide how many, not which numbers.
     FREE = ("configurations", "threads")
 
-    def __init__(self, output: Path, protocol):
+    def __init__(self, output: Path, protocol: Protocol) -> None:
         self.path = output.with_name(output.name + ".work") / f"T{protocol.temperature:g}"
         if not output.parent.is_dir():
             raise InputError(f"output = '{output}': folder '{output.parent}' does not exist; create it first")

@@ -3,6 +3,11 @@
 import contextlib
 import math
 import sys
+from collections.abc import Callable
+from typing import Any
+
+from ..files import FilePath
+from ..model.botan import BOTAN
 
 __all__ = ["Callback", "FunctionCallback", "LogLines", "ProgressBar", "TensorBoard", "default_callbacks"]
 
@@ -24,7 +29,7 @@ class Callback:
     def batch_finished(self, epoch: int, loss: float) -> None:
         """Called after every optimizer step with the loss of its batch."""
 
-    def epoch_finished(self, row: dict, model) -> None:
+    def epoch_finished(self, row: dict[str, Any], model: BOTAN) -> None:
         """Called after every epoch with its line of the history."""
 
     def run_ended(self) -> None:
@@ -34,32 +39,32 @@ class Callback:
 class FunctionCallback(Callback):
     """A plain function f(row), called after every epoch."""
 
-    def __init__(self, function):
+    def __init__(self, function: Callable[[dict[str, Any]], Any]) -> None:
         self.function = function
 
-    def epoch_finished(self, row, model):
+    def epoch_finished(self, row: dict[str, Any], model: BOTAN) -> None:
         self.function(row)
 
 
 class ProgressBar(Callback):
     """One bar over all batches of the run, with the latest loss and scores (tqdm, on standard error)."""
 
-    def run_started(self, first_epoch, epochs, batches):
+    def run_started(self, first_epoch: int, epochs: int, batches: int) -> None:
         from tqdm import tqdm
 
-        self.scores = {}
+        self.scores: dict[str, str] = {}
         self.bar = tqdm(
             total=epochs * batches, initial=first_epoch * batches, unit="batch", desc="training", dynamic_ncols=True
         )
 
-    def batch_finished(self, epoch, loss):
+    def batch_finished(self, epoch: int, loss: float) -> None:
         self.bar.set_postfix({"epoch": epoch, "loss": f"{loss:.4f}", **self.scores}, refresh=False)
         self.bar.update()
 
-    def epoch_finished(self, row, model):
+    def epoch_finished(self, row: dict[str, Any], model: BOTAN) -> None:
         self.scores.update(_short_scores(row))
 
-    def run_ended(self):
+    def run_ended(self) -> None:
         if hasattr(self, "bar"):
             self.bar.close()
 
@@ -67,10 +72,10 @@ class ProgressBar(Callback):
 class LogLines(Callback):
     """A line on standard error for each evaluated epoch: for log files, where a bar would be noise."""
 
-    def run_started(self, first_epoch, epochs, batches):
+    def run_started(self, first_epoch: int, epochs: int, batches: int) -> None:
         self.epochs = epochs
 
-    def epoch_finished(self, row, model):
+    def epoch_finished(self, row: dict[str, Any], model: BOTAN) -> None:
         scores = _short_scores(row)
         if scores or row["epoch"] in (0, self.epochs - 1):
             parts = [f"epoch {row['epoch']}/{self.epochs}", f"loss {row['train_loss']:.4f}"]
@@ -81,26 +86,26 @@ class LogLines(Callback):
 class TensorBoard(Callback):
     """Every number of the history as a TensorBoard scalar, in `folder`."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: FilePath) -> None:
         from torch.utils.tensorboard import SummaryWriter  # ImportError where TensorBoard is not installed
 
         self.writer_class, self.folder = SummaryWriter, folder
 
-    def run_started(self, first_epoch, epochs, batches):
+    def run_started(self, first_epoch: int, epochs: int, batches: int) -> None:
         # What a killed run wrote after its last saved epoch is dropped; those epochs come again.
         self.writer = self.writer_class(str(self.folder), purge_step=first_epoch)
 
-    def epoch_finished(self, row, model):
+    def epoch_finished(self, row: dict[str, Any], model: BOTAN) -> None:
         for name, value in row.items():
             if name != "epoch" and value is not None:
                 self.writer.add_scalar(name, value, row["epoch"])
 
-    def run_ended(self):
+    def run_ended(self) -> None:
         if hasattr(self, "writer"):
             self.writer.close()
 
 
-def default_callbacks(progress: bool, tensorboard_folder=None) -> list[Callback]:
+def default_callbacks(progress: bool, tensorboard_folder: FilePath | None = None) -> list[Callback]:
     """Progress bar in a terminal, log lines elsewhere; TensorBoard when it is installed and a folder is given."""
     callbacks: list[Callback] = []
     if progress:
@@ -111,7 +116,7 @@ def default_callbacks(progress: bool, tensorboard_folder=None) -> list[Callback]
     return callbacks
 
 
-def _short_scores(row: dict) -> dict[str, str]:
+def _short_scores(row: dict[str, Any]) -> dict[str, str]:
     names = {"test_loss": "test", "node_pearson": "node_r", "edge_pearson": "edge_r"}
     values = {short: row[name] for name, short in names.items() if row[name] is not None}
     return {short: "nan" if math.isnan(value) else f"{value:.4f}" for short, value in values.items()}

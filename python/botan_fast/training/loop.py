@@ -2,19 +2,23 @@
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import torch
 
 from .. import ops
-from ..data.loading import load_samples
+from ..arrays import Array
+from ..data.loading import Data, load_samples
 from ..data.sample import Sample
-from ..device import choose_device
+from ..data.selection import Numbers
+from ..device import Device, choose_device
 from ..errors import BotanFastError, DataError, InputError
 from ..evaluation.scores import evaluate
+from ..files import FilePath
 from ..graph.graph import Graph, batch_graphs
 from ..model.botan import BOTAN
 from .augmentation import random_rotation
@@ -39,19 +43,19 @@ class TrainingResult:
     """
 
     model: BOTAN
-    history: list[dict]
+    history: list[dict[str, Any]]
     output: Path | None
 
 
 def train(
-    train,
-    test=None,
+    train: Data,
+    test: Data | None = None,
     *,
     p: float = 0.4,
     epochs: int = 1000,
-    init=None,
+    init: BOTAN | FilePath | None = None,
     seed: int = 0,
-    output=None,
+    output: FilePath | None = None,
     resume: bool = False,
     augmentation: str = "octahedral",
     learning_rate: float = 1e-4,
@@ -69,13 +73,13 @@ def train(
     self_edges: bool | None = None,
     cutoff: float | None = None,
     node_target: str | None = None,
-    box=None,
+    box: Array | None = None,
     density: float | None = None,
-    temperature=None,
-    time=None,
-    device=None,
+    temperature: Numbers = None,
+    time: Numbers = None,
+    device: Device = None,
     progress: bool = True,
-    callbacks: Sequence = (),
+    callbacks: Sequence[Callback | Callable[[dict[str, Any]], Any]] = (),
 ) -> TrainingResult:
     """Train BOTAN (Shiba et al., J. Chem. Phys. 158, 084503 (2023)).
 
@@ -192,7 +196,12 @@ def train(
     }
     source = load_init(init)
     config = model_config(source, options, settings.p)
-    reading = {"cutoff": config["cutoff"], "self_edges": config["self_edges"], "box": box, "density": density}
+    reading: dict[str, Any] = {
+        "cutoff": config["cutoff"],
+        "self_edges": config["self_edges"],
+        "box": box,
+        "density": density,
+    }
     reading |= {"temperature": temperature, "time": time, "node_target": config["node_target"]}
     train_samples = load_samples(train, **reading, progress=progress)
     test_samples = [] if test is None else load_samples(test, **reading, progress=progress)
@@ -209,9 +218,9 @@ def train(
         state = _open_run(run, description, state)
         state.restore(model, optimizer)
     if state.epochs >= settings.epochs:
-        return TrainingResult(model.eval(), state.history, run and run.path)
+        return TrainingResult(model.eval(), state.history, None if run is None else run.path)
 
-    watchers: list[Callback] = default_callbacks(progress, run and run.path / "tensorboard")
+    watchers: list[Callback] = default_callbacks(progress, None if run is None else run.path / "tensorboard")
     watchers += [c if isinstance(c, Callback) else FunctionCallback(c) for c in callbacks]
     if progress:
         _say(
@@ -254,12 +263,17 @@ def train(
     finally:
         for watcher in watchers:
             watcher.run_ended()
-    return TrainingResult(model.eval(), state.history, run and run.path)
+    return TrainingResult(model.eval(), state.history, None if run is None else run.path)
 
 
 def _train_epoch(
-    model: BOTAN, optimizer, samples: list[Sample], settings: TrainingSettings, epoch: int, watchers: list[Callback]
-) -> dict:
+    model: BOTAN,
+    optimizer: torch.optim.Optimizer,
+    samples: list[Sample],
+    settings: TrainingSettings,
+    epoch: int,
+    watchers: list[Callback],
+) -> dict[str, Any]:
     """One pass over the samples in random order. Returns means over the batches: losses and gradient norm."""
     model.train()
     target = model.config["node_target"]
@@ -290,12 +304,12 @@ def _train_epoch(
         totals = [total + value for total, value in zip(totals, values, strict=True)]
         for watcher in watchers:
             watcher.batch_finished(epoch, values[0])
-    loss, node_loss, edge_loss, norm = (total / len(starts) for total in totals)
+    means = [total / len(starts) for total in totals]
     return {
-        "train_loss": loss,
-        "train_node_loss": node_loss,
-        "train_edge_loss": None if model.config["decoders"] == "node" else edge_loss,
-        "gradient_norm": norm,
+        "train_loss": means[0],
+        "train_node_loss": means[1],
+        "train_edge_loss": None if model.config["decoders"] == "node" else means[2],
+        "gradient_norm": means[3],
     }
 
 
@@ -310,24 +324,31 @@ def _make_batch(
         if rotation is not None:
             graph = graph.replace(vectors=graph.vectors @ rotation.T.to(graph.vectors.device))
         graphs.append(graph)
-    node_targets = [sample.targets.node(node_target) for sample in samples]
-    edge_target = [sample.targets.pair_change for sample in samples if sample.has_pair_targets]
-    edge_target = torch.cat(edge_target) if len(edge_target) == len(samples) else None
+    node_targets, edge_targets = [], []
+    for sample in samples:
+        targets = sample.targets
+        assert targets is not None  # training reads no samples without
+        node_targets.append(targets.node(node_target))
+        if targets.pair_change is not None:
+            edge_targets.append(targets.pair_change)
+    edge_target = torch.cat(edge_targets) if len(edge_targets) == len(samples) else None
     graph = graphs[0] if len(graphs) == 1 else batch_graphs(graphs)
     return graph, torch.cat(node_targets), edge_target
 
 
-def _test(model: BOTAN, samples: list[Sample], settings: TrainingSettings) -> dict:
+def _test(model: BOTAN, samples: list[Sample], settings: TrainingSettings) -> dict[str, Any]:
     """The test columns of the history: None for each where there is nothing to test."""
     names = ("node_pearson", "edge_pearson", "node_pearson_pooled", "edge_pearson_pooled")
     if not samples:
         return dict.fromkeys(("test_loss", *names))
     scores = evaluate(model, samples, precision=settings.precision)
-    loss = settings.p * scores["node_loss"] + (1 - settings.p) * (scores["edge_loss"] or 0.0)
+    node_loss = scores["node_loss"]
+    assert node_loss is not None  # every sample has a node target
+    loss = settings.p * node_loss + (1 - settings.p) * (scores["edge_loss"] or 0.0)
     return {"test_loss": loss} | {name: scores[name] for name in names}
 
 
-def _open_run(run: RunDirectory, description: dict, fresh: TrainingState) -> TrainingState:
+def _open_run(run: RunDirectory, description: dict[str, Any], fresh: TrainingState) -> TrainingState:
     """The state to start from: the one that the run directory holds, or `fresh` where no epoch is finished yet."""
     state = None
     if run.has_run():

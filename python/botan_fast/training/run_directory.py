@@ -22,7 +22,8 @@ import safetensors.torch
 import torch
 
 from ..errors import CheckpointError, InputError
-from ..files import atomic_write
+from ..files import FilePath, atomic_write
+from ..model.botan import BOTAN
 from ..model.checkpoint import save_model
 
 __all__ = ["HISTORY_COLUMNS", "RunDirectory", "TrainingState"]
@@ -59,7 +60,9 @@ class TrainingState:
         return len(self.history)
 
     @classmethod
-    def capture(cls, model, optimizer, history: list[dict], best_loss: float | None) -> "TrainingState":
+    def capture(
+        cls, model: BOTAN, optimizer: torch.optim.Optimizer, history: list[dict], best_loss: float | None
+    ) -> "TrainingState":
         """Copy the state of a run between two epochs."""
         moments = {
             f"{key}.{name}": value.detach().cpu().clone()
@@ -69,7 +72,7 @@ class TrainingState:
         weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
         return cls(weights, moments, [dict(row) for row in history], best_loss)
 
-    def restore(self, model, optimizer) -> None:
+    def restore(self, model: BOTAN, optimizer: torch.optim.Optimizer) -> None:
         """Put the state back into a model and its optimizer."""
         try:
             model.load_state_dict(self.weights)
@@ -94,7 +97,7 @@ class TrainingState:
 class RunDirectory:
     """The files of one run in the folder `path`."""
 
-    def __init__(self, path):
+    def __init__(self, path: FilePath) -> None:
         self.path = Path(path)
         self.config_file = self.path / "config.json"
         self.state_file = self.path / "training_state.safetensors"
@@ -142,7 +145,7 @@ class RunDirectory:
             raise CheckpointError(f"{self.config_file} is not the config.json of a run; name another folder")
         return config
 
-    def save(self, state: TrainingState, model) -> None:
+    def save(self, state: TrainingState, model: BOTAN) -> None:
         """Save a state, from which on the run continues after its last epoch; `model` has the state's weights."""
         tensors = {f"weights.{name}": value for name, value in state.weights.items()}
         tensors |= {f"optimizer.{name}": value for name, value in state.optimizer.items()}
@@ -156,7 +159,7 @@ class RunDirectory:
             temporary.write_bytes(safetensors.torch.save(tensors, metadata))
         self.write_results(state, model)
 
-    def write_results(self, state: TrainingState, model) -> None:
+    def write_results(self, state: TrainingState, model: BOTAN) -> None:
         """Write what follows from a state: the model for load_model, the history for people."""
         save_model(model, self.last_file)
         with atomic_write(self.history_file) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
@@ -164,7 +167,7 @@ class RunDirectory:
             writer.writeheader()
             writer.writerows(state.history)
 
-    def write_best(self, model) -> None:
+    def write_best(self, model: BOTAN) -> None:
         """Write the model with the lowest test loss so far."""
         save_model(model, self.best_file)
 

@@ -2,14 +2,18 @@
 
 import hashlib
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
 
+from ..arrays import Array
 from ..data.sample import Sample
 from ..errors import InputError
+from ..files import FilePath
 from ..model.botan import BOTAN
 from ..model.checkpoint import load_model
 from ..ops.precision import check_precision, check_save_memory
@@ -38,7 +42,7 @@ class TrainingSettings:
     precision: str = "fp32"
     save_memory: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("p", "learning_rate", "clip_norm"):
             value = getattr(self, name)
             _require(isinstance(value, (int, float, np.number)), name, value, "give a number")
@@ -87,7 +91,7 @@ class TrainingSettings:
         return torch.Generator().manual_seed(int(state) >> 1)  # 63 bits: manual_seed takes a signed number
 
 
-def load_init(init) -> BOTAN | None:
+def load_init(init: BOTAN | FilePath | None) -> BOTAN | None:
     """The model to start from: `init` itself, or what load_model reads from that path; None without `init`."""
     return init if init is None or isinstance(init, BOTAN) else load_model(init)
 
@@ -136,7 +140,13 @@ def initial_model(source: BOTAN | None, config: dict, dimensions: int, seed: int
 
 
 def describe_run(
-    settings: TrainingSettings, model: BOTAN, init, train: list[Sample], test: list[Sample], box, density
+    settings: TrainingSettings,
+    model: BOTAN,
+    init: BOTAN | FilePath | None,
+    train: list[Sample],
+    test: list[Sample],
+    box: Array | None,
+    density: float | None,
 ) -> dict:
     """What config.json records, and what must be the same on resume (see check_resumed)."""
     from .. import __version__
@@ -165,7 +175,7 @@ def check_resumed(recorded: dict, given: dict, folder: Path) -> None:
         naming the first argument that differs and both of its values.
     """
 
-    def refuse(name, was, now):
+    def refuse(name: str, was: Any, now: Any) -> NoReturn:
         raise InputError(
             f"{name} = {now} differs from the run in '{folder}', which has {name} = {was}; "
             "resume with the same arguments, or name another output folder"
@@ -197,7 +207,7 @@ def check_resumed(recorded: dict, given: dict, folder: Path) -> None:
         ) from error
 
 
-def _check_data(name: str, was: dict, now: dict, refuse) -> None:
+def _check_data(name: str, was: dict, now: dict, refuse: Callable[[str, Any, Any], NoReturn]) -> None:
     if was["names"] != now["names"]:
         first = next((pair for pair in zip(was["names"], now["names"], strict=False) if pair[0] != pair[1]), None)
         if first and len(was["names"]) == len(now["names"]):
@@ -221,8 +231,13 @@ def _describe_data(samples: list[Sample]) -> dict:
     return {
         "names": [sample.name for sample in samples],
         "sha256": digest.hexdigest(),
-        "mean_propensity": float(np.mean([float(s.targets.propensity.mean()) for s in samples])) if samples else 0.0,
+        "mean_propensity": float(np.mean([_mean_propensity(sample) for sample in samples])) if samples else 0.0,
     }
+
+
+def _mean_propensity(sample: Sample) -> float:
+    assert sample.targets is not None  # training reads no samples without
+    return float(sample.targets.propensity.mean())
 
 
 def _weights_digest(model: BOTAN) -> str:
@@ -233,10 +248,10 @@ def _weights_digest(model: BOTAN) -> str:
     return digest.hexdigest()
 
 
-def _init_name(init) -> str:
+def _init_name(init: BOTAN | FilePath) -> str:
     return "a BOTAN model" if isinstance(init, BOTAN) else str(Path(init).resolve())
 
 
-def _require(condition: bool, name: str, value, remedy: str) -> None:
+def _require(condition: bool, name: str, value: Any, remedy: str) -> None:
     if not condition:
         raise InputError(f"{name} = {value!r}: {remedy}")
