@@ -47,3 +47,32 @@ def check_finite(name: str, array: np.ndarray) -> None:
         index = np.unravel_index(np.argmin(finite), array.shape)
         where = ", ".join(map(str, index))
         raise InputError(f"{name}[{where}] = {array[index]} is not finite; remove or repair the configuration")
+
+
+def check_offsets(name: str, offsets: torch.Tensor, most: int) -> int:
+    """The last of offsets that rise from 0 and never fall, at most `most`; InputError for others.
+
+    >>> import torch
+    >>> from botan_fast.checks import check_offsets
+    >>> check_offsets("row_ptr", torch.tensor([0, 2, 2, 5]), 6)
+    5
+    """
+    number = int(offsets[-1])
+    if offsets[0] != 0 or number > most or (offsets.diff() < 0).any():
+        raise InputError(
+            f"{name} goes from {int(offsets[0])} to {number}; it must rise from 0 to the number of edges, at most "
+            f"{most}, and never fall"
+        )
+    return number
+
+
+def check_range(name: str, index: torch.Tensor, end: int) -> None:
+    """Refuses an index outside of [0, end).
+
+    >>> import torch
+    >>> from botan_fast.checks import check_range
+    >>> check_range("senders", torch.tensor([0, 4]), 5)
+    """
+    if index.numel() and (index.min() < 0 or index.max() >= end):
+        bad = index.min() if index.min() < 0 else index.max()
+        raise InputError(f"{name} holds {int(bad)}, outside [0, {end})")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import botan_fast as bf
 from botan_fast.physics import targets as targets_module
 from tests.helpers import brute_force
+from tests.helpers.graph_checks import random_positions
 
 BOXES = {
     "cubic": 6.0,
@@ -223,3 +224,24 @@ def test_examples():
     result = doctest.testmod(targets_module)
     assert result.attempted > 5
     assert result.failed == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("row_ptr", lambda x: x * 2, "graph.row_ptr goes from 0 to"),
+        ("row_ptr", lambda x: x.clamp(max=int(x[-1]) - 2), "graph.row_ptr ends with .*; build it again"),
+        ("senders", lambda x: x + 1000, r"graph.senders holds \d+, outside \[0, 60\)"),
+        ("reverse", lambda x: x - 5, "graph.reverse holds -"),
+        ("reverse", lambda x: torch.arange(len(x), dtype=torch.int32), "graph.reverse does not name the opposite"),
+        ("reverse", lambda x: torch.zeros_like(x), "graph.reverse does not name the opposite"),
+    ],
+)
+@pytest.mark.parametrize("which", ["SE", "SER"])
+def test_a_graph_whose_arrays_do_not_belong_together(name, change, message, which):
+    """Out of range it would crash; an edge that no row names would have a number that nobody wrote."""
+    start = random_positions(60, 5.0, 3)
+    graph = bf.build_graph(start, np.zeros(60, int), 5.0)
+    broken = graph.replace(**{name: change(getattr(graph, name))})
+    with pytest.raises(bf.BotanFastError, match=message):
+        bf.isoconfigurational_targets(start, start[None] + 0.1, broken, which=which)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..checks import check_offsets
 from ..errors import InputError
 
 __all__ = ["index_tensor", "mlp_tensors", "number_tensor", "processor_tensors", "same_device", "topology_tensors"]
@@ -154,8 +155,8 @@ def topology_tensors(topology: Sequence[Tensor], x0: Tensor, e0: Tensor, look: b
         taken.append(tensor.to(torch.int32))
     if look:
         senders, receivers, row_ptr, sender_order, sender_ptr = taken
-        number = _check_offsets("row_ptr", row_ptr, edges)
-        if _check_offsets("sender_ptr", sender_ptr, edges) != number:
+        number = check_offsets("row_ptr", row_ptr, edges)
+        if check_offsets("sender_ptr", sender_ptr, edges) != number:
             raise InputError(
                 f"row_ptr ends with {number} and sender_ptr with {int(sender_ptr[-1])}; they count the same edges"
             )
@@ -167,17 +168,6 @@ def topology_tensors(topology: Sequence[Tensor], x0: Tensor, e0: Tensor, look: b
         _check_ends("receivers", receivers[:number], row_ptr)
         _check_ends("senders", senders[:number][order], sender_ptr)
     return taken
-
-
-def _check_offsets(name: str, offsets: Tensor, edges: int) -> int:
-    """The number of edges that the offsets count, which may be fewer than there is room for."""
-    number = int(offsets[-1])
-    if offsets[0] != 0 or number > edges or (offsets.diff() < 0).any():
-        raise InputError(
-            f"{name} goes from {int(offsets[0])} to {number}; it must rise from 0 to the number of edges, at most "
-            f"{edges}, and never fall"
-        )
-    return number
 
 
 def _check_ends(name: str, ends: Tensor, offsets: Tensor) -> None:

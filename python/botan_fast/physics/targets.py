@@ -11,7 +11,7 @@ import torch
 from .. import _core
 from ..arrays import Array, as_tensor, current_stream
 from ..box import check_box, reduce_cell
-from ..checks import as_array, check_finite, positive
+from ..checks import as_array, check_finite, check_offsets, check_range, positive
 from ..device import empty, kernels_for
 from ..errors import InputError
 from ..graph.graph import Graph
@@ -250,7 +250,23 @@ def _check_graph(graph: Graph) -> None:
 
 
 def _on_host(graph: Graph, *names: str) -> list[torch.Tensor]:
-    """Tensors of the graph as the core reads them: indices int32 (`Graph` sees to that), vectors float32, dense."""
+    """Tensors of the graph as the core reads them: indices int32 (`Graph` sees to that), vectors float32, dense.
+
+    Refuses a graph whose arrays do not belong together: the core would follow them out of an array, or leave numbers
+    of edges that no row names as they were.
+    """
+    row_ptr, senders, receivers, reverse = (
+        getattr(graph, name).cpu() for name in ("row_ptr", "senders", "receivers", "reverse")
+    )
+    number = graph.num_edges
+    if check_offsets("graph.row_ptr", row_ptr, number) != number:
+        raise InputError(f"graph.row_ptr ends with {int(row_ptr[-1])}, but graph has {number} edges; build it again")
+    check_range("graph.senders", senders, graph.num_nodes)
+    check_range("graph.reverse", reverse, number)
+    opposite = reverse.long()
+    own = torch.arange(number, device="cpu")
+    if not (torch.equal(opposite[opposite], own) and torch.equal(senders[opposite], receivers)):
+        raise InputError("graph.reverse does not name the opposite edge of each; build the graph again")
     tensors = (getattr(graph, name).detach().cpu() for name in names)
     return [(x.to(torch.float32) if x.is_floating_point() else x).contiguous() for x in tensors]
 

@@ -42,7 +42,8 @@ def propensity_and_change(
     [(0, 2), (2, 2), (4, 1)]
     """
     (num_nodes, dimensions), device = initial.shape, initial.device
-    tensors = [x.contiguous() for x in (graph.senders, graph.receivers, graph.reverse, graph.vectors)]
+    vectors = graph.vectors.detach().to(torch.float32)
+    tensors = [x.contiguous() for x in (graph.senders, graph.receivers, graph.reverse, vectors)]
     stream, cell = stream_of(initial), np.ascontiguousarray(cell)
     given = kernels.TargetInput(
         initial.data_ptr(), num_nodes, graph.num_edges, dimensions, cell.ctypes.data, *(x.data_ptr() for x in tensors)
