@@ -274,3 +274,9 @@ def test_segment_sum_refuses(row_ptr, message):
 def test_scatter_sum_refuses(index, dim_size, message):
     with pytest.raises(ValueError, match=message):
         bf.scatter_sum(torch.ones(3, 2), index, dim_size)
+
+
+def test_operators_are_registered_once():
+    """Torch warns of a kernel that takes the place of another, on every import."""
+    command = [sys.executable, "-W", "error", "-c", "import botan_fast.ops"]
+    assert subprocess.run(command, capture_output=True, text=True, check=False).stderr == ""

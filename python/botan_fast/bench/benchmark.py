@@ -195,7 +195,7 @@ def measure_peak(size: int, precision: str = "fp32") -> int:
 
 
 def benchmark(
-    size: int = 4096, *, budget: float = 3.0, progress: Callable[[str], None] | None = None
+    size: int = 4096, *, budget: float = 3.0, memory: bool = True, progress: Callable[[str], None] | None = None
 ) -> dict[str, Any]:
     """Check, then time: graph, targets, inference and training step, each precision, and plain torch beside them.
 
@@ -205,6 +205,8 @@ def benchmark(
         Particles of the synthetic configuration, 100 or more.
     budget : float
         Seconds for each measurement; at least three rounds are timed whatever they take.
+    memory : bool
+        Measure peak memory too: for each precision a process of its own, which takes seconds to start.
     progress : function of str, optional
         Called with what is about to be done.
 
@@ -227,18 +229,18 @@ def benchmark(
     --------
     >>> from botan_fast.bench.benchmark import benchmark
     >>> from botan_fast.bench.table import table
-    >>> record = benchmark(100, budget=0.01)
+    >>> record = benchmark(100, budget=0.01, memory=False)
     >>> [row["operation"] for row in record["rows"]][:3]
     ['build_graph', 'targets', 'inference']
     """
-    memory = memory_bytes()
+    available = memory_bytes()
     if size < SMALLEST:
         raise InputError(f"size = {size}; give at least {SMALLEST} particles, so that the box holds two cutoffs")
-    if size * BYTES_PER_PARTICLE > memory:
+    if size * BYTES_PER_PARTICLE > available:
         needed = size * BYTES_PER_PARTICLE / 1e9
         raise InputError(
-            f"size = {size} needs about {needed:.0f} GB and this machine has {memory / 1e9:.0f} GB; "
-            f"give at most {int(memory / BYTES_PER_PARTICLE)}"
+            f"size = {size} needs about {needed:.0f} GB and this machine has {available / 1e9:.0f} GB; "
+            f"give at most {int(available / BYTES_PER_PARTICLE)}"
         )
     say = progress or (lambda message: None)
     say("checking results")
@@ -270,7 +272,7 @@ def benchmark(
         row("build_graph", "botan_fast", lambda: build_graph(task.positions, task.types, task.box, cutoff=CUTOFF)),
         row("targets", "botan_fast", lambda: isoconfigurational_targets(task.positions, task.runs, task.graph)),
     ]
-    plain = [("plain_torch", "fp32")] if size * PLAIN_BYTES_PER_PARTICLE < memory / 2 else []
+    plain = [("plain_torch", "fp32")] if size * PLAIN_BYTES_PER_PARTICLE < available / 2 else []
     sizes = size, task.graph.num_edges
     for operation, flops in (("inference", forward_flops(*sizes)), ("training_step", training_flops(*sizes))):
         for implementation, precision in [*(("botan_fast", p) for p in PRECISIONS), *plain]:
@@ -281,7 +283,7 @@ def benchmark(
             function = training_step(model, predict, task.targets) if step else torch.no_grad()(predict)
             rows.append(row(operation, implementation, function, precision, flops))
     for facts in rows:
-        if facts["operation"] == "training_step" and facts["implementation"] == "botan_fast":
+        if memory and facts["operation"] == "training_step" and facts["implementation"] == "botan_fast":
             say(f"measuring memory, {facts['precision']}")
             facts["peak_bytes"] = measure_peak(size, facts["precision"])
     info = build_info()
@@ -290,7 +292,7 @@ def benchmark(
             "cpu": cpu_model(),
             "architecture": platform.machine(),
             "cores": cores(),
-            "memory_bytes": memory,
+            "memory_bytes": available,
             "simd": info["simd"],
             "system": platform.system(),
         },

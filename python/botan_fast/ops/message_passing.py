@@ -197,9 +197,8 @@ torch.library.register_autograd(
 
 
 if CUDA_KERNELS is not None:
-    for _name in ("mlp_backward", "processor_backward"):
-        library.impl(_name, partial(getattr(cuda, _name), CUDA_KERNELS), "CUDA")
     library.impl("processor", partial(cuda.processor, CUDA_KERNELS), "CUDA")
+    library.impl("processor_backward", partial(cuda.processor_backward, CUDA_KERNELS), "CUDA")
 
 
 def processor(
