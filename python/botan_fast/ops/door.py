@@ -8,6 +8,7 @@ that leads out of an array, as torch's own indexing does.
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -154,30 +155,51 @@ def topology_tensors(topology: Sequence[Tensor], x0: Tensor, e0: Tensor, look: b
             )
         taken.append(tensor.to(torch.int32))
     if look:
-        senders, receivers, row_ptr, sender_order, sender_ptr = taken
-        number = check_offsets("row_ptr", row_ptr, edges)
-        if check_offsets("sender_ptr", sender_ptr, edges) != number:
-            raise InputError(
-                f"row_ptr ends with {number} and sender_ptr with {int(sender_ptr[-1])}; they count the same edges"
-            )
-        order = sender_order[:number].long()
-        if number and (order.min() < 0 or order.max() >= number or order.bincount(minlength=number).max() > 1):
-            raise InputError(
-                f"sender_order does not hold each of 0 ... {number - 1} once; it is the order of edges by sender"
-            )
-        _check_ends("receivers", receivers[:number], row_ptr)
-        _check_ends("senders", senders[:number][order], sender_ptr)
+        _look_at(edges, *taken)
     return taken
 
 
-def _check_ends(name: str, ends: Tensor, offsets: Tensor) -> None:
-    nodes = torch.arange(len(offsets) - 1, dtype=torch.int32, device=offsets.device)
-    expected = nodes.repeat_interleave(offsets.diff(), output_size=len(ends))
-    if not torch.equal(ends, expected):
-        k = int(torch.nonzero(ends != expected)[0, 0])
+def _look_at(
+    edges: int, senders: Tensor, receivers: Tensor, row_ptr: Tensor, sender_order: Tensor, sender_ptr: Tensor
+) -> None:
+    number = check_offsets("row_ptr", row_ptr, edges)
+    if sender_ptr is not row_ptr and check_offsets("sender_ptr", sender_ptr, edges) != number:
         raise InputError(
-            f"{name} and their offsets disagree: edge {k} in their order has {int(ends[k])} instead of "
-            f"{int(expected[k])}; edges are sorted by receiver, and sender_order sorts them by sender"
+            f"row_ptr ends with {number} and sender_ptr with {int(sender_ptr[-1])}; they count the same edges"
+        )
+    # NumPy from here on: torch's threads would still spin, on cores that the kernels need, after their last loop.
+    order = sender_order[:number].numpy()
+    if not _is_permutation(order):
+        raise InputError(
+            f"sender_order does not hold each of 0 ... {number - 1} once; it is the order of edges by sender"
+        )
+    by_row = _nodes_of(row_ptr)
+    _check_ends("receivers", receivers[:number].numpy(), by_row)
+    # In a symmetric graph both offsets are one array.
+    _check_ends("senders", senders[:number].numpy()[order], by_row if sender_ptr is row_ptr else _nodes_of(sender_ptr))
+
+
+def _is_permutation(order: np.ndarray) -> bool:
+    if order.size == 0:
+        return True
+    if order.min() < 0 or order.max() >= len(order):
+        return False
+    # `reverse` of a graph is its own inverse, which is quicker to see than that nothing occurs twice.
+    own = np.arange(len(order), dtype=order.dtype)
+    return np.array_equal(order[order], own) or int(np.bincount(order, minlength=len(order)).max()) == 1
+
+
+def _nodes_of(offsets: Tensor) -> np.ndarray:
+    rows = offsets.numpy()
+    return np.repeat(np.arange(len(rows) - 1, dtype=np.int32), np.diff(rows))
+
+
+def _check_ends(name: str, ends: np.ndarray, expected: np.ndarray) -> None:
+    if not np.array_equal(ends, expected):
+        k = int(np.flatnonzero(ends != expected)[0])
+        raise InputError(
+            f"{name} and their offsets disagree: edge {k} in their order has {ends[k]} instead of {expected[k]}; edges "
+            "are sorted by receiver, and sender_order sorts them by sender"
         )
 
 

@@ -263,9 +263,11 @@ def _on_host(graph: Graph, *names: str) -> list[torch.Tensor]:
         raise InputError(f"graph.row_ptr ends with {int(row_ptr[-1])}, but graph has {number} edges; build it again")
     check_range("graph.senders", senders, graph.num_nodes)
     check_range("graph.reverse", reverse, number)
-    opposite = reverse.long()
-    own = torch.arange(number, device="cpu")
-    if not (torch.equal(opposite[opposite], own) and torch.equal(senders[opposite], receivers)):
+    opposite = reverse.numpy()  # NumPy: torch's threads would still spin when the core's begin
+    if not (
+        np.array_equal(opposite[opposite], np.arange(number))
+        and np.array_equal(senders.numpy()[opposite], receivers.numpy())
+    ):
         raise InputError("graph.reverse does not name the opposite edge of each; build the graph again")
     tensors = (getattr(graph, name).detach().cpu() for name in names)
     return [(x.to(torch.float32) if x.is_floating_point() else x).contiguous() for x in tensors]
