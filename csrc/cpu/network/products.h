@@ -53,17 +53,28 @@ inline void register_block(int64_t row, int panel, Left<Storage> a, Right<Storag
     pa += a.k_stride;
     pb += b.k_stride;
   }
-  // Column by column, all rows of the block at once: out(row, column, vectors of R rows).
+  if constexpr (Storage::kOneLayout) {
+    // Row by row: columns that are neighbours share a cache line, which is best written at once.
 #pragma GCC unroll 8
-  for (int v = 0; v < V; ++v) {
-    Vector values[R];
+    for (int r = 0; r < R; ++r)
 #pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) values[r] = acc[r][v];
-    out(row, column + v * kWidth, values);
+      for (int v = 0; v < V; ++v) {
+        Vector values[1] = {acc[r][v]};
+        out(row + r, column + v * kWidth, values);
+      }
+  } else {
+    // Column by column, all rows of the block at once, for layouts that pair rows.
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) {
+      Vector values[R];
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) values[r] = acc[r][v];
+      out(row, column + v * kWidth, values);
+    }
   }
 }
 
-// out(row, column, R vectors) of sum over k of a(row, k) b(k, column) + init(row, column). Blocks of rows begin at
+// out(row, column, vectors of some rows) of sum over k of a(row, k) b(k, column) + init(row, column). Blocks begin at
 // even rows. The order of the sum over k is the same for every element, whatever the blocking.
 template <class Storage, int H, class Init, class Out>
 inline void product(int64_t rows, Left<Storage> a, Right<Storage> b, int64_t num_words, Init init, Out out) {
