@@ -14,7 +14,7 @@ PACKAGE = ROOT / "python" / "botan_fast"
 CORE = ROOT / "csrc"
 
 # The ground floor, from top to bottom: a file may import those below it.
-GROUND = ("info", "device", "box", "checks", "arrays", "quantities", "files", "errors")
+GROUND = ("info", "device", "box", "checks", "arrays", "quantities", "paper", "files", "errors")
 ROOMS = {
     "formats": set(),
     "ops": set(),
