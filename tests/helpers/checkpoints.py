@@ -1,5 +1,7 @@
 """What the tests of model files share."""
 
+from collections import OrderedDict
+
 import pytest
 import torch
 
@@ -27,3 +29,12 @@ def refused(path):
     assert "\n" not in text
     assert text.startswith("path = '")
     return text
+
+
+def authors_state(model):
+    """The state of a model with a shared decoder under the names of the authors' code."""
+    state = OrderedDict()
+    for name, value in model.state_dict().items():
+        name = name.replace("processor.edge_mlp", "network.edge_model.mlp")
+        state[name.replace("processor.node_mlp", "network.node_model.mlp")] = value
+    return state

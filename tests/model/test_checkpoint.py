@@ -6,7 +6,6 @@ import os
 import pickle
 import re
 import zipfile
-from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -19,7 +18,7 @@ from botan_fast.errors import CheckpointError, InputError
 from botan_fast.model import checkpoint
 from botan_fast.model.checkpoint import read_metadata
 from botan_fast.model.config import check_config, state_shapes
-from tests.helpers.checkpoints import H, random_model, refused, same
+from tests.helpers.checkpoints import H, authors_state, random_model, refused, same
 from tests.helpers.tf_bundle_writer import write_bundle
 
 # Own files
@@ -230,15 +229,6 @@ def test_first_wrong_tensor_is_named(tmp_path):
 
 
 # The authors' .pth
-
-
-def authors_state(model):
-    """The state of a model with a shared decoder under the names of the authors' code."""
-    state = OrderedDict()
-    for name, value in model.state_dict().items():
-        name = name.replace("processor.edge_mlp", "network.edge_model.mlp")
-        state[name.replace("processor.node_mlp", "network.node_model.mlp")] = value
-    return state
 
 
 @pytest.mark.parametrize("layout", ["zip", "one pickle"])

@@ -1,10 +1,9 @@
 """botan-fast convert: configurations and their targets into one HDF5 data set."""
 
 import argparse
-import shlex
 import sys
 
-from .options import add_options, data_options, in_order, set_threads
+from .options import add_options, data_options, in_order, set_threads, training_with
 
 __all__ = ["DESCRIPTION", "NAME", "add_arguments", "interrupted", "run"]
 
@@ -44,12 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     )
     dataset = Dataset(path)
     print(dataset.describe())
-    choice = "".join(
-        f" --{name} {values[0]:g}"
-        for name, values in (("temperature", dataset.temperatures), ("time", dataset.times))
-        if len(values) > 1
-    )
-    print(f"next: botan-fast train --train {shlex.quote(str(path))}{choice} --output run")
+    print(f"next: {training_with(dataset)}")
     return 0
 
 

@@ -1,12 +1,28 @@
 """Options that several commands share: each is described once, and its value is read in one place."""
 
+from __future__ import annotations
+
 import argparse
-from typing import Any
+import shlex
+from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
 from ..files import natural_key
 
-__all__ = ["DATA_HELP", "DATA_OPTIONS", "RUN_OPTIONS", "add_options", "data_options", "in_order", "set_threads"]
+if TYPE_CHECKING:
+    from ..data.dataset import Dataset
+
+__all__ = [
+    "DATA_HELP",
+    "DATA_OPTIONS",
+    "RUN_OPTIONS",
+    "add_options",
+    "data_options",
+    "data_options_text",
+    "in_order",
+    "set_threads",
+    "training_with",
+]
 
 DATA_HELP = "data sets, other files, or quoted glob patterns such as 'data/*.npz'"
 
@@ -65,6 +81,26 @@ def data_options(arguments: argparse.Namespace) -> dict:
         "temperature": arguments.temperature,
         "time": arguments.time,
     }
+
+
+def data_options_text(arguments: argparse.Namespace) -> str:
+    """The DATA_OPTIONS of a command as it got them, for the next command: " --time 4", or nothing."""
+    given = ((flag, getattr(arguments, flag.removeprefix("--"))) for flag in DATA_OPTIONS)
+    return "".join(
+        f" {flag} {' '.join(map(repr, value if isinstance(value, list) else [value]))}"
+        for flag, value in given
+        if value is not None
+    )
+
+
+def training_with(dataset: Dataset) -> str:
+    """The command that trains on a data set, at the first of several temperatures and times."""
+    choice = "".join(
+        f" --{name} {values[0]!r}"
+        for name, values in (("temperature", dataset.temperatures), ("time", dataset.times))
+        if len(values) > 1
+    )
+    return f"botan-fast train --train {shlex.quote(str(dataset.path))}{choice} --output run"
 
 
 def set_threads(number: int | None) -> None:

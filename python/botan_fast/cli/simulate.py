@@ -1,10 +1,9 @@
 """botan-fast simulate: a data set of the Kob-Andersen mixture out of nothing."""
 
 import argparse
-import shlex
 
 from ..physics.kob_andersen import DENSITY, Potential
-from .options import add_options
+from .options import add_options, training_with
 
 __all__ = ["DESCRIPTION", "NAME", "add_arguments", "interrupted", "run"]
 
@@ -65,6 +64,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
+    from ..data.dataset import Dataset
     from ..simulation.ensemble import simulate
 
     options = dict(vars(arguments))
@@ -80,7 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
         print("F_s falls to 1/e " + (f"at t = {measured:.4g}" if measured else "outside these times"))
         print(f"mean temperature {temperature:.4f}, largest energy drift {drift:.2g} T per particle")
     print(f"data set: {result.output}")
-    print(f"next: botan-fast train --train {shlex.quote(str(result.output))} --output run")
+    print(f"next: {training_with(Dataset(result.output))}")
     return 0
 
 

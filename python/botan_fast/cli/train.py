@@ -3,7 +3,16 @@
 import argparse
 import shlex
 
-from .options import DATA_HELP, DATA_OPTIONS, RUN_OPTIONS, add_options, data_options, in_order, set_threads
+from .options import (
+    DATA_HELP,
+    DATA_OPTIONS,
+    RUN_OPTIONS,
+    add_options,
+    data_options,
+    data_options_text,
+    in_order,
+    set_threads,
+)
 
 __all__ = ["DESCRIPTION", "NAME", "add_arguments", "interrupted", "run"]
 
@@ -60,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     assert result.output is not None  # --output is required
     best = ", best.safetensors" if (result.output / "best.safetensors").exists() else ""
     print(f"model and history: {result.output} (last.safetensors{best}, history.csv)")
-    data = shlex.join(test_files or train_files)
+    data = shlex.join(test_files or train_files) + data_options_text(arguments)
     print(f"next: botan-fast predict --model {shlex.quote(str(result.output))} --data {data} -o predictions")
     return 0
 
