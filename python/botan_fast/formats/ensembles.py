@@ -103,6 +103,7 @@ def _ensemble(
             raise DataError(f"{start_path}: {len(initial)} frames; expected one, the initial configuration")
         start = initial[0]
     separate = start
+    species = None if start is None else start.species
     moved: dict[_Key, list[np.ndarray]] = {}
     wrapped = False
     expected, first_run = None, None
@@ -120,6 +121,7 @@ def _ensemble(
             else:
                 moved.setdefault(key, []).append(frame.positions)
             wrapped |= frame.wrapped
+            species = species or frame.species
         keys = [key for key in keys if not _is_zero(key)]
         if expected is None:
             expected, first_run = keys, members[0][1]
@@ -142,6 +144,7 @@ def _ensemble(
                 path=files[0][1].parent if len(files) > 1 else files[0][1],
                 positions=positions,
                 types=start.types,
+                species=species,
                 box=start.box,
                 trajectories=np.stack(arrays) + shift,
                 temperature=temperature,

@@ -14,7 +14,8 @@ import numpy as np
 
 from ..errors import DataError
 from .configuration import Configuration
-from .frames import Frame, drop_flat_axis, frames_to_configurations, type_numbers
+from .frames import Frame, drop_flat_axis, frames_to_configurations
+from .species import number_species, numbers_and_names
 from .text import read_text, text_head
 
 NAME = "extended XYZ"
@@ -94,6 +95,8 @@ def _read_frame(path: Path, number: int, comment: str, rows: list[str]) -> Frame
         flat = (positions[:, -1] == positions[0, -1]).all()
         if not all(periodic[: size - 1 if flat else size]):
             raise DataError(f"{path}: pbc of frame {number} is {entries['pbc']!r}; expected a periodic box")
+    species = None
+    labels = words[columns["species"][1] :: width] if "species" in columns else []
     if "type" in columns:
         types = column("type")[:, 0]
         if not (np.isfinite(types).all() and (types == np.rint(types)).all() and (abs(types) < 2**53).all()):
@@ -101,8 +104,10 @@ def _read_frame(path: Path, number: int, comment: str, rows: list[str]) -> Frame
         types = types.astype(np.int64)
         if types.min() > 0:
             types = types - 1
+        if "species" in columns:
+            types, species = numbers_and_names(path, types, labels)
     elif "species" in columns:
-        types = type_numbers(path, words[columns["species"][1] :: width])
+        types, species = number_species(path, labels)
     else:
         raise DataError(f"{path}: Properties of frame {number} are {':'.join(properties)[:80]}; expected species:S:1")
     ids = None
@@ -114,7 +119,7 @@ def _read_frame(path: Path, number: int, comment: str, rows: list[str]) -> Frame
     if len(origin) < size:
         raise DataError(f"{path}: Origin of frame {number} has {len(origin)} numbers; expected {size}")
     time = float(_numbers(path, number, "Time", entries["time"])[0]) if "time" in entries else None
-    return Frame(positions, types, box, origin[:size], ids, None, time)
+    return Frame(positions, types, box, origin[:size], ids, None, time, species=species)
 
 
 def _numbers(path: Path, number: int, name: str, text: str) -> np.ndarray:

@@ -10,7 +10,7 @@ from ..files import FilePath
 from .configuration import Configuration, check_configuration
 from .periodic import place_in_box, refuse_wrapped
 
-__all__ = ["Frame", "drop_flat_axis", "frames_to_configurations", "type_numbers"]
+__all__ = ["Frame", "drop_flat_axis", "frames_to_configurations"]
 
 
 @dataclass
@@ -19,6 +19,7 @@ class Frame:
 
     positions   (N, D) float64; unwrapped where the file tells how
     types       (N,) int64, 0 = A, 1 = B, ...
+    species     names of types 0, 1, ..., or None where the file has numbers only
     box         (D,) or (D, D) float64 row vectors
     origin      (D,) float64, the corner of the box
     ids         (N,) int64, the particles' own numbers; rows are sorted by it. None: the file has none
@@ -34,6 +35,7 @@ class Frame:
     step: int | None = None
     time: float | None = None
     wrapped: bool = False
+    species: tuple[str, ...] | None = None
 
 
 def drop_flat_axis(path: FilePath, frames: list[Frame]) -> list[Frame]:
@@ -59,21 +61,6 @@ def drop_flat_axis(path: FilePath, frames: list[Frame]) -> list[Frame]:
     return flat
 
 
-def type_numbers(path: FilePath, labels: list[str]) -> np.ndarray:
-    """Type numbers from 0, for labels of species: in alphabetical order, so that A, B, C become 0, 1, 2.
-
-    A file of B particles only would become all A; single capital letters therefore count from A, whichever occur.
-    """
-    names = sorted(set(labels))
-    if all(len(name) == 1 and "A" <= name <= "Z" for name in names) and names and names[-1] <= "E":
-        table = {name: ord(name) - ord("A") for name in names}
-    else:
-        table = {name: number for number, name in enumerate(names)}
-    if len(table) > 100:
-        raise DataError(f"{path}: {len(table)} different species; expected the particles' species, not their names")
-    return np.array([table[label] for label in labels], dtype=np.int64)
-
-
 def frames_to_configurations(name: str, path: Path, frames: list[Frame]) -> list[Configuration]:
     """The first frame as the static configuration, each later one as where its one run is at a later time.
 
@@ -92,7 +79,9 @@ def frames_to_configurations(name: str, path: Path, frames: list[Frame]) -> list
         require_same_particles(path, first, frame, f"frame {number}", "frame 0")
     moved = np.stack([frame.positions for frame in later]) if later else None
     positions, moved = place_in_box(path, first.positions, moved, first.box, first.origin)
-    base = Configuration(name=name, path=path, positions=positions, types=first.types, box=first.box)
+    base = Configuration(
+        name=name, path=path, positions=positions, types=first.types, box=first.box, species=first.species
+    )
     if not later:
         return [check_configuration(base)]
     assert moved is not None  # there are later frames
@@ -124,6 +113,11 @@ def require_same_particles(path: FilePath, first: Frame, frame: Frame, what: str
         raise DataError(f"{path}: {what} and {reference} hold particles of different ids; expected the same particles")
     if not np.array_equal(frame.types, first.types):
         raise DataError(f"{path}: the types of {what} differ from those of {reference}; expected the same particles")
+    if frame.species is not None and first.species is not None and frame.species != first.species:
+        raise DataError(
+            f"{path}: the species of {what} are {', '.join(frame.species)}, those of {reference} "
+            f"{', '.join(first.species)}; expected the same particles"
+        )
     if frame.box.shape != first.box.shape or not np.allclose(frame.box, first.box, rtol=1e-6, atol=0):
         raise DataError(
             f"{path}: the box of {what} is {frame.box.tolist()}, that of {reference} {first.box.tolist()}; "

@@ -14,6 +14,7 @@ import numpy as np
 from ..errors import DataError
 from .configuration import Configuration
 from .frames import Frame, frames_to_configurations
+from .species import number_species
 
 NAME = "GSD"
 EXPECTED = "a GSD file of HOOMD-blue"
@@ -72,12 +73,29 @@ def _frame(path: Path, file: Any, number: int) -> Frame:
     images = chunk("particles/image", np.zeros((count, 3))).astype(np.float64)
     if types.shape != (count,) or images.shape != (count, 3):
         raise DataError(f"{path}: frame {number} holds {len(types)} types and {len(images)} images; {REMEDY}")
+    types, species = _species(path, number, types, chunk("particles/types", np.zeros((0, 0), np.uint8)))
     lx, ly, lz, xy, xz, yz = edges
     cell = np.array([[lx, 0, 0], [xy * ly, ly, 0], [xz * lz, yz * lz, lz]])[:size, :size]
     box = cell if (cell - np.diag(np.diag(cell))).any() else np.diag(cell).copy()
     # The centre of the box is 0, its corner minus half of the sum of its vectors.
     positions = positions[:, :size] + images[:, :size] @ cell
-    return Frame(positions, types, box, -cell.sum(axis=0) / 2, None, step, None)
+    return Frame(positions, types, box, -cell.sum(axis=0) / 2, None, step, None, species=species)
+
+
+def _species(path: Path, number: int, types: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, tuple[str, ...] | None]:
+    """Types by the names that stand for `typeid` 0, 1, ...; as they are where the file has no names.
+
+    The names are text that ends at the first 0, one in each row.
+    """
+    if rows.ndim != 2 or len(rows) == 0:
+        return types, None
+    names = [bytes(row).partition(b"\0")[0].decode("utf-8", "replace") for row in rows.astype(np.uint8)]
+    used = sorted(set(types.tolist()))
+    if used[0] < 0 or used[-1] >= len(names):
+        raise DataError(f"{path}: frame {number} has typeid {used[0] if used[0] < 0 else used[-1]} but names {names}")
+    if len({names[k] for k in used}) < len(used):
+        return types, None  # names that do not tell the types apart
+    return number_species(path, np.array(names)[types], names)
 
 
 def _check_index(path: Path) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 
 from ..errors import DataError
 from .configuration import Configuration
-from .frames import Frame, drop_flat_axis, frames_to_configurations, type_numbers
+from .frames import Frame, drop_flat_axis, frames_to_configurations
+from .species import number_species, numbers_and_names
 from .text import read_text, text_head
 
 NAME = "LAMMPS dump"
@@ -176,16 +177,21 @@ def _read_atoms(
     if kind in ("", "s") and not wrapped:
         images = np.stack([column("i" + axis, np.int64) for axis in axes], axis=1)
         positions = positions + (images * cell if cell.ndim == 1 else images @ cell)
+    species = None
+    named = next((name for name in ("typelabel", "element") if name in place), None)
+    labels = [word.decode("utf-8", "replace") for word in words[place[named] :: len(columns)]] if named else []
     if "type" in place:
         types = column("type", np.int64) - 1
         if types.min() < 0:
             raise DataError(f"{path}: column type of frame {number} holds {types.min() + 1}; LAMMPS counts from 1")
-    elif "element" in place:
-        types = type_numbers(
-            path, [word.decode("ascii", "replace") for word in words[place["element"] :: len(columns)]]
-        )
+        if named:
+            types, species = numbers_and_names(path, types, labels)
+    elif named:
+        types, species = number_species(path, labels)
     else:
-        raise DataError(f"{path}: the columns are {' '.join(columns)}; expected type (or element) as well")
+        raise DataError(
+            f"{path}: the columns are {' '.join(columns)}; expected type (or element, or typelabel) as well"
+        )
     ids = None
     if "id" in place:
         ids = column("id", np.int64)
@@ -193,7 +199,7 @@ def _read_atoms(
         ids, positions, types = ids[order], positions[order], types[order]
         if (np.diff(ids) == 0).any():
             raise DataError(f"{path}: frame {number} holds atom {ids[:-1][np.diff(ids) == 0][0]} twice; {REMEDY}")
-    return Frame(positions, types, cell, origin, ids, step, time, wrapped)
+    return Frame(positions, types, cell, origin, ids, step, time, wrapped, species)
 
 
 def _show(line: bytes) -> str:
