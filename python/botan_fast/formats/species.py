@@ -61,7 +61,7 @@ def numbers_and_names(
     numbers, names = [number for number, _ in pairs], [name for _, name in pairs]
     if len(set(numbers)) < len(numbers):
         shown = ", ".join(f"type {number} = {name}" for number, name in pairs[:4])
-        raise DataError(f"{path}: one type number stands beside several names ({shown}); leave out one of the columns")
+        raise DataError(f"{path}: one type number stands beside several names ({shown}); leave out one of the two")
     if len(set(names)) < len(names) or all(name.isdigit() for name in names):
         return types, None
     letters = _letters(names)
