@@ -185,7 +185,7 @@ def _word(text: str, place: int, bare: re.Pattern, unclosed: set[str]) -> tuple[
                 return text[place + 1 : match.start()], match.end()
         unclosed.add(mark)
     end = _end(bare, text, place)
-    return text[place:end], max(end, place + 1)
+    return text[place:end].rstrip(","), max(end, place + 1)
 
 
 def _column(words: list[str]) -> np.ndarray:
