@@ -7,7 +7,15 @@ import pytest
 from botan_fast.errors import DataError
 from botan_fast.formats import read
 from botan_fast.formats.species import number_species
-from tests.helpers.format_files import frames_of, lammps_text, simulation, write_gsd, write_h5md, xyz_text
+from tests.helpers.format_files import (
+    frames_of,
+    lammps_text,
+    simulation,
+    write_gsd,
+    write_h5md,
+    write_h5md_groups,
+    xyz_text,
+)
 
 
 @pytest.mark.parametrize(
@@ -66,6 +74,7 @@ def test_xyz_names(tmp_path, names):
         (("A", "B"), (2, 1), ("A", "B")),  # letters overrule numbers
         (("Ge", "Si"), (1, 2), ("Ge", "Si")),  # other names do not
         (("C", "C"), (1, 2), None),  # LAMMPS calls every element C unless it was told
+        (("a", "b"), (2, 1), ("a", "b")),
         (("x", "y"), (0, 1), ("x", "y")),
     ],
 )
@@ -75,6 +84,18 @@ def test_names_and_numbers(tmp_path, names, types, species):
     for c in read(tmp_path / "a.xyz"):
         np.testing.assert_array_equal(c.types, s.types)
         assert c.species == species
+
+
+def test_one_type_that_lammps_calls_c(tmp_path):
+    s = simulation()
+    s.types[:] = 0
+    text = lammps_text(s, frames_of(s)[:1]).replace("id type", "id type element")
+    rows = [line.split() for line in text.splitlines()]
+    lines = [" ".join([*row[:2], "C", *row[2:]] if len(row) == 5 else row) for row in rows]
+    (tmp_path / "a.dump").write_text("\n".join(lines))
+    [c] = read(tmp_path / "a.dump")
+    assert not c.types.any()
+    assert c.species is None
 
 
 def test_names_and_numbers_that_contradict_each_other(tmp_path):
@@ -145,33 +166,12 @@ def test_gsd_with_a_typeid_that_has_no_name(tmp_path):
 # Groups and enumerated types of H5MD --------------------------------------------------------------------------------
 
 
-def write_groups(path, s, names=("A", "B"), species=None, ids=False, also=None):
-    """The particles of type 0 in one group, those of type 1 in another."""
-    write_h5md(path, s, frames_of(s))
-    with h5py.File(path, "r+") as file:
-        whole = file["particles/all"]
-        for number, name in enumerate(names):
-            mine = s.types == number
-            group = file.create_group(f"particles/{name}")
-            whole.copy("box", group)
-            for element in ("position", "image"):
-                part = group.create_group(element)
-                part["value"] = whole[element]["value"][:][:, mine]
-                part["step"], part["time"] = whole[element]["step"][:], whole[element]["time"][:]
-            if species is not None:
-                group["species"] = np.full(mine.sum(), species[number])
-            if ids:
-                group["id"] = np.flatnonzero(mine)
-        if also is None:
-            del file["particles/all"]
-
-
 @pytest.mark.parametrize("species", [None, (0, 1), (1, 2)])
 @pytest.mark.parametrize("names", [("A", "B"), ("Si", "Ge")])
 @pytest.mark.parametrize("ids", [True, False])
 def test_groups_are_put_together(tmp_path, names, species, ids):
     s = simulation()
-    write_groups(tmp_path / "a.h5", s, names, species, ids)
+    write_h5md_groups(tmp_path / "a.h5", s, names, species, ids)
     order = np.arange(40) if ids else np.argsort(s.types, kind="stable")
     if not ids and names[1] < names[0]:  # group by group, in the order of their names
         order = np.argsort(1 - s.types, kind="stable")
@@ -185,7 +185,7 @@ def test_groups_are_put_together(tmp_path, names, species, ids):
 
 def test_a_group_of_all_particles_beside_its_parts(tmp_path):
     s = simulation()
-    write_groups(tmp_path / "a.h5", s, also="all")
+    write_h5md_groups(tmp_path / "a.h5", s, also="all")
     for c in read(tmp_path / "a.h5"):
         np.testing.assert_array_equal(c.types, s.types)
     with h5py.File(tmp_path / "a.h5", "r+") as file:
@@ -232,7 +232,7 @@ def same_particles(file):
 )
 def test_groups_that_do_not_belong_together(tmp_path, change, message):
     s = simulation()
-    write_groups(tmp_path / "a.h5", s, species=(0, 1))
+    write_h5md_groups(tmp_path / "a.h5", s, species=(0, 1))
     with h5py.File(tmp_path / "a.h5", "r+") as file:
         change(file)
     with pytest.raises(DataError, match=message):
@@ -241,7 +241,7 @@ def test_groups_that_do_not_belong_together(tmp_path, change, message):
 
 def test_groups_whose_names_and_species_contradict_each_other(tmp_path):
     s = simulation()
-    write_groups(tmp_path / "a.h5", s, species=(0, 0))
+    write_h5md_groups(tmp_path / "a.h5", s, species=(0, 0))
     with pytest.raises(DataError, match="one type number stands beside several names"):
         read(tmp_path / "a.h5")
 

@@ -110,12 +110,13 @@ def frames_to_configurations(name: str, path: Path, frames: list[Frame]) -> list
         return [check_configuration(base)]
     assert moved is not None  # there are later frames
     refuse_wrapped(path, positions, moved, first.box, any(frame.wrapped for frame in frames))
+    times = [frame.time - first.time for frame in later if frame.time is not None and first.time is not None]
     result = []
-    for k, frame in enumerate(later):
+    for k in range(len(later)):
         configuration = replace(
             base,
             trajectories=moved[k : k + 1],
-            time=None if frame.time is None or first.time is None else frame.time - first.time,
+            time=times[k] if len(times) == len(later) else None,
             time_index=k,
             node_fields={},
         )

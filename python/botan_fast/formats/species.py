@@ -56,23 +56,23 @@ def numbers_and_names(
     The numbers count, with the names where each number has its own. Letters overrule: A is type 0 whatever its number.
     Several numbers of one name (LAMMPS calls every element C unless it was told) leave the numbers alone.
     """
-    words = np.asarray(labels, dtype=str)
-    pairs = sorted({(int(number), str(word)) for number, word in zip(types, words, strict=True)})
+    words, index = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
+    found = np.unique(np.stack([types, index], axis=1), axis=0).tolist()
+    pairs = [(number, str(words[k])) for number, k in found]
     numbers, names = [number for number, _ in pairs], [name for _, name in pairs]
     if len(set(numbers)) < len(numbers):
         shown = ", ".join(f"type {number} = {name}" for number, name in pairs[:4])
         raise DataError(f"{path}: one type number stands beside several names ({shown}); leave out one of the two")
-    if len(set(names)) < len(names) or all(name.isdigit() for name in names):
+    if len(set(names)) < len(names) or names == ["C"] or all(name.isdigit() for name in names):
         return types, None
     letters = _letters(names)
     if letters:
-        table = {name: letters.index(name) for name in names}
-        return np.array([table[str(word)] for word in words], dtype=np.int64), letters
+        return np.array([letters.index(word) for word in words.tolist()], dtype=np.int64)[index], letters
     # Numbers that no particle has keep their place, so that a file of one species only is numbered as the others are.
     if numbers[0] < 0 or numbers[-1] > 100:
         return types, None
-    table = dict(zip(numbers, names, strict=True))
-    return types, tuple(table.get(number, str(number)) for number in range(numbers[-1] + 1))
+    known = dict(zip(numbers, names, strict=True))
+    return types, tuple(known.get(number, str(number)) for number in range(numbers[-1] + 1))
 
 
 def _letters(names: Sequence[str]) -> Names | None:
