@@ -66,10 +66,16 @@ def read_text(path: Path) -> bytes:
         content = path.read_bytes()
         kind = is_compressed(content[:8])
         if kind is not None:
-            limit = MAX_RATIO * len(content) + 1024
-            content = _stream(kind, io.BytesIO(content)).read(limit + 1)
-            if len(content) > limit:
-                raise DataError(f"{path}: expands to more than {MAX_RATIO} times its size; expected {kind} of a text")
+            # Counted first, piece by piece: a text that is refused shall not fill the memory.
+            limit, length = MAX_RATIO * len(content) + 1024, 0
+            stream = _stream(kind, io.BytesIO(content))
+            while piece := stream.read(1 << 20):
+                length += len(piece)
+                if length > limit:
+                    raise DataError(
+                        f"{path}: expands to more than {MAX_RATIO} times its size; expected {kind} of a text"
+                    )
+            content = _stream(kind, io.BytesIO(content)).read()
     except _NoZstd:
         raise _needs_zstd(path) from None
     # zstandard has a class of its own for errors, a ValueError in the standard library's place.
