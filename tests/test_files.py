@@ -1,4 +1,4 @@
-"""atomic_write: all or nothing; did_you_mean."""
+"""atomic_write: all or nothing; did_you_mean; name_of."""
 
 import os
 import stat
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from botan_fast.errors import InputError
-from botan_fast.files import atomic_write, did_you_mean
+from botan_fast.files import atomic_write, did_you_mean, name_of
 
 
 def test_writes_and_leaves_nothing_else(tmp_path):
@@ -89,3 +89,26 @@ def test_did_you_mean():
     assert did_you_mean("conf_2.npz", known, 2) == "; did you mean conf_1.npz or conf_10.npz?"
     assert did_you_mean("modle.pth", iter(known), show="'{}'".format) == "; did you mean 'model.pth'?"
     assert did_you_mean("", known) == did_you_mean("conf_1.npz", []) == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("conf.npz", "conf"),
+        ("a/b/conf.dump.gz", "conf"),
+        ("conf.DUMP.GZ", "conf"),
+        ("conf.xyz.zst", "conf"),
+        ("run.lammpstrj.xz", "run"),
+        ("dump.0", "dump.0"),
+        ("dump.1000.gz", "dump.1000"),
+        ("dump.1000.bz2", "dump.1000"),
+        ("glass.2", "glass.2"),
+        ("N4096T0.44_12_tc07.npz", "N4096T0.44_12_tc07"),
+        ("T0.44", "T0.44"),
+        ("conf.initial", "conf.initial"),
+        (".npz", ".npz"),
+        ("conf", "conf"),
+    ],
+)
+def test_names_of_files(path, name):
+    assert name_of(path) == name

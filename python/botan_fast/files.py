@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, names in natural order, and the name that was meant."""
+"""Files that are written whole or not at all, their names, natural order, and the name that was meant."""
 
 import contextlib
 import difflib
@@ -11,9 +11,15 @@ from typing import TypeAlias
 
 from .errors import InputError
 
-__all__ = ["FilePath", "atomic_write", "did_you_mean", "natural_key", "near_matches"]
+__all__ = ["FilePath", "atomic_write", "did_you_mean", "name_of", "natural_key", "near_matches"]
 
 FilePath: TypeAlias = str | os.PathLike[str]
+
+_COMPRESSED = ("gz", "bz2", "xz", "zst", "zstd")
+_ENDINGS = {
+    *("npz", "npy", "pickle", "pkl", "p", "h5", "hdf5", "hdf", "h5md", "gsd", "xyz", "extxyz", "exyz", "dump", "dmp"),
+    *("lammpstrj", "lammpsdump", "lammps", "lmp", "trj", "traj", "atom", "custom", "data", "dat", "txt", "out", "toml"),
+}
 
 
 @contextlib.contextmanager
@@ -111,6 +117,21 @@ def near_matches(path: Path) -> str:
             folder = folder.parent
         return f"; the path exists only up to {folder}"
     return did_you_mean(path.name, [entry.name for entry in folder.iterdir()], 3, lambda name: str(folder / name))
+
+
+def name_of(path: FilePath) -> str:
+    """The name of a file without what tells its format and compression; a number behind a dot is part of the name.
+
+    >>> from botan_fast.files import name_of
+    >>> name_of("T0.44/conf.dump.gz"), name_of("dump.1000"), name_of("glass.xyz")
+    ('conf', 'dump.1000', 'glass')
+    """
+    name = Path(path).name
+    for endings in (_COMPRESSED, _ENDINGS):
+        stem, dot, ending = name.rpartition(".")
+        if stem and dot and ending.lower() in endings:
+            name = stem
+    return name
 
 
 def natural_key(name: str) -> list:

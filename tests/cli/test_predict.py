@@ -4,6 +4,7 @@ import pytest
 
 from botan_fast.cli import main
 from tests.helpers.command_line import error_line
+from tests.helpers.format_files import frames_of, lammps_text, simulation
 from tests.helpers.tiny_data import write_tiny
 
 
@@ -20,6 +21,17 @@ def test_predict_into_one_file(tiny_data, tiny_model_file, tmp_path, name, capsy
     assert main([*arguments, "-o", str(output), "--force"]) == 0
     if name != "out.npz":  # a zip archive has dates
         assert output.read_bytes() == first
+
+
+def test_numbers_in_names_stay_in_those_of_the_results(tiny_model_file, tmp_path):
+    s = simulation()
+    for number, (_, positions) in enumerate(frames_of(s)):
+        (tmp_path / f"dump.{10**number}").write_text(lammps_text(s, [(0.0, s.wrapped(positions)[0])], "x y z"))
+    data = [str(tmp_path / f"dump.{10**number}") for number in range(3)]
+    arguments = ["predict", "--model", str(tiny_model_file), "--quiet", "--data", *data]
+    assert main([*arguments, "-o", str(tmp_path / "out")]) == 0
+    names = {f"dump.{number}.{ending}" for number in (1, 10, 100) for ending in ("npz", "xyz")}
+    assert {file.name for file in (tmp_path / "out").iterdir()} == names
 
 
 def test_predict_refuses_before_it_overwrites(tiny_data, tiny_model_file, tmp_path, capsys):

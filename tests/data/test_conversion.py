@@ -1,5 +1,7 @@
 """convert: from files to a data set, and the same losses from it."""
 
+import bz2
+import gzip
 import os
 import signal
 import subprocess
@@ -13,6 +15,7 @@ import botan_fast as bf
 from botan_fast.cli import main
 from botan_fast.errors import DataError, InputError
 from botan_fast.files import natural_key
+from tests.helpers.format_files import frames_of, lammps_text, simulation
 from tests.helpers.tiny_data import tiny_arrays, write_tiny
 
 
@@ -174,6 +177,29 @@ def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
     write_tiny(tmp_path / "a/x/other.npz", seed=4)
     path = bf.convert(tmp_path / "*/*/*.npz", tmp_path / "a.h5")
     assert bf.Dataset(path).names == ["a_x_conf", "other", "b_x_conf", "b_y_conf"]
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        (["dump.0", "dump.100", "dump.1000"], ["dump.0", "dump.100", "dump.1000"]),
+        (["glass.1.gz", "glass.2.gz"], ["glass.1", "glass.2"]),
+        (["T0.44/conf.dump.gz", "T0.50/conf.dump.gz"], ["T0.44_conf", "T0.50_conf"]),
+        (["T0.44/conf.dump", "T0.50/conf.dump.bz2"], ["T0.44_conf", "T0.50_conf"]),
+        (["T0.44/dump.1", "T0.50/dump.1"], ["T0.44_dump.1", "T0.50_dump.1"]),
+        (["conf.dump", "conf.dump.gz", "conf.txt"], ["conf.dump", "conf.dump.gz", "conf.txt"]),
+        (["conf.initial", "conf.final"], ["conf.initial", "conf.final"]),
+    ],
+)
+def test_numbers_and_compression_in_the_names_of_files(tmp_path, files, names):
+    compress = {".gz": gzip.compress, ".bz2": bz2.compress}
+    for seed, file in enumerate(files):
+        s = simulation(seed=seed)
+        path = tmp_path / file
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(compress.get(path.suffix, bytes)(lammps_text(s, frames_of(s)[:1]).encode()))
+    path = bf.convert([tmp_path / file for file in files], tmp_path / "a.h5")
+    assert bf.Dataset(path).names == names
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,11 @@ from tests.helpers.format_files import write_all
 FORMATS = [
     "lammps",
     "lammps gzip",
+    "lammps bzip2",
+    "lammps xz",
     "xyz",
     "h5md",
+    "h5md groups",
     "glassy_dynamics",
     "glassy_dynamics protocol 5",
     "glassbench models",

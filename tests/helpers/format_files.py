@@ -1,7 +1,9 @@
 """One small simulation, and writers of it in each format that the package reads."""
 
+import bz2
 import gzip
 import io
+import lzma
 import pickle
 import struct
 from dataclasses import dataclass, field
@@ -176,6 +178,27 @@ def write_h5md(path, s: Simulation, frames, images=True, fixed_box=True, sparse=
             element(box, "edges", np.stack([s.box] * len(frames)))
 
 
+def write_h5md_groups(path, s: Simulation, names=("A", "B"), species=None, ids=False, also=None) -> None:
+    """The particles of type 0 in one group, those of type 1 in another."""
+    write_h5md(path, s, frames_of(s))
+    with h5py.File(path, "r+") as file:
+        whole = file["particles/all"]
+        for number, name in enumerate(names):
+            mine = s.types == number
+            group = file.create_group(f"particles/{name}")
+            whole.copy("box", group)
+            for element in ("position", "image"):
+                part = group.create_group(element)
+                part["value"] = whole[element]["value"][:][:, mine]
+                part["step"], part["time"] = whole[element]["step"][:], whole[element]["time"][:]
+            if species is not None:
+                group["species"] = np.full(mine.sum(), species[number])
+            if ids:
+                group["id"] = np.flatnonzero(mine)
+        if also is None:
+            del file["particles/all"]
+
+
 def glassy_dynamics_content(s: Simulation) -> dict:
     """The dictionary of DeepMind's files; the last of the four target times lies between others."""
     runs = [*s.runs, (s.runs[0] + s.runs[1]) / 2]
@@ -300,8 +323,11 @@ def write_all(folder) -> dict:
 
     path("lammps", "a.dump").write_text(lammps_text(s, frames))
     path("lammps gzip", "b.dump.gz").write_bytes(gzip.compress(lammps_text(s, frames, "x y z ix iy iz").encode()))
+    path("lammps bzip2", "c.dump.bz2").write_bytes(bz2.compress(lammps_text(s, frames).encode()))
+    path("lammps xz", "d.dump.xz").write_bytes(lzma.compress(lammps_text(s, frames).encode()))
     path("xyz", "a.xyz").write_text(xyz_text(s, frames))
     write_h5md(path("h5md", "a.h5md"), s, frames)
+    write_h5md_groups(path("h5md groups", "b.h5md"), s)
     path("glassy_dynamics", "a.pickle").write_bytes(glassy_dynamics_bytes(s))
     path("glassy_dynamics protocol 5", "b.pickle").write_bytes(glassy_dynamics_bytes(s, 5))
     write_glassbench_models(

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ..arrays import Array
 from ..errors import InputError
-from ..files import FilePath
+from ..files import FilePath, name_of
 from ..formats import Configuration, is_layout, iterate_groups
 from ..physics.targets import Targets
 from ..quantities import LETTERS
@@ -129,7 +129,7 @@ def convert(
             if complete:
                 continue
             for name, make, last in reading.records(file, finished.__contains__):
-                name = names[file] if name == file.stem else name
+                name = names[file] if name == name_of(file) else name
                 if name not in finished:
                     record = make()
                     record.name = name
@@ -286,10 +286,13 @@ def _unique_names(files: list[Path]) -> dict[Path, str]:
     """A name for each file: its own without the ending, preceded by its folders as far as it takes to be unique."""
     same: dict[str, set[Path]] = {}
     for file in files:
-        same.setdefault(file.stem, set()).add(file)
+        same.setdefault(name_of(file), set()).add(file)
     names: dict[Path, str] = {}
     for stem, group in same.items():
-        parts = {file: (stem, *reversed(file.absolute().parts[1:-1])) for file in group}
+        parents = [file.absolute().parent for file in group]
+        # Of two files in one folder the endings belong to the names: conf.xyz and conf.dump.
+        whole = len(set(parents)) < len(parents)
+        parts = {file: (file.name if whole else stem, *reversed(file.absolute().parts[1:-1])) for file in group}
         depth = 1
         while len({path[:depth] for path in parts.values()}) < len(group) and depth < max(map(len, parts.values())):
             depth += 1

@@ -5,7 +5,9 @@ configuration  `Configuration`, what every reader returns
 pattern        the files that a name with placeholders, or a layout.toml, describes
 ensembles      those files as configurations with all their runs
 registry       which reader reads a file
+groups         particles that a file keeps in several groups
 frames         from frames of a trajectory to configurations
+species        which name is type 0, which is type 1
 periodic       coordinates and boxes
 text, hdf5, npz, pickle_arrays      what several readers need; pickles are read without executing them
 plain, pyg_botan, glassy_dynamics, glassbench, lammps, extended_xyz, h5md, hoomd_gsd     the formats

@@ -23,6 +23,7 @@ class Configuration:
     path          the file, for messages
     positions     (N, D) float64, D = 2 or 3
     types         (N,) int64, 0 = A, 1 = B, ...
+    species       names of types 0, 1, ... in the file's words, ("A", "B") or ("Si", "Ge"); None: it has numbers only
     box           (D,) or (D, D) float64, or None where the file does not tell
     density       number density that gives a cubic box when nobody tells one; None: a box must be given
     trajectories  (R, N, D) float64, unwrapped: where the particles are at the target time in each run; or None
@@ -44,6 +45,7 @@ class Configuration:
     time_index: int | None = None
     propensity: np.ndarray | None = None
     node_fields: dict[str, np.ndarray] = field(default_factory=dict)
+    species: tuple[str, ...] | None = None
 
 
 class Reader(Protocol):
@@ -78,6 +80,8 @@ def check_configuration(configuration: Configuration) -> Configuration:
         )
     if c.types.min() < 0:
         raise DataError(f"{c.path}: types hold {c.types.min()}; number the species from 0 (0 = A, 1 = B, ...)")
+    if c.species is not None and c.types.max() >= len(c.species):
+        raise DataError(f"{c.path}: types hold {c.types.max()} but only {len(c.species)} species have names")
     _require_finite(c, "positions", c.positions)
     if c.trajectories is not None:
         expected = f"(R, {number}, {dimensions}) with R > 0"

@@ -1,5 +1,6 @@
 """From the files of a pattern to configurations: the reader of ensembles that are spread over many files."""
 
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,9 +10,9 @@ from typing import TypeAlias
 import numpy as np
 
 from ..errors import DataError
-from ..files import FilePath
+from ..files import FilePath, name_of
 from .configuration import Configuration, check_configuration
-from .frames import Frame, require_same_particles
+from .frames import SAME_PLACE, Frame, in_order, order_of, require_same_particles, same_place
 from .pattern import FIELD, FilePattern, files_of, load_pattern, placeholders_of
 from .periodic import place_in_box, refuse_wrapped
 from .registry import choose
@@ -43,7 +44,7 @@ def iterate_groups(path: FilePath, skip: Callable[[str], bool] | None = None) ->
     for values, files in files_of(spec).items():
         known = dict(zip(("temperature", "configuration"), values, strict=True))
         temperature = spec.temperature if known["temperature"] is None else float(known["temperature"])
-        name = known["configuration"] or files[0][1].stem
+        name = known["configuration"] or re.sub(r"\.\d+$", "", name_of(files[0][1]))
         if known["temperature"] is not None:
             name = f"T{known['temperature']}_{name}"
         if skip is not None and skip(name):
@@ -69,6 +70,8 @@ def _whole_files(spec: FilePattern, name: str, temperature: float | None, files:
             time = float(values["time"]) if values.get("time") is not None else c.time
             if time is None:
                 time = _listed(spec, index, file)
+            if time is not None and time < 0:
+                raise DataError(f"{file}: time = {time:g} is before the initial configuration; expected later times")
             yield replace(
                 c,
                 name=name,
@@ -103,6 +106,7 @@ def _ensemble(
             raise DataError(f"{start_path}: {len(initial)} frames; expected one, the initial configuration")
         start = initial[0]
     separate = start
+    species = None if start is None else start.species
     moved: dict[_Key, list[np.ndarray]] = {}
     wrapped = False
     expected, first_run = None, None
@@ -118,8 +122,14 @@ def _ensemble(
             if _is_zero(key):
                 _require_same_place(file, start, frame, start_path)
             else:
+                if np.array_equal(frame.positions, start.positions):
+                    raise DataError(
+                        f"{file}: the frame at time {_label([key])} has exactly the positions of the initial "
+                        f"configuration {start_path}: nothing has moved; number the steps of both from one start"
+                    )
                 moved.setdefault(key, []).append(frame.positions)
             wrapped |= frame.wrapped
+            species = species or frame.species
         keys = [key for key in keys if not _is_zero(key)]
         if expected is None:
             expected, first_run = keys, members[0][1]
@@ -142,6 +152,7 @@ def _ensemble(
                 path=files[0][1].parent if len(files) > 1 else files[0][1],
                 positions=positions,
                 types=start.types,
+                species=species,
                 box=start.box,
                 trajectories=np.stack(arrays) + shift,
                 temperature=temperature,
@@ -158,7 +169,7 @@ def _frames(file: Path) -> list[Frame]:
     frames = reader.read_frames(file)
     if not frames:
         raise DataError(f"{file}: the file holds no frame")
-    return frames
+    return in_order(file, frames)
 
 
 def _run(spec: FilePattern, members: list, start: Frame | None) -> list[tuple[_Key, Frame, Path]]:
@@ -186,7 +197,13 @@ def _run(spec: FilePattern, members: list, start: Frame | None) -> list[tuple[_K
         ]
     else:
         result = _by_frame(spec, collected, start)
+    early = min((item for item in result if item[0][0] is not None), key=lambda item: item[0][0] or 0.0, default=None)
+    if early is not None and (early[0][0] or 0.0) < 0:
+        raise DataError(f"{early[2]}: time = {early[0][0]:g} is before the initial configuration; expected later times")
     result.sort(key=lambda item: (not _is_zero(item[0]), item[0][0] or 0.0, item[0][1] or 0))
+    if named & {"time", "index"}:
+        result = _without_copies(result)
+        _require_agreement(result)
     if start is None and not _is_zero(result[0][0]):
         raise DataError(
             f"{result[0][2]}: the first frame is at time {_label([result[0][0]])}, not 0; "
@@ -195,19 +212,53 @@ def _run(spec: FilePattern, members: list, start: Frame | None) -> list[tuple[_K
     return result
 
 
+def _without_copies(result: list[tuple[_Key, Frame, Path]]) -> list[tuple[_Key, Frame, Path]]:
+    """Sorted frames without those that are a copy of the one before; others of one time stay and are refused."""
+    kept = result[:1]
+    kept += [two for one, two in itertools.pairwise(result) if one[0] != two[0] or not same_place(one[1], two[1])]
+    return kept
+
+
+def _require_agreement(result: list[tuple[_Key, Frame, Path]]) -> None:
+    """DataError where the names of files put frames in another order than the times or steps in them.
+
+    The initial configuration may be of another simulation, and a step counter that was reset says nothing.
+    """
+    later = [(frame, file) for key, frame, file in result if not _is_zero(key)]
+    for kind in ("time", "step"):
+        values = [getattr(frame, kind) for frame, _ in later]
+        if None in values:
+            continue
+        for (one, two), (value, after) in zip(itertools.pairwise(later), itertools.pairwise(values), strict=True):
+            if after < value:
+                raise DataError(
+                    f"{two[1]}: by the names it comes after {one[1]}, but its {kind} {after:g} is before {value:g}; "
+                    "correct the names"
+                )
+        return
+
+
 def _by_frame(spec: FilePattern, collected: list, start: Frame | None) -> list[tuple[_Key, Frame, Path]]:
     """Times from the frames themselves, counted from the initial configuration.
 
     A separate initial file counts where its step lies before the run's; a run that was reset counts from its own 0.
     """
+    names = [f"the frame of step {frame.step} in {file.name}" for _, frame, file in collected]
+    order = order_of(collected[0][2], [frame for _, frame, _ in collected], names)
+    collected = [collected[k] for k in order]
     frames = [frame for _, frame, _ in collected]
-    first = frames[0] if start is None else start
+    ends = [] if start is None else [start]
+    by_step = spec.timestep is not None and all(frame.step is not None for frame in frames + ends)
+    by_time = all(frame.time is not None for frame in frames + ends)
+    counted = spec.times is not None or not (by_step or by_time)
+    if start is not None and counted and len(frames) > 1 and same_place(start, frames[0]):
+        # The run begins with the initial configuration, which has its own file.
+        collected, frames = collected[1:], frames[1:]
 
     def elapsed(values: list) -> list:
         zero = values[0] if start is None else values[-1] if values[-1] <= min(values[:-1]) else 0
         return [value - zero for value in values[: len(frames)]]
 
-    ends = [] if start is None else [first]
     keys: list[_Key]
     if spec.times is not None:
         shift = 1 if start is None else 0
@@ -216,17 +267,24 @@ def _by_frame(spec: FilePattern, collected: list, start: Frame | None) -> list[t
                 f"{collected[0][2]}: {len(frames) - shift} frames after the initial one, but times has "
                 f"{len(spec.times)} values"
             )
-        times = ([0.0] if shift else []) + list(spec.times)
+        times = [0.0] * shift + list(spec.times)
+        if any(after <= before for before, after in itertools.pairwise([0.0, *spec.times])):
+            raise DataError(f"{spec.where}: times = {list(spec.times)}; expected rising times, as the frames have them")
         keys = [(time, None) for time in times]
-    elif spec.timestep is not None and all(frame.step is not None for frame in frames + ends):
+    elif spec.timestep is not None and by_step:
         keys = [(spec.timestep * step, None) for step in elapsed([frame.step for frame in frames + ends])]
-    elif all(frame.time is not None for frame in frames + ends):
+    elif by_time:
         keys = [(time, None) for time in elapsed([frame.time for frame in frames + ends])]
     elif start is None:
         # Without any time, frames are told apart by their number, and number 0 is the initial one.
         keys = [(0.0, None), *((None, k) for k in range(len(frames) - 1))]
     else:
         keys = [(None, k) for k in range(len(frames))]
+    for (one, two), (_, frame, file) in zip(itertools.pairwise(keys), collected[1:], strict=True):
+        if one[0] is not None and two[0] is not None and two[0] < one[0]:
+            raise DataError(
+                f"{file}: the order of the steps is not that of the times at step {frame.step}; reset neither or both"
+            )
     return [(key, frame, file) for key, (_, frame, file) in zip(keys, collected, strict=True)]
 
 
@@ -242,7 +300,7 @@ def _require_same_place(file: Path, start: Frame, frame: Frame, start_path: Path
     """All runs of an isoconfigurational ensemble begin at the same place, up to the digits of a text file."""
     edge = np.abs(start.box).max()
     difference = np.abs(frame.positions - start.positions).max()
-    if not difference <= 1e-5 * edge:
+    if not difference <= SAME_PLACE * edge:
         raise DataError(
             f"{file}: the run begins up to {difference:.3g} away from {start_path}; "
             "expected runs from one initial configuration (its particles in the same order and images)"

@@ -1,9 +1,10 @@
 """Extended XYZ: a count, a comment with `Lattice` and `Properties`, one line per particle; one or several frames.
 
-Read are `pos:R:3` (or `:R:2`), and the types: `type:I:1` (from 0, or from 1 where no particle has 0), else
-`species:S:1` (A, B, ... or any names in alphabetical order). `Time` in the comment is the time, `Origin` the corner of
-the box. XYZ has no image flags: the coordinates of several frames must be unwrapped. Read here rather than by a library
-of atomistic simulation, because those know chemical elements only, no species A and B.
+Read are `pos:R:3` (or `:R:2`), and the types: `type:I:1` (from 0, or from 1 where no particle has 0), else the names of
+`species:S:1` as `species.py` numbers them. `Time` in the comment is the time, `Step` the step, `Origin` the corner of
+the box. Keys may be in capital or small letters, and values bare, in quotes of either kind, in braces or brackets. XYZ
+has no image flags: the coordinates of several frames must be unwrapped. Read here rather than by a library of atomistic
+simulation, because those know chemical elements only, no species A and B.
 The layout of the file: https://github.com/libAtoms/extxyz
 """
 
@@ -13,24 +14,34 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from ..files import name_of
 from .configuration import Configuration
-from .frames import Frame, drop_flat_axis, frames_to_configurations, type_numbers
-from .text import read_text, text_head
+from .frames import Frame, drop_flat_axis, frames_to_configurations
+from .periodic import plain_box
+from .species import number_species, numbers_and_names
+from .text import read_text, text_head, text_lines
 
 NAME = "extended XYZ"
 EXPECTED = "an extended XYZ file (with Lattice and Properties)"
-# key=value, key="value in quotes", or a key alone, which means true
-_ENTRY = re.compile(r"""([A-Za-z_][\w-]*)(?:=(?:"([^"]*)"|\{([^}]*)\}|([^\s"{]\S*)))?(?=\s|$)""")
+_CLOSING = {"{": "}", "[": "]"}
+_QUOTED = {mark: re.compile(rf"{mark}(?:[^{mark}\\]|\\.)*{mark}", re.DOTALL) for mark in "\"'"}
+_KEY, _VALUE, _SPACE, _NEXT = (re.compile(text) for text in (r"[^\s=]+", r"\S+", r"[\s,]*", r"\s+[A-Za-z_][\w-]*\s*="))
+_SPELLINGS = {"Lattice", "Properties", "pbc", "Time", "Origin", "Step"}
+_FORTRAN = str.maketrans("dD", "ee")  # 1.0D+00
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    first, _, comment = text_head(head).partition(b"\n")
-    return first.strip().isdigit() and (b"Lattice=" in comment or b"Properties=" in comment)
+    first, _, comment = text_head(head, path).partition(b"\n")
+    if not first.strip().isdigit():
+        return False
+    if b"\n" not in comment:  # other keys may stand before, as many as they like
+        comment = b"".join(text_lines(path, 2)[1:])
+    entries = _entries(comment.partition(b"\n")[0].decode("utf-8", "replace"))
+    return any(entries.get(key, "T") != "T" for key in ("lattice", "properties"))
 
 
 def read(path: Path) -> list[Configuration]:
-    name = path.name.removesuffix(".gz").rsplit(".", 1)[0] or path.name
-    return frames_to_configurations(name, path, read_frames(path))
+    return frames_to_configurations(name_of(path), path, read_frames(path))
 
 
 def read_frames(path: Path) -> list[Frame]:
@@ -50,22 +61,21 @@ def read_frames(path: Path) -> list[Frame]:
             raise DataError(f"{path}: frame {number} declares {count} particles, but {len(rows)} lines follow")
         frames.append(_read_frame(path, number, lines[place + 1], rows))
         place += 2 + count
+    if len({frame.step for frame in frames}) == 1:  # a length of steps, not their number
+        for frame in frames:
+            frame.step = None
     return drop_flat_axis(path, frames)
 
 
 def _read_frame(path: Path, number: int, comment: str, rows: list[str]) -> Frame:
-    entries = {
-        match[1].lower(): next((value for value in match.groups()[1:] if value is not None), "T")
-        for match in _ENTRY.finditer(comment)
-    }
+    entries = _entries(comment)
     if "lattice" not in entries:
         raise DataError(f"{path}: frame {number} has no Lattice in its second line; expected the periodic cell")
     lattice = _numbers(path, number, "Lattice", entries["lattice"])
-    if len(lattice) not in (4, 9):
+    if len(lattice) not in (3, 4, 9):
         raise DataError(f"{path}: Lattice of frame {number} has {len(lattice)} numbers; expected 9 (three row vectors)")
     size = 2 if len(lattice) == 4 else 3
-    cell = lattice.reshape(size, size)
-    box = np.diag(cell).copy() if not (cell - np.diag(np.diag(cell))).any() else cell
+    box = lattice if len(lattice) == 3 else plain_box(lattice.reshape(size, size))
     # What columns there are, and where each begins.
     properties = entries.get("properties", "species:S:1:pos:R:3").split(":")
     columns, width = {}, 0
@@ -82,27 +92,28 @@ def _read_frame(path: Path, number: int, comment: str, rows: list[str]) -> Frame
     def column(name: str) -> np.ndarray:
         _, first, repeat = columns[name]
         try:
-            return np.stack([np.array(words[first + k :: width]).astype(np.float64) for k in range(repeat)], axis=1)
+            return np.stack([_column(words[first + k :: width]) for k in range(repeat)], axis=1)
         except ValueError:
             raise DataError(f"{path}: {name} of frame {number} holds something that is not a number") from None
 
     if "pos" not in columns or columns["pos"][2] not in (size, 3):
         raise DataError(f"{path}: Properties of frame {number} are {':'.join(properties)[:80]}; expected pos:R:3")
     positions = column("pos")[:, :size]
-    if entries.get("pbc") is not None:
-        periodic = [word.upper() in ("T", "TRUE", "1") for word in entries["pbc"].split()]
-        flat = (positions[:, -1] == positions[0, -1]).all()
-        if not all(periodic[: size - 1 if flat else size]):
-            raise DataError(f"{path}: pbc of frame {number} is {entries['pbc']!r}; expected a periodic box")
-    if "type" in columns:
+    open_axis = _open_axis(path, number, entries.get("pbc"), size)
+    species = None
+    named = next((name for name in ("species", "type") if name in columns and columns[name][0].upper() == "S"), None)
+    labels = words[columns[named][1] :: width] if named else []
+    if "type" in columns and named != "type":
         types = column("type")[:, 0]
         if not (np.isfinite(types).all() and (types == np.rint(types)).all() and (abs(types) < 2**53).all()):
             raise DataError(f"{path}: type of frame {number} holds something that is not an integer")
         types = types.astype(np.int64)
         if types.min() > 0:
             types = types - 1
-    elif "species" in columns:
-        types = type_numbers(path, words[columns["species"][1] :: width])
+        if named:
+            types, species = numbers_and_names(path, types, labels)
+    elif named:
+        types, species = number_species(path, labels)
     else:
         raise DataError(f"{path}: Properties of frame {number} are {':'.join(properties)[:80]}; expected species:S:1")
     ids = None
@@ -110,16 +121,98 @@ def _read_frame(path: Path, number: int, comment: str, rows: list[str]) -> Frame
         ids = column("id")[:, 0]
         order = np.argsort(ids, kind="stable")
         ids, positions, types = ids[order], positions[order], types[order]
+        if (np.diff(ids) == 0).any():
+            raise DataError(f"{path}: frame {number} holds particle {ids[:-1][np.diff(ids) == 0][0]:g} twice")
     origin = _numbers(path, number, "Origin", entries["origin"]) if "origin" in entries else np.zeros(size)
     if len(origin) < size:
         raise DataError(f"{path}: Origin of frame {number} has {len(origin)} numbers; expected {size}")
     time = float(_numbers(path, number, "Time", entries["time"])[0]) if "time" in entries else None
-    return Frame(positions, types, box, origin[:size], ids, None, time)
+    step = next((entries[key] for key in ("step", "timestep") if re.fullmatch(r"\d{1,18}", entries.get(key, ""))), None)
+    return Frame(
+        positions,
+        types,
+        box,
+        origin[:size],
+        ids,
+        None if step is None else int(step),
+        time,
+        species=species,
+        open_axis=open_axis,
+    )
+
+
+def _entries(comment: str) -> dict[str, str]:
+    """Keys in small letters and values: key=value, where both may be in quotes, braces or brackets; T for a key alone.
+
+    Of a key in two spellings the one that is in the format's description counts.
+    """
+    entries: dict[str, str] = {}
+    unclosed: set[str] = set()  # marks that nothing closes any more: each is looked for once
+    place = _end(_SPACE, comment, 0)
+    while place < len(comment):
+        key, place = _word(comment, place, _KEY, unclosed)
+        value = "T"
+        equals = _end(_SPACE, comment, place)
+        if comment[equals : equals + 1] == "=":
+            place = equals + 1
+            value = ""
+            if not _NEXT.match(comment, place):  # key= and the next key: the value is empty
+                value, place = _word(comment, _end(_SPACE, comment, place), _VALUE, unclosed)
+        if key in _SPELLINGS or key.lower() not in entries:
+            entries[key.lower()] = value
+        place = _end(_SPACE, comment, place)
+    return entries
+
+
+def _end(pattern: re.Pattern, text: str, place: int) -> int:
+    match = pattern.match(text, place)
+    return match.end() if match else place
+
+
+def _word(text: str, place: int, bare: re.Pattern, unclosed: set[str]) -> tuple[str, int]:
+    """What begins at `place`, without its quotes, and where it ends."""
+    mark = text[place : place + 1]
+    if mark in _QUOTED and mark not in unclosed:
+        match = _QUOTED[mark].match(text, place)
+        if match:
+            return re.sub(r"\\(.)", r"\1", match[0][1:-1]), match.end()
+        unclosed.add(mark)
+    elif mark in _CLOSING and mark not in unclosed:
+        depth = 0
+        for match in re.compile(f"[{re.escape(mark + _CLOSING[mark])}]").finditer(text, place):
+            depth += 1 if match[0] == mark else -1
+            if depth == 0:
+                return text[place + 1 : match.start()], match.end()
+        unclosed.add(mark)
+    end = _end(bare, text, place)
+    return text[place:end].rstrip(","), max(end, place + 1)
+
+
+def _column(words: list[str]) -> np.ndarray:
+    try:
+        return np.array(words).astype(np.float64)
+    except ValueError:
+        return np.array([word.translate(_FORTRAN) for word in words]).astype(np.float64)
+
+
+def _open_axis(path: Path, number: int, pbc: str | None, size: int) -> str | None:
+    """What to say unless the system is flat; DataError where the box is not periodic along x or y."""
+    if pbc is None:
+        return None
+    periodic = [word.upper() in ("T", "TRUE", "1") for word in re.split(r"[\s,\[\]{}]+", pbc) if word]
+    periodic = periodic * size if len(periodic) == 1 else periodic
+    if len(periodic) >= size and all(periodic[:size]):
+        return None
+    refusal = f"pbc of frame {number} is {pbc!r}; expected a periodic box"
+    if len(periodic) == size == 3 and periodic[:2] == [True, True]:
+        return refusal
+    raise DataError(f"{path}: {refusal}")
 
 
 def _numbers(path: Path, number: int, name: str, text: str) -> np.ndarray:
     try:
-        values = np.array([float(word) for word in text.replace(",", " ").split()])
+        words = re.split(r"[\s,;\[\]{}]+", text.translate(_FORTRAN))
+        values = np.array([float(word) for word in words if word])
     except ValueError:
         values = np.array([])
     if not len(values) or not np.isfinite(values).all():

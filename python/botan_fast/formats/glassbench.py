@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from ..files import name_of
 from .configuration import Configuration, check_configuration
 from .npz import is_zip, npz_keys, read_npz
 from .periodic import place_in_box, refuse_bad_box
@@ -55,13 +56,13 @@ def read(path: Path) -> list[Configuration]:
     refuse_bad_box(path, box, size)
     positions, _ = place_in_box(path, initial, None, box, origin=-box / 2)
     # T0.44 in N4096T0.44_12.npz, tc01 in N1290T0.30_3_tc01.npz
-    stated = re.search(r"T(\d+\.\d+)", path.stem)
+    stated = re.search(r"T(\d+\.\d+)", name_of(path))
     temperature = float(stated[1]) if stated else None
-    base: dict[str, Any] = {"name": path.stem, "path": path, "positions": positions, "types": types, "box": box}
+    base: dict[str, Any] = {"name": name_of(path), "path": path, "positions": positions, "types": types, "box": box}
     if "md_prop" not in arrays:
         if "positions" not in arrays:
             raise DataError(f"{path}: the npz has neither md_prop nor positions; expected one of them")
-        code = re.search(r"_tc(\d+)", path.stem)
+        code = re.search(r"_tc(\d+)", name_of(path))
         c = Configuration(
             **base,
             trajectories=_nearest(path, arrays["positions"].astype(np.float64), initial, box) + (positions - initial),

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
+from ..files import name_of
 from .configuration import Configuration, check_configuration
 from .periodic import place_in_box
 from .pickle_arrays import Array, load_arrays
@@ -66,7 +67,7 @@ def read(path: Path) -> list[Configuration]:
             continue
         moved = runs[k] - (positions - start) if k < len(runs) else None
         configuration = Configuration(
-            name=path.stem,
+            name=name_of(path),
             path=path,
             positions=start,
             types=types,

@@ -1,19 +1,25 @@
 """GSD files of HOOMD-blue (schema hoomd), by the `gsd` package: one or several frames.
 
 Positions are float32 and wrapped into a box centred at 0; the image flags unwrap them:
-r = position + image · (box vectors). `typeid` counts from 0. The step is the frame's; GSD holds no time.
+r = position + image · (box vectors). HOOMD-blue writes the images in the first frame only unless it was told
+otherwise; what a frame does not hold is as in the first one, so a file without any later image counts as wrapped. Types
+are the names that `typeid` stands for, as `species.py` numbers them. The step is the frame's; GSD holds no time.
 The layout of the file: https://gsd.readthedocs.io/en/stable/schema-hoomd.html
 """
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import DataError
+from ..files import name_of
 from .configuration import Configuration
-from .frames import Frame, frames_to_configurations
+from .frames import Frame, drop_flat_axis, frames_to_configurations
+from .periodic import plain_box
+from .species import number_species
 
 NAME = "GSD"
 EXPECTED = "a GSD file of HOOMD-blue"
@@ -26,7 +32,7 @@ def recognises(path: Path, head: bytes) -> bool:
 
 
 def read(path: Path) -> list[Configuration]:
-    return frames_to_configurations(path.stem, path, read_frames(path))
+    return frames_to_configurations(name_of(path), path, read_frames(path))
 
 
 def read_frames(path: Path) -> list[Frame]:
@@ -37,7 +43,14 @@ def read_frames(path: Path) -> list[Frame]:
     _check_index(path)
     try:
         with gsd.fl.open(str(path), "r") as file:
-            return [_frame(path, file, number) for number in range(file.nframes)]
+            frames = [_frame(path, file, number) for number in range(file.nframes)]
+            numbers = range(1, file.nframes)
+            # Step 0, and images as in the first frame, are not written. So a file without any tells nothing.
+            if not any(file.chunk_exists(number, "configuration/step") for number in range(file.nframes)):
+                frames = [replace(frame, step=None) for frame in frames]
+            if len(frames) > 1 and not any(file.chunk_exists(number, "particles/image") for number in numbers):
+                frames = [replace(frame, wrapped=True) for frame in frames]
+            return drop_flat_axis(path, frames)
     except DataError:
         raise
     # The package tells what is wrong by many classes, down to errors of the operating system.
@@ -72,12 +85,30 @@ def _frame(path: Path, file: Any, number: int) -> Frame:
     images = chunk("particles/image", np.zeros((count, 3))).astype(np.float64)
     if types.shape != (count,) or images.shape != (count, 3):
         raise DataError(f"{path}: frame {number} holds {len(types)} types and {len(images)} images; {REMEDY}")
+    types, species = _species(path, number, types, chunk("particles/types", np.zeros((0, 0), np.uint8)))
     lx, ly, lz, xy, xz, yz = edges
+    if size == 3 and lz == 0 and not np.ptp(positions[:, 2]):
+        size = 2
     cell = np.array([[lx, 0, 0], [xy * ly, ly, 0], [xz * lz, yz * lz, lz]])[:size, :size]
-    box = cell if (cell - np.diag(np.diag(cell))).any() else np.diag(cell).copy()
     # The centre of the box is 0, its corner minus half of the sum of its vectors.
     positions = positions[:, :size] + images[:, :size] @ cell
-    return Frame(positions, types, box, -cell.sum(axis=0) / 2, None, step, None)
+    return Frame(positions, types, plain_box(cell), -cell.sum(axis=0) / 2, None, step, None, species=species)
+
+
+def _species(path: Path, number: int, types: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, tuple[str, ...] | None]:
+    """Types by the names that stand for `typeid` 0, 1, ...; as they are where the file has no names.
+
+    The names are text that ends at the first 0, one in each row.
+    """
+    if rows.ndim != 2 or len(rows) == 0:
+        return types, None
+    names = [bytes(row).partition(b"\0")[0].decode("utf-8", "replace") for row in rows.astype(np.uint8)]
+    used = sorted(set(types.tolist()))
+    if used[0] < 0 or used[-1] >= len(names):
+        raise DataError(f"{path}: frame {number} has typeid {used[0] if used[0] < 0 else used[-1]} but names {names}")
+    if len({names[k] for k in used}) < len(used):
+        return types, None  # names that do not tell the types apart
+    return number_species(path, np.array(names)[types], names)
 
 
 def _check_index(path: Path) -> None:

@@ -1,9 +1,10 @@
-"""LAMMPS text dumps (`dump atom`, `dump custom`), plain or gzip: one or several frames.
+"""LAMMPS text dumps (`dump atom`, `dump custom`), plain or compressed: one or several frames.
 
 Read are, in this order of preference, the coordinates `xu yu zu`; `xsu ysu zsu`; `x y z` and `xs ys zs` with the image
 flags `ix iy iz`; `x y z`; `xs ys zs`. The last two are wrapped into the box, which is refused as soon as a particle
-crosses a face. Particles are sorted by `id`. Types are `type` less 1, or `element` (A, B, ... or any names in
-alphabetical order). The box is orthogonal, restricted triclinic (`xy xz yz`) or general triclinic (`abc origin`).
+crosses a face. In two dimensions (`z` the same everywhere) those of x and y count. Particles are sorted by `id`. Types
+are `type` less 1, or the names of `typelabel` or `element` as `species.py` numbers them. The box is orthogonal,
+restricted triclinic (`xy xz yz`) or general triclinic (`abc origin`).
 The layout of the file: https://docs.lammps.org/dump.html
 """
 
@@ -12,22 +13,24 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from ..files import name_of
 from .configuration import Configuration
-from .frames import Frame, drop_flat_axis, frames_to_configurations, type_numbers
+from .frames import Frame, drop_flat_axis, frames_to_configurations
+from .periodic import plain_box
+from .species import number_species, numbers_and_names
 from .text import read_text, text_head
 
 NAME = "LAMMPS dump"
-EXPECTED = "a LAMMPS text dump (gzip or not)"
+EXPECTED = "a LAMMPS text dump (compressed or not)"
 REMEDY = "copy the file again, or write it again"
 
 
 def recognises(path: Path, head: bytes) -> bool:
-    return text_head(head).startswith(b"ITEM:")
+    return text_head(head, path).startswith(b"ITEM:")
 
 
 def read(path: Path) -> list[Configuration]:
-    name = path.name.removesuffix(".gz").rsplit(".", 1)[0] or path.name
-    return frames_to_configurations(name, path, read_frames(path))
+    return frames_to_configurations(name_of(path), path, read_frames(path))
 
 
 def read_frames(path: Path) -> list[Frame]:
@@ -107,27 +110,29 @@ def _read_frame(path: Path, lines: _Lines, number: int) -> Frame:
             lines.next(f"the {' '.join(words)} of frame {number}")
 
 
-def _read_box(path: Path, lines: _Lines, words: list[str], number: int) -> tuple[np.ndarray, np.ndarray]:
-    """Edge lengths or cell vectors, and the corner."""
+def _read_box(path: Path, lines: _Lines, words: list[str], number: int) -> tuple[np.ndarray, np.ndarray, str | None]:
+    """Edge lengths or cell vectors, the corner, and a refusal that holds unless the system is flat."""
     what = f"the BOX BOUNDS of frame {number}"
     general, tilted = words[:2] == ["abc", "origin"], words[:3] == ["xy", "xz", "yz"]
     flags = words[2:] if general else words[3:] if tilted else words
     open_axes = [axis for axis, flag in zip("xyz", flags, strict=False) if flag != "pp"]
-    if open_axes:
-        raise DataError(f"{path}: the box is not periodic along {', '.join(open_axes)}; expected a periodic box (pp)")
+    refusal = f"the box is not periodic along {', '.join(open_axes)}; expected a periodic box (pp)"
+    if open_axes not in ([], ["z"]):
+        raise DataError(f"{path}: {refusal}")
+    open_axis = refusal if open_axes else None
     rows = np.array([lines.numbers(4 if general else 3 if tilted else 2, what) for _ in range(3)])
     if general:
-        return rows[:, :3], rows[:, 3]
+        return plain_box(rows[:, :3]), rows[:, 3], open_axis
     low, high = rows[:, 0].copy(), rows[:, 1].copy()
     if not tilted:
-        return high - low, low
+        return high - low, low, open_axis
     xy, xz, yz = rows[:, 2]
     # LAMMPS writes the bounds of the tilted cell's corners.
     corners = np.array([0.0, xy, xz, xy + xz])
     low[0], high[0] = low[0] - corners.min(), high[0] - corners.max()
     low[1], high[1] = low[1] - min(0.0, yz), high[1] - max(0.0, yz)
     edges = high - low
-    return np.array([[edges[0], 0, 0], [xy, edges[1], 0], [xz, yz, edges[2]]]), low
+    return plain_box(np.array([[edges[0], 0, 0], [xy, edges[1], 0], [xz, yz, edges[2]]])), low, open_axis
 
 
 def _read_atoms(
@@ -136,7 +141,7 @@ def _read_atoms(
     columns: list[str],
     count: int,
     number: int,
-    box: tuple[np.ndarray, np.ndarray],
+    box: tuple[np.ndarray, np.ndarray, str | None],
     step: int | None,
     time: float | None,
 ) -> Frame:
@@ -159,13 +164,18 @@ def _read_atoms(
             return values.astype(np.int64)
         return values
 
-    cell, origin = box
+    cell, origin, open_axis = box
     axes = [axis for axis in "xyz" if any(axis + kind in place for kind in ("u", "su", "", "s"))]
     if axes not in (["x", "y"], ["x", "y", "z"]):
         raise DataError(f"{path}: the columns are {' '.join(columns)}; expected coordinates, best xu yu zu")
     size = len(axes)
+    height = next((name for name in ("z", "zu", "zs", "zsu") if name in place), None)
+    fixed = [name for name in (height, "iz") if name in place]
+    if size == 3 and count > 1 and not any(np.ptp(column(name)) for name in fixed):
+        # Two dimensions: only the images of x and y matter, and z may be of another kind than they.
+        axes, size = axes[:2], 2
     if size == 2:
-        cell, origin = cell[:2] if cell.ndim == 1 else cell[:2, :2], origin[:2]
+        cell, origin, open_axis = _without_z(path, cell), origin[:2], None
     kind = next((kind for kind in ("u", "su", "", "s") if all(axis + kind in place for axis in axes)), None)
     if kind is None:
         raise DataError(f"{path}: the columns are {' '.join(columns)}; expected one kind of coordinates for all axes")
@@ -176,16 +186,21 @@ def _read_atoms(
     if kind in ("", "s") and not wrapped:
         images = np.stack([column("i" + axis, np.int64) for axis in axes], axis=1)
         positions = positions + (images * cell if cell.ndim == 1 else images @ cell)
+    species = None
+    named = next((name for name in ("typelabel", "element") if name in place), None)
+    labels = [word.decode("utf-8", "replace") for word in words[place[named] :: len(columns)]] if named else []
     if "type" in place:
         types = column("type", np.int64) - 1
         if types.min() < 0:
             raise DataError(f"{path}: column type of frame {number} holds {types.min() + 1}; LAMMPS counts from 1")
-    elif "element" in place:
-        types = type_numbers(
-            path, [word.decode("ascii", "replace") for word in words[place["element"] :: len(columns)]]
-        )
+        if named:
+            types, species = numbers_and_names(path, types, labels)
+    elif named:
+        types, species = number_species(path, labels)
     else:
-        raise DataError(f"{path}: the columns are {' '.join(columns)}; expected type (or element) as well")
+        raise DataError(
+            f"{path}: the columns are {' '.join(columns)}; expected type (or element, or typelabel) as well"
+        )
     ids = None
     if "id" in place:
         ids = column("id", np.int64)
@@ -193,7 +208,16 @@ def _read_atoms(
         ids, positions, types = ids[order], positions[order], types[order]
         if (np.diff(ids) == 0).any():
             raise DataError(f"{path}: frame {number} holds atom {ids[:-1][np.diff(ids) == 0][0]} twice; {REMEDY}")
-    return Frame(positions, types, cell, origin, ids, step, time, wrapped)
+    return Frame(positions, types, cell, origin, ids, step, time, wrapped, species, open_axis)
+
+
+def _without_z(path: Path, cell: np.ndarray) -> np.ndarray:
+    """The box of a two-dimensional system."""
+    if cell.ndim == 1:
+        return cell[:2]
+    if np.abs([*cell[2, :2], *cell[:2, 2]]).max() > 1e-9 * np.abs(cell).max():
+        raise DataError(f"{path}: all particles have the same z, but the box is tilted out of that plane")
+    return plain_box(cell[:2, :2])
 
 
 def _show(line: bytes) -> str:

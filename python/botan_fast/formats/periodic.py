@@ -5,7 +5,7 @@ import numpy as np
 from ..errors import DataError
 from ..files import FilePath
 
-__all__ = ["fractional", "place_in_box", "refuse_bad_box", "refuse_wrapped"]
+__all__ = ["fractional", "place_in_box", "plain_box", "refuse_bad_box", "refuse_wrapped", "same_box"]
 
 
 def refuse_bad_box(path: FilePath, box: np.ndarray, dimensions: int) -> None:
@@ -21,6 +21,20 @@ def refuse_bad_box(path: FilePath, box: np.ndarray, dimensions: int) -> None:
         raise DataError(
             f"{path}: box = {box.tolist()} has no volume; edge lengths must be positive, vectors independent"
         )
+
+
+def plain_box(cell: np.ndarray) -> np.ndarray:
+    """The edge lengths of a cell whose vectors lie along the axes, another cell as it is."""
+    edges = np.diag(cell)
+    return edges + 0.0 if (edges > 0).all() and not (cell - np.diag(edges)).any() else cell
+
+
+def same_box(one: np.ndarray, two: np.ndarray) -> bool:
+    """Are two boxes, edge lengths or vectors, one, up to the digits of a text file?"""
+    if one.shape[-1] != two.shape[-1]:
+        return False
+    one, two = (np.diag(box) if box.ndim == 1 else box for box in (one, two))
+    return bool(np.allclose(one, two, rtol=1e-6, atol=1e-6 * np.abs(one).max()))
 
 
 def fractional(vectors: np.ndarray, box: np.ndarray) -> np.ndarray:
@@ -106,5 +120,6 @@ def refuse_wrapped(
     raise DataError(
         f"{path}: particle {particle} of run {run} moves by {largest:.3g} box edges along axis {axis}, but {why}: "
         "the trajectories are wrapped into the periodic box, or start from other images than the initial positions; "
-        "write unwrapped coordinates (in LAMMPS: xu yu zu, or x y z with ix iy iz)"
+        "write unwrapped coordinates (in LAMMPS: xu yu zu, or x y z with ix iy iz; in HOOMD-blue: the images in every "
+        "frame, by dynamic=['property', 'momentum'])"
     )

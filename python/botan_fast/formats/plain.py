@@ -18,6 +18,7 @@ import h5py
 import numpy as np
 
 from ..errors import DataError
+from ..files import name_of
 from .configuration import Configuration, check_configuration
 from .hdf5 import attribute, dataset, is_hdf5, open_hdf5, read_array
 from .npz import is_zip, npz_keys, read_npz
@@ -44,11 +45,11 @@ def read(path: Path) -> list[Configuration]:
     with open(path, "rb") as file:
         head = file.read(8)
     if is_zip(head):
-        return _configurations(path, path.stem, read_npz(path, KEYS, OPTIONAL))
+        return _configurations(path, name_of(path), read_npz(path, KEYS, OPTIONAL))
     result = []
     with open_hdf5(path) as file:
         for group in _groups(file):
-            name = path.stem if group.name == "/" else group.name.strip("/")
+            name = name_of(path) if group.name == "/" else group.name.strip("/")
             result += _configurations(path, name, _arrays(path, group))
     return result
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
+from ..files import name_of
 from .configuration import Configuration, check_configuration
 from .npz import is_zip, npz_keys, read_npz
 
@@ -37,7 +38,7 @@ def read(path: Path) -> list[Configuration]:
             "expected (N, D) and (R, N, D)"
         )
     configuration = Configuration(
-        name=path.stem,
+        name=name_of(path),
         path=path,
         positions=np.ascontiguousarray(initial, dtype=np.float64),
         types=types.astype(np.int64),

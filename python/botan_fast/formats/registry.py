@@ -8,7 +8,7 @@ from . import extended_xyz, glassbench, glassy_dynamics, h5md, hoomd_gsd, lammps
 from .configuration import Reader
 from .hdf5 import is_hdf5, open_hdf5
 from .npz import is_zip, npz_keys
-from .text import text_head
+from .text import refuse_compressed, text_head
 
 __all__ = ["FILE_READERS", "choose"]
 
@@ -55,5 +55,6 @@ def choose(path: Path, readers: tuple[Reader, ...] = FILE_READERS) -> Reader:
             found = f"is an HDF5 file with {', '.join(list(file)[:10]) or 'nothing'}"
         expected = [text for text in expected if "HDF5" in text or "H5MD" in text]
     else:
-        found = f"begins with {(text_head(head) or head)[:8]!r}, which no format does"
+        refuse_compressed(path, head)
+        found = f"begins with {(text_head(head, path) or head)[:8]!r}, which no format does"
     raise DataError(f"{path} {found}; expected {'; '.join(expected)}")

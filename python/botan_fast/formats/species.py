@@ -1,0 +1,83 @@
+"""Species that a file names: which name is type 0, which is type 1.
+
+- Single letters from A to E (or a to e) count from A, whichever occur: B alone is type 1.
+- Whole numbers are type numbers: from 0, or from 1 where no particle has 0.
+- Of other names (Si, Ge), the species of at least 60 % of the particles is type 0, as A is in the Kob-Andersen mixture;
+  the rest follow in the file's own order where it has one (GSD), else in natural order of the names.
+
+Per-particle type numbers beside the names keep their order, unless the names are letters.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from ..errors import DataError
+from ..files import FilePath, natural_key
+
+__all__ = ["number_species", "numbers_and_names"]
+
+MAJORITY = 0.6  # not one half: where compositions scatter around it, the order would change from file to file
+Names: TypeAlias = tuple[str, ...]
+
+
+def number_species(
+    path: FilePath, labels: Sequence[str] | np.ndarray, order: Sequence[str] = ()
+) -> tuple[np.ndarray, Names | None]:
+    """Type numbers (N,) int64 for the particles' labels, and the names of types 0, 1, ...; None: labels are numbers.
+
+    `order` is the order of names where the file has one, ours or not.
+    """
+    words, index = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
+    names = [str(word) for word in words]
+    if len(names) > 100:
+        raise DataError(f"{path}: {len(names)} different species; expected the particles' species, not their names")
+    if all(re.fullmatch(r"[0-9]{1,9}", name) for name in names):
+        numbers = np.array([int(name) for name in names], dtype=np.int64)
+        return (numbers - (numbers.min() > 0))[index], None
+    letters = _letters(names)
+    if letters:
+        return np.array([letters.index(name) for name in names], dtype=np.int64)[index], letters
+    rest = sorted(names, key=lambda name: (order.index(name) if name in order else len(order), natural_key(name)))
+    counts = dict(zip(names, np.bincount(index, minlength=len(names)).tolist(), strict=True))
+    most = max(rest, key=lambda name: counts[name])
+    if counts[most] >= MAJORITY * len(index):
+        rest = [most, *(name for name in rest if name != most)]
+    return np.array([rest.index(name) for name in names], dtype=np.int64)[index], tuple(rest)
+
+
+def numbers_and_names(
+    path: FilePath, types: np.ndarray, labels: Sequence[str] | np.ndarray
+) -> tuple[np.ndarray, Names | None]:
+    """Types and names where every particle has a number from 0 and a name as well.
+
+    The numbers count, with the names where each number has its own. Letters overrule: A is type 0 whatever its number.
+    Several numbers of one name (LAMMPS calls every element C unless it was told) leave the numbers alone.
+    """
+    words, index = np.unique(np.asarray(labels, dtype=str), return_inverse=True)
+    found = np.unique(np.stack([types, index], axis=1), axis=0).tolist()
+    pairs = [(number, str(words[k])) for number, k in found]
+    numbers, names = [number for number, _ in pairs], [name for _, name in pairs]
+    if len(set(numbers)) < len(numbers):
+        shown = ", ".join(f"type {number} = {name}" for number, name in pairs[:4])
+        raise DataError(f"{path}: one type number stands beside several names ({shown}); leave out one of the two")
+    if len(set(names)) < len(names) or names == ["C"] or all(name.isdigit() for name in names):
+        return types, None
+    letters = _letters(names)
+    if letters:
+        return np.array([letters.index(word) for word in words.tolist()], dtype=np.int64)[index], letters
+    # Numbers that no particle has keep their place, so that a file of one species only is numbered as the others are.
+    if numbers[0] < 0 or numbers[-1] > 100:
+        return types, None
+    known = dict(zip(numbers, names, strict=True))
+    return types, tuple(known.get(number, str(number)) for number in range(numbers[-1] + 1))
+
+
+def _letters(names: Sequence[str]) -> Names | None:
+    """The letters A to the last of the names, where these are letters from A to E."""
+    for alphabet in ("ABCDE", "abcde"):
+        if all(len(name) == 1 and name in alphabet for name in names):
+            return tuple(alphabet[: alphabet.index(max(names)) + 1])
+    return None
