@@ -26,8 +26,8 @@ class TimeRecord:
     num_runs             size of the isoconfigurational ensemble; 0: unknown
     propensity           (N,) S_i
     pair_change          (P,) E_ij of each undirected pair in the order of `botan_fast.graph.pairs.pair_list`, or None
-    relative_propensity, nonaffine_displacement, local_strain, local_displacement
-                         (N,) R_i, D_i, G_i and L_i of `isoconfigurational_targets`, or None
+    relative_propensity, nonaffine_displacement, local_strain, local_displacement, strain_relative_propensity
+                         (N,) C_i, D_i, G_i, L_i and R_i of `isoconfigurational_targets`, or None
     bond_breaking        (N,) bond-breaking propensity, or None
 
     Examples
@@ -46,6 +46,7 @@ class TimeRecord:
     local_strain: Array | None = None
     local_displacement: Array | None = None
     bond_breaking: Array | None = None
+    strain_relative_propensity: Array | None = None
 
     @classmethod
     def from_targets(cls, time: float | None, targets: Targets, graph: Graph) -> "TimeRecord":
