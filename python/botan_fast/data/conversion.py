@@ -249,6 +249,7 @@ class _Reading:
             temperature,
             times,
             source=sample.source,
+            energy=sample.energy,
         )
 
     def _wanted(self, targets: Targets) -> Targets:

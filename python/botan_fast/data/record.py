@@ -75,6 +75,7 @@ class Record:
     times        list of TimeRecord
     order        place in the data set; by default after all that are there
     source       where the data came from, for the record
+    energy       potential energy of the configuration per particle in units of epsilon_AA, or None
 
     Examples
     --------
@@ -92,13 +93,15 @@ class Record:
     times: list[TimeRecord] = field(default_factory=list)
     order: int | None = None
     source: str = ""
+    energy: float | None = None
 
 
 def checked_arrays(record: Record, cutoff: float) -> dict[str, Any]:
     """The arrays of a record in the dtypes of the file, checked."""
     if not isinstance(record.name, str) or not record.name:
         raise InputError(f"name = {record.name!r} must be a text that is not empty")
-    for name, value in [("temperature", record.temperature), *(("time", time.time) for time in record.times)]:
+    known = [("temperature", record.temperature), ("energy", record.energy)]
+    for name, value in [*known, *(("time", time.time) for time in record.times)]:
         if value is not None and not isinstance(value, (int, float, np.number)):
             raise InputError(f"{name} = {value!r} is not a number; give a number, or None where it is unknown")
     positions = as_array("positions", record.positions, np.float64)

@@ -210,8 +210,8 @@ def _two_step(times: np.ndarray, values: np.ndarray, short_exponent: float | Non
         )
     if math.exp(-min(first_step**b_s, 50.0)) < 0.05:
         raise InputError(
-            f"times begin at {times[0]:.6g}, after the first step of the decay; the fit in two steps needs times in it, "
-            "in the Kob-Andersen mixture from about 0.1"
+            f"times begin at {times[0]:.6g}, after the first step of the decay; the fit in two steps needs times in "
+            "it, in the Kob-Andersen mixture from about 0.1"
         )
     if len(values) > 1:
         # Near the best point there is one minimum; each fit starts there.
