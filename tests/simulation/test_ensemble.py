@@ -274,7 +274,7 @@ def test_command(tmp_path, capsys):
     out = capsys.readouterr().out
     assert "F_s(2 pi) falls to 1/e outside these times" in out
     assert "F_s(7.25) falls to 1/e outside these times" in out
-    assert "in two steps: not from these times (times holds 2 above 0; " in out
+    assert "in two steps, b_s = 2: not from these times (times holds 2 above 0; " in out
     assert "largest energy drift" in out
     assert (tmp_path / "ka.h5").exists()
 

@@ -84,7 +84,7 @@ COUNTS = ("num_particles", "configurations", "runs", "configurations_per_quench"
         *itertools.product(NUMBERS, [-1.0, float("nan"), float("inf"), "x", None]),
         *itertools.product(set(NUMBERS) - {"fraction_b"}, [0.0]),
         *itertools.product(COUNTS, [-1, 0.5, "x", None, True]),
-        *itertools.product(set(NUMBERS) - {"wave_number", "thermostat_time", "decorrelation"}, [1e300]),
+        *itertools.product(set(NUMBERS) - {"wave_number", "decorrelation"}, [1e300]),
         *itertools.product(("dt", "temperature", "density", "times", "thermostat_time"), [1e-300]),
         *itertools.product(("num_particles", "configurations", "runs", "threads"), [HUGE, 10**400]),
         *[
@@ -128,7 +128,7 @@ def test_amounts_that_cannot_end(no_lammps, tmp_path, options):
 @pytest.mark.parametrize(
     "options",
     [
-        {"wave_number": 1e300}, {"thermostat_time": 1e300}, {"decorrelation": 1e300}, {"seed": 10**30},
+        {"wave_number": 1e300}, {"thermostat_time": 1e4}, {"decorrelation": 1e300}, {"seed": 10**30},
         {"checkpoint_steps": 10**30}, {"configurations_per_quench": 10**30}, {"fraction_b": 0}, {"fraction_b": 1},
         {"temperature": 1e-3, "tau_alpha": 1.0}, {"dt": 0.0001}, {"num_particles": 100_000}, {"replicas": "nvt"},
         {"melt_time": 1e4}, {"temperature": 0.44}, {"configurations": 400, "temperature": 0.44},

@@ -106,10 +106,12 @@ def _print_checks(result: "SimulationResult") -> None:
     for k, name in zip(numbers, shown, strict=True):
         time = result.falls_to_1_over_e(k)
         print(f"{name} falls to 1/e " + (f"at t = {time:.4g}" if time else "outside these times"))
-    try:
-        print(f"tau_alpha by the fit of {shown[0]} in two steps: {result.fit()}")
-    except InputError as error:
-        print(f"tau_alpha by the fit of {shown[0]} in two steps: not from these times ({error})")
+    for short_exponent in (2.0, None):
+        what = f"tau_alpha by the fit of {shown[0]} in two steps, b_s " + ("= 2" if short_exponent else "free")
+        try:
+            print(f"{what}: {result.fit(short_exponent)}")
+        except InputError as error:
+            print(f"{what}: not from these times ({error})")
     checks = result.configurations
     temperature = sum(check.temperature for check in checks) / number
     print(

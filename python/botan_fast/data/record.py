@@ -104,6 +104,8 @@ def checked_arrays(record: Record, cutoff: float) -> dict[str, Any]:
     for name, value in [*known, *(("time", time.time) for time in record.times)]:
         if value is not None and not isinstance(value, (int, float, np.number)):
             raise InputError(f"{name} = {value!r} is not a number; give a number, or None where it is unknown")
+    if record.energy is not None and not np.isfinite(record.energy):
+        raise InputError(f"energy = {record.energy} is not finite; give None where it is unknown")
     positions = as_array("positions", record.positions, np.float64)
     graph = build_graph(positions, record.types, record.box, cutoff=cutoff)
     assert graph.box is not None  # the graph of one configuration has one box

@@ -272,7 +272,8 @@ class _Task:
                     temperatures.append(lmp.temperature)
                     weights.append(part)
                 frames.append(lmp.positions)
-        drift = float(np.abs(np.subtract(energies, energies[0])).max() / (len(positions) * protocol.temperature))
+        with np.errstate(invalid="ignore"):  # NaN is refused below
+            drift = float(np.abs(np.subtract(energies, energies[0])).max() / (len(positions) * protocol.temperature))
         if not drift <= self.energy_tolerance:
             raise SimulationError(
                 f"dt = {protocol.dt}: the energy of {name}, run {run}, drifts by {drift:.3g} T per particle, more than "

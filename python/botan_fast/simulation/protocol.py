@@ -139,12 +139,12 @@ class Protocol:
                     f"dt = {self.dt:g} is too long at {name} = {value:g}: a particle moves by {step:.3g} in a step; "
                     "give a smaller one"
                 )
-        if self.thermostat_time < self.dt:
+        if not self.dt <= self.thermostat_time <= 1e6:
             raise InputError(
-                f"thermostat_time = {self.thermostat_time:g} is shorter than dt = {self.dt:g}; give a hundred steps or "
-                "more"
+                f"thermostat_time = {self.thermostat_time:g} is shorter than dt = {self.dt:g} or longer than 1e6; give a "
+                "hundred steps or more"
             )
-        if not 1e-9 <= self.density <= 1e3:
+        if not 1e-4 <= self.density <= 1e3:
             raise InputError(f"density = {self.density:g} is no density of a liquid; the mixture has 1.2, give that")
         reach = {"cutoff": self.cutoff, "potential_cutoff * sigma": self.potential.longest}
         name = max(reach, key=lambda each: reach[each])
