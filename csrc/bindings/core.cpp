@@ -112,11 +112,12 @@ void bind_targets(py::module_& m) {
       name_of<T>("local_targets").c_str(),
       [](Address initial_positions, Address trajectories, std::int64_t num_runs, std::int64_t num_nodes, int dimensions,
          Address cell, Address senders, Address row_ptr, Address vectors, double radius, double strain_radius,
-         Address relative_propensity, Address local_displacement, Address nonaffine_displacement, Address local_strain,
-         Address local_field, int num_threads) {
+         Address relative_propensity, Address local_displacement, Address strain_relative_propensity,
+         Address nonaffine_displacement, Address local_strain, Address local_field, int num_threads) {
         LocalTargets out{};
         out.relative_propensity = at<float>(relative_propensity);
         out.local_displacement = at<float>(local_displacement);
+        out.strain_relative_propensity = at<float>(strain_relative_propensity);
         out.nonaffine_displacement = at<float>(nonaffine_displacement);
         out.local_strain = at<float>(local_strain);
         out.local_field = at<float>(local_field);

@@ -18,7 +18,8 @@ _PUBLIC = {
     "isoconfigurational_targets": "physics.targets",
     "local_displacement_field": "physics.targets",
     "self_intermediate_scattering": "physics.correlations",
-    "relaxation_time": "physics.correlations",
+    "relaxation_time": "physics.relaxation",
+    "TwoStepFit": "physics.relaxation",
     "BondBreaking": "physics.correlations",
     "bond_breaking": "physics.correlations",
     "overlap": "physics.correlations",
@@ -75,8 +76,9 @@ if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ woul
     from .physics.correlations import bond_breaking as bond_breaking
     from .physics.correlations import chi_4 as chi_4
     from .physics.correlations import overlap as overlap
-    from .physics.correlations import relaxation_time as relaxation_time
     from .physics.correlations import self_intermediate_scattering as self_intermediate_scattering
+    from .physics.relaxation import TwoStepFit as TwoStepFit
+    from .physics.relaxation import relaxation_time as relaxation_time
     from .physics.targets import Targets as Targets
     from .physics.targets import isoconfigurational_targets as isoconfigurational_targets
     from .physics.targets import local_displacement_field as local_displacement_field

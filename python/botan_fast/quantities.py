@@ -4,7 +4,16 @@ from typing import Any, NamedTuple
 
 from .errors import InputError
 
-__all__ = ["LETTERS", "NODE_TARGETS", "QUANTITIES", "TARGETS", "Quantity", "check_which"]
+__all__ = [
+    "LETTERS",
+    "LETTERS_VERSION",
+    "NODE_TARGETS",
+    "QUANTITIES",
+    "TARGETS",
+    "Quantity",
+    "check_which",
+    "letter_of_version",
+]
 
 
 class Quantity(NamedTuple):
@@ -19,11 +28,16 @@ class Quantity(NamedTuple):
 QUANTITIES = (
     Quantity("S", "propensity", "particle", "S"),
     Quantity("E", "pair_change", "pair", "E"),
-    Quantity("R", "relative_propensity", "particle", "R"),
+    Quantity("R", "strain_relative_propensity", "particle", "R"),
+    Quantity("C", "relative_propensity", "particle", "C"),
     Quantity("D", "nonaffine_displacement", "particle", "D"),
     Quantity("G", "local_strain", "particle", "D"),  # falls out of the same fit
     Quantity("L", "local_displacement", "particle", "L"),
 )
+
+# Files that name a target by its letter say by which table. In version 1 the letter of relative_propensity was R; now R
+# is what the paper means by it, and relative_propensity is C. The names of the fields never changed their meaning.
+LETTERS_VERSION = 2
 
 # Of a node target by its letter, the field.
 NODE_TARGETS = {q.letter: q.field for q in QUANTITIES if q.of == "particle"}
@@ -34,6 +48,16 @@ LETTERS = {
 }
 # What a data set holds at one time, in its order in the file, and what each is a number of.
 TARGETS = {**{q.field: q.of for q in QUANTITIES}, "bond_breaking": "particle"}
+
+
+def letter_of_version(letter: str, version: int) -> str:
+    """The letter of today for one that was written when the table had `version`.
+
+    >>> from botan_fast.quantities import letter_of_version
+    >>> letter_of_version("R", 1), letter_of_version("R", 2)
+    ('C', 'R')
+    """
+    return "C" if letter == "R" and version < 2 else letter
 
 
 def check_which(which: Any) -> set[str]:

@@ -121,12 +121,12 @@ def test_ready_made_node_targets_without_runs(tmp_path):
 
 
 def test_further_targets(tiny_data, tmp_path):
-    path = bf.convert(tiny_data / "train/conf_1.npz", tmp_path / "a.h5", targets="SDRL")
+    path = bf.convert(tiny_data / "train/conf_1.npz", tmp_path / "a.h5", targets="SDCRL")
     arrays = tiny_arrays(1)
     graph = bf.Dataset(path)[0].graph
-    wanted = bf.isoconfigurational_targets(arrays["initial_positions"], arrays["positions"], graph, which="SERDL")
+    wanted = bf.isoconfigurational_targets(arrays["initial_positions"], arrays["positions"], graph, which="SERCDL")
     [sample] = bf.load_samples(path)
-    for letter in "SRDGL":
+    for letter in "SRCDGL":
         assert sample.targets.node(letter).equal(wanted.node(letter))
     assert sample.targets.pair_change is None
     later = bf.Dataset(bf.convert(path, tmp_path / "b.h5", targets="SL"))

@@ -219,3 +219,26 @@ def test_the_dataset_module_does_not_depend_on_the_file_name(file, tmp_path):
     assert len(bf.load_samples(tmp_path / "data.bin", time=1, temperature=0.44)) == 6
     assert dataset.Dataset is bf.Dataset
     assert os.access(file, os.R_OK)
+
+
+def test_the_energy_of_a_configuration(tmp_path):
+    """An optional number: through a file, a merge, a conversion and a pickle; None where the file lacks it."""
+    first, second, third = make_record(0), make_record(1), make_record(2)
+    first.energy, third.energy = -7.125, np.float32(-7.25)
+    path = write(tmp_path / "a.h5", [first, second, third])
+    with h5py.File(path) as file:
+        assert ["energy" in group.attrs for group in file["configurations"].values()] == [True, False, True]
+    dataset = bf.Dataset(path)
+    assert dataset.energies == [-7.125, -7.125, None, None, -7.25, -7.25]
+    assert [sample.energy for sample in dataset] == dataset.energies
+    assert pickle.loads(pickle.dumps(dataset[0])).energy == dataset[0].to("cpu").energy == -7.125
+    assert bf.Dataset(bf.convert(path, tmp_path / "b.h5")).energies == dataset.energies
+    # Further times of a configuration bring the energy that was missing, and change none that is there.
+    later = [make_record(k, times=(100.0,)) for k in (0, 1)]
+    later[0].energy, later[1].energy = -1.0, -7.5
+    write(path, later)
+    assert bf.Dataset(path).select(time=100.0).energies == [-7.125, -7.5]
+    for wrong, message in (("low", "energy = 'low' is not a number"), (float("nan"), "energy = nan is not finite")):
+        third.energy = wrong
+        with pytest.raises(InputError, match=message):
+            write(tmp_path / "c.h5", [third])

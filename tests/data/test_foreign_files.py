@@ -65,7 +65,7 @@ FIRST = "configurations/000000"
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda f: f.attrs.__setitem__("format_version", 2), r"format_version = 2 .* up to 1; update botan_fast"),
+        (lambda f: f.attrs.__setitem__("format_version", 3), r"format_version = 3 .* up to 2; update botan_fast"),
         (lambda f: f.attrs.__setitem__("format_version", -1), r"format_version = -1"),
         (lambda f: f.attrs.__setitem__("format", "other"), r"not a botan_fast data set"),
         (lambda f: f.attrs.__delitem__("cutoff"), "no attribute cutoff"),

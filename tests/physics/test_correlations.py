@@ -1,4 +1,4 @@
-"""F_s, tau_alpha, overlap, bond breaking and chi_4 against their definition in plain NumPy and exact results."""
+"""F_s, overlap, bond breaking and chi_4 against their definition in plain NumPy and exact results."""
 
 import numpy as np
 import pytest
@@ -73,32 +73,6 @@ def test_overlap_counts():
     species = bf.overlap(start, frames, 0.5, types=types, species=1)
     np.testing.assert_array_equal(species, bf.overlap(start[members], frames[:, :, members], 0.5))
     assert bf.overlap(start, torch.from_numpy(start)) == 1.0
-
-
-# ---- relaxation time --------------------------------------------------------------------------------------------
-
-
-def test_relaxation_time():
-    times = np.logspace(-1, 4, 101)
-    for tau, beta in ((16.5, 1.0), (4120.0, 0.6), (0.2, 1.0)):
-        found = bf.relaxation_time(times, np.exp(-((times / tau) ** beta)))
-        assert found == pytest.approx(tau, rel=2e-3)
-    # Exact between two points: F falls linearly in log t from 0.9 at 1 to 0.1 at 100.
-    assert bf.relaxation_time([1.0, 100.0], [0.9, 0.1], threshold=0.5) == pytest.approx(10.0)
-    assert bf.relaxation_time([0.0, 8.0], [1.0, 0.2], threshold=0.6) == pytest.approx(4.0)
-    # The first crossing counts; a value on the threshold is one; above it there is none.
-    assert bf.relaxation_time([1, 2, 3, 4], [0.9, 0.5, 0.9, 0.1], threshold=0.5) == 2.0
-    assert bf.relaxation_time([1.0, 2.0], [0.9, 0.5], threshold=0.4) is None
-    for arguments, message in (
-        (([1.0, 2.0], [0.3, 0.1]), r"values\[0\] = 0.3 is not above threshold = 0.367879; give earlier times"),
-        (([2.0, 1.0], [0.9, 0.1]), "times must rise"),
-        (([-1.0, 1.0], [0.9, 0.1]), "times must rise and not be negative"),
-        (([1.0, 2.0], [0.9]), "times has shape"),
-        (([1.0, 2.0], [0.9, np.nan]), r"values\[1\] = nan is not finite"),
-        (([], []), "T > 0"),
-    ):
-        with pytest.raises(InputError, match=message):
-            bf.relaxation_time(*arguments)
 
 
 # ---- bond breaking ----------------------------------------------------------------------------------------------

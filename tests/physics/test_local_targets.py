@@ -1,4 +1,4 @@
-"""R, D, G, L and the local displacement field against their definition in plain NumPy, exact cases and symmetries."""
+"""R, C, D, G, L and the local displacement field against their definition in NumPy, exact cases and symmetries."""
 
 import itertools
 
@@ -17,7 +17,9 @@ BOXES = {
     "cube": [4.2, 4.6, 5.0],
     "tilted3": [[4.7, 0.0, 0.0], [1.1, 4.6, 0.0], [-0.9, 1.3, 4.9]],
 }
-EXTRA = ("relative_propensity", "nonaffine_displacement", "local_strain", "local_displacement")
+EXTRA = (
+    "strain_relative_propensity", "relative_propensity", "nonaffine_displacement", "local_strain", "local_displacement",
+)  # fmt: skip
 
 
 def cell_of(box):
@@ -64,6 +66,7 @@ def definition(start, runs, box, radius, strain_radius):
             w = u[fit] - u[i]
             gradient = np.linalg.lstsq(d, w, rcond=1e-3)[0].T  # w = J d, minimum norm
             rest = w - d @ gradient.T
+            result["strain_relative_propensity"][i] += np.linalg.norm(rest.mean(0))
             result["nonaffine_displacement"][i] += np.sqrt((rest**2).sum() / len(fit))
             deformation = np.eye(dimensions) + gradient
             green = 0.5 * (deformation.T @ deformation - np.eye(dimensions))
@@ -74,7 +77,7 @@ def definition(start, runs, box, radius, strain_radius):
 
 def compute(start, runs, types, box, **options):
     graph = bf.build_graph(start, types, box)
-    return bf.isoconfigurational_targets(start, runs, graph, which="SERDL", **options)
+    return bf.isoconfigurational_targets(start, runs, graph, which="SERCDL", **options)
 
 
 @pytest.mark.parametrize("box", BOXES.values(), ids=BOXES)
@@ -105,12 +108,13 @@ def test_common_translation_has_no_relative_motion(box):
     length = np.linalg.norm(shift, axis=-1).mean()
     np.testing.assert_allclose(targets.propensity, length, rtol=1e-6)
     np.testing.assert_allclose(targets.local_displacement, length, rtol=1e-6)
-    for name in ("relative_propensity", "nonaffine_displacement", "local_strain"):
+    still = ("strain_relative_propensity", "relative_propensity", "nonaffine_displacement", "local_strain")
+    for name in still:
         assert getattr(targets, name).max() < 1e-13
     moved = compute(start, runs + np.resize(shift, (len(runs), 1, start.shape[1])), types, box)
-    still = compute(start, runs, types, box)
-    for name in ("relative_propensity", "nonaffine_displacement", "local_strain", "pair_change"):
-        np.testing.assert_allclose(getattr(moved, name), getattr(still, name), rtol=1e-5, atol=1e-6)
+    reference = compute(start, runs, types, box)
+    for name in (*still, "pair_change"):
+        np.testing.assert_allclose(getattr(moved, name), getattr(reference, name), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("box", BOXES.values(), ids=BOXES)
@@ -135,6 +139,36 @@ def test_affine_shear_is_strain_alone(box):
     assert max(turned.nonaffine_displacement.max(), turned.local_strain.max()) < 1e-12
 
 
+def test_a_uniform_strain_does_not_change_r_and_d():
+    """R and D are relative to the strain around a particle; C is relative to the neighbours alone."""
+    rng = np.random.default_rng(6)
+    # In the middle of a large box: a strain of the box itself would be another box.
+    cluster = 10 + 0.9 * rng.uniform(-1, 1, (40, 3))
+    box, types = [20.0, 20.0, 20.0], np.zeros(40, int)
+    runs = cluster + 0.1 * rng.standard_normal((7, 40, 3))
+    strained = runs + (cluster - 10) @ (0.3 * rng.standard_normal((3, 3)))
+    before, after = compute(cluster, runs, types, box), compute(cluster, strained, types, box)
+    for name in ("strain_relative_propensity", "nonaffine_displacement"):
+        assert getattr(before, name).min() > 0.01
+        np.testing.assert_allclose(getattr(after, name), getattr(before, name), rtol=1e-5, err_msg=name)
+    change = (after.relative_propensity - before.relative_propensity).abs() / before.relative_propensity
+    assert change.median() > 0.1
+    # The strain alone leaves no R.
+    alone = compute(cluster, (cluster + (cluster - 10) @ np.diag([0.2, 0.0, -0.1]))[None], types, box)
+    assert alone.strain_relative_propensity.max() < 1e-13
+    assert alone.relative_propensity.median() > 0.01
+
+
+def test_without_strain_r_would_be_c():
+    """Six neighbours placed in opposite pairs that move without a gradient: J = 0, and R = C = |u_i|."""
+    start = 5 + np.array([[0.0, 0, 0], [1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]])
+    moved = start.copy()
+    moved[0] += [0.1, 0.2, -0.2]
+    targets = compute(start, moved[None], np.zeros(7, int), [10.0, 10.0, 10.0], strain_radius=1.35)
+    assert targets.node("R")[0] == targets.node("C")[0] == pytest.approx(0.3, rel=1e-6)
+    assert targets.node("G")[0] < 1e-13
+
+
 def test_few_neighbors_give_numbers():
     """Alone: no cage, no fit. A pair, a line and a plane: the fit of minimum norm, which explains them fully."""
     box = [20.0, 20.0, 20.0]
@@ -142,7 +176,7 @@ def test_few_neighbors_give_numbers():
     moved = start + np.random.default_rng(3).normal(0, 0.1, (4, *start.shape))
     targets = compute(start, moved, np.zeros(6, int), box)
     u = np.linalg.norm(moved - start, axis=-1).mean(0)
-    assert targets.relative_propensity[0] == targets.nonaffine_displacement[0] == targets.local_strain[0] == 0
+    assert all(getattr(targets, name)[0] == 0 for name in EXTRA[:-1])
     np.testing.assert_allclose(targets.local_displacement[0], u[0], rtol=1e-6)
     assert targets.nonaffine_displacement.max() < 1e-13
     expected, _ = definition(start, moved, box, 1.35, 1.6)
@@ -152,6 +186,7 @@ def test_few_neighbors_give_numbers():
     moved = line + np.random.default_rng(4).normal(0, 0.1, (4, *line.shape))
     targets = compute(line, moved, np.zeros(4, int), box)
     expected, _ = definition(line, moved, box, 1.35, 1.6)
+    np.testing.assert_allclose(targets.node("R"), expected["strain_relative_propensity"], rtol=1e-6, atol=1e-13)
     np.testing.assert_allclose(targets.nonaffine_displacement, expected["nonaffine_displacement"], rtol=1e-6)
     np.testing.assert_allclose(targets.local_strain, expected["local_strain"], rtol=1e-6)
     assert targets.nonaffine_displacement[0] > 0.01
@@ -186,7 +221,7 @@ def test_threads_do_not_matter(box):
     try:
         for threads in (1, 2, 5):
             torch.set_num_threads(threads)
-            targets = bf.isoconfigurational_targets(start, runs, graph, which="SERDL")
+            targets = bf.isoconfigurational_targets(start, runs, graph, which="SERCDL")
             results.append(
                 [*(getattr(targets, name) for name in EXTRA), bf.local_displacement_field(start, runs, graph)]
             )
@@ -201,10 +236,10 @@ def test_which_and_names():
     graph = bf.build_graph(start, types, BOXES["cube"])
     plain = bf.isoconfigurational_targets(start, runs, graph)
     assert all(getattr(plain, name) is None for name in EXTRA)
-    everything = bf.isoconfigurational_targets(start, runs, graph, which=("S", "E", "R", "D", "L"))
+    everything = bf.isoconfigurational_targets(start, runs, graph, which=("S", "E", "R", "C", "D", "L"))
     assert torch.equal(plain.propensity, everything.propensity)
     assert torch.equal(plain.pair_change, everything.pair_change)
-    for letter, name in zip("SRDGL", ("propensity", *EXTRA), strict=True):
+    for letter, name in zip("SRCDGL", ("propensity", *EXTRA), strict=True):
         assert everything.node(letter) is everything.node(name) is getattr(everything, name)
     some = bf.isoconfigurational_targets(start, runs, graph, which="R").to("cpu")
     assert torch.equal(some.node("R"), everything.node("R"))
@@ -212,21 +247,21 @@ def test_which_and_names():
     assert some.local_displacement is None
     with pytest.raises(InputError, match=r"'G' was not computed; give which='SED'"):
         some.node("G")
-    with pytest.raises(InputError, match="node target 'E' is unknown; give one of S, R, D, G, L"):
+    with pytest.raises(InputError, match="node target 'E' is unknown; give one of S, R, C, D, G, L"):
         some.node("E")
     # Without particles every target is empty.
     empty = bf.isoconfigurational_targets(
-        np.empty((0, 3)), np.empty((2, 0, 3)), bf.build_graph(np.empty((0, 3)), [], [5.0, 5.0, 5.0]), which="RDL"
+        np.empty((0, 3)), np.empty((2, 0, 3)), bf.build_graph(np.empty((0, 3)), [], [5.0, 5.0, 5.0]), which="RCDL"
     )
-    assert all(empty.node(letter).shape == (0,) for letter in "SRDGL")
+    assert all(empty.node(letter).shape == (0,) for letter in "SRCDGL")
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"which": "SX"}, "which has 'X'; give letters of S, E, R, D, L"),
+        ({"which": "SX"}, "which has 'X'; give letters of S, E, R, C, D, L"),
         ({"which": 3}, "which has 3; give letters"),
-        ({"which": "R", "radius": 0.0}, "radius = 0.0 must be positive and finite"),
+        ({"which": "C", "radius": 0.0}, "radius = 0.0 must be positive and finite"),
         ({"which": "R", "radius": float("nan")}, "radius = nan must be positive"),
         ({"which": "D", "strain_radius": 2.5}, "strain_radius = 2.5 is larger than the cutoff of graph, 2.0"),
         ({"which": "L", "radius": "x"}, "radius = 'x' is not a number"),

@@ -157,10 +157,11 @@ void cage(const double* block, const Neighborhoods<D>& near, const int32_t* row_
   for (int run = 0; run < kRuns; ++run) relative[run] = std::sqrt(relative[run]), local[run] = std::sqrt(local[run]);
 }
 
-// The affine fit: residual per neighbour (root mean square) and the von Mises strain of the fitted gradient.
+// The affine fit: what it leaves of each neighbour's motion, as the length of the mean and as the root mean square, and
+// the von Mises strain of the fitted gradient.
 template <int D>
 void affine_fit(const double* block, const Neighborhoods<D>& near, const int32_t* row_ptr, int64_t i,
-                double (&residual)[kRuns], double (&strain)[kRuns]) {
+                double (&drift)[kRuns], double (&residual)[kRuns], double (&strain)[kRuns]) {
   const double* mine = block + i * D * kRuns;
   const int32_t count = near.fit_count[i];
   const double* inverse = near.inverse.data() + i * D * D;
@@ -179,7 +180,7 @@ void affine_fit(const double* block, const Neighborhoods<D>& near, const int32_t
         for (int run = 0; run < kRuns; ++run) gradient[a][b][run] += moment[a][c][run] * inverse[c * D + b];
 
   // The residual itself, not the difference of two sums of squares: an affine motion gives rounding errors only.
-  double squared[kRuns] = {};
+  double squared[kRuns] = {}, mean[D][kRuns] = {};
   for (int32_t m = 0; m < count; ++m) {
     const double* other = block + static_cast<int64_t>(near.fit[row_ptr[i] + m]) * D * kRuns;
     const double* bond = near.bonds.data() + (row_ptr[i] + m) * static_cast<int64_t>(D);
@@ -188,11 +189,15 @@ void affine_fit(const double* block, const Neighborhoods<D>& near, const int32_t
         double rest = other[a * kRuns + run] - mine[a * kRuns + run];
         for (int b = 0; b < D; ++b) rest -= gradient[a][b][run] * bond[b];
         squared[run] += rest * rest;
+        mean[a][run] += rest;
       }
   }
   const double number = std::max(count, 1);
   for (int run = 0; run < kRuns; ++run) {
     residual[run] = std::sqrt(squared[run] / number);
+    double length = 0;
+    for (int a = 0; a < D; ++a) length += (mean[a][run] / number) * (mean[a][run] / number);
+    drift[run] = std::sqrt(length);
     double green[D][D], trace = 0, deviatoric = 0;  // (F^T F - 1) / 2 with F = 1 + gradient
     for (int a = 0; a < D; ++a)
       for (int b = 0; b < D; ++b) {
@@ -217,7 +222,7 @@ void targets(const Cell<D>& box, const double* initial, const T* trajectories, i
              const int32_t* senders, const int32_t* row_ptr, const float* vectors, double radius, double strain_radius,
              const LocalTargets& out, int num_threads) {
   const bool with_shell = out.relative_propensity || out.local_displacement || out.local_field;
-  const bool with_fit = out.nonaffine_displacement || out.local_strain;
+  const bool with_fit = out.strain_relative_propensity || out.nonaffine_displacement || out.local_strain;
   const Neighborhoods<D> near = neighborhoods<D>(box, initial, num_nodes, senders, row_ptr, vectors, radius,
                                                  strain_radius, with_shell, with_fit, num_threads);
   const int64_t num_tasks = (num_nodes + kNodes - 1) / kNodes;
@@ -226,7 +231,7 @@ void targets(const Cell<D>& box, const double* initial, const T* trajectories, i
       for (int64_t i = task * kNodes; i < std::min(num_nodes, (task + 1) * kNodes); ++i) body(i);
     });
   };
-  std::vector<double> sums(num_nodes * 4, 0.0);      // relative, local, residual, strain
+  std::vector<double> sums(num_nodes * 5, 0.0);      // relative, local, drift, residual, strain
   std::vector<double> block(num_nodes * D * kRuns);  // (N, D, kRuns) displacements
   for (int64_t first = 0; first < num_runs; first += kRuns) {
     const int lanes = static_cast<int>(std::min<int64_t>(kRuns, num_runs - first));
@@ -238,8 +243,8 @@ void targets(const Cell<D>& box, const double* initial, const T* trajectories, i
       }
     });
     for_nodes([&](int64_t i) {
-      double* sum = sums.data() + i * 4;
-      double one[kRuns], other[kRuns];
+      double* sum = sums.data() + i * 5;
+      double one[kRuns], other[kRuns], third[kRuns];
       if (with_shell) {
         double mean[D][kRuns];
         cage<D>(block.data(), near, row_ptr, i, mean, one, other);
@@ -251,17 +256,17 @@ void targets(const Cell<D>& box, const double* initial, const T* trajectories, i
         }
       }
       if (with_fit) {
-        affine_fit<D>(block.data(), near, row_ptr, i, one, other);
-        for (int run = 0; run < lanes; ++run) sum[2] += one[run], sum[3] += other[run];
+        affine_fit<D>(block.data(), near, row_ptr, i, one, other, third);
+        for (int run = 0; run < lanes; ++run) sum[2] += one[run], sum[3] += other[run], sum[4] += third[run];
       }
     });
   }
-  float* const columns[4] = {out.relative_propensity, out.local_displacement, out.nonaffine_displacement,
-                             out.local_strain};
-  for (int column = 0; column < 4; ++column)
+  float* const columns[5] = {out.relative_propensity, out.local_displacement, out.strain_relative_propensity,
+                             out.nonaffine_displacement, out.local_strain};
+  for (int column = 0; column < 5; ++column)
     if (columns[column])
       for (int64_t i = 0; i < num_nodes; ++i)
-        columns[column][i] = static_cast<float>(sums[i * 4 + column] / static_cast<double>(num_runs));
+        columns[column][i] = static_cast<float>(sums[i * 5 + column] / static_cast<double>(num_runs));
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, "--force", help="overwrite a data set that exists")
     add_options(parser, "--time", help="time of the data; where the files tell, which to take")
     add_options(parser, "--temperature", help="temperature, in the same manner")
-    add("--targets", default="SE", metavar="LETTERS", help="targets to store: S, and any of E, R, D, L")
+    add("--targets", default="SE", metavar="LETTERS", help="targets to store: S, and any of E, R, C, D, L")
     add("--cutoff", type=float, help="largest pair distance of E (default: 2, or that of the data sets)")
     add_options(parser, "--box", "--density", "--threads", "--quiet")
 

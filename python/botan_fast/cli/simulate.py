@@ -1,15 +1,24 @@
 """botan-fast simulate: a data set of the Kob-Andersen mixture out of nothing."""
 
 import argparse
+import math
+import sys
+import warnings
+from typing import TYPE_CHECKING
 
+from ..errors import InputError
 from ..physics.kob_andersen import DENSITY, Potential
 from .options import add_options, training_with
+
+if TYPE_CHECKING:
+    from ..simulation.result import SimulationResult
 
 __all__ = ["DESCRIPTION", "NAME", "add_arguments", "interrupted", "run"]
 
 NAME = "simulate"
 DESCRIPTION = (
-    "Simulate the Kob-Andersen mixture with LAMMPS and write a data set. In units of sigma_AA, epsilon_AA and "
+    "Simulate the Kob-Andersen mixture with LAMMPS and write a data set. The protocol is the paper's, whose melt "
+    "lasts 10^4. In units of sigma_AA, epsilon_AA and "
     "sigma_AA sqrt(m / epsilon_AA). The same command continues an interrupted simulation."
 )
 
@@ -26,18 +35,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ensemble = parser.add_argument_group("ensemble").add_argument
     ensemble("--num-particles", type=int, default=4096, metavar="N", help="particles")
     ensemble("--temperature", type=float, default=0.64, metavar="T", help="temperature")
-    ensemble("--tau-alpha", type=float, metavar="TIME", help="relaxation time; known (16.5) only at T = 0.64")
+    ensemble("--tau-alpha", type=float, metavar="TIME", help="relaxation time (default: known at T = 0.44, 0.5, 0.64)")
     ensemble("--configurations", type=int, default=1, metavar="M", help="configurations, each with its runs")
     ensemble("--runs", type=int, default=32, metavar="R", help="runs from each configuration")
     ensemble(
-        "--times", type=float, nargs="+", metavar="TIME", help="of the targets (default: 8 from 0.13 to tau_alpha)"
+        "--times",
+        type=float,
+        nargs="+",
+        metavar="TIME",
+        help="of the targets (default: the paper's at T = 0.44, 0.5, 0.64, else 8 from 0.13 to tau_alpha)",
     )
+    ensemble("--replicas", choices=("nve", "nvt"), default="nve", help="runs at constant energy, or temperature (nvt)")
     ensemble("--cutoff", type=float, default=2.0, metavar="R", help="largest distance of the pairs that are stored")
     ensemble("--seed", type=int, default=0, help="decides all random numbers")
 
     preparation = parser.add_argument_group("preparation").add_argument
     preparation("--melt-temperature", type=float, default=5.0, metavar="T", help="where it starts")
-    preparation("--melt-time", type=float, default=20.0, metavar="TIME", help="time there")
+    preparation("--melt-time", type=float, default=20.0, metavar="TIME", help="time there; 1e4 in the paper")
     preparation("--quench-time", type=float, default=20.0, metavar="TIME", help="time of the linear quench")
     preparation("--equilibration", type=float, default=40.0, metavar="X", help="thermostat time after it, in tau_alpha")
     preparation(
@@ -57,7 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model("--dt", type=float, default=0.005, metavar="TIME", help="time step")
 
     other = parser.add_argument_group("other").add_argument
-    other("--wave-number", type=float, default=7.25, metavar="K", help="of F_s, which is printed at the end")
+    other("--wave-number", type=float, default=2 * math.pi, metavar="K", help="of F_s and the fit of tau_alpha")
     other("--checkpoint-steps", type=int, default=100_000, metavar="N", help="thermostat steps between two checkpoints")
     other("--threads", type=int, default=1, metavar="N", help="OpenMP threads of LAMMPS; shards scale better")
 
@@ -69,19 +83,46 @@ def run(arguments: argparse.Namespace) -> int:
 
     options = dict(vars(arguments))
     quiet = options.pop("quiet")
-    result = simulate(**options, progress=not quiet)
+    with warnings.catch_warnings():
+        warnings.showwarning = _warn
+        result = simulate(**options, progress=not quiet)
     if result.configurations:
-        drift = max(check.energy_drift for check in result.configurations)
-        temperature = sum(check.temperature for check in result.configurations) / len(result.configurations)
-        print(f"{'time':>10}{'F_s':>8}   k = {arguments.wave_number:g}, type A, mean of {len(result.configurations)}")
-        for time, value in zip(result.times, result.scattering, strict=True):
-            print(f"{time:10g}{value:8.4f}")
-        measured = result.tau_alpha
-        print("F_s falls to 1/e " + (f"at t = {measured:.4g}" if measured else "outside these times"))
-        print(f"mean temperature {temperature:.4f}, largest energy drift {drift:.2g} T per particle")
+        _print_checks(result)
     print(f"data set: {result.output}")
     print(f"next: {training_with(Dataset(result.output))}")
     return 0
+
+
+def _print_checks(result: "SimulationResult") -> None:
+    """F_s, the times that follow from it, and what the runs conserved."""
+    from ..simulation.result import PEAK
+
+    number = len(result.configurations)
+    numbers = list(dict.fromkeys((result.wave_number, PEAK)))
+    shown = [f"F_s({'2 pi' if math.isclose(k, 2 * math.pi) else f'{k:g}'})" for k in numbers]
+    print(f"{'time':>10}{''.join(f'{name:>12}' for name in shown)}   type A, mean of {number} configurations")
+    for row in zip(result.times, *map(result.scattering_at, numbers), strict=True):
+        print(f"{row[0]:10g}{''.join(f'{value:12.4f}' for value in row[1:])}")
+    for k, name in zip(numbers, shown, strict=True):
+        time = result.falls_to_1_over_e(k)
+        print(f"{name} falls to 1/e " + (f"at t = {time:.4g}" if time else "outside these times"))
+    for short_exponent in (2.0, None):
+        what = f"tau_alpha by the fit of {shown[0]} in two steps, b_s " + ("= 2" if short_exponent else "free")
+        try:
+            print(f"{what}: {result.fit(short_exponent)}")
+        except InputError as error:
+            print(f"{what}: not from these times ({error})")
+    checks = result.configurations
+    temperature = sum(check.temperature for check in checks) / number
+    print(
+        f"mean temperature {temperature:.4f}, largest energy drift {max(c.energy_drift for c in checks):.2g} T per "
+        "particle"
+    )
+
+
+def _warn(message: Warning | str, *_: object, **__: object) -> None:
+    if sys.stderr is not None:
+        print(f"botan-fast: warning: {message}", file=sys.stderr)
 
 
 def interrupted(arguments: argparse.Namespace, argv: list[str]) -> str:

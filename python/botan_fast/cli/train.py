@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--save-memory", action="store_true", help="less memory for more time, the same results")
     add("--hidden-size", type=int, help="feature width (default: 64, or that of --init)")
     add("--num-steps", type=int, help="message passing steps (default: 7, or that of --init)")
-    add("--node-target", help="node target: S propensity, R, D, G or L (default: S, or that of --init)")
+    add("--node-target", help="node target: S propensity, R, C, D, G or L (default: S, or that of --init)")
     add("--decoders", help="separate, shared or node (default: separate, node for p = 1, or that of --init)")
     add("--edge-node-skip", action="store_true", default=None, help="feed the encoded nodes to the edges in every step")
     add("--self-edges", action="store_true", default=None, help="give every particle an edge to itself")

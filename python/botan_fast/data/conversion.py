@@ -71,7 +71,7 @@ def convert(
         Time and temperature of the data in Lennard-Jones units, where the files do not tell; where they tell, which
         of them to take (by default all). Files with several times that they do not name need a list of all of them.
     targets : str or list of str
-        Letters of the targets to compute, see `isoconfigurational_targets`: S always, and any of E, R, D, L. Files
+        Letters of the targets to compute, see `isoconfigurational_targets`: S always, and any of E, R, C, D, L. Files
         without trajectories give those that they hold.
     append : bool
         Add to a data set that exists; input files that it has already are skipped.
@@ -249,6 +249,7 @@ class _Reading:
             temperature,
             times,
             source=sample.source,
+            energy=sample.energy,
         )
 
     def _wanted(self, targets: Targets) -> Targets:

@@ -99,7 +99,9 @@ class Dataset(Sequence[Sample]):
         entry, stored, targets = self._read(index)
         cutoff = self.cutoff if cutoff is None else float(cutoff)
         maker = StoredMaker(self.path, entry, stored, targets, cutoff, bool(self_edges))
-        return Sample.on_demand(maker, entry.name, stored.positions, entry.temperature, entry.time, stored.source)
+        sample = Sample.on_demand(maker, entry.name, stored.positions, entry.temperature, entry.time, stored.source)
+        sample.energy = entry.energy
+        return sample
 
     def arrays(self, index: int) -> dict[str, np.ndarray]:
         """Everything that the file holds of the item: `positions`, `types`, `box`, `pairs`, and the targets by name."""
@@ -142,6 +144,11 @@ class Dataset(Sequence[Sample]):
     def times(self) -> list[float]:
         """The times that occur, ascending; unknown ones are left out."""
         return sorted({entry.time for entry in self._entries if entry.time is not None})
+
+    @property
+    def energies(self) -> list[float | None]:
+        """Potential energy per particle of the configuration of each item, None where the file does not tell."""
+        return [entry.energy for entry in self._entries]
 
     def describe(self) -> str:
         """What the data set holds, as a text for people: one line for each temperature and time."""
@@ -260,10 +267,13 @@ def _read_entries(path: Path, file: h5py.File) -> list[Entry]:
         temperature = known_number(float(read_attribute(path, group, "temperature", "f", ())))
         times = read_attribute(path, group, "time", "f", (None,)).tolist()
         runs = read_attribute(path, group, "num_runs", "iu", (len(times),)).tolist()
+        energy = (
+            known_number(float(read_attribute(path, group, "energy", "f", ()))) if "energy" in group.attrs else None
+        )
         if not times:
-            entries.append(Entry(key, name, temperature, None, 0, None))
+            entries.append(Entry(key, name, temperature, None, 0, None, energy))
         for k in sorted(range(len(times)), key=lambda k: _order(known_number(times[k]))):
-            entries.append(Entry(key, name, temperature, known_number(times[k]), runs[k], k))
+            entries.append(Entry(key, name, temperature, known_number(times[k]), runs[k], k, energy))
     return entries
 
 

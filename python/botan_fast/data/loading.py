@@ -62,7 +62,7 @@ def load_samples(
     temperature, time : float or list of float, optional
         Which of the temperatures and times to take, in Lennard-Jones units. Data that hold several need a choice; a
         list chooses several.
-    node_target : {"S", "R", "D", "G", "L"}
+    node_target : {"S", "R", "C", "D", "G", "L"}
         Node target to compute beside S_i, see `isoconfigurational_targets`; a data set must hold it.
     require_targets : bool
         Refuse files without trajectories; otherwise their samples have targets = None.
@@ -178,8 +178,11 @@ def _check_sample(sample: Sample, cutoff: float, self_edges: bool, node_target: 
     if require_targets and not sample.has_targets:
         raise DataError(f"sample {sample.name} has no targets; training and evaluation need configurations with them")
     if require_targets and not sample.has_node_target(node_target):
+        once = ""
+        if node_target == "R" and sample.has_node_target("C"):
+            once = " (it holds C, relative_propensity, which data sets of format_version 1 called R)"
         raise DataError(
-            f"sample {sample.name} does not hold node_target = {node_target!r} ({NODE_TARGETS[node_target]}); "
+            f"sample {sample.name} does not hold node_target = {node_target!r} ({NODE_TARGETS[node_target]}){once}; "
             f"convert the runs to a data set with targets='SE{node_target}', or train on the runs themselves"
         )
     return sample

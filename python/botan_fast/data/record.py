@@ -26,8 +26,8 @@ class TimeRecord:
     num_runs             size of the isoconfigurational ensemble; 0: unknown
     propensity           (N,) S_i
     pair_change          (P,) E_ij of each undirected pair in the order of `botan_fast.graph.pairs.pair_list`, or None
-    relative_propensity, nonaffine_displacement, local_strain, local_displacement
-                         (N,) R_i, D_i, G_i and L_i of `isoconfigurational_targets`, or None
+    relative_propensity, nonaffine_displacement, local_strain, local_displacement, strain_relative_propensity
+                         (N,) C_i, D_i, G_i, L_i and R_i of `isoconfigurational_targets`, or None
     bond_breaking        (N,) bond-breaking propensity, or None
 
     Examples
@@ -46,6 +46,7 @@ class TimeRecord:
     local_strain: Array | None = None
     local_displacement: Array | None = None
     bond_breaking: Array | None = None
+    strain_relative_propensity: Array | None = None
 
     @classmethod
     def from_targets(cls, time: float | None, targets: Targets, graph: Graph) -> "TimeRecord":
@@ -74,6 +75,7 @@ class Record:
     times        list of TimeRecord
     order        place in the data set; by default after all that are there
     source       where the data came from, for the record
+    energy       potential energy of the configuration per particle in units of epsilon_AA, or None
 
     Examples
     --------
@@ -91,15 +93,19 @@ class Record:
     times: list[TimeRecord] = field(default_factory=list)
     order: int | None = None
     source: str = ""
+    energy: float | None = None
 
 
 def checked_arrays(record: Record, cutoff: float) -> dict[str, Any]:
     """The arrays of a record in the dtypes of the file, checked."""
     if not isinstance(record.name, str) or not record.name:
         raise InputError(f"name = {record.name!r} must be a text that is not empty")
-    for name, value in [("temperature", record.temperature), *(("time", time.time) for time in record.times)]:
+    known = [("temperature", record.temperature), ("energy", record.energy)]
+    for name, value in [*known, *(("time", time.time) for time in record.times)]:
         if value is not None and not isinstance(value, (int, float, np.number)):
             raise InputError(f"{name} = {value!r} is not a number; give a number, or None where it is unknown")
+    if record.energy is not None and not np.isfinite(record.energy):
+        raise InputError(f"energy = {record.energy} is not finite; give None where it is unknown")
     positions = as_array("positions", record.positions, np.float64)
     graph = build_graph(positions, record.types, record.box, cutoff=cutoff)
     assert graph.box is not None  # the graph of one configuration has one box

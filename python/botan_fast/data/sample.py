@@ -34,6 +34,7 @@ class Sample:
     positions    (N, D) float64 tensor on the CPU, as the file holds them
     temperature, time   floats in Lennard-Jones units, or None where the file does not tell
     source       where the data come from, as a data set tells it; or ""
+    energy       potential energy per particle in units of epsilon_AA, or None where the file does not tell
 
     Samples of a data set make graph and targets when they are asked for, and drop them again when a few others were
     used in between. Two samples are equal when they are the same object.
@@ -63,6 +64,7 @@ class Sample:
     ) -> None:
         self.name, self.positions, self.temperature, self.time = name, positions, temperature, time
         self.source = ""
+        self.energy: float | None = None
         self._maker: SampleMaker | None = None
         self._made: tuple[Graph, Targets | None] | None = (graph, targets)
 
@@ -79,7 +81,7 @@ class Sample:
         """A sample whose graph and targets `maker` makes when they are asked for."""
         sample = object.__new__(cls)
         sample.name, sample.positions, sample.temperature, sample.time = name, positions, temperature, time
-        sample.source, sample._maker, sample._made = source, maker, None
+        sample.source, sample.energy, sample._maker, sample._made = source, None, maker, None
         return sample
 
     @property
@@ -131,7 +133,7 @@ class Sample:
             self.temperature,
             self.time,
         )
-        moved.source = self.source
+        moved.source, moved.energy = self.source, self.energy
         return moved
 
     def __repr__(self) -> str:

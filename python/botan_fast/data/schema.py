@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 FORMAT = "botan_fast data set"
-VERSION = 1
+VERSION = 2
 LIBVER = ("v110", "v110")  # the oldest file format of HDF5 whose metadata all have checksums
 UNITS = "Lennard-Jones: length sigma_AA, temperature epsilon_AA / k_B, time sigma_AA sqrt(m / epsilon_AA)"
 _CHUNK = 1 << 18  # elements of a chunk at most: 1 to 2 MB

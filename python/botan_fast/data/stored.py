@@ -36,6 +36,7 @@ class Entry:
     time: float | None
     num_runs: int
     index: int | None  # of the time in the configuration; None where the configuration has no targets
+    energy: float | None = None
 
 
 @dataclass

@@ -361,6 +361,8 @@ def _write_record(group: h5py.Group, record: Record, arrays: dict, order: int) -
     write_text(group, "source", record.source)
     group.attrs["order"] = np.int64(order)
     group.attrs["temperature"] = np.float64(np.nan if record.temperature is None else record.temperature)
+    if record.energy is not None:
+        group.attrs["energy"] = np.float64(record.energy)
     group.attrs["box"] = arrays["box"]
     group.attrs["time"] = np.array([np.nan if t.time is None else t.time for t in record.times], np.float64)
     group.attrs["num_runs"] = np.array([t.num_runs for t in record.times], np.int64)
@@ -386,6 +388,8 @@ def _copy(source: h5py.Group, groups: h5py.Group, name: str) -> None:
     for k in chosen:
         source.file.copy(source[f"times/{k:03d}"], target["times"], f"{count:03d}")
         count += 1
+    if "energy" in source.attrs and "energy" not in target.attrs:
+        target.attrs["energy"] = source.attrs["energy"]
     for attribute in ("time", "num_runs"):
         joined = np.concatenate([target.attrs[attribute], source.attrs[attribute][chosen]])
         del target.attrs[attribute]

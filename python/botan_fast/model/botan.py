@@ -204,7 +204,7 @@ class BOTAN(nn.Module):
         edge_node_skip: MLP_e also reads x0 of both ends (Bapst et al. 2020).
         self_edges: the graphs hold an edge from every particle to itself (Bapst et al. 2020).
         cutoff: neighbour distance of the graphs that the model is meant for, in the units of the positions.
-        node_target: what the node output means: "S" the propensity, or another letter of `Targets` (R, D, G, L).
+        node_target: what the node output means: "S" the propensity, or another letter of `Targets` (R, C, D, G, L).
 
     Raises InputError for an argument outside these, and when a graph does not fit the model.
 

@@ -16,6 +16,7 @@ import torch
 from .. import __version__
 from ..errors import CheckpointError, InputError
 from ..files import FilePath, atomic_write, did_you_mean
+from ..quantities import letter_of_version
 from .botan import BOTAN
 from .config import check_config, state_shapes
 from .published import check_shapes, from_glassy_dynamics, from_pyg_botan
@@ -24,7 +25,7 @@ from .tf_checkpoint import is_index_file
 __all__ = ["load_model", "read_metadata", "save_model"]
 
 FORMAT = "botan_fast"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # the letter of the node target is that of quantities.LETTERS_VERSION 2
 LAST = "last.safetensors"  # what a training run writes, and what loading its folder gives
 _FLOATS = ("F16", "BF16", "F32", "F64")
 
@@ -78,7 +79,8 @@ def save_model(model: BOTAN, path: FilePath, metadata: Mapping[str, Any] | None 
         raise InputError(f"metadata cannot be written as JSON ({error}); use numbers, strings, lists, dicts") from None
     header = {
         "format": FORMAT,
-        "format_version": str(FORMAT_VERSION),
+        # 2 only where 1 would say something else: earlier versions of botan_fast read all other models as ever.
+        "format_version": str(FORMAT_VERSION if config["node_target"] == "R" else 1),
         "botan_fast_version": __version__,
         "config": json.dumps(config),
         "metadata": extra,
@@ -270,6 +272,7 @@ def _header(file: Path, header: Mapping[str, str] | None) -> dict[str, Any]:
         extra = json.loads(header.get("metadata", "{}"))
     except (InputError, ValueError, RecursionError) as error:
         raise CheckpointError(f"path = '{file}' has a wrong configuration: {_one_line(error)}") from None
+    config["node_target"] = letter_of_version(config["node_target"], int(version))
     return {"format_version": int(version), "botan_fast_version": writer, "config": config, "metadata": extra}
 
 

@@ -1,7 +1,8 @@
 """Trajectories become targets and correlations.
 
-targets       isoconfigurational_targets, local_displacement_field: S, E, R, D, G, L
+targets       isoconfigurational_targets, local_displacement_field: S, E, R, C, D, G, L
 targets_cuda  S and E on CUDA, runs streamed to the device
-correlations  F_s, tau_alpha, overlap, chi_4, bond breaking
+correlations  F_s, overlap, chi_4, bond breaking
+relaxation    relaxation_time: 1/e, and tau_alpha by the paper's two-step fit
 kob_andersen  the mixture of Kob and Andersen
 """

@@ -1,10 +1,9 @@
-"""Time correlation functions of glassy dynamics: F_s and tau_alpha, bond breaking, overlap and chi_4.
+"""Time correlation functions of glassy dynamics: F_s, bond breaking, overlap and chi_4.
 
 Trajectories are frames of unwrapped positions, (..., N, D): the leading axes may be times, runs, both or none, and
 come back as the axes of the result. Everything is summed in float64 and does not depend on the number of threads.
 """
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,7 +19,7 @@ from ..errors import InputError
 from ..graph.build import neighbor_list
 from ..graph.inputs import check_positions
 
-__all__ = ["BondBreaking", "bond_breaking", "chi_4", "overlap", "relaxation_time", "self_intermediate_scattering"]
+__all__ = ["BondBreaking", "bond_breaking", "chi_4", "overlap", "self_intermediate_scattering"]
 
 
 def self_intermediate_scattering(
@@ -106,53 +105,6 @@ def overlap(
     for t, squared in enumerate(_squared_displacements(initial, frames, chosen)):
         values[t] = (np.sqrt(squared) < a).mean()
     return _shaped(values, trajectories)
-
-
-def relaxation_time(times: Array, values: Array, threshold: float = 1 / math.e) -> float | None:
-    """The time at which a correlation function falls to `threshold`: tau_alpha for F_s(k, t) and 1/e.
-
-    Parameters
-    ----------
-    times : (T,) float, rising, not negative.
-    values : (T,) float, the function at these times, averaged over runs and configurations.
-    threshold : default 1/e.
-
-    Returns a float: the first crossing from above, by linear interpolation of the values in the logarithm of time
-    between the two times around it (in time itself when the earlier one is 0). Returns None when the values stay
-    above the threshold: the relaxation is slower than the last time, and no number is made up.
-
-    Raises `InputError` for shapes that do not match, times that do not rise or are negative, NaN or infinite numbers,
-    and a first value at or below the threshold: the crossing lies before the first time, give earlier ones.
-
-    >>> import numpy as np
-    >>> import botan_fast as bf
-    >>> times = np.logspace(0, 3, 301)
-    >>> round(bf.relaxation_time(times, np.exp(-times / 16.5)), 2)
-    16.5
-    >>> bf.relaxation_time([1.0, 10.0], [0.9, 0.8]) is None
-    True
-    """
-    times = as_array("times", times, np.float64)
-    values = as_array("values", values, np.float64)
-    if times.ndim != 1 or times.size == 0 or values.shape != times.shape:
-        raise InputError(f"times has shape {times.shape}, values {values.shape}; give two arrays (T,) with T > 0")
-    check_finite("times", times)
-    check_finite("values", values)
-    if times[0] < 0 or (np.diff(times) <= 0).any():
-        raise InputError("times must rise and not be negative; sort them")
-    threshold = float(threshold)
-    if not values[0] > threshold:
-        raise InputError(f"values[0] = {values[0]:.6g} is not above threshold = {threshold:.6g}; give earlier times")
-    below = np.flatnonzero(values <= threshold)
-    if below.size == 0:
-        return None
-    later = int(below[0])
-    before, after = values[later - 1], values[later]
-    fraction = (before - threshold) / (before - after)
-    start, end = times[later - 1], times[later]
-    if start == 0:
-        return float(fraction * end)
-    return float(start * (end / start) ** fraction)
 
 
 @dataclass(frozen=True, eq=False)

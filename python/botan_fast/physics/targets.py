@@ -26,17 +26,18 @@ __all__ = ["Targets", "isoconfigurational_targets", "local_displacement_field"]
 class Targets:
     """What the model learns; tensors on the device of the graph. Lengths are in the unit of the positions.
 
-    ======================  ===  ============  =================================================================
-    propensity              S    (N,) float32  displacement
-    pair_change             E    (E,) float32  change of the pair distance in the edge order of the graph, both
-                                               directions of a pair equal bit for bit, 0 on self edges; None where the
-                                               data hold ready-made node targets alone
-    num_runs                                   size of the ensemble; 0 where the data do not tell
-    relative_propensity     R    (N,) float32  displacement relative to the neighbours, or None
-    nonaffine_displacement  D    (N,) float32  residual of the affine fit to the motion of the neighbours, or None
-    local_strain            G    (N,) float32  von Mises strain of that fit (dimensionless), or None
-    local_displacement      L    (N,) float32  length of the local displacement field, or None
-    ======================  ===  ============  =================================================================
+    ==========================  ===  ============  =============================================================
+    propensity                  S    (N,) float32  displacement
+    pair_change                 E    (E,) float32  change of the pair distance in the edge order of the graph, both
+                                                   directions of a pair equal bit for bit, 0 on self edges; None
+                                                   where the data hold ready-made node targets alone
+    num_runs                                       size of the ensemble; 0 where the data do not tell
+    strain_relative_propensity  R    (N,) float32  displacement relative to the uniform strain around, or None
+    relative_propensity         C    (N,) float32  displacement relative to the neighbours, or None
+    nonaffine_displacement      D    (N,) float32  residual of the affine fit to the motion of the neighbours, or None
+    local_strain                G    (N,) float32  von Mises strain of that fit (dimensionless), or None
+    local_displacement          L    (N,) float32  length of the local displacement field, or None
+    ==========================  ===  ============  =============================================================
 
     The equations are those of `isoconfigurational_targets`.
 
@@ -54,9 +55,10 @@ class Targets:
     nonaffine_displacement: torch.Tensor | None = None
     local_strain: torch.Tensor | None = None
     local_displacement: torch.Tensor | None = None
+    strain_relative_propensity: torch.Tensor | None = None
 
     def node(self, name: str) -> torch.Tensor:
-        """The node target `name`: a letter S, R, D, G or L, or the name of the field. Shape (N,), float32.
+        """The node target `name`: a letter S, R, C, D, G or L, or the name of the field. Shape (N,), float32.
 
         Raises `InputError` for another name, and for a target that was not computed.
         """
@@ -95,23 +97,25 @@ def isoconfigurational_targets(
 
         S_i  = < |u_i| >                             (the propensity)
         E_ij = < |r_ij(t)| - |r_ij(0)| >             (r_ij by minimum image)
-        R_i  = < |u_i - U_i| >                       (neighbour-relative propensity)
+        R_i  = < |1/n sum_j (w_j - J d_j)| >         (relative to the uniform local strain, the paper's R_i)
+        C_i  = < |u_i - U_i| >                       (relative to the neighbours: the cage-relative displacement)
         L_i  = < |U_i| >,  U_i = 1/n sum_j u_j       (local displacement field; j: |r_ij(0)| < radius)
         D_i  = < sqrt(D2_i / n) >,  D2_i = min_J sum_j |w_j - J d_j|^2     (non-affine displacement)
         G_i  = < sqrt(tr(dev(g)^2) / 2) >,  g = (J + J^T + J^T J) / 2      (local strain)
 
-    where d_j = r_j(0) - r_i(0) (minimum image), w_j = u_j - u_i, and the sum of D2_i goes over the n neighbours with
-    |d_j| < strain_radius. J is the displacement gradient that minimises D2_i; g is the Green-Lagrange strain of the
-    deformation 1 + J, dev(g) = g - tr(g) / D its deviator. All are invariant under rotations and reflections of
-    everything; R, D, G and E do not change when each run is translated as a whole.
+    where d_j = r_j(0) - r_i(0) (minimum image), w_j = u_j - u_i, and the sums of R_i and D2_i go over the n neighbours
+    with |d_j| < strain_radius. J is the displacement gradient that minimises D2_i; g is the Green-Lagrange strain of
+    the deformation 1 + J, dev(g) = g - tr(g) / D its deviator. All are invariant under rotations and reflections of
+    everything; R, C, D, G and E do not change when each run is translated as a whole. R and D do not change either when
+    a uniform strain is added to the motion; C does. With J = 0 and one radius for both, R would be C.
 
     D2_i is the quantity D^2_min of Falk and Langer, their sum over neighbours. D_i is the root of its mean over
     neighbours: a length like S_i and R_i, so the same loss and learning rate serve all of them, and independent of
-    the number of neighbours. The root is taken in each run, before the average.
+    the number of neighbours. The root, and the length of R_i, are taken in each run, before the average.
 
     Neighbourhoods that do not determine the answer never give NaN. Where the bonds d_j span fewer than D dimensions,
     J is the fit of minimum norm (pseudo-inverse; directions whose squared singular value is below 1e-6 of the
-    largest count as not spanned). Without a neighbour D_i = G_i = 0, and U_i = u_i, hence R_i = 0.
+    largest count as not spanned). Without a neighbour R_i = D_i = G_i = 0, and U_i = u_i, hence C_i = 0.
 
     Parameters
     ----------
@@ -119,23 +123,23 @@ def isoconfigurational_targets(
     trajectories : (R, N, D) float32 or float64, positions of each run at time t, unwrapped: particles that left the
         box have not been put back. Displacements are taken as they are.
     graph : the `Graph` of the initial positions (one graph, not a batch). Its box gives the minimum image.
-    which : letters of the targets to compute, any of S, E, R, D, L. S and E always come along; D brings G.
-    radius : neighbours of R and L, in the unit of the positions, at most graph.cutoff. The default 1.35 is about the
+    which : letters of the targets to compute, any of S, E, R, C, D, L. S and E always come along; D brings G.
+    radius : neighbours of C and L, in the unit of the positions, at most graph.cutoff. The default 1.35 is about the
         first minimum of g_AA(r) of the Kob-Andersen mixture, the bound of the paper's A-A pairs: the cage.
-    strain_radius : neighbours of D and G, at most graph.cutoff. The default 1.6 takes some twenty neighbours at
+    strain_radius : neighbours of R, D and G, at most graph.cutoff. The default 1.6 takes some twenty neighbours at
         density 1.2, enough to determine the nine numbers of J.
 
     Returns `Targets`. Sums are in float64 in the order of the runs, O(R (N + E)) time and no N x N array. On the CPU
     there are ``torch.get_num_threads()`` threads. For a graph on a GPU, S and E are computed there with the same bits:
     from CUDA tensors or CuPy arrays in place, from host arrays (NumPy, also memory-mapped) in parts, so that the runs
-    may be larger than the memory of the GPU. R, D, G and L take the way through the CPU and its memory.
+    may be larger than the memory of the GPU. R, C, D, G and L take the way through the CPU and its memory.
 
     Raises `InputError` for R = 0, shapes that do not match, NaN or infinite positions, a batch of graphs, a graph
     without a box, a graph of other positions (a distance differs by more than 1e-4), an unknown letter, and a radius
     that is not positive or beyond the cutoff of the graph.
 
-    Sources: S and E, Shiba et al., J. Chem. Phys. 158, 084503 (2023), Sec. II. R, cage-relative displacement: Mazoyer
-    et al., Europhys. Lett. 88, 66004 (2009); Vivek et al., PNAS 114, 1850 (2017); Illing et al., PNAS 114, 1856
+    Sources: S, E and R, Shiba et al., J. Chem. Phys. 158, 084503 (2023), Sec. II. C, cage-relative displacement:
+    Mazoyer et al., Europhys. Lett. 88, 66004 (2009); Vivek et al., PNAS 114, 1850 (2017); Illing et al., PNAS 114, 1856
     (2017). D: Falk and Langer, Phys. Rev. E 57, 7192 (1998), Eqs. (2.11)-(2.14). G: Shimizu, Ogata and Li, Mater.
     Trans. 48, 2923 (2007).
 
@@ -144,16 +148,16 @@ def isoconfigurational_targets(
     >>> start = np.array([[0.5, 0.0], [1.5, 0.0]])
     >>> graph = bf.build_graph(start, [0, 0], box=[4.0, 4.0])
     >>> moved = start + [[0.0, 0.0], [0.25, 0.0]]
-    >>> targets = bf.isoconfigurational_targets(start, moved[None], graph, which="SERD")
+    >>> targets = bf.isoconfigurational_targets(start, moved[None], graph, which="SECD")
     >>> targets.propensity.tolist(), targets.pair_change.tolist()
     ([0.0, 0.25], [0.25, 0.25])
-    >>> targets.node("R").tolist(), targets.node("D").tolist()
+    >>> targets.node("C").tolist(), targets.node("D").tolist()
     ([0.25, 0.25], [0.0, 0.0])
     """
     chosen = check_which(which)
     with current_stream(trajectories):
         kernels = kernels_for(graph.device) if isinstance(graph, Graph) else None
-        local = chosen & set("RDL")
+        local = chosen & set("RCDL")
         if local or kernels is None:
             initial, runs = _check_runs(initial_positions, trajectories, graph)
         if kernels is not None:
@@ -162,7 +166,7 @@ def isoconfigurational_targets(
             propensity, pair_change = _targets(initial, runs, graph)
         fields: dict[str, Any] = {}
         if local:
-            letters = [letter for letter in "RLDG" if letter in chosen or (letter == "G" and "D" in chosen)]
+            letters = [letter for letter in "RCLDG" if letter in chosen or (letter == "G" and "D" in chosen)]
             fields = {NODE_TARGETS[letter]: empty(graph.num_nodes) for letter in letters}
             _local_targets(initial, runs, graph, radius, strain_radius, fields)
         return Targets(propensity, pair_change, len(trajectories), **fields).to(graph.device)
@@ -220,7 +224,7 @@ def local_displacement_field(
     Returns (R, N, D) float32 on the device of the graph: `field.mean(0)` is the isoconfigurational average as a
     vector, `field.norm(dim=-1).mean(0)` is L_i of `isoconfigurational_targets`. Particle i itself is not part of the
     average, so u_i = U_i + (u_i - U_i) splits a displacement into that of the surroundings and the relative one,
-    whose mean length is R_i. A particle without a neighbour has U_i = u_i.
+    whose mean length is C_i. A particle without a neighbour has U_i = u_i.
 
     Parameters, determinism and errors as in `isoconfigurational_targets`.
 
@@ -320,7 +324,10 @@ def _local_targets(
     strain_radius = _check_radius("strain_radius", strain_radius, graph)
     cell = np.ascontiguousarray(check_box(graph.box, initial.shape[1])[1])
     tensors = _on_host(graph, "senders", "row_ptr", "vectors")
-    names = ("relative_propensity", "local_displacement", "nonaffine_displacement", "local_strain", "local_field")
+    names = (
+        "relative_propensity", "local_displacement", "strain_relative_propensity", "nonaffine_displacement",
+        "local_strain", "local_field",
+    )  # fmt: skip
     _call(
         "local_targets", runs, initial.ctypes.data, runs.ctypes.data, runs.shape[0], *initial.shape, cell.ctypes.data,
         *(x.data_ptr() for x in tensors), radius, strain_radius,

@@ -1,11 +1,9 @@
 """Isoconfigurational data of the Kob-Andersen mixture from nothing: the protocol of the paper, run by LAMMPS."""
 
 import dataclasses
-import math
 import re
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +12,10 @@ import numpy as np
 from ..checks import positive
 from ..errors import InputError
 from ..files import FilePath
+from .cost import Progress, check_memory
 from .lammps import Lammps, SimulationError, require_lammps
 from .protocol import Protocol
+from .result import PEAK, ConfigurationCheck, SimulationResult
 from .start import lattice, maxwell_boltzmann, wrap
 from .work_folder import WorkFolder
 
@@ -26,49 +26,6 @@ __all__ = ["ConfigurationCheck", "SimulationResult", "simulate"]
 
 # Streams of random numbers, see Protocol.generator.
 _LATTICE, _MELT, _RUN = 0, 1, 2
-
-
-@dataclass(frozen=True)
-class ConfigurationCheck:
-    """What the physics checks measured in the runs of one configuration.
-
-    energy_drift: largest |E(t) - E(0)| / (N T) of all runs. temperature: mean kinetic temperature of the runs.
-    scattering: F_s(k, t) of the A particles at the times of the protocol, averaged over the runs.
-    """
-
-    name: str
-    energy_drift: float
-    temperature: float
-    scattering: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class SimulationResult:
-    """What `simulate` returns.
-
-    output: the data set. times: of the targets. configurations: the `ConfigurationCheck` of each one of this call's
-    share. scattering (T,): F_s(k, t), averaged over them. tau_alpha: where it falls to 1/e, None outside the times. It
-    depends on k: at T = 0.64 it is half of the paper's 16.5 for k = 7.25 (docs/simulate.md).
-    """
-
-    output: Path
-    times: tuple[float, ...]
-    configurations: list[ConfigurationCheck] = field(default_factory=list)
-
-    @property
-    def scattering(self) -> np.ndarray:
-        if not self.configurations:
-            return np.full(len(self.times), np.nan)
-        return np.mean([check.scattering for check in self.configurations], axis=0)
-
-    @property
-    def tau_alpha(self) -> float | None:
-        from ..physics.correlations import relaxation_time
-
-        scattering = self.scattering
-        if not scattering[0] > math.exp(-1):
-            return None
-        return relaxation_time(self.times, scattering)
 
 
 def simulate(
@@ -83,9 +40,10 @@ def simulate(
     """Simulate the Kob-Andersen mixture and write a data set: S_i and E_ij of isoconfigurational ensembles.
 
     For each configuration: random species on a lattice; Nose-Hoover dynamics at T = 5; a linear quench in 20 time
-    units to the temperature; Nose-Hoover for 40 tau_alpha; then R runs at constant energy from this configuration with
-    fresh Maxwell-Boltzmann velocities (zero total momentum, scaled to exactly T). `isoconfigurational_targets`
-    averages their unwrapped positions at the given times.
+    units to the temperature; Nose-Hoover for 40 tau_alpha; then R runs from this configuration with fresh
+    Maxwell-Boltzmann velocities (zero total momentum, scaled to exactly T), at constant energy as in the paper, or at
+    constant temperature. `isoconfigurational_targets` averages their unwrapped positions at the given times. The
+    paper melts for 10^4 time units, here it is 20: give `melt_time` for the same.
 
     A killed or interrupted simulation continues when the same call is made again, and gives the same numbers bit for
     bit (same machine, LAMMPS and threads): every run and every `checkpoint_steps` of the thermostat are saved in the
@@ -99,21 +57,26 @@ def simulate(
         ka.2-of-8.h5. The parts together equal the whole.
     keep_trajectories : keep the positions of all runs in `output` + ".work", runs/NAME/RUN.npz.
     energy_tolerance : largest |E(t) - E(0)| / (N T) in a run at constant energy; beyond, the simulation stops.
-    progress : show a bar with the time left.
+    progress : show a bar with the time left, and, where it will take more than a minute, a line beforehand that tells
+        steps and time, from a rate measured for a second.
 
     Options of the protocol, in reduced units (length sigma_AA, energy epsilon_AA, time sigma_AA sqrt(m / epsilon_AA)):
 
     temperature (0.64), density (1.2), num_particles (4096), fraction_b (0.2)
-    tau_alpha : structural relaxation time at this temperature, the unit of `equilibration` and `decorrelation`; the
-        paper's 16.5 at 0.64, to be given at other temperatures. The result says where F_s falls to 1/e.
+    tau_alpha : structural relaxation time at this temperature, unit of `equilibration` and `decorrelation`; known at
+        the paper's temperatures (`botan_fast.paper`: 4120 at 0.44, 217 at 0.50, 16.5 at 0.64), to be given at others.
+        The result measures it.
     configurations (1), runs (32) : how many configurations, and runs from each.
-    times : of the targets; default 8 from 0.13 to tau_alpha, equally spaced in the logarithm. Rounded to steps.
+    times : of the targets; default those of the paper's Table I, and at other temperatures 8 from 0.13 to tau_alpha,
+        equally spaced in the logarithm. Rounded to whole steps, with a warning where that changes a number.
+    replicas ("nve") : runs at constant energy, or "nvt": at constant temperature (Nose-Hoover). At constant energy a
+        configuration of high potential energy stays hotter: mean displacements of configurations differ by it.
     configurations_per_quench (1) : 1: each configuration has a quench of its own. More: they follow each other on the
         trajectory of one quench, `decorrelation` (10) tau_alpha apart, which saves equilibration.
     equilibration (40) : in tau_alpha. melt_temperature (5), melt_time (20), quench_time (20).
     dt (0.005) : time step. thermostat_time (0.5) : of Nose-Hoover.
     epsilon (1, 1.5, 0.5), sigma (1, 0.8, 0.88), potential_cutoff (2.5) : see `botan_fast.simulation.lammps.Potential`.
-    cutoff (2.0) : of the pairs whose E_ij is stored. wave_number (7.25) : k of F_s.
+    cutoff (2.0) : of the pairs whose E_ij is stored. wave_number (2 pi) : k of F_s, from which tau_alpha follows.
     seed (0), checkpoint_steps (100000), threads (1; OpenMP in LAMMPS, pays above some 10,000 particles).
 
     Raises `InputError` for bad arguments, a missing LAMMPS (remedy: ``pip install "botan_fast[md]"``), and an output
@@ -140,8 +103,18 @@ def simulate(
     if unknown:
         raise InputError(f"{unknown[0]} is not an option of simulate; see help(botan_fast.simulate)")
     protocol = Protocol(**options).checked()
+    check_memory(protocol)
+    rounded = protocol.rounded_times(options.get("times"))
+    if rounded:
+        given, taken = (", ".join(f"{pair[k]:g}" for pair in rounded) for k in (0, 1))
+        warnings.warn(
+            f"times: no whole numbers of steps of dt = {protocol.dt:g}: {given}; the targets are of {taken}",
+            stacklevel=2,
+        )
     energy_tolerance = positive("energy_tolerance", energy_tolerance)
     output = Path(output)
+    if not output.name or output.is_dir():
+        raise InputError(f"output = '{output}' is a folder; give the name of a file to write in it")
     quenches = range(protocol.num_quenches)
     if shard is not None:
         index, count = _check_shard(shard)
@@ -157,9 +130,9 @@ def simulate(
     work = WorkFolder(output, protocol)
     # The writer holds a lock: two processes cannot work on one output.
     with DatasetWriter(output, cutoff=protocol.cutoff, provenance=provenance) as writer:
-        task = _Task(protocol, work, writer, energy_tolerance, keep_trajectories, _Progress(progress))
+        task = _Task(protocol, work, writer, energy_tolerance, keep_trajectories, Progress(progress))
         due = [quench for quench in quenches if task.unfinished(quench)]
-        task.bar.start(sum(task.remaining_steps(quench) for quench in due))
+        task.bar.start(protocol, sum(task.remaining_steps(quench) for quench in due))
         try:
             for quench in due:
                 task.quench(quench)
@@ -167,7 +140,7 @@ def simulate(
             task.bar.stop()
     names = [protocol.name(quench, state) for quench in quenches for state in range(protocol.states(quench))]
     reports = [ConfigurationCheck(**report) for report in map(work.load_report, names) if report is not None]
-    return SimulationResult(output, protocol.target_times, reports)
+    return SimulationResult(output, protocol.target_times, reports, protocol.wave_number)
 
 
 @dataclass
@@ -179,7 +152,7 @@ class _Task:
     writer: "DatasetWriter"
     energy_tolerance: float
     keep_trajectories: bool
-    bar: "_Progress"
+    bar: Progress
 
     def unfinished(self, quench: int) -> list[int]:
         """States of this quench that are not in the data set."""
@@ -240,32 +213,40 @@ class _Task:
         drift = max(run["drift"] for run in runs)
         temperature = float(np.mean([run["temperature"] for run in runs]))
         graph = build_graph(positions, types, protocol.length, cutoff=protocol.cutoff)
-        times, scattering = [], []
+        # Where there is no A particle, F_s is of all.
+        kinds = types if (types == 0).any() else None
+        times: list[TimeRecord] = []
+        scattering: dict[float, list[float]] = {protocol.wave_number: [], PEAK: []}
         for index, time in enumerate(protocol.target_times):
             trajectories = np.stack([run["positions"][index] for run in runs])
             times.append(
                 TimeRecord.from_targets(time, isoconfigurational_targets(positions, trajectories, graph), graph)
             )
-            values = self_intermediate_scattering(positions, trajectories, protocol.wave_number, types=types)
-            scattering.append(float(np.mean(values)))
+            for k, values in scattering.items():
+                values.append(float(np.mean(self_intermediate_scattering(positions, trajectories, k, types=kinds))))
         if abs(temperature / protocol.temperature - 1) > 0.05 + protocol.num_particles**-0.5:
             warnings.warn(
-                f"configuration {name}: the runs at constant energy have a mean temperature of {temperature:.4g} "
+                f"configuration {name}: the runs have a mean temperature of {temperature:.4g} "
                 f"instead of {protocol.temperature:g}; equilibrate longer",
                 stacklevel=4,
             )
-        self.work.save_report(
-            {"name": name, "energy_drift": drift, "temperature": temperature, "scattering": scattering}
+        energy = self.energy(positions, types)
+        report = ConfigurationCheck(
+            name, drift, temperature, tuple(scattering[protocol.wave_number]), tuple(scattering[PEAK]), energy
         )
-        source = f"botan_fast simulate, seed {protocol.seed}, quench {quench}, state {state}"
-        self.writer.add(Record(name, positions, types, protocol.length, protocol.temperature, times, source=source))
+        self.work.save_report(dataclasses.asdict(report))
+        source = f"botan_fast simulate, seed {protocol.seed}, quench {quench}, state {state}, {protocol.replicas}"
+        record = Record(
+            name, positions, types, protocol.length, protocol.temperature, times, source=source, energy=energy
+        )
+        self.writer.add(record)
         if not self.keep_trajectories:
             self.work.remove_runs(name)
 
     def run(
         self, name: str, quench: int, state: int, run: int, positions: np.ndarray, types: np.ndarray
     ) -> dict[str, Any]:
-        """One run at constant energy: unwrapped positions (T, N, 3) at the times, energy drift, temperature."""
+        """One run of the ensemble: unwrapped positions (T, N, 3) at the times, energy drift, temperature."""
         protocol = self.protocol
         stored = self.work.load_run(name, run)
         if stored is not None:
@@ -278,17 +259,21 @@ class _Task:
         velocities = maxwell_boltzmann(protocol.num_particles, protocol.temperature, generator)
         frames, energies, temperatures, weights, done = [], [], [], [], 0
         with self.lammps(positions, velocities, types) as lmp:
-            lmp.start_constant_energy()
-            energies.append(lmp.energy)
+            if protocol.replicas == "nvt":
+                lmp.start_thermostat(protocol.temperature, protocol.temperature, protocol.thermostat_time)
+            else:
+                lmp.start_constant_energy()
+            energies.append(lmp.conserved_energy)
             for time in protocol.target_times:
                 steps = round(time / protocol.dt) - done
                 done += steps
-                for part in lmp.constant_energy(steps, self.bar.advance):
-                    energies.append(lmp.energy)
+                for part in lmp.steps(steps, self.bar.advance):
+                    energies.append(lmp.conserved_energy)
                     temperatures.append(lmp.temperature)
                     weights.append(part)
                 frames.append(lmp.positions)
-        drift = float(np.abs(np.subtract(energies, energies[0])).max() / (len(positions) * protocol.temperature))
+        with np.errstate(invalid="ignore"):  # NaN is refused below
+            drift = float(np.abs(np.subtract(energies, energies[0])).max() / (len(positions) * protocol.temperature))
         if not drift <= self.energy_tolerance:
             raise SimulationError(
                 f"dt = {protocol.dt}: the energy of {name}, run {run}, drifts by {drift:.3g} T per particle, more than "
@@ -302,41 +287,21 @@ class _Task:
         self.work.save_run(name, run, result)
         return result
 
+    def energy(self, positions: np.ndarray, types: np.ndarray) -> float:
+        """Potential energy per particle, in units of epsilon_AA."""
+        with self.lammps(positions, np.zeros_like(positions), types) as lmp:
+            lmp.start_constant_energy()
+            return lmp.potential_energy / len(positions)
+
     def lammps(self, positions: np.ndarray, velocities: np.ndarray, types: np.ndarray) -> Lammps:
         protocol = self.protocol
         return Lammps(positions, velocities, types, protocol.length, protocol.potential, protocol.dt, protocol.threads)
 
 
-class _Progress:
-    """One bar over all time steps that are left (tqdm, on standard error)."""
-
-    def __init__(self, show: bool) -> None:
-        self.show = show
-        self.bar: Any = None
-        self.advance: Callable[[int], Any] | None = None
-
-    def start(self, steps: int) -> None:
-        if self.show:
-            from tqdm import tqdm
-
-            self.bar = tqdm(
-                total=steps, unit="step", unit_scale=True, desc="simulate", smoothing=0.05, dynamic_ncols=True
-            )
-            self.advance = self.bar.update
-
-    def say(self, text: str) -> None:
-        if self.bar is not None:
-            self.bar.set_description(text)
-
-    def stop(self) -> None:
-        if self.bar is not None:
-            self.bar.close()
-
-
 def _check_shard(shard: Any) -> tuple[int, int]:
     parts = shard
     if isinstance(shard, str):
-        match = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*", shard)
+        match = re.fullmatch(r"\s*(\d{1,9})\s*/\s*(\d{1,9})\s*", shard)
         parts = (int(match[1]), int(match[2])) if match else None
     if not isinstance(parts, tuple) or len(parts) != 2 or not 1 <= parts[0] <= parts[1]:
         raise InputError(f"shard = {shard!r} must be i/n with i from 1 to n, for example 1/8")

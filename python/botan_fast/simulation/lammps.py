@@ -71,7 +71,7 @@ class Lammps:
             f"region box block {edge} {edge} {edge}", "create_box 2 box", "mass * 1.0",
             f"pair_style lj/smooth/linear {float(potential.longest)!r}", *pairs,
             "neighbor 0.3 bin", "neigh_modify every 1 delay 0 check yes", f"timestep {float(time_step)!r}",
-            "thermo 0", "thermo_style custom step temp pe etotal", "thermo_modify norm no lost error",
+            "thermo 0", "thermo_style custom step temp pe etotal econserve", "thermo_modify norm no lost error",
         )  # fmt: skip
         created = self._lammps.create_atoms(
             self.num_particles,
@@ -112,6 +112,11 @@ class Lammps:
         return self._lammps.get_thermo("etotal")
 
     @property
+    def conserved_energy(self) -> float:
+        """`energy`, less what a thermostat has put in: what does not change while time steps are short enough."""
+        return self._lammps.get_thermo("econserve")
+
+    @property
     def potential_energy(self) -> float:
         """Potential energy of the whole system at the last step."""
         return self._lammps.get_thermo("pe")
@@ -129,20 +134,25 @@ class Lammps:
         self, start: float, stop: float, steps: int, damping: float, progress: Callable[[int], Any] | None = None
     ) -> float:
         """Nose-Hoover dynamics for `steps`, the temperature going from `start` to `stop`; the mean temperature."""
-        self._command(f"fix move all nvt temp {float(start)!r} {float(stop)!r} {float(damping)!r}", "run 0 post no")
-        total = sum(self.temperature * n for n in self._run(steps, progress))
+        self.start_thermostat(start, stop, damping)
+        total = sum(self.temperature * n for n in self.steps(steps, progress))
         self._command("unfix move")
         return total / steps
 
     def start_constant_energy(self) -> None:
-        """Get ready for `constant_energy`."""
+        """Get ready for `steps` at constant energy."""
         self._command("fix move all nve", "run 0 post no")
 
-    def constant_energy(self, steps: int, progress: Callable[[int], Any] | None = None) -> Iterator[int]:
-        """Dynamics at constant energy for `steps`; yields the number of steps of each part that is done."""
-        yield from self._run(steps, progress)
+    def start_thermostat(self, start: float, stop: float, damping: float) -> None:
+        """Get ready for `steps` of Nose-Hoover dynamics, the temperature going from `start` to `stop` in each call."""
+        self._command(f"fix move all nvt temp {float(start)!r} {float(stop)!r} {float(damping)!r}", "run 0 post no")
 
-    def _run(self, steps: int, progress: Callable[[int], Any] | None) -> Iterator[int]:
+    def constant_energy(self, steps: int, progress: Callable[[int], Any] | None = None) -> Iterator[int]:
+        """`steps` after `start_constant_energy`."""
+        yield from self.steps(steps, progress)
+
+    def steps(self, steps: int, progress: Callable[[int], Any] | None = None) -> Iterator[int]:
+        """Dynamics for `steps`; yields the number of steps of each part that is done."""
         first = int(self._lammps.get_thermo("step"))
         done = 0
         while done < steps:

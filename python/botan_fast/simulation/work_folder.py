@@ -5,6 +5,7 @@ import dataclasses
 import json
 import zipfile
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -28,6 +29,8 @@ class WorkFolder:
 
     # Options that may differ between two calls on one output: they decide how many, not which numbers.
     FREE = ("configurations", "threads")
+    # What folders had before there was a choice.
+    BEFORE: ClassVar = {"replicas": "nve"}
 
     def __init__(self, output: Path, protocol: Protocol) -> None:
         self.path = output.with_name(output.name + ".work") / f"T{protocol.temperature:g}"
@@ -39,7 +42,7 @@ class WorkFolder:
             raise InputError(f"output = '{output}' cannot be written ({error.strerror}); choose another one") from None
         options = json.loads(json.dumps(dataclasses.asdict(protocol)))
         stored = self._read_json(self.path / "protocol.json")
-        for name, value in (stored or {}).items():
+        for name, value in ({**self.BEFORE, **stored} if stored else {}).items():
             if name not in self.FREE and options.get(name) != value:
                 raise InputError(
                     f"{name} = {options.get(name)} but '{output}' was begun with {value}; "
@@ -93,7 +96,9 @@ class WorkFolder:
 
     def load_report(self, name: str) -> dict | None:
         report = self._read_json(self.path / "reports" / f"{name}.json")
-        return None if report is None else {**report, "scattering": tuple(report["scattering"])}
+        if report is None:
+            return None
+        return {key: tuple(value) if isinstance(value, list) else value for key, value in report.items()}
 
     def _system(self, quench: int) -> Path:
         return self.path / f"quench-{quench:04d}.npz"

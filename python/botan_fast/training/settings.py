@@ -17,6 +17,7 @@ from ..files import FilePath
 from ..model.botan import BOTAN
 from ..model.checkpoint import load_model
 from ..ops.precision import check_precision, check_save_memory
+from ..quantities import LETTERS_VERSION, letter_of_version
 from .augmentation import check_augmentation
 
 __all__ = ["TrainingSettings", "check_resumed", "describe_run", "initial_model", "load_init", "model_config"]
@@ -153,6 +154,7 @@ def describe_run(
 
     return {
         "botan_fast": __version__,
+        "letters_version": LETTERS_VERSION,
         "settings": asdict(settings),
         "box": None if box is None else np.asarray(box, dtype=float).tolist(),
         "density": None if density is None else float(density),
@@ -185,7 +187,9 @@ def check_resumed(recorded: dict, given: dict, folder: Path) -> None:
         # What runs had before there was a choice.
         settings = {"schedule": "constant", "precision": "fp32", "save_memory": False} | recorded["settings"]
         pairs = [(name, settings[name], now) for name, now in given["settings"].items()]
-        pairs += [(name, recorded["model"][name], now) for name, now in given["model"].items()]
+        model = {**recorded["model"]}
+        model["node_target"] = letter_of_version(model["node_target"], recorded.get("letters_version", 1))
+        pairs += [(name, model[name], now) for name, now in given["model"].items()]
         pairs += [(name, recorded[name], given[name]) for name in ("box", "density")]
         # The end of a run decides every step of a schedule; a constant step size lets a run be extended.
         free = ("checkpoint_every", "save_memory", *(["epochs"] if settings["schedule"] == "constant" else []))
