@@ -138,6 +138,30 @@ def test_h5md_in_a_plane(tmp_path, boundary, height):
             read(tmp_path / "a.h5")
 
 
+@pytest.mark.parametrize("text", ["fixed length", "variable length", "objects", "scalar strings"])
+@pytest.mark.parametrize("boundary", [["periodic", "periodic", "none"], ["none"] * 3, ["none", "periodic", "periodic"]])
+def test_h5md_with_a_wall_is_refused(tmp_path, boundary, text):
+    """However Python writes the words: a list of str becomes text of variable length."""
+    s = simulation()
+    write_h5md(tmp_path / "a.h5", s, frames_of(s))
+    written = {
+        "fixed length": lambda words: np.array(words, dtype="S8"),
+        "variable length": list,
+        "objects": lambda words: np.array(words, dtype=object),
+        "scalar strings": lambda words: np.array(words, dtype=h5py.string_dtype()),
+    }[text]
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        box = file["particles/all/box"]
+        box.attrs["creator"] = ["periodic", "none", "someone with a long name"]  # words of others do not matter
+        box.attrs["boundary"] = written(["periodic"] * 3)
+    assert len(read(tmp_path / "a.h5")) == 3
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        del file["particles/all/box"].attrs["boundary"]
+        file["particles/all/box"].attrs["boundary"] = written(boundary)
+    with pytest.raises(DataError, match=r"boundary .*none.*; expected a periodic box"):
+        read(tmp_path / "a.h5")
+
+
 @pytest.mark.parametrize("pbc", ['"T T F"', '"T T T"', "[T, T, F]", "{1 1 0}", "T", '"True True False"'])
 def test_xyz_in_a_plane(tmp_path, pbc):
     s = simulation(dimensions=2)

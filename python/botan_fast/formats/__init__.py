@@ -5,6 +5,7 @@ configuration  `Configuration`, what every reader returns
 pattern        the files that a name with placeholders, or a layout.toml, describes
 ensembles      those files as configurations with all their runs
 registry       which reader reads a file
+boundary       which faces of an H5MD box are periodic
 groups         particles that a file keeps in several groups
 frames         from frames of a trajectory to configurations
 species        which name is type 0, which is type 1

@@ -178,10 +178,11 @@ def same_place(one: Frame, two: Frame) -> bool:
     ):
         return False
     difference = two.positions - one.positions
-    if one.wrapped or two.wrapped:
+    if (one.wrapped or two.wrapped) and one.box.size:
         images = np.rint(fractional(difference, one.box))
         difference = difference - (images * one.box if one.box.ndim == 1 else images @ one.box)
-    return bool(np.abs(difference).max() <= SAME_PLACE * np.abs(one.box).max())
+    length = np.abs(one.box if one.box.size else one.positions).max()
+    return bool(np.abs(difference).max() <= SAME_PLACE * length)
 
 
 def _instants(path: FilePath, frames: Sequence[Frame], names: Sequence[str]) -> tuple[str, list[float] | None]:

@@ -4,8 +4,7 @@ Read are `/particles/<group>/position` with its `step` and `time`, `image` (whic
 `species`, `id` and `box/edges`. The group of the name `all` holds all particles; otherwise those of all groups are put
 together, in the order of the groups' names. Species are counted from 0, or from 1 where no particle has 0; an
 enumerated type gives names, which `species.py` numbers, and so do the names of groups that have no species. A
-`boundary` that is not periodic is refused, but for the third of a two-dimensional system, where it is stored as strings
-of fixed length; others are not looked at, see `hdf5.attribute`.
+`boundary` that is not periodic is refused, but for the third of a two-dimensional system.
 The layout of the file: https://www.nongnu.org/h5md/h5md.html
 """
 
@@ -16,6 +15,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..files import name_of
+from .boundary import boundary_of
 from .configuration import Configuration
 from .frames import Frame, drop_flat_axis, frames_to_configurations
 from .groups import join_groups
@@ -165,11 +165,11 @@ def _box(path: Path, group: h5py.Group) -> tuple[_Element, str | None]:
     box = group.get("box")
     if not isinstance(box, h5py.Group):
         raise DataError(f"{path}: {group.name} has no box; expected box/edges")
-    boundary, open_axis = attribute(path, box, "boundary"), None
-    if boundary is not None and boundary.dtype.kind == "S" and (boundary != b"periodic").any():
-        kinds = ", ".join(kind.decode("ascii", "replace") for kind in boundary.ravel()[:3])
+    boundary, open_axis = boundary_of(path, box), None
+    if boundary is not None and any(word != b"periodic" for word in boundary):
+        kinds = ", ".join(word.decode("ascii", "replace") for word in boundary[:3])
         open_axis = f"{box.name} has boundary {kinds}; expected a periodic box"
-        if boundary.ravel().tolist()[:2] != [b"periodic"] * 2:
+        if boundary[:2] != [b"periodic"] * 2:
             raise DataError(f"{path}: {open_axis}")
     if "edges" not in box:
         raise DataError(f"{path}: {box.name} has no edges; expected the edge lengths or vectors")

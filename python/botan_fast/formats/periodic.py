@@ -30,9 +30,9 @@ def plain_box(cell: np.ndarray) -> np.ndarray:
 
 
 def same_box(one: np.ndarray, two: np.ndarray) -> bool:
-    """Are two boxes, edge lengths or vectors, one, up to the digits of a text file?"""
-    if one.shape[-1] != two.shape[-1]:
-        return False
+    """Are two boxes, edge lengths or vectors, one, up to the digits of a text file? An empty box is none."""
+    if one.shape[-1] != two.shape[-1] or one.size == 0:
+        return one.size == two.size
     one, two = (np.diag(box) if box.ndim == 1 else box for box in (one, two))
     return bool(np.allclose(one, two, rtol=1e-6, atol=1e-6 * np.abs(one).max()))
 
