@@ -98,6 +98,10 @@ def test_r_of_an_older_data_set_is_c(tiny_data, tmp_path):
     assert old.targets.node("C").equal(runs.targets.node("C"))
     with pytest.raises(BotanFastError, match=r"node_target = 'R'.*it holds C.*format_version 1 called R\).*'SER'"):
         bf.load_samples(path, node_target="R")
+    # Nor is C dropped by who asks for it under its old letter.
+    with pytest.raises(BotanFastError, match=r"holds C \(relative_propensity\).* and no R; give targets with C"):
+        bf.convert(path, tmp_path / "b.h5", targets="SER")
+    assert bf.load_samples(bf.convert(path, tmp_path / "c.h5", targets="SC"))[0].has_node_target("C")
     # More configurations make it a file of version 2; what it holds keeps its name.
     bf.convert(str(tiny_data / "test/*.npz"), path, targets="SERC", time=1.0, append=True)
     with h5py.File(path) as file:

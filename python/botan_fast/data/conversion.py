@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..arrays import Array
-from ..errors import InputError
+from ..errors import DataError, InputError
 from ..files import FilePath, name_of
 from ..formats import Configuration, is_layout, iterate_groups
 from ..physics.targets import Targets
@@ -235,6 +235,11 @@ class _Reading:
         for index in group:
             sample = dataset.load(index, cutoff=self.cutoff)
             targets = sample.targets
+            if "R" in self.letters and sample.has_node_target("C") and not sample.has_node_target("R"):
+                raise DataError(
+                    f"{dataset.path}: configuration {sample.name} holds C (relative_propensity), which data sets of "
+                    "format_version 1 called R, and no R; give targets with C in its place, or convert the runs again"
+                )
             if targets is not None:
                 time = _filled(sample.time, self.time)
                 times.append(TimeRecord.from_targets(time, self._wanted(targets), sample.graph))

@@ -141,8 +141,8 @@ class Protocol:
                 )
         if not self.dt <= self.thermostat_time <= 1e6:
             raise InputError(
-                f"thermostat_time = {self.thermostat_time:g} is shorter than dt = {self.dt:g} or longer than 1e6; give a "
-                "hundred steps or more"
+                f"thermostat_time = {self.thermostat_time:g} is shorter than dt = {self.dt:g} or longer than 1e6; give "
+                "a hundred steps or more"
             )
         if not 1e-4 <= self.density <= 1e3:
             raise InputError(f"density = {self.density:g} is no density of a liquid; the mixture has 1.2, give that")

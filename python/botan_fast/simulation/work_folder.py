@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import math
 import zipfile
 from pathlib import Path
 from typing import ClassVar
@@ -12,8 +13,11 @@ import numpy as np
 from ..errors import InputError
 from ..files import atomic_write
 from .protocol import Protocol
+from .result import ConfigurationCheck
 
 __all__ = ["WorkFolder"]
+
+_REPORT = {field.name for field in dataclasses.fields(ConfigurationCheck)}
 
 
 class WorkFolder:
@@ -24,7 +28,7 @@ class WorkFolder:
         runs/NAME/0007.npz      run 7 of a configuration that is not finished yet
         reports/NAME.json       what the physics checks measured
 
-    Every file appears complete or not at all.
+    Every file appears complete or not at all. What is read back is checked: it may have been damaged since.
     """
 
     # Options that may differ between two calls on one output: they decide how many, not which numbers.
@@ -40,6 +44,7 @@ class WorkFolder:
             (self.path / "reports").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"output = '{output}' cannot be written ({error.strerror}); choose another one") from None
+        self.protocol = protocol
         options = json.loads(json.dumps(dataclasses.asdict(protocol)))
         stored = self._read_json(self.path / "protocol.json")
         for name, value in ({**self.BEFORE, **stored} if stored else {}).items():
@@ -57,8 +62,21 @@ class WorkFolder:
             np.savez(temporary, **system)
 
     def load_system(self, quench: int) -> dict | None:
-        stored = _read_npz(self._system(quench))
-        return None if stored is None else {**stored, "done": int(stored["done"])}
+        atoms = (self.protocol.num_particles,)
+        wanted = {"positions": (*atoms, 3), "velocities": (*atoms, 3), "types": atoms, "done": ()}
+        path = self._system(quench)
+        stored = _read_npz(path, wanted)
+        if stored is None:
+            return None
+        done, types, positions = int(stored["done"]), stored["types"], stored["positions"]
+        if not (
+            0 < done <= len(self.protocol.pieces(quench))
+            and np.isin(types, (0, 1)).all()
+            and (positions >= 0).all()
+            and (positions < self.protocol.length).all()
+        ):
+            raise _damaged(path)
+        return {**stored, "done": done}
 
     def pieces_done(self, quench: int) -> int:
         system = self.load_system(quench)
@@ -73,7 +91,8 @@ class WorkFolder:
             np.savez(temporary, **result)
 
     def load_run(self, name: str, run: int) -> dict | None:
-        stored = _read_npz(self._run(name, run))
+        frames = (len(self.protocol.target_times), self.protocol.num_particles, 3)
+        stored = _read_npz(self._run(name, run), {"positions": frames, "drift": (), "temperature": ()})
         if stored is None:
             return None
         return {**stored, "drift": float(stored["drift"]), "temperature": float(stored["temperature"])}
@@ -95,10 +114,21 @@ class WorkFolder:
         self._write_json(self.path / "reports" / f"{report['name']}.json", report)
 
     def load_report(self, name: str) -> dict | None:
-        report = self._read_json(self.path / "reports" / f"{name}.json")
+        path = self.path / "reports" / f"{name}.json"
+        report = self._read_json(path)
         if report is None:
             return None
-        return {key: tuple(value) if isinstance(value, list) else value for key, value in report.items()}
+        result = {key: tuple(value) if isinstance(value, list) else value for key, value in report.items()}
+        count = len(self.protocol.target_times)
+        numbers = [result.get("energy_drift"), result.get("temperature"), result.get("energy", 0.0) or 0.0]
+        for key, lengths in (("scattering", (count,)), ("peak_scattering", (0, count))):
+            values = result.get(key, () if 0 in lengths else None)
+            if not isinstance(values, tuple) or len(values) not in lengths:
+                raise _damaged(path)
+            numbers += values
+        if result.get("name") != name or set(result) - _REPORT or not all(map(_is_number, numbers)):
+            raise _damaged(path)
+        return result
 
     def _system(self, quench: int) -> Path:
         return self.path / f"quench-{quench:04d}.npz"
@@ -109,11 +139,14 @@ class WorkFolder:
     @staticmethod
     def _read_json(path: Path) -> dict | None:
         try:
-            return json.loads(path.read_text())
+            value = json.loads(path.read_text())
         except FileNotFoundError:
             return None
-        except ValueError:
-            raise InputError(f"'{path}' is damaged; remove it, or the whole folder, to start again") from None
+        except (ValueError, RecursionError):
+            raise _damaged(path) from None
+        if not isinstance(value, dict):
+            raise _damaged(path)
+        return value
 
     @staticmethod
     def _write_json(path: Path, value: dict) -> None:
@@ -121,11 +154,34 @@ class WorkFolder:
             temporary.write_text(json.dumps(value, indent=1) + "\n")
 
 
-def _read_npz(path: Path) -> dict | None:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except FileNotFoundError:
+def _read_npz(path: Path, wanted: dict[str, tuple[int, ...]]) -> dict | None:
+    """The arrays of a file, numbers of these names and shapes."""
+    if not path.exists():
         return None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-        raise InputError(f"'{path}' is damaged; remove it and call simulate again") from None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            sizes = {member.filename: member.file_size for member in archive.infolist()}
+        # Before an array is made: a small file could claim any size.
+        if any(sizes.get(f"{name}.npy", 0) > 8 * math.prod(shape) + 1024 for name, shape in wanted.items()):
+            raise _damaged(path)
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in wanted}
+    except OSError as error:
+        if error.errno is not None:  # the disk, not the contents
+            raise
+        raise _damaged(path) from None
+    except Exception:  # NumPy and zipfile report damage with many kinds of errors
+        raise _damaged(path) from None
+    for name, shape in wanted.items():
+        kinds = "iu" if name in ("types", "done") else "f"
+        if arrays[name].shape != shape or arrays[name].dtype.kind not in kinds or not np.isfinite(arrays[name]).all():
+            raise _damaged(path)
+    return arrays
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _damaged(path: Path) -> InputError:
+    return InputError(f"'{path}' is damaged; remove it, or the whole folder, and call simulate again")
