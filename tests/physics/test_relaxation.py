@@ -129,7 +129,10 @@ EARLY, LATE = TIMES < 1.0, TIMES > 1.0
 @pytest.mark.parametrize(
     ("times", "values", "options", "message"),
     [
-        (TIMES[::10], curve(TIMES[::10]), {"short_exponent": 2.0}, "times holds 5 above 0; the fit in two steps needs at least 6"),
+        (
+            TIMES[::10], curve(TIMES[::10]), {"short_exponent": 2.0},
+            "times holds 5 above 0; the fit in two steps needs at least 6",
+        ),
         (TIMES[::7], curve(TIMES[::7]), {"short_exponent": None}, "times holds 6 above 0.*at least 7"),
         (TIMES[TIMES < 8], curve(TIMES[TIMES < 8]), {}, "too little for the fit in two steps.*give later times"),
         (TIMES[EARLY], curve(TIMES[EARLY], tau=1e5), {}, "two steps"),
