@@ -71,9 +71,13 @@ def test_the_fit_finds_the_parameters(f, tau_s, ratio, b, short):
 def test_the_times_of_the_paper_determine_the_fit(temperature):
     times = np.array(times_of(temperature))
     tau = times[[6, 6, 5][[0.44, 0.50, 0.64].index(temperature)]]
-    fit = bf.relaxation_time(times, curve(times, tau=tau), method="two-step")
+    fit = bf.relaxation_time(times, curve(times, tau=tau), method="two-step", short_exponent=2.0)
     assert float(fit) == pytest.approx(tau, rel=1e-3)
     assert (fit.configurations, fit.short_exponent) == (0, 2.0)
+    # With noise, a free b_s does not bias tau_alpha where the truth is another than 2.
+    values = curve(times, tau=tau, b_s=1.5) + 0.01 * np.random.default_rng(4).standard_normal((10, len(times)))
+    fit = bf.relaxation_time(times, values, method="two-step", short_exponent=None)
+    assert abs(fit.tau_alpha - tau) < 3 * fit.uncertainty < 0.1 * tau
 
 
 def test_the_uncertainty_covers_the_truth():
@@ -125,7 +129,10 @@ EARLY, LATE = TIMES < 1.0, TIMES > 1.0
 @pytest.mark.parametrize(
     ("times", "values", "options", "message"),
     [
-        (TIMES[::10], curve(TIMES[::10]), {}, "times holds 5 above 0; the fit in two steps needs at least 6"),
+        (
+            TIMES[::10], curve(TIMES[::10]), {"short_exponent": 2.0},
+            "times holds 5 above 0; the fit in two steps needs at least 6",
+        ),
         (TIMES[::7], curve(TIMES[::7]), {"short_exponent": None}, "times holds 6 above 0.*at least 7"),
         (TIMES[TIMES < 8], curve(TIMES[TIMES < 8]), {}, "too little for the fit in two steps.*give later times"),
         (TIMES[EARLY], curve(TIMES[EARLY], tau=1e5), {}, "two steps"),

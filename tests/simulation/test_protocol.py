@@ -163,6 +163,18 @@ def test_the_command_gives_one_line(no_lammps, tmp_path, capsys, line):
     assert err.count("\n") == 1
 
 
+def test_the_command_warns_in_one_line(monkeypatch, tmp_path, capsys):
+    def missing():
+        raise InputError("no LAMMPS")
+
+    monkeypatch.setattr("botan_fast.simulation.ensemble.require_lammps", missing)
+    assert main(["simulate", "-o", str(tmp_path / "ka.h5"), "--times", "0.108", "1", "--quiet"]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "botan-fast: warning: times: no whole numbers of steps of dt = 0.005: 0.108; the targets are of 0.11",
+        "botan-fast: error: no LAMMPS",
+    ]
+
+
 # ---- the cost ---------------------------------------------------------------------------------------------------
 
 

@@ -11,7 +11,9 @@ from ..arrays import Array
 from ..checks import as_array, check_finite, positive
 from ..errors import InputError
 
-__all__ = ["TwoStepFit", "relaxation_time"]
+__all__ = ["SHORT_EXPONENT", "TwoStepFit", "relaxation_time"]
+
+SHORT_EXPONENT: float | None = 2.0  # b_s of the fit unless the caller says otherwise: free flight
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def relaxation_time(
     threshold: float | None = None,
     *,
     method: str = "threshold",
-    short_exponent: float | None = 2.0,
+    short_exponent: float | None = SHORT_EXPONENT,
 ) -> float | TwoStepFit | None:
     """The structural relaxation time of a correlation function such as F_s(k, t).
 
