@@ -106,7 +106,7 @@ def _print_checks(result: "SimulationResult") -> None:
     for k, name in zip(numbers, shown, strict=True):
         time = result.falls_to_1_over_e(k)
         print(f"{name} falls to 1/e " + (f"at t = {time:.4g}" if time else "outside these times"))
-    for short_exponent in (2.0, None):
+    for short_exponent in (None, 2.0):
         what = f"tau_alpha by the fit of {shown[0]} in two steps, b_s " + ("= 2" if short_exponent else "free")
         try:
             print(f"{what}: {result.fit(short_exponent)}")

@@ -11,9 +11,7 @@ from ..arrays import Array
 from ..checks import as_array, check_finite, positive
 from ..errors import InputError
 
-__all__ = ["SHORT_EXPONENT", "TwoStepFit", "relaxation_time"]
-
-SHORT_EXPONENT: float | None = 2.0  # b_s of the fit unless the caller says otherwise: free flight
+__all__ = ["TwoStepFit", "relaxation_time"]
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ def relaxation_time(
     threshold: float | None = None,
     *,
     method: str = "threshold",
-    short_exponent: float | None = SHORT_EXPONENT,
+    short_exponent: float | None = None,
 ) -> float | TwoStepFit | None:
     """The structural relaxation time of a correlation function such as F_s(k, t).
 
@@ -99,7 +97,8 @@ def relaxation_time(
         (M, T), those of M >= 2 configurations: their mean is fitted.
     threshold : of method "threshold", default 1/e.
     method : "threshold" or "two-step".
-    short_exponent : b_s of "two-step". The default 2 is that of free flight; None fits it as well.
+    short_exponent : b_s of "two-step". By default it is fitted, as in the paper's double stretched exponential; a
+        number fixes it, such as 2, that of free flight.
 
     Returns, for "threshold", a float: the first crossing from above, by linear interpolation of the values in the
     logarithm of time between the two times around it (in time itself when the earlier one is 0). None when the values

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..physics.relaxation import SHORT_EXPONENT, TwoStepFit, relaxation_time
+from ..physics.relaxation import TwoStepFit, relaxation_time
 
 __all__ = ["PEAK", "ConfigurationCheck", "SimulationResult"]
 
@@ -68,7 +68,7 @@ class SimulationResult:
             return None
         return relaxation_time(self.times, scattering)
 
-    def fit(self, short_exponent: float | None = SHORT_EXPONENT) -> TwoStepFit:
+    def fit(self, short_exponent: float | None = None) -> TwoStepFit:
         """The paper's fit of F_s(wave_number, t) in two steps; its tau_alpha has a standard error by the jackknife.
 
         Raises `InputError` where the times do not allow it, with the reason.
