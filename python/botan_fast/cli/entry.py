@@ -91,7 +91,7 @@ def _warnings_in_one_line() -> Iterator[None]:
                 print(f"botan-fast: warning: {text}", file=sys.stderr)
 
         warnings.simplefilter("always", BotanFastWarning)
-        warnings.showwarning = show  # type: ignore[assignment]
+        warnings.showwarning = show
         yield
 
 

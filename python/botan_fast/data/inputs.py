@@ -1,0 +1,104 @@
+"""The inputs of `convert` among each other: their names, what the names tell, and configurations that come again."""
+
+import functools
+import itertools
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import warn
+from ..formats import name_without_tag, stated
+from .record import Record
+from .runs import remedy_for_runs
+from .selection import Numbers, same_number
+from .species import Names
+from .twins import Known
+from .words import refuse_twice, word_on_few_runs, word_on_minority
+from .writer import DatasetWriter
+
+__all__ = ["Stored", "over_names", "unique_names"]
+
+
+class Stored:
+    """The configurations of the data set, found by their particles: one that comes again joins its other times."""
+
+    def __init__(self, writer: DatasetWriter, files: list[Path]) -> None:
+        self._known: Known[tuple[str, float | None, list[float | None], Path]] = Known()
+        self._files = files
+        self._single: list[str] = []
+        self._first: tuple[np.ndarray, Names] | None = None
+        self._number = 0
+        for name, temperature, times, positions, types in writer.stored():
+            self._known.add(positions, types, (name, temperature, times, writer.path))
+
+    def join(self, record: Record, file: Path) -> None:
+        """Give the record the name that the configuration has at other times; InputError where it comes twice."""
+        positions, types = np.asarray(record.positions), np.asarray(record.types)
+        for name, temperature, times, origin in self._known.same(positions, types):
+            a, b = (name, record.name) if origin == file else (str(origin), str(file))
+            for new, old in itertools.product([time.time for time in record.times] or [None], times or [None]):
+                remedy = functools.partial(self._remedy, origin, file)
+                refuse_twice((a, temperature, old), (b, record.temperature, new), remedy)
+            if temperature == record.temperature:
+                record.name = name
+
+    def _remedy(self, first: Path, second: Path) -> str:
+        return remedy_for_runs(first, second, self._files) if first in self._files and first != second else ""
+
+    def add(self, record: Record, file: Path) -> None:
+        """Remember what was stored."""
+        times = [time.time for time in record.times]
+        positions, types = np.asarray(record.positions), np.asarray(record.types)
+        self._known.add(positions, types, (record.name, record.temperature, times, file))
+        self._number += bool(record.times)
+        if any(time.num_runs == 1 for time in record.times):
+            self._single.append(record.name)
+        if self._first is None:
+            self._first = types, record.species
+
+    def say(self) -> None:
+        """Warnings on what was added, once for all of it."""
+        word_on_few_runs(self._single, self._number)
+        if self._first is not None:
+            word_on_minority(*self._first)
+
+
+def unique_names(files: list[Path]) -> dict[Path, str]:
+    """A name for each file: its own without the ending, preceded by its folders as far as it takes to be unique.
+
+    The files of a configuration of the authors at several times, side by side, have one name.
+    """
+    same: dict[str, set[Path]] = {}
+    at_times: dict[Path, list[Path]] = {}
+    for file in files:
+        tagged = stated(file)[1] is not None
+        at_times.setdefault(file.with_name(name_without_tag(file.stem)) if tagged else file, []).append(file)
+    for place, members in at_times.items():
+        same.setdefault(place.name if place != members[0] else place.stem, set()).add(place)
+    names: dict[Path, str] = {}
+    for stem, group in same.items():
+        parts = {file: (stem, *reversed(file.absolute().parts[1:-1])) for file in group}
+        depth = 1
+        while len({path[:depth] for path in parts.values()}) < len(group) and depth < max(map(len, parts.values())):
+            depth += 1
+        names |= {file: "_".join(reversed(path[:depth])) for place, path in parts.items() for file in at_times[place]}
+    return names
+
+
+def over_names(files: list[Path], time: Numbers, temperature: Numbers) -> frozenset[str]:
+    """Which of "time" and "temperature" the caller says otherwise than the names of the files, with a word.
+
+    A value that one of the names tells chooses among the files; several values do so in any case.
+    """
+    result = set()
+    told = [stated(file) for file in files]
+    for what, held, given in (
+        ("temperature", {pair[0] for pair in told} - {None}, temperature),
+        ("time", {pair[1] for pair in told} - {None}, time),
+    ):
+        numbers = [] if given is None else np.atleast_1d(np.asarray(given, np.float64)).tolist()
+        if len(numbers) == 1 and held and not any(same_number(value, numbers[0]) for value in held):
+            shown = ", ".join(f"{value:g}" for value in sorted(held))  # type: ignore[type-var]
+            warn(f"{what} = {numbers[0]:g} is given, where the names of the files tell {shown}; {numbers[0]:g} counts")
+            result.add(what)
+    return frozenset(result)
