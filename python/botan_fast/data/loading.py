@@ -25,7 +25,7 @@ from .species import SpeciesOrder
 from .twins import Known
 from .words import refuse_twice, words_on_samples
 
-__all__ = ["Data", "load_samples"]
+__all__ = ["Data", "given_samples", "load_samples"]
 
 # Paths may be patterns. A list holds files and data sets, or samples.
 Data: TypeAlias = FilePath | Dataset | Sample | Sequence[FilePath | Dataset | Sample]
@@ -113,7 +113,7 @@ def load_samples(
     """
     if node_target not in NODE_TARGETS:
         raise InputError(f"node_target = {node_target!r}; choose one of {', '.join(map(repr, NODE_TARGETS))}")
-    given = _given_samples(data)
+    given = given_samples(data)
     if given is not None:
         if box is not None or density is not None:
             raise InputError("box and density belong to files; these samples have their graphs already")
@@ -221,7 +221,7 @@ def _progress(show: bool) -> Any:
     return tqdm(desc="reading", unit=" configurations", leave=False, disable=not (show and sys.stderr.isatty()))
 
 
-def _given_samples(data: Any) -> list[Sample] | None:
+def given_samples(data: Any) -> list[Sample] | None:
     """The samples, when `data` is one or a list of them."""
     if isinstance(data, Sample):
         return [data]

@@ -26,7 +26,7 @@ def remedy_for_runs(a: Path, b: Path, files: Sequence[Path]) -> str:
         return ""
     pattern = pattern_of_runs(a, b, [file for file in files if not is_layout(file)])
     if pattern is None:
-        return "; runs of one configuration are read together by a pattern with {configuration} and {run}, see docs/formats.md"
+        return "these are runs of one configuration: read them together by a pattern with {run}, see docs/formats.md"
     return f"these are runs of one configuration, whose mean is the propensity: use the pattern '{pattern}'"
 
 
