@@ -23,7 +23,7 @@ from ..physics.targets import Targets
 from ..quantities import LETTERS
 from .build import build_sample
 from .dataset import Dataset
-from .inputs import Stored, over_names, unique_names
+from .inputs import Stored, over_names, told_to_be_chosen, unique_names
 from .record import Record, TimeRecord
 from .schema import is_dataset, parts_folder
 from .selection import Choice, Numbers
@@ -137,11 +137,12 @@ def convert(
         settings["species"] = list(order.given or ())
     given = over_names(files, time, temperature)
     reading = _Reading(cutoff, box, density, temperature, time, letters, order, given)
+    wanted = [file for file in files if told_to_be_chosen(file, time, temperature, given)]
     provenance = {"command": "convert", **settings}
     show = progress and sys.stderr.isatty()
     with DatasetWriter(output, cutoff=cutoff, provenance=provenance, settings=settings, overwrite=force) as writer:
         done, names, known = _finished(writer), unique_names(files), Stored(writer, files)
-        for file in tqdm(files, desc="converting", unit="file", disable=not show):
+        for file in tqdm(wanted, desc="converting", unit="file", disable=not show):
             identity = _identity(file, settings)
             finished, complete = done.get(identity, (set(), False))
             if complete:
@@ -151,7 +152,12 @@ def convert(
                 if name not in finished:
                     record = make()
                     record.name = name
-                    known.join(record, file)
+                    try:
+                        known.join(record, file)
+                    except InputError:
+                        if known.runs_apart:  # what was stored has displacements of single runs, under wrong names
+                            writer.withdraw()
+                        raise
                     if record.name in finished:
                         continue
                     mark = f"{file} [{identity}{' last' if last else ''}]"

@@ -16,7 +16,7 @@ from .twins import Known
 from .words import refuse_twice, word_on_few_runs, word_on_minority
 from .writer import DatasetWriter
 
-__all__ = ["Stored", "over_names", "unique_names"]
+__all__ = ["Stored", "over_names", "told_to_be_chosen", "unique_names"]
 
 
 class Stored:
@@ -25,6 +25,7 @@ class Stored:
     def __init__(self, writer: DatasetWriter, files: list[Path]) -> None:
         self._known: Known[tuple[str, float | None, list[float | None], Path]] = Known()
         self._files = files
+        self.runs_apart = False  # were runs of one configuration given as configurations?
         self._single: list[str] = []
         self._first: tuple[np.ndarray, Names] | None = None
         self._number = 0
@@ -37,13 +38,15 @@ class Stored:
         for name, temperature, times, origin in self._known.same(positions, types):
             a, b = (name, record.name) if origin == file else (str(origin), str(file))
             for new, old in itertools.product([time.time for time in record.times] or [None], times or [None]):
-                remedy = functools.partial(self._remedy, origin, file)
+                remedy = functools.partial(self._remedy, origin, file) if record.times else str
                 refuse_twice((a, temperature, old), (b, record.temperature, new), remedy)
             if temperature == record.temperature:
                 record.name = name
 
     def _remedy(self, first: Path, second: Path) -> str:
-        return remedy_for_runs(first, second, self._files) if first in self._files and first != second else ""
+        remedy = remedy_for_runs(first, second, self._files) if first in self._files and first != second else ""
+        self.runs_apart |= bool(remedy)
+        return remedy
 
     def add(self, record: Record, file: Path) -> None:
         """Remember what was stored."""
@@ -102,3 +105,12 @@ def over_names(files: list[Path], time: Numbers, temperature: Numbers) -> frozen
             warn(f"{what} = {numbers[0]:g} is given, where the names of the files tell {shown}; {numbers[0]:g} counts")
             result.add(what)
     return frozenset(result)
+
+
+def told_to_be_chosen(file: Path, time: Numbers, temperature: Numbers, over: frozenset[str]) -> bool:
+    """Is a file to be read, by what its name tells? Yes where it does not tell, or the caller knows better (`over`)."""
+    for what, value, given in zip(("temperature", "time"), stated(file), (temperature, time), strict=True):
+        if value is not None and given is not None and what not in over:
+            if not any(same_number(value, number) for number in np.atleast_1d(np.asarray(given, np.float64)).tolist()):
+                return False
+    return True

@@ -91,7 +91,7 @@ def _groups(a: Path, b: Path, files: list[Path]) -> list[list[Path]]:
 
 def _words(file: Path) -> tuple[_Word, ...]:
     """The name cut into numbers, letters and what is between; a number after a T alone may be a temperature."""
-    words = re.findall(r"(?<![A-Za-z])(?<=T)\d+\.\d+|\d+|[A-Za-z]+|.", str(file))
+    words = re.findall(r"(?<![A-Za-z]T)(?<=T)\d+\.\d+|\d+|[A-Za-z]+|.", str(file))
     marked = []
     for k, word in enumerate(words):
         temperature = k > 0 and words[k - 1] == "T" and re.fullmatch(r"\d+(\.\d+)?", word) is not None

@@ -98,9 +98,10 @@ class SpeciesOrder:
         for a, b in zip(names, species, strict=False):
             # A number stands for a species that a file has no particle of.
             if a != b and not (a.isdigit() or b.isdigit()):
+                example = f", such as --species {' '.join(names)}" if {*species} <= {*names} else ""
                 raise DataError(
                     f"{where}: the species are {', '.join(species)} in this order, but {', '.join(names)} in {first}; "
-                    f"say the order for all files with species=, such as {' '.join(dict.fromkeys(names + species))}"
+                    f"say the order for all files with species={example}"
                 )
         if len(species) > len(names):
             self._first = species, where

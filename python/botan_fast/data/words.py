@@ -51,7 +51,7 @@ def word_on_minority(types: np.ndarray, species: tuple[str, ...] | None) -> None
     named = f" ({names[0]})" if names[0].upper() != "A" else ""
     warn(
         f"type 0{named} is the minority ({counts[0]} of {counts.sum()} particles), but the paper's A, of which the "
-        f"scores are, is the majority; species= {' '.join(order)} puts it first"
+        f"scores are, is the majority; --species {' '.join(order)} (species=) puts it first"
     )
 
 
@@ -80,7 +80,8 @@ def check_types(train: Sequence[Sample], test: Sequence[Sample]) -> None:
         largest = max(held)
         raise InputError(
             f"no particle of the training data is of type {absent[0]} ({letter(absent[0])}), but {held[largest]} has "
-            f"type {largest}; number the species from 0 without gaps"
+            f"type {largest}; number the species from 0 without gaps, or name those that there are: --species "
+            f"{' '.join(letter(number) for number in sorted(held))} (species=)"
         )
     for number, name in _types_of(test).items():
         if number not in held:
@@ -109,6 +110,6 @@ def refuse_twice(a: _Known, b: _Known, remedy: Callable[[], str] = str) -> None:
         if first is not None and second is not None and not math.isclose(first, second, rel_tol=1e-9):
             return
     known = a[2] is not None and b[2] is not None
-    when = f"both at time {a[2]:g}" if known else "at times that are not known"
+    when = f"both at time {a[2]:g}" if known else "at times that are not both known"
     instead = "leave one of them out" + ("" if known else ", or give their times by a layout")
     raise InputError(f"the same configuration twice: {a[0]} and {b[0]}, {when}; {remedy() or instead}")

@@ -96,6 +96,7 @@ class DatasetWriter:
         self._entries: dict[tuple, _Location] = {}
         self._mutex = threading.Lock()
         self._history: list = []
+        self._added: list[tuple[tuple, Path]] = []  # by this writer: key and part
         self._parts = parts_folder(self.path)
         if self.path.is_dir():
             raise InputError(f"path = '{path}' is a folder; give the name of a file to write in it")
@@ -167,6 +168,17 @@ class DatasetWriter:
             entry.times += times
             entry.places.append((part, "000000"))
             entry.sources += record.source.splitlines()
+            self._added.append((key, part))
+
+    def withdraw(self) -> None:
+        """Take out what this writer has added and not merged yet, as if it had never been."""
+        with self._mutex:
+            for key, part in self._added:
+                part.unlink(missing_ok=True)
+                self._entries.pop(key, None)
+            self._added.clear()
+            for part in finished_parts(self.path):  # of an earlier writer, with other times of the same configurations
+                self._index(part)
 
     def close(self) -> None:
         """Merge everything into the file and remove the parts. A second call does nothing."""
