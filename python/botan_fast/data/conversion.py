@@ -18,7 +18,7 @@ from tqdm import tqdm
 from ..arrays import Array
 from ..errors import InputError
 from ..files import FilePath
-from ..formats import Configuration, is_layout, iterate_groups
+from ..formats import Configuration, is_layout, iterate_groups, stated
 from ..physics.targets import Targets
 from ..quantities import LETTERS
 from .build import build_sample
@@ -197,7 +197,8 @@ class _Reading:
             found = True
             yield entry
         try:
-            choice.check_found()
+            if stated(file)[1] is None:  # else its time is one of those that are chosen, and others have the rest
+                choice.check_found()
             if not found:
                 raise InputError(f"no configuration has {choice.describe()}; choose others")
         except InputError as error:

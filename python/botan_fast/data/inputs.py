@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import warn
+from ..errors import InputError, warn
 from ..formats import name_without_tag, stated
 from .record import Record
 from .runs import remedy_for_runs
@@ -92,25 +92,36 @@ def over_names(files: list[Path], time: Numbers, temperature: Numbers) -> frozen
     """Which of "time" and "temperature" the caller says otherwise than the names of the files, with a word.
 
     A value that one of the names tells chooses among the files; several values do so in any case.
+
+    Raises
+    ------
+    InputError
+        where all files tell by their names, and one of several values is in none of them.
     """
     result = set()
     told = [stated(file) for file in files]
-    for what, held, given in (
-        ("temperature", {pair[0] for pair in told} - {None}, temperature),
-        ("time", {pair[1] for pair in told} - {None}, time),
-    ):
-        numbers = [] if given is None else np.atleast_1d(np.asarray(given, np.float64)).tolist()
-        if len(numbers) == 1 and held and not any(same_number(value, numbers[0]) for value in held):
-            shown = ", ".join(f"{value:g}" for value in sorted(held))  # type: ignore[type-var]
-            warn(f"{what} = {numbers[0]:g} is given, where the names of the files tell {shown}; {numbers[0]:g} counts")
+    for place, (what, given) in enumerate((("temperature", temperature), ("time", time))):
+        values = [pair[place] for pair in told]
+        held = sorted({value for value in values if value is not None})
+        unknown = [number for number in _list(given) if not any(same_number(value, number) for value in held)]
+        if not held or not unknown:
+            continue
+        shown = ", ".join(f"{value:g}" for value in held)
+        if len(_list(given)) == 1:
+            warn(f"{what} = {unknown[0]:g} is given, where the names of the files tell {shown}; {unknown[0]:g} counts")
             result.add(what)
+        elif None not in values:
+            raise InputError(f"{what} = {unknown[0]:g} is not in the data, which hold {what}s {shown}")
     return frozenset(result)
 
 
 def told_to_be_chosen(file: Path, time: Numbers, temperature: Numbers, over: frozenset[str]) -> bool:
     """Is a file to be read, by what its name tells? Yes where it does not tell, or the caller knows better (`over`)."""
-    for what, value, given in zip(("temperature", "time"), stated(file), (temperature, time), strict=True):
-        if value is not None and given is not None and what not in over:
-            if not any(same_number(value, number) for number in np.atleast_1d(np.asarray(given, np.float64)).tolist()):
-                return False
-    return True
+    return all(
+        value is None or given is None or what in over or any(same_number(value, number) for number in _list(given))
+        for what, value, given in zip(("temperature", "time"), stated(file), (temperature, time), strict=True)
+    )
+
+
+def _list(numbers: Numbers) -> list[float]:
+    return [] if numbers is None else np.atleast_1d(np.asarray(numbers, np.float64)).tolist()
