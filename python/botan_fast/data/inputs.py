@@ -11,9 +11,8 @@ from ..formats import name_without_tag, stated
 from .record import Record
 from .runs import remedy_for_runs
 from .selection import Numbers, same_number
-from .species import Names
 from .twins import Known
-from .words import refuse_twice, word_on_few_runs, word_on_minority
+from .words import Majorities, refuse_twice, word_on_few_runs
 from .writer import DatasetWriter
 
 __all__ = ["Stored", "over_names", "told_to_be_chosen", "unique_names"]
@@ -27,7 +26,7 @@ class Stored:
         self._files = files
         self.runs_apart = False  # were runs of one configuration given as configurations?
         self._single: list[str] = []
-        self._first: tuple[np.ndarray, Names] | None = None
+        self._majorities = Majorities()
         self._number = 0
         for name, temperature, times, positions, types in writer.stored():
             self._known.add(positions, types, (name, temperature, times, writer.path))
@@ -56,14 +55,12 @@ class Stored:
         self._number += bool(record.times)
         if any(time.num_runs == 1 for time in record.times):
             self._single.append(record.name)
-        if self._first is None:
-            self._first = types, record.species
+        self._majorities.add(record.name, types, record.species)
 
     def say(self) -> None:
         """Warnings on what was added, once for all of it."""
         word_on_few_runs(self._single, self._number)
-        if self._first is not None:
-            word_on_minority(*self._first)
+        self._majorities.say()
 
 
 def unique_names(files: list[Path]) -> dict[Path, str]:

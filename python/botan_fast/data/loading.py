@@ -157,7 +157,7 @@ def load_samples(
         raise InputError(f"no configuration has {choice.describe()} together; choose others")
     order.check_found()
     _refuse_twins(samples, origins, require_targets)
-    words_on_samples(samples if require_targets else samples[:0])
+    words_on_samples(samples, targets=require_targets)
     return samples
 
 
@@ -170,7 +170,7 @@ def _refuse_twins(samples: list[Sample], origins: dict[int, Path], require_targe
         return
     known: Known[int] = Known()
     for number, sample in enumerate(samples):
-        positions = sample.positions.numpy()
+        positions = np.asarray(sample.positions)
         for other in known.same(positions, sample.types):
             pair = other, number
             before, this = ((samples[k].name, samples[k].temperature, samples[k].time) for k in pair)

@@ -97,7 +97,8 @@ class SpeciesOrder:
         names, first = self._first
         for a, b in zip(names, species, strict=False):
             # A number stands for a species that a file has no particle of.
-            if a != b and not (a.isdigit() or b.isdigit()):
+            alike = a == b or (len(a) == len(b) == 1 and a.upper() == b.upper())
+            if not (alike or a.isdigit() or b.isdigit()):
                 example = f", such as --species {' '.join(names)}" if {*species} <= {*names} else ""
                 raise DataError(
                     f"{where}: the species are {', '.join(species)} in this order, but {', '.join(names)} in {first}; "

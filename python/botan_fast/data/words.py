@@ -11,14 +11,14 @@ from .sample import Sample
 from .species import letter
 from .twins import Known
 
-__all__ = ["check_types", "refuse_twice", "word_on_few_runs", "word_on_minority", "words_on_samples", "words_on_test"]
+__all__ = ["Majorities", "check_types", "refuse_twice", "word_on_few_runs", "words_on_samples", "words_on_test"]
 
 _Known: TypeAlias = tuple[str, float | None, float | None]  # name, temperature, time
 
 
-def words_on_samples(samples: Sequence[Sample]) -> None:
-    """Say when targets are of one run, when times are mixed, and when type 0 is the minority."""
-    held = [sample for sample in samples if sample.has_targets]
+def words_on_samples(samples: Sequence[Sample], targets: bool = True) -> None:
+    """Say when type 0 is the minority or nowhere, and, with `targets`, when they are of one run or of several times."""
+    held = [sample for sample in samples if sample.has_targets] if targets else []
     word_on_few_runs([sample.name for sample in held if sample.num_runs == 1], len(held))
     times = {sample.time for sample in held}
     if len(times) > 1:
@@ -27,8 +27,48 @@ def words_on_samples(samples: Sequence[Sample]) -> None:
         warn(
             f"{number} times are mixed in one target: {', '.join(shown)}; a model is for one time, choose it with time="
         )
-    if samples:
-        word_on_minority(samples[0].types, samples[0].species)
+    majorities = Majorities()
+    for sample in samples:
+        majorities.add(sample.name, sample.types, sample.species)
+    majorities.say()
+
+
+class Majorities:
+    """Which type most particles have, configuration by configuration."""
+
+    def __init__(self) -> None:
+        self._first: tuple[np.ndarray, tuple[str, ...] | None] | None = None
+        self._of: dict[int, str] = {}
+
+    def add(self, name: str, types: np.ndarray, species: tuple[str, ...] | None) -> None:
+        counts = np.bincount(np.asarray(types))
+        if self._first is None:
+            self._first = counts, species
+        most = int(counts.argmax())
+        if counts[most] >= 0.6 * counts.sum():  # half and half scatters
+            self._of.setdefault(most, name)
+
+    def say(self) -> None:
+        """Warnings, where A is the minority, or the majority changes between configurations."""
+        if self._first is None:
+            return
+        counts, species = self._first
+        names = list(species) if species and len(species) >= len(counts) else [letter(k) for k in range(len(counts))]
+        most = int(counts.argmax())
+        order = " ".join([names[most], *(name for k, name in enumerate(names) if k != most and counts[k])])
+        named = f" ({names[0]})" if names[0].upper() != "A" else ""
+        if counts[0] == 0:
+            warn(f"no particle is of type 0{named}: number the species from 0, or name them by --species (species=)")
+        elif counts[0] < counts[most]:
+            warn(
+                f"type 0{named} is the minority ({counts[0]} of {counts.sum()} particles), but the paper's A, of which "
+                f"the scores are, is the majority; --species {order} (species=) puts it first"
+            )
+        if len(self._of) > 1:
+            shown = ", ".join(f"{letter(k)} in {name}" for k, name in sorted(self._of.items()))
+            warn(
+                f"the majority is {shown}: are the species of all files numbered alike? species= says the order by name"
+            )
 
 
 def word_on_few_runs(names: Sequence[str], number: int) -> None:
@@ -40,27 +80,12 @@ def word_on_few_runs(names: Sequence[str], number: int) -> None:
         )
 
 
-def word_on_minority(types: np.ndarray, species: tuple[str, ...] | None) -> None:
-    """Say when there are fewer A than particles of another type."""
-    counts = np.bincount(np.asarray(types))
-    most = int(counts.argmax())
-    if counts[0] == counts[most] or counts[0] == 0:
-        return
-    names = species if species and len(species) >= len(counts) else [letter(k) for k in range(len(counts))]
-    order = [names[most], *(name for k, name in enumerate(names) if k != most)]
-    named = f" ({names[0]})" if names[0].upper() != "A" else ""
-    warn(
-        f"type 0{named} is the minority ({counts[0]} of {counts.sum()} particles), but the paper's A, of which the "
-        f"scores are, is the majority; --species {' '.join(order)} (species=) puts it first"
-    )
-
-
 def words_on_test(train: Sequence[Sample], test: Sequence[Sample]) -> None:
     """Say when configurations of the test are among those of the training, or at other times or temperatures."""
     known: Known[str] = Known()
     for sample in train:
-        known.add(sample.positions.numpy(), sample.types, sample.name)
-    again = [sample for sample in test if known.same(sample.positions.numpy(), sample.types)]
+        known.add(np.asarray(sample.positions), sample.types, sample.name)
+    again = [sample for sample in test if known.same(np.asarray(sample.positions), sample.types)]
     if again:
         warn(
             f"{len(again)} of {len(test)} test configurations are among the training configurations, such as "

@@ -108,7 +108,7 @@ def stated(path: Path) -> tuple[float | None, float | None]:
     told = pyg_botan.told_by_name(path)
     with contextlib.suppress(DataError):  # a broken file has its error when it is read
         if told != (None, None) and path.is_file() and choose(path, READERS) is pyg_botan:
-            return told
+            return told[0], told[1] if pyg_botan.dimensions(path) == 3 else None
     return None, None
 
 
