@@ -50,8 +50,8 @@ class TestTagsOfTheAuthors:
 
     def test_a_file_alone_and_a_glob(self, tmp_path):
         write_archive(tmp_path / "train", tags=[7])
-        for data in (tmp_path / "train/isoconfig_N80T0.44_1_tc07.npz", tmp_path / "train/*.npz"):
-            assert {(s.temperature, s.time) for s in bf.load_samples(data)} == {(0.44, 4120.0)}
+        for data in ("train/isoconfig_N80T0.44_1_tc07.npz", "train/*.npz"):
+            assert {(s.temperature, s.time) for s in bf.load_samples(tmp_path / data)} == {(0.44, 4120.0)}
 
     def test_a_temperature_that_the_paper_has_not(self, tmp_path):
         write_archive(tmp_path / "T0.47", "0.47", (1,), [7])
@@ -68,7 +68,8 @@ class TestTagsOfTheAuthors:
         layout.write_text('pattern = "a/*_{configuration}_tc{index}.npz"\ntimes = [1, 2, 3, 4, 5, 6, 7]\n')
         [sample], said = warned(lambda: bf.load_samples(layout))
         assert sample.time == 7.0
-        assert said == [f"{layout}: the layout says time = 7 where the names of the files say 4120; the layout counts"]
+        assert len(said) == 1
+        assert re.search("says time = 7 where the name of .*_tc07.npz says 4120; the layout", said[0])
 
     @pytest.mark.parametrize(
         ("indices", "times", "first", "expected"),
@@ -82,7 +83,6 @@ class TestTagsOfTheAuthors:
             ([2, 3, 4], 3, None, r"\{index\} goes from 2 to 4 and times has 3 values"),
             ([0, 1, 2, 3], 3, None, r"is time number 3, but times has 3 values, the first of them number 0"),
             ([1, 2, 3], 3, -1, r"first = -1; expected a whole number"),
-            ([1, 2, 3], 3, 0.5, r"first = 0\.5; expected a whole number"),
         ],
     )
     def test_other_patterns_count_as_their_files_do(self, tmp_path, indices, times, first, expected):

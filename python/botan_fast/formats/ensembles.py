@@ -43,7 +43,7 @@ def iterate_groups(path: FilePath, skip: Callable[[str], bool] | None = None) ->
     Those whose name `skip` says yes to are left out, and their files are not read.
     """
     spec = load_pattern(path)
-    found = files_of(spec)
+    found, said = files_of(spec), set[str]()
     indices = {int(v["index"]) for files in found.values() for v, _ in files if v.get("index") is not None}
     for values, files in found.items():
         known = dict(zip(("temperature", "configuration"), values, strict=True))
@@ -62,11 +62,13 @@ def iterate_groups(path: FilePath, skip: Callable[[str], bool] | None = None) ->
             if hasattr(reader, "read_frames"):
                 configurations = list(_ensemble(counted, name, temperature, known, files))
             else:
-                configurations = list(_whole_files(counted, name, temperature, files))
+                configurations = list(_whole_files(counted, name, temperature, files, said))
         yield configurations
 
 
-def _whole_files(spec: FilePattern, name: str, temperature: float | None, files: list) -> Iterator[Configuration]:
+def _whole_files(
+    spec: FilePattern, name: str, temperature: float | None, files: list, said: set[str]
+) -> Iterator[Configuration]:
     """Files that hold an ensemble each, with the temperature and time of the pattern where they have none."""
     if "run" in placeholders_of(spec):
         raise DataError(
@@ -82,7 +84,7 @@ def _whole_files(spec: FilePattern, name: str, temperature: float | None, files:
             if time is None and c.time is None and "tc{index}" in spec.pattern and c.positions.shape[1] == 3:
                 known = c.temperature if temperature is None else temperature
                 time = None if known is None or index is None else time_of_tag(known, index)
-            _word_on_contradiction(spec, c, temperature, time)
+            _word_on_contradiction(spec, c, temperature, time, said)
             yield replace(
                 c,
                 name=name,
@@ -93,12 +95,16 @@ def _whole_files(spec: FilePattern, name: str, temperature: float | None, files:
             )
 
 
-def _word_on_contradiction(spec: FilePattern, c: Configuration, temperature: float | None, time: float | None) -> None:
-    """A warning where the layout says another temperature or time than the file; without the file, so that one does."""
+def _word_on_contradiction(
+    spec: FilePattern, c: Configuration, temperature: float | None, time: float | None, said: set[str]
+) -> None:
+    """A warning where the layout says another temperature or time than a file; once for all files (`said`)."""
     for what, given, held in (("temperature", temperature, c.temperature), ("time", time, c.time)):
-        if given is not None and held is not None and not math.isclose(given, held, rel_tol=1e-6):
-            source = "names of the files say" if what in c.told_by_name else "files hold"
-            warn(f"{spec.where}: the layout says {what} = {given:g} where the {source} {held:g}; the layout counts")
+        if given is None or held is None or what in said or math.isclose(given, held, rel_tol=1e-6):
+            continue
+        said.add(what)
+        source = f"the name of {c.path} says" if what in c.told_by_name else f"{c.path} holds"
+        warn(f"{spec.where}: the layout says {what} = {given:g} where {source} {held:g}; the layout counts")
 
 
 def _listed(spec: FilePattern, index: int | None, file: Path) -> float | None:

@@ -147,7 +147,8 @@ def first_index(spec: FilePattern, temperature: float | None, indices: set[int])
         return 0
     if re.search(r"(?<![A-Za-z])tc\{index\}", spec.pattern):
         of_table = temperature is not None and len(times_of(temperature) or ()) == count
-        return (first_tag(temperature) if of_table and temperature is not None else None) or 1
+        tag = first_tag(temperature) if of_table and temperature is not None else None
+        return tag if tag is not None and least >= tag else 1
     if least == 1 and most == count:
         return 1
     raise DataError(
