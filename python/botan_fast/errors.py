@@ -1,6 +1,12 @@
-"""The errors that botan_fast raises for bad input."""
+"""The errors that botan_fast raises for bad input, and the warning for what is legal but rarely meant."""
 
-__all__ = ["BotanFastError", "CheckpointError", "DataError", "InputError"]
+import os
+import sys
+import warnings
+
+__all__ = ["BotanFastError", "BotanFastWarning", "CheckpointError", "DataError", "InputError", "warn"]
+
+_PACKAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 
 
 class BotanFastError(ValueError):
@@ -24,3 +30,32 @@ class DataError(BotanFastError):
 
 class CheckpointError(BotanFastError):
     """A model file is missing, broken, of an unknown format, or of another architecture."""
+
+
+class BotanFastWarning(UserWarning):
+    """What is legal but rarely meant, such as training on the configurations of the test: one line.
+
+    The command line prints it as "botan-fast: warning: ..." and goes on. `warnings.simplefilter("error",
+    botan_fast.errors.BotanFastWarning)` makes it an error.
+
+    >>> from botan_fast.errors import BotanFastWarning
+    >>> issubclass(BotanFastWarning, UserWarning)
+    True
+    """
+
+
+def warn(message: str) -> None:
+    """Give a `BotanFastWarning` to whoever called into the package, so that Python shows it once for each such line.
+
+    >>> import warnings
+    >>> from botan_fast.errors import warn
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always")
+    ...     warn("two times are mixed")
+    >>> str(caught[0].message)
+    'two times are mixed'
+    """
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, BotanFastWarning, stacklevel=level)

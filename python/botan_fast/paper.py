@@ -2,7 +2,7 @@
 
 import math
 
-__all__ = ["TAU_ALPHA", "time_of_tag", "times_of"]
+__all__ = ["TAU_ALPHA", "first_tag", "time_of_tag", "times_of"]
 
 # T -> (number of the first tag, times in Lennard-Jones units). The authors' files carry the number of the time as
 # _tcNN, counted from 1 on a scale that the temperatures share; at T = 0.64 their files begin with tc02.
@@ -39,6 +39,17 @@ def time_of_tag(temperature: float, tag: int) -> float | None:
         return None
     first, times = row
     return times[tag - first] if first <= tag < first + len(times) else None
+
+
+def first_tag(temperature: float) -> int | None:
+    """The tag tcNN of the first of `times_of`, or None where the table has no such temperature.
+
+    >>> from botan_fast.paper import first_tag
+    >>> first_tag(0.44), first_tag(0.64), first_tag(0.47)
+    (1, 2, None)
+    """
+    row = _row(temperature)
+    return None if row is None else row[0]
 
 
 def _row(temperature: float) -> tuple[int, tuple[float, ...]] | None:

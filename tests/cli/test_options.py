@@ -13,11 +13,13 @@ from botan_fast.errors import InputError
 def test_values():
     parser = argparse.ArgumentParser()
     add_options(parser, *DATA_OPTIONS)
-    nothing = {"box": None, "density": None, "temperature": None, "time": None}
+    nothing = {"box": None, "density": None, "temperature": None, "time": None, "species": None}
     assert data_options(parser.parse_args([])) == nothing
     assert data_options(parser.parse_args(["--box", "5"])) == nothing | {"box": 5.0}
-    given = data_options(parser.parse_args(shlex.split("--box 5 6 7 --density 1.1 --temperature 0.44 --time 1 2")))
-    assert given == {"box": [5.0, 6.0, 7.0], "density": 1.1, "temperature": [0.44], "time": [1.0, 2.0]}
+    words = "--box 5 6 7 --density 1.1 --temperature 0.44 --time 1 2 --species Si Ge"
+    given = data_options(parser.parse_args(shlex.split(words)))
+    numbers = {"box": [5.0, 6.0, 7.0], "density": 1.1, "temperature": [0.44], "time": [1.0, 2.0]}
+    assert given == numbers | {"species": ["Si", "Ge"]}
 
 
 def test_what_differs_replaces_the_description():

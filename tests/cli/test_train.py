@@ -75,7 +75,7 @@ def test_every_option_of_train_arrives(tiny_data, tmp_path, monkeypatch):
         "--p 0.3 --epochs 7 --init m.pth --seed 3 --augmentation o3 --learning-rate 0.01 --schedule cosine "
         "--clip-norm 2 --batch-size 3 --evaluate-every 2 --checkpoint-every 4 --hidden-size 16 --num-steps 3 "
         "--node-target R --decoders shared --edge-node-skip --self-edges --cutoff 1.9 --box 5 6 7 --density 1.1 "
-        "--temperature 0.44 --time 1.3 13 --device cpu --precision bf16 --save-memory --quiet --resume "
+        "--temperature 0.44 --time 1.3 13 --species Si Ge --device cpu --precision bf16 --save-memory --quiet --resume "
         "-o run"
     )
     assert main(["train", "--train", "c_10.npz", "c_2.npz", "--test", "t.npz", *options]) == 2
@@ -104,6 +104,7 @@ def test_every_option_of_train_arrives(tiny_data, tmp_path, monkeypatch):
         "density": 1.1,
         "temperature": [0.44],
         "time": [1.3, 13.0],
+        "species": ["Si", "Ge"],
         "device": "cpu",
         "precision": "bf16",
         "save_memory": True,

@@ -134,7 +134,8 @@ def test_several_times_need_a_choice(file, tiny_model):
             use(time=1)
         with pytest.raises(InputError, match=r"times 1, 10; choose with time="):
             use(temperature=0.44)
-    assert len(bf.load_samples([file, bf.Dataset(file)], temperature=0.64, time=10)) == 6
+    parts = bf.Dataset(file).train_test_split()
+    assert len(bf.load_samples(list(parts), temperature=0.64, time=10)) == 3
     assert len(bf.load_samples(file, temperature=[0.44, 0.64], time=[1, 10])) == 18
     assert len(list(bf.predict(bf.BOTAN(hidden_size=8, num_steps=1), file, temperature=0.64, time=1))) == 3
     with pytest.raises(InputError, match="box and density are for files"):

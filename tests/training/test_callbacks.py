@@ -13,8 +13,9 @@ def test_log_lines(tiny_data, capfd):
     run(tiny_data, epochs=3, progress=True)
     lines = capfd.readouterr().err.splitlines()
     assert lines[0] == "training on cpu: 4 configurations, 2 to test, epochs 0 to 2"
-    assert [line.split()[1] for line in lines[1:]] == ["0/3", "2/3"]
-    assert "edge_r" in lines[1]
+    assert lines[1].endswith(": A 64, B 16")
+    assert [line.split()[1] for line in lines[2:]] == ["0/3", "2/3"]
+    assert "edge_r" in lines[2]
 
 
 def test_progress_bar(tiny_data, capfd):

@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, "--temperature", help="temperature, in the same manner")
     add("--targets", default="SE", metavar="LETTERS", help="targets to store: S, and any of E, R, C, D, L")
     add("--cutoff", type=float, help="largest pair distance of E (default: 2, or that of the data sets)")
-    add_options(parser, "--box", "--density", "--threads", "--quiet")
+    add_options(parser, "--box", "--density", "--species", "--threads", "--quiet")
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,11 +1,14 @@
 """The loop over the commands: one line for every mistake, and what Ctrl-C leaves to say."""
 
 import argparse
+import contextlib
 import sys
+import warnings
+from collections.abc import Iterator
 from types import ModuleType
 
 from .. import __version__
-from ..errors import BotanFastError
+from ..errors import BotanFastError, BotanFastWarning
 from . import bench, convert, demo, evaluate, info, predict, simulate, train
 from .parser import Parser, UsageError
 
@@ -41,7 +44,8 @@ def main(argv: list[str] | None = None) -> int:
     except UsageError as error:
         return _fail(error)
     try:
-        return command.run(arguments)
+        with _warnings_in_one_line():
+            return command.run(arguments)
     except BotanFastError as error:
         if debug:
             raise
@@ -70,6 +74,25 @@ def _parse(argv: list[str]) -> tuple[ModuleType, bool, argparse.Namespace]:
     options = vars(parser.parse_args(argv))
     by_name = {command.NAME: command for command in COMMANDS}
     return by_name[options.pop("command")], options.pop("debug"), argparse.Namespace(**options)
+
+
+@contextlib.contextmanager
+def _warnings_in_one_line() -> Iterator[None]:
+    """Print each `BotanFastWarning` once, as one line on standard error, while the block runs."""
+    seen = set()
+    with warnings.catch_warnings():
+        plain = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: object, **rest: object) -> None:
+            if not issubclass(category, BotanFastWarning):
+                plain(message, category, *place, **rest)  # type: ignore[arg-type]
+            elif (text := " ".join(str(message).split())) not in seen:
+                seen.add(text)
+                print(f"botan-fast: warning: {text}", file=sys.stderr)
+
+        warnings.simplefilter("always", BotanFastWarning)
+        warnings.showwarning = show
+        yield
 
 
 def _fail(message: object) -> int:

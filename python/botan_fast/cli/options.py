@@ -49,13 +49,18 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "help": "which of the data's temperatures to take",
     },
     "--time": {"type": float, "nargs": "+", "metavar": "T", "help": "which of the data's times to take"},
+    "--species": {
+        "nargs": "+",
+        "metavar": "NAME",
+        "help": "names of the types A, B, ... in the data, such as Si Ge (default: the data's own order)",
+    },
     "--device": {"help": "cpu, cuda, ... (default: cuda where torch finds it)"},
     "--threads": {"type": int, "metavar": "N", "help": "CPU threads (default: torch's choice)"},
     "--quiet": {"action": "store_true", "help": "no progress on standard error"},
 }
 
 # Groups that several commands have in this order.
-DATA_OPTIONS = ("--box", "--density", "--temperature", "--time")
+DATA_OPTIONS = ("--box", "--density", "--temperature", "--time", "--species")
 RUN_OPTIONS = ("--device", "--threads", "--quiet")
 
 
@@ -80,6 +85,7 @@ def data_options(arguments: argparse.Namespace) -> dict:
         "density": arguments.density,
         "temperature": arguments.temperature,
         "time": arguments.time,
+        "species": arguments.species,
     }
 
 

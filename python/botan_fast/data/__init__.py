@@ -3,13 +3,19 @@
 
 sample      Sample: graph and targets, made at once or on demand
 build       from a Configuration to a Sample
+runs        files that hold one run each, and the pattern that joins them
 sources     what a path, a pattern or a list names
 selection   one temperature and time out of several
 loading     load_samples
 record      Record, TimeRecord: what is written
+species     which name is type 0, which type 1
+twins       configurations that are there twice
+words       warnings on samples that are legal but rarely meant
 schema      the layout of the file, read without trusting it
+groups      the groups of the file, as they are written
 writer      DatasetWriter: a kill loses nothing finished
 stored      Entry, and what makes the sample of one
 dataset     Dataset: the file as a sequence of samples
+inputs      the inputs of convert among each other: names, and what comes again
 conversion  convert: any readable files into one data set
 """

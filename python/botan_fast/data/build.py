@@ -35,7 +35,7 @@ def build_sample(
             targets = Targets(torch.from_numpy(c.propensity.astype(np.float32)), None, 0)
     except BotanFastError as error:
         raise type(error)(f"{c.path}: {error}") from error
-    return Sample(graph, targets, c.name, torch.from_numpy(c.positions), c.temperature, c.time)
+    return Sample(graph, targets, c.name, torch.from_numpy(c.positions), c.temperature, c.time, c.species)
 
 
 def _box_of(configuration: Configuration, box: Array | None, density: float | None) -> np.ndarray:

@@ -18,15 +18,17 @@ from tqdm import tqdm
 from ..arrays import Array
 from ..errors import DataError, InputError
 from ..files import FilePath, name_of
-from ..formats import Configuration, is_layout, iterate_groups
+from ..formats import Configuration, holds_frames, is_layout, iterate_groups, stated
 from ..physics.targets import Targets
 from ..quantities import LETTERS
 from .build import build_sample
 from .dataset import Dataset
+from .inputs import Stored, over_names, told_to_be_chosen, unique_names
 from .record import Record, TimeRecord
 from .schema import is_dataset, parts_folder
 from .selection import Choice, Numbers
 from .sources import find_files
+from .species import SpeciesOrder
 from .writer import DatasetWriter
 
 __all__ = ["convert"]
@@ -43,6 +45,7 @@ def convert(
     density: float | None = None,
     time: Numbers = None,
     temperature: Numbers = None,
+    species: Sequence[str] | None = None,
     targets: Iterable[str] = ("S", "E"),
     append: bool = False,
     force: bool = False,
@@ -54,7 +57,8 @@ def convert(
     stopped; the result is the one of a call that was never interrupted. Configurations are named by their files; where
     files in different folders have one name, by their folders too. Data sets among the inputs, such as the
     shards of `botan-fast simulate`, are merged. A configuration that several inputs hold at different times becomes
-    one with all of them.
+    one with all of them, such as the ten files of the authors' (isoconfig_N4096T0.44_401_tc01.npz to _tc10.npz), which
+    become isoconfig_N4096T0.44_401.
 
     Parameters
     ----------
@@ -70,6 +74,9 @@ def convert(
     time, temperature : float or list of float, optional
         Time and temperature of the data in Lennard-Jones units, where the files do not tell; where they tell, which
         of them to take (by default all). Files with several times that they do not name need a list of all of them.
+        Where only names of files tell, one value that none of them has is what the caller knows better: it counts.
+    species : list of str, optional
+        Names of the types 0 (A), 1 (B), ..., see `load_samples`. The data set keeps the names.
     targets : str or list of str
         Letters of the targets to compute, see `isoconfigurational_targets`: S always, and any of E, R, C, D, L. Files
         without trajectories give those that they hold.
@@ -88,9 +95,16 @@ def convert(
     Raises
     ------
     InputError
-        `output` exists, an argument is wrong, or two configurations have one name and temperature.
+        `output` exists, an argument is wrong, two configurations have one name and temperature, or one configuration
+        is there twice, with no or the same time. Of files with one run each, the message has the layout that joins
+        them.
     DataError
         An input is missing or broken, or its positions do not fit the box. What was finished before stays.
+
+    Warns
+    -----
+    BotanFastWarning
+        The targets are of one run, type 0 is the minority, or `time` or `temperature` contradict the names of files.
 
     Examples
     --------
@@ -118,12 +132,17 @@ def convert(
         "temperature": _plain(temperature),
         "targets": letters,
     }
-    reading = _Reading(cutoff, box, density, temperature, time, letters)
+    order = SpeciesOrder(species)
+    if species is not None:
+        settings["species"] = list(order.given or ())
+    given = over_names(files, time, temperature)
+    reading = _Reading(cutoff, box, density, temperature, time, letters, order, given)
+    wanted = [file for file in files if told_to_be_chosen(file, time, temperature, given)]
     provenance = {"command": "convert", **settings}
     show = progress and sys.stderr.isatty()
     with DatasetWriter(output, cutoff=cutoff, provenance=provenance, settings=settings, overwrite=force) as writer:
-        done, names = _finished(writer), _unique_names(files)
-        for file in tqdm(files, desc="converting", unit="file", disable=not show):
+        done, names, known = _finished(writer), unique_names(files), Stored(writer, files)
+        for file in tqdm(wanted, desc="converting", unit="file", disable=not show):
             identity = _identity(file, settings)
             finished, complete = done.get(identity, (set(), False))
             if complete:
@@ -133,9 +152,20 @@ def convert(
                 if name not in finished:
                     record = make()
                     record.name = name
+                    try:
+                        known.join(record, file)
+                    except InputError:
+                        if known.runs_apart:  # what was stored has displacements of single runs, under wrong names
+                            writer.withdraw()
+                        raise
+                    if record.name in finished:
+                        continue
                     mark = f"{file} [{identity}{' last' if last else ''}]"
                     record.source = "\n".join(filter(None, (mark, record.source)))
                     writer.add(record)
+                    known.add(record, file)
+    order.check_found()
+    known.say()
     return output
 
 
@@ -150,9 +180,11 @@ class _Reading:
         temperature: Numbers,
         time: Numbers,
         letters: str,
+        order: SpeciesOrder,
+        over_names: frozenset[str],
     ) -> None:
         self.cutoff, self.box, self.density, self.letters = cutoff, box, density, letters
-        self.temperature, self.time = temperature, time
+        self.temperature, self.time, self.order, self.over_names = temperature, time, order, over_names
 
     def records(self, file: Path, skip: Callable[[str], bool]) -> Iterator[tuple[str, Callable[[], Record], bool]]:
         """For each record of a file its name, a function that makes it, and is it known to be the last one?
@@ -165,7 +197,8 @@ class _Reading:
             found = True
             yield entry
         try:
-            choice.check_found()
+            if stated(file)[1] is None:  # else its time is one of those that are chosen, and others have the rest
+                choice.check_found()
             if not found:
                 raise InputError(f"no configuration has {choice.describe()}; choose others")
         except InputError as error:
@@ -185,6 +218,8 @@ class _Reading:
 
     def _chosen(self, file: Path, choice: Choice, group: list[Configuration]) -> _Named | None:
         """Name and maker of the record of one configuration, or None when it has none of the chosen times."""
+        unknown: dict[str, Any] = dict.fromkeys(self.over_names & group[0].told_by_name)
+        group = [dataclasses.replace(c, **unknown) for c in group]
         name, temperature = group[0].name, _filled(group[0].temperature, self.temperature)
         group = self._with_times(file, group)
         group = list(itertools.compress(group, choice.among((temperature, c.time) for c in group)))
@@ -201,13 +236,18 @@ class _Reading:
                 f"{file}: the file has {len(unknown)} times and does not tell which, but time = {self.time}; give all "
                 "of them, in its order"
             )
+        rising = all(early < late for early, late in itertools.pairwise(given))
+        if not rising and (is_layout(file) or holds_frames(file)):
+            raise InputError(f"{file}: time = {self.time} does not rise, as the frames of a run do; give them in order")
         times = iter(given)
         return [dataclasses.replace(c, time=next(times)) if c.time is None else c for c in configurations]
 
     def _record(self, group: list[Configuration]) -> Record:
         """One record of the configurations that differ in their time alone."""
         first, times, sample = group[0], [], None
+        types, names = self.order.apply(first.types, first.species, str(first.path))
         for c in group:
+            c = dataclasses.replace(c, types=types, species=names)
             sample = build_sample(c, self.cutoff, False, self.box, self.density, False, which=self.letters)
             if sample.targets is not None:
                 times.append(TimeRecord.from_targets(c.time, self._wanted(sample.targets), sample.graph))
@@ -216,7 +256,8 @@ class _Reading:
         assert sample is not None  # a group has a configuration
         graph = sample.graph
         assert graph.box is not None  # and the graph of one has one box
-        return Record(first.name, first.positions, graph.types.numpy(), graph.box.numpy(), temperature, times)
+        particles = first.positions, graph.types.numpy(), graph.box.numpy()
+        return Record(first.name, *particles, temperature, times, species=names)
 
     def _of_dataset(self, file: Path, choice: Choice) -> Iterator[tuple[str, Callable[[], Record], bool]]:
         dataset = Dataset(file)
@@ -233,7 +274,7 @@ class _Reading:
     def _merged(self, dataset: Dataset, group: list[int]) -> Record:
         times = []
         for index in group:
-            sample = dataset.load(index, cutoff=self.cutoff)
+            sample = dataset.load(index, cutoff=self.cutoff, species=self.order)
             targets = sample.targets
             if "R" in self.letters and sample.has_node_target("C") and not sample.has_node_target("R"):
                 raise DataError(
@@ -254,6 +295,7 @@ class _Reading:
             temperature,
             times,
             source=sample.source,
+            species=sample.species,
             energy=sample.energy,
         )
 
@@ -286,24 +328,6 @@ def _finished(writer: DatasetWriter) -> dict[str, tuple[set[str], bool]]:
             names, complete = done.get(mark[1], (set(), False))
             done[mark[1]] = names | {name}, complete or mark[2] is not None
     return done
-
-
-def _unique_names(files: list[Path]) -> dict[Path, str]:
-    """A name for each file: its own without the ending, preceded by its folders as far as it takes to be unique."""
-    same: dict[str, set[Path]] = {}
-    for file in files:
-        same.setdefault(name_of(file), set()).add(file)
-    names: dict[Path, str] = {}
-    for stem, group in same.items():
-        parents = [file.absolute().parent for file in group]
-        # Of two files in one folder the endings belong to the names: conf.xyz and conf.dump.
-        whole = len(set(parents)) < len(parents)
-        parts = {file: (file.name if whole else stem, *reversed(file.absolute().parts[1:-1])) for file in group}
-        depth = 1
-        while len({path[:depth] for path in parts.values()}) < len(group) and depth < max(map(len, parts.values())):
-            depth += 1
-        names |= {file: "_".join(reversed(path[:depth])) for file, path in parts.items()}
-    return names
 
 
 def _identity(file: Path, settings: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """The data set: one HDF5 file with many configurations, temperatures and times (docs/dataset.md), read lazily."""
 
+import dataclasses
 import itertools
 import math
 import os
@@ -17,6 +18,7 @@ from ..files import FilePath, natural_key
 from .sample import Sample
 from .schema import known_number, open_dataset, read_attribute, read_group, read_json, read_text, reading
 from .selection import Choice, Numbers
+from .species import SpeciesOrder, describe_types
 from .stored import Entry, StoredArrays, StoredMaker, read_configuration, read_targets
 
 __all__ = ["Dataset"]
@@ -91,15 +93,27 @@ class Dataset(Sequence[Sample]):
     def __iter__(self) -> Iterator[Sample]:
         return (self.load(index) for index in range(len(self)))
 
-    def load(self, index: int, *, cutoff: float | None = None, self_edges: bool = False) -> Sample:
-        """The sample `index`, with another graph than the file's own if need be.
+    def load(
+        self,
+        index: int,
+        *,
+        cutoff: float | None = None,
+        self_edges: bool = False,
+        species: SpeciesOrder | None = None,
+    ) -> Sample:
+        """The sample `index`, with another graph than the file's own if need be, and its species in another order.
 
         The cutoff must not exceed the file's where the targets of pairs are to be had.
         """
         entry, stored, targets = self._read(index)
+        if species is not None:
+            types, names = species.apply(stored.types, stored.species, f"{self.path}: configuration {entry.name}")
+            if types is not stored.types:  # else the arrays stay shared with other times
+                stored = dataclasses.replace(stored, types=types.astype(np.int32), species=names)
         cutoff = self.cutoff if cutoff is None else float(cutoff)
         maker = StoredMaker(self.path, entry, stored, targets, cutoff, bool(self_edges))
-        sample = Sample.on_demand(maker, entry.name, stored.positions, entry.temperature, entry.time, stored.source)
+        known = entry.temperature, entry.time, stored.source, stored.species
+        sample = Sample.on_demand(maker, entry.name, stored.positions, *known)
         sample.energy = entry.energy
         return sample
 
@@ -151,7 +165,7 @@ class Dataset(Sequence[Sample]):
         return [entry.energy for entry in self._entries]
 
     def describe(self) -> str:
-        """What the data set holds, as a text for people: one line for each temperature and time."""
+        """What the data set holds, as a text for people: one line for each temperature and time, one on the species."""
         configurations = len({entry.group for entry in self._entries})
         lines = [f"{self.path}: {configurations} configurations, {len(self)} samples, cutoff {self.cutoff:g}"]
         table: dict[tuple, list[Entry]] = {}
@@ -164,6 +178,9 @@ class Dataset(Sequence[Sample]):
                 f"  temperature {_shown(first.temperature)}, time {_shown(first.time)}: {len(entries)} configurations"
                 + (", no targets" if first.index is None else f", {shown} runs" if runs[-1] else "")
             )
+        if self._entries:
+            _, stored, _ = self._read(0)
+            lines.append(f"  {self._entries[0].name}: {describe_types(stored.types, stored.species)}")
         return "\n".join(lines)
 
     def __getstate__(self) -> dict[str, Any]:

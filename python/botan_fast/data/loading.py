@@ -1,5 +1,7 @@
 """From files to samples: the graph and the targets of every configuration, built once and kept in memory."""
 
+import dataclasses
+import functools
 import itertools
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,15 +13,19 @@ import numpy as np
 from ..arrays import Array
 from ..errors import DataError, InputError
 from ..files import FilePath
-from ..formats import iterate_groups
+from ..formats import iterate_groups, stated
 from ..quantities import NODE_TARGETS
 from .build import build_sample
 from .dataset import Dataset
+from .runs import remedy_for_runs
 from .sample import Sample
 from .selection import Choice, Numbers
 from .sources import open_sources
+from .species import SpeciesOrder
+from .twins import Known
+from .words import refuse_twice, words_on_samples
 
-__all__ = ["Data", "load_samples"]
+__all__ = ["Data", "given_samples", "load_samples"]
 
 # Paths may be patterns. A list holds files and data sets, or samples.
 Data: TypeAlias = FilePath | Dataset | Sample | Sequence[FilePath | Dataset | Sample]
@@ -34,6 +40,7 @@ def load_samples(
     density: float | None = None,
     temperature: Numbers = None,
     time: Numbers = None,
+    species: Sequence[str] | None = None,
     node_target: str = "S",
     require_targets: bool = True,
     progress: bool = False,
@@ -62,6 +69,9 @@ def load_samples(
     temperature, time : float or list of float, optional
         Which of the temperatures and times to take, in Lennard-Jones units. Data that hold several need a choice; a
         list chooses several.
+    species : list of str, optional
+        Names of the types 0 (A), 1 (B), ..., such as ["Si", "Ge"], where the data name their species otherwise or in
+        another order. All of them must be named. Data without names have A, B, ...: ["B", "A"] exchanges the two.
     node_target : {"S", "R", "C", "D", "G", "L"}
         Node target to compute beside S_i, see `isoconfigurational_targets`; a data set must hold it.
     require_targets : bool
@@ -77,10 +87,17 @@ def load_samples(
     Raises
     ------
     DataError
-        A file is missing or broken, no file matches a pattern, or the positions do not fit the box.
+        A file is missing or broken, no file matches a pattern, the positions do not fit the box, or two files number
+        their species differently.
     InputError
         An argument is wrong, the box is smaller than twice the cutoff, or the data hold several temperatures or times
-        and none is chosen; the message lists them.
+        and none is chosen; the message lists them. Two samples are the same configuration at the same or at unknown
+        times: of files that hold one run each, the message has the layout that joins them.
+
+    Warns
+    -----
+    BotanFastWarning
+        The targets are of one run, several times are mixed, or type 0 is the minority.
 
     Examples
     --------
@@ -96,40 +113,81 @@ def load_samples(
     """
     if node_target not in NODE_TARGETS:
         raise InputError(f"node_target = {node_target!r}; choose one of {', '.join(map(repr, NODE_TARGETS))}")
-    given = _given_samples(data)
+    given = given_samples(data)
     if given is not None:
         if box is not None or density is not None:
             raise InputError("box and density belong to files; these samples have their graphs already")
         if temperature is not None or time is not None:
             raise InputError("temperature and time choose from files and data sets; give those samples alone")
-        return [_check_sample(sample, cutoff, self_edges, node_target, require_targets) for sample in given]
+        if species is not None:
+            raise InputError("species numbers the species of files and data sets; give it where these are loaded")
+        given = [_check_sample(sample, cutoff, self_edges, node_target, require_targets) for sample in given]
+        _refuse_twins(given, {}, require_targets)
+        return given
     if box is not None and density is not None:
         raise InputError(f"box = {box} and density = {density} are both given; give one of them")
     if density is not None and not (np.isfinite(density) and density > 0):
         raise InputError(f"density = {density} must be a positive number")
-    choice = Choice(temperature, time)
+    choice, order = Choice(temperature, time), SpeciesOrder(species)
     samples: list[Sample] = []
+    origins: dict[int, Path] = {}
+    sources = open_sources(data)
+    told = [stated(source) if isinstance(source, Path) else (None, None) for source in sources]
+    choice.among(told)  # an error lists all that the names of files tell, and no file is read for it
     with _progress(progress) as bar:
-        for source in open_sources(data):
+        for source, pair in zip(sources, told, strict=True):
+            if pair[1] is not None and not choice.among([pair])[0]:
+                continue
             if isinstance(source, Path):
                 build = {"cutoff": cutoff, "self_edges": self_edges, "box": box, "density": density}
                 build |= {"require_targets": require_targets, "which": "SE" + node_target.replace("S", "")}
-                loaded = _from_file(source, choice, build, samples)
+                loaded = _from_file(source, choice, order, build, samples)
             else:
                 if box is not None or density is not None:
                     raise InputError(f"box and density are for files that hold no box; {source.path} holds one")
-                loaded = _from_dataset(source, choice, cutoff, self_edges)
+                loaded = _from_dataset(source, choice, order, cutoff, self_edges)
             for sample in loaded:
                 _check_sample(sample, cutoff, self_edges, node_target, require_targets)
+                if isinstance(source, Path):
+                    origins[len(samples)] = source
                 samples.append(sample)
                 bar.update()
     choice.check_found()
     if not samples:
         raise InputError(f"no configuration has {choice.describe()} together; choose others")
+    order.check_found()
+    _refuse_twins(samples, origins, require_targets)
+    words_on_samples(samples, targets=require_targets)
     return samples
 
 
-def _from_file(path: Path, choice: Choice, build: dict[str, Any], before: list[Sample]) -> Iterator[Sample]:
+def _refuse_twins(samples: list[Sample], origins: dict[int, Path], require_targets: bool) -> None:
+    """InputError where a configuration is there twice, unless at known times: its targets would be trained in turns.
+
+    `origins` has the file of each sample that is not of a data set. A prediction is the same for both; it is not asked.
+    """
+    if not require_targets:
+        return
+    known: Known[int] = Known()
+    for number, sample in enumerate(samples):
+        positions = np.asarray(sample.positions)
+        for other in known.same(positions, sample.types):
+            pair = other, number
+            before, this = ((samples[k].name, samples[k].temperature, samples[k].time) for k in pair)
+            files = [origins[k] for k in pair if k in origins]
+            if len(files) == 2 and files[0] != files[1]:
+                before, this = (
+                    (str(file), *known_of[1:]) for file, known_of in zip(files, (before, this), strict=True)
+                )
+                given = list(dict.fromkeys(origins.values()))
+                refuse_twice(before, this, functools.partial(remedy_for_runs, files[0], files[1], given))
+            refuse_twice(before, this)
+        known.add(positions, sample.types, number)
+
+
+def _from_file(
+    path: Path, choice: Choice, order: SpeciesOrder, build: dict[str, Any], before: list[Sample]
+) -> Iterator[Sample]:
     # All times of a configuration come together, so that an error can list them.
     for configurations in iterate_groups(path):
         chosen = list(itertools.compress(configurations, choice.among((c.temperature, c.time) for c in configurations)))
@@ -145,13 +203,16 @@ def _from_file(path: Path, choice: Choice, build: dict[str, Any], before: list[S
                     f"{len(before[0].positions)} in {before[0].name}, {len(configuration.types)} in {path}; "
                     "load them apart, or give density="
                 )
-            yield build_sample(configuration, **build)
+            types, names = order.apply(configuration.types, configuration.species, str(configuration.path))
+            yield build_sample(dataclasses.replace(configuration, types=types, species=names), **build)
 
 
-def _from_dataset(dataset: Dataset, choice: Choice, cutoff: float, self_edges: bool) -> Iterator[Sample]:
+def _from_dataset(
+    dataset: Dataset, choice: Choice, order: SpeciesOrder, cutoff: float, self_edges: bool
+) -> Iterator[Sample]:
     chosen = choice.among(dataset.temperature_time_pairs())
     for index in itertools.compress(range(len(dataset)), chosen):
-        yield dataset.load(index, cutoff=cutoff, self_edges=self_edges)
+        yield dataset.load(index, cutoff=cutoff, self_edges=self_edges, species=order)
 
 
 def _progress(show: bool) -> Any:
@@ -160,7 +221,7 @@ def _progress(show: bool) -> Any:
     return tqdm(desc="reading", unit=" configurations", leave=False, disable=not (show and sys.stderr.isatty()))
 
 
-def _given_samples(data: Any) -> list[Sample] | None:
+def given_samples(data: Any) -> list[Sample] | None:
     """The samples, when `data` is one or a list of them."""
     if isinstance(data, Sample):
         return [data]

@@ -74,6 +74,7 @@ class Record:
     temperature  float in units of epsilon_AA / k_B, or None
     times        list of TimeRecord
     order        place in the data set; by default after all that are there
+    species      names of types 0, 1, ... in the words of the source, ("Si", "Ge"), or None
     source       where the data came from, for the record
     energy       potential energy of the configuration per particle in units of epsilon_AA, or None
 
@@ -93,6 +94,7 @@ class Record:
     times: list[TimeRecord] = field(default_factory=list)
     order: int | None = None
     source: str = ""
+    species: tuple[str, ...] | None = None
     energy: float | None = None
 
 
@@ -106,6 +108,8 @@ def checked_arrays(record: Record, cutoff: float) -> dict[str, Any]:
             raise InputError(f"{name} = {value!r} is not a number; give a number, or None where it is unknown")
     if record.energy is not None and not np.isfinite(record.energy):
         raise InputError(f"energy = {record.energy} is not finite; give None where it is unknown")
+    if record.species is not None and not all(isinstance(name, str) and name for name in record.species):
+        raise InputError(f"species = {record.species!r}; give the names of types 0, 1, ..., or None")
     positions = as_array("positions", record.positions, np.float64)
     graph = build_graph(positions, record.types, record.box, cutoff=cutoff)
     assert graph.box is not None  # the graph of one configuration has one box

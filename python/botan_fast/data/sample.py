@@ -4,6 +4,7 @@ import threading
 from collections import deque
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from ..graph.graph import Graph
@@ -21,6 +22,9 @@ class SampleMaker(Protocol):
     cutoff: float
     self_edges: bool
     targets_held: frozenset[str]  # fields of Targets that it will fill; none: there are no targets
+    types: np.ndarray  # (N,) integers
+    box: np.ndarray  # (D,) or (D, D) float64
+    num_runs: int  # behind the targets; 0: unknown
 
     def __call__(self) -> tuple[Graph, Targets | None]: ...
 
@@ -34,6 +38,7 @@ class Sample:
     positions    (N, D) float64 tensor on the CPU, as the file holds them
     temperature, time   floats in Lennard-Jones units, or None where the file does not tell
     source       where the data come from, as a data set tells it; or ""
+    species      names of types 0, 1, ... in the words of the data, ("Si", "Ge"), or None
     energy       potential energy per particle in units of epsilon_AA, or None where the file does not tell
 
     Samples of a data set make graph and targets when they are asked for, and drop them again when a few others were
@@ -61,9 +66,10 @@ class Sample:
         positions: torch.Tensor,
         temperature: float | None = None,
         time: float | None = None,
+        species: tuple[str, ...] | None = None,
     ) -> None:
         self.name, self.positions, self.temperature, self.time = name, positions, temperature, time
-        self.source = ""
+        self.source, self.species = "", species
         self.energy: float | None = None
         self._maker: SampleMaker | None = None
         self._made: tuple[Graph, Targets | None] | None = (graph, targets)
@@ -77,11 +83,13 @@ class Sample:
         temperature: float | None = None,
         time: float | None = None,
         source: str = "",
+        species: tuple[str, ...] | None = None,
     ) -> "Sample":
         """A sample whose graph and targets `maker` makes when they are asked for."""
         sample = object.__new__(cls)
         sample.name, sample.positions, sample.temperature, sample.time = name, positions, temperature, time
-        sample.source, sample.energy, sample._maker, sample._made = source, None, maker, None
+        sample.source, sample.species, sample.energy = source, species, None
+        sample._maker, sample._made = maker, None
         return sample
 
     @property
@@ -105,8 +113,28 @@ class Sample:
         return (self._maker or self.graph).self_edges
 
     @property
+    def types(self) -> np.ndarray:
+        """(N,) integers, 0 = A, 1 = B, ...; asking makes no graph, nor do the properties below."""
+        return self._maker.types if self._maker is not None else self.graph.types.cpu().numpy()
+
+    @property
+    def box(self) -> np.ndarray | None:
+        """Edge lengths (D,) or row vectors (D, D) float64, or None where the graph has no single box."""
+        if self._maker is not None:
+            return self._maker.box
+        return None if self.graph.box is None else self.graph.box.cpu().numpy()
+
+    @property
+    def num_runs(self) -> int:
+        """Runs behind the targets; 0 where there are none or nobody knows."""
+        if self._maker is not None:
+            return self._maker.num_runs
+        targets = self._graph_and_targets()[1]
+        return 0 if targets is None else targets.num_runs
+
+    @property
     def has_targets(self) -> bool:
-        """Are there targets? Asking makes none; nor do the two below."""
+        """Are there targets?"""
         if self._maker is not None:
             return bool(self._maker.targets_held)
         return self._graph_and_targets()[1] is not None
@@ -132,6 +160,7 @@ class Sample:
             self.positions,
             self.temperature,
             self.time,
+            self.species,
         )
         moved.source, moved.energy = self.source, self.energy
         return moved

@@ -34,9 +34,11 @@ __all__ = [
     "read_attribute",
     "read_group",
     "read_json",
+    "read_species",
     "read_text",
     "reading",
     "write_array",
+    "write_species",
     "write_text",
 ]
 
@@ -189,6 +191,21 @@ def read_json(path: FilePath, item: h5py.HLObject, name: str) -> dict[str, Any]:
     text = read_text(path, item, name)
     value = json.loads(text) if text else {}
     return value if isinstance(value, dict) else {}
+
+
+def read_species(path: FilePath, group: h5py.Group) -> tuple[str, ...] | None:
+    """Names of types 0, 1, ... of a configuration; None where the file, or a file of an older version, has none."""
+    text = read_text(path, group, "species")
+    names = json.loads(text) if text else None
+    if names is not None and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise DataError(f"{path}: attribute species of {group.name} is {text[:40]!r}; expected a list of names")
+    return None if names is None else tuple(names)
+
+
+def write_species(group: h5py.Group, species: tuple[str, ...] | None) -> None:
+    """Write the names of types 0, 1, ..., where there are any."""
+    if species is not None:
+        write_text(group, "species", json.dumps(list(species)))
 
 
 def write_text(item: h5py.HLObject, name: str, text: str) -> None:

@@ -21,7 +21,7 @@ from ..graph.graph import Graph
 from ..graph.pairs import edge_values, graph_from_pairs, pair_list
 from ..physics.targets import Targets
 from ..quantities import TARGETS
-from .schema import read_array, read_attribute, read_group, read_text
+from .schema import read_array, read_attribute, read_group, read_species, read_text
 
 __all__ = ["Entry", "StoredArrays", "StoredMaker", "read_configuration", "read_targets"]
 
@@ -49,6 +49,7 @@ class StoredArrays:
     pairs: np.ndarray  # (2, P) int32
     cutoff: float
     source: str = ""
+    species: tuple[str, ...] | None = None
 
 
 class StoredMaker:
@@ -65,6 +66,7 @@ class StoredMaker:
     ) -> None:
         self.path, self.entry, self.stored, self.targets = path, entry, stored, targets
         self.cutoff, self.self_edges, self.targets_held = cutoff, self_edges, frozenset(targets)
+        self.types, self.box, self.num_runs = stored.types, stored.box, entry.num_runs
         if "pair_change" in targets and cutoff > stored.cutoff:
             raise InputError(
                 f"cutoff = {cutoff} but {path} holds pairs up to cutoff = {stored.cutoff}; convert the data "
@@ -125,7 +127,8 @@ def read_configuration(path: Path, group: h5py.Group, cutoff: float) -> StoredAr
             f"{path}: configuration {group.name} has positions {positions.shape}; expected finite ones, (N, 2) or "
             "(N, 3), and types from 0; make the data set again"
         )
-    return StoredArrays(torch.from_numpy(positions), types, box, pairs, cutoff, read_text(path, group, "source"))
+    source, species = read_text(path, group, "source"), read_species(path, group)
+    return StoredArrays(torch.from_numpy(positions), types, box, pairs, cutoff, source, species)
 
 
 def read_targets(path: Path, group: h5py.Group, entry: Entry, stored: StoredArrays) -> dict[str, np.ndarray]:

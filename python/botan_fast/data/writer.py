@@ -12,6 +12,7 @@ import glob
 import hashlib
 import json
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -21,12 +22,10 @@ import numpy as np
 
 from ..errors import BotanFastError, InputError
 from ..files import FilePath, atomic_write
+from .groups import copy_record, write_record, write_root
 from .record import Record, checked_arrays
 from .schema import (
-    FORMAT,
     LIBVER,
-    UNITS,
-    VERSION,
     finished_parts,
     known_number,
     open_dataset,
@@ -37,8 +36,6 @@ from .schema import (
     read_json,
     read_text,
     reading,
-    write_array,
-    write_text,
 )
 
 __all__ = ["DatasetWriter"]
@@ -99,6 +96,7 @@ class DatasetWriter:
         self._entries: dict[tuple, _Location] = {}
         self._mutex = threading.Lock()
         self._history: list = []
+        self._added: list[tuple[tuple, Path]] = []  # by this writer: key and part
         self._parts = parts_folder(self.path)
         if self.path.is_dir():
             raise InputError(f"path = '{path}' is a folder; give the name of a file to write in it")
@@ -130,6 +128,11 @@ class DatasetWriter:
         """(name, source) of every stored record."""
         return [(entry.name, source) for entry in self._entries.values() for source in entry.sources]
 
+    def stored(self) -> Iterator[tuple[str, float | None, list[float | None], np.ndarray, np.ndarray]]:
+        """Name, temperature, times, positions (N, D) and types (N,) of every configuration that is stored."""
+        for (name, temperature), entry in self._entries.items():
+            yield (name, temperature, list(entry.times), *_read_particles(entry))
+
     def add(self, record: Record) -> None:
         """Store a configuration. When this returns, it is on the disk.
 
@@ -159,12 +162,23 @@ class DatasetWriter:
             digest = hashlib.sha256(repr((key, times)).encode()).hexdigest()[:16]
             part = self._parts / f"{order:08d}-{digest}.h5"
             with atomic_write(part) as temporary, h5py.File(temporary, "w", libver=LIBVER) as file:
-                _write_root(file, self.cutoff, self._session())
-                _write_record(file.create_group("configurations/000000"), record, arrays, order)
+                write_root(file, self.cutoff, self._session())
+                write_record(file.create_group("configurations/000000"), record, arrays, order)
             entry = self._entries.setdefault(key, _Location(record.name, order))
             entry.times += times
             entry.places.append((part, "000000"))
             entry.sources += record.source.splitlines()
+            self._added.append((key, part))
+
+    def withdraw(self) -> None:
+        """Take out what this writer has added and not merged yet, as if it had never been."""
+        with self._mutex:
+            for key, part in self._added:
+                part.unlink(missing_ok=True)
+                self._entries.pop(key, None)
+            self._added.clear()
+            for part in finished_parts(self.path):  # of an earlier writer, with other times of the same configurations
+                self._index(part)
 
     def close(self) -> None:
         """Merge everything into the file and remove the parts. A second call does nothing."""
@@ -280,11 +294,9 @@ class DatasetWriter:
                     entry.sources += read_text(path, group, "source").splitlines()
 
     def _check_known(self, record: Record, known: "_Location") -> None:
-        place, name = known.places[0]
-        with open_dataset(place) as file, reading(place):
-            group = read_group(place, read_group(place, file, "configurations"), name)
-            positions = read_array(place, group, "positions", "<f8", (None, None))
-        if not np.array_equal(positions, np.asarray(record.positions, np.float64)):
+        positions, types = _read_particles(known)
+        same = np.array_equal(positions, np.asarray(record.positions, np.float64))
+        if not (same and np.array_equal(types, np.asarray(record.types))):
             raise InputError(
                 f"configuration {record.name} differs from one of the same name and temperature = "
                 f"{record.temperature} in '{self.path}'; give it another name, or its temperature"
@@ -309,7 +321,7 @@ class DatasetWriter:
         with atomic_write(self.path) as temporary, contextlib.ExitStack() as stack:
             out = stack.enter_context(h5py.File(temporary, "w", libver=LIBVER))
             old = stack.enter_context(open_dataset(self.path)) if self.path.exists() else None
-            _write_root(out, self.cutoff, *self._history, session)
+            write_root(out, self.cutoff, *self._history, session)
             groups = out.create_group("configurations")
             for number, entry in enumerate(entries):
                 for place, name in entry.places:
@@ -317,7 +329,7 @@ class DatasetWriter:
                         file = old if place == self.path else one.enter_context(open_dataset(place))
                         assert file is not None  # a place in the file itself: there is one
                         with reading(place):
-                            _copy(file["configurations"][name], groups, f"{number:06d}")
+                            copy_record(file["configurations"][name], groups, f"{number:06d}")
         self._history.append(session)
         for number, entry in enumerate(entries):
             entry.places = [(self.path, f"{number:06d}")]
@@ -336,6 +348,15 @@ class _Location:
     sources: list[str] = field(default_factory=list)
 
 
+def _read_particles(entry: _Location) -> tuple[np.ndarray, np.ndarray]:
+    """Positions and types of a stored configuration."""
+    place, name = entry.places[0]
+    with open_dataset(place) as file, reading(place):
+        group = read_group(place, read_group(place, file, "configurations"), name)
+        positions = read_array(place, group, "positions", "<f8", (None, None))
+        return positions, read_array(place, group, "types", "<i4", (len(positions),))
+
+
 def _difference(was: dict | None, now: dict | None) -> str:
     was, now = was or {}, now or {}
     for name in {**was, **now}:
@@ -346,54 +367,3 @@ def _difference(was: dict | None, now: dict | None) -> str:
 
 def _key(name: str, temperature: float | None) -> tuple[str, float | None]:
     return name, known_number(temperature)
-
-
-def _write_root(file: h5py.File, cutoff: float, *history: dict) -> None:
-    write_text(file, "format", FORMAT)
-    file.attrs["format_version"] = np.int64(VERSION)
-    file.attrs["cutoff"] = np.float64(cutoff)
-    write_text(file, "units", UNITS)
-    write_text(file, "provenance", json.dumps({"history": list(history)}))
-
-
-def _write_record(group: h5py.Group, record: Record, arrays: dict, order: int) -> None:
-    write_text(group, "name", record.name)
-    write_text(group, "source", record.source)
-    group.attrs["order"] = np.int64(order)
-    group.attrs["temperature"] = np.float64(np.nan if record.temperature is None else record.temperature)
-    if record.energy is not None:
-        group.attrs["energy"] = np.float64(record.energy)
-    group.attrs["box"] = arrays["box"]
-    group.attrs["time"] = np.array([np.nan if t.time is None else t.time for t in record.times], np.float64)
-    group.attrs["num_runs"] = np.array([t.num_runs for t in record.times], np.int64)
-    write_array(group, "positions", arrays["positions"])
-    write_array(group, "types", arrays["types"], compress=True)
-    write_array(group, "pairs", arrays["pairs"], compress=True)
-    times = group.create_group("times")
-    for number, targets in enumerate(arrays["targets"]):
-        one = times.create_group(f"{number:03d}")
-        for name, array in targets.items():
-            write_array(one, name, array)
-
-
-def _copy(source: h5py.Group, groups: h5py.Group, name: str) -> None:
-    """Copy a configuration, or add its times to one that is there. Chunks are copied as they are."""
-    if name not in groups:
-        source.file.copy(source, groups, name)
-        return
-    target = groups[name]
-    there = {known_number(time) for time in target.attrs["time"]}
-    count = len(target.attrs["time"])
-    chosen = [k for k, time in enumerate(source.attrs["time"]) if known_number(time) not in there]
-    for k in chosen:
-        source.file.copy(source[f"times/{k:03d}"], target["times"], f"{count:03d}")
-        count += 1
-    if "energy" in source.attrs and "energy" not in target.attrs:
-        target.attrs["energy"] = source.attrs["energy"]
-    for attribute in ("time", "num_runs"):
-        joined = np.concatenate([target.attrs[attribute], source.attrs[attribute][chosen]])
-        del target.attrs[attribute]
-        target.attrs[attribute] = joined
-    sources = "\n".join(filter(None, (read_text("", group, "source") for group in (target, source))))
-    del target.attrs["source"]
-    write_text(target, "source", sources)

@@ -1,7 +1,7 @@
 """Forward passes over samples."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -38,6 +38,7 @@ def samples_for(
     *,
     require_targets: bool,
     progress: bool,
+    species: Sequence[str] | None = None,
 ) -> list[Sample]:
     config = model.config
     samples = load_samples(
@@ -48,6 +49,7 @@ def samples_for(
         density=density,
         temperature=temperature,
         time=time,
+        species=species,
         node_target=config["node_target"],
         require_targets=require_targets,
         progress=progress,

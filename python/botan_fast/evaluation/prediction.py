@@ -1,6 +1,6 @@
 """Predictions for configurations, with or without targets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,6 +83,7 @@ def predict(
     density: float | None = None,
     temperature: Numbers = None,
     time: Numbers = None,
+    species: Sequence[str] | None = None,
     device: Device = None,
     precision: str = "fp32",
     progress: bool = False,
@@ -91,7 +92,7 @@ def predict(
 
     Parameters
     ----------
-    model, data, box, density, temperature, time, device, precision, progress
+    model, data, box, density, temperature, time, species, device, precision, progress
         As in `evaluate`; the files need no trajectories.
 
     Yields
@@ -118,7 +119,9 @@ def predict(
     """
     # Not a generator itself: bad input is reported by the call, not by the first step of a loop.
     check_precision(precision)
-    samples = samples_for(model, data, box, density, temperature, time, require_targets=False, progress=progress)
+    samples = samples_for(
+        model, data, box, density, temperature, time, species=species, require_targets=False, progress=progress
+    )
     return (
         ConfigurationPrediction.from_sample(
             sample,

@@ -1,6 +1,7 @@
 """Scores of a model on data with targets, and predictions for data without."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -26,6 +27,7 @@ def evaluate(
     density: float | None = None,
     temperature: Numbers = None,
     time: Numbers = None,
+    species: Sequence[str] | None = None,
     device: Device = None,
     precision: str = "fp32",
     progress: bool = False,
@@ -47,7 +49,7 @@ def evaluate(
         Its parameters and its mode (train or eval) are the same afterwards.
     data : path, glob pattern, Dataset, list of them, or list of Sample
         See `load_samples`; the model's cutoff and self edges apply.
-    box, density, temperature, time
+    box, density, temperature, time, species
         See `load_samples`.
     device : str or torch.device, optional
         Where to compute; by default where the model is. The model is moved back afterwards.
@@ -84,7 +86,9 @@ def evaluate(
     (1, True)
     """
     check_precision(precision)
-    samples = samples_for(model, data, box, density, temperature, time, require_targets=True, progress=progress)
+    samples = samples_for(
+        model, data, box, density, temperature, time, species=species, require_targets=True, progress=progress
+    )
     scores: dict[str, list[float]] = {name: [] for name in ("node_loss", "node_pearson", "edge_loss", "edge_pearson")}
     pooled: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"node": [], "edge": []}
     for sample, node, edge in forward_passes(model, samples, device, precision, progress, "evaluating"):

@@ -15,6 +15,29 @@ plain, pyg_botan, glassy_dynamics, glassbench, lammps, extended_xyz, h5md, hoomd
 """
 
 from .configuration import Configuration
-from .reading import READERS, is_layout, is_pattern, iterate, iterate_groups, near_matches, read
+from .pyg_botan import name_without_tag
+from .reading import (
+    READERS,
+    holds_frames,
+    is_layout,
+    is_pattern,
+    iterate,
+    iterate_groups,
+    near_matches,
+    read,
+    stated,
+)
 
-__all__ = ["READERS", "Configuration", "is_layout", "is_pattern", "iterate", "iterate_groups", "near_matches", "read"]
+__all__ = [
+    "READERS",
+    "Configuration",
+    "holds_frames",
+    "is_layout",
+    "is_pattern",
+    "iterate",
+    "iterate_groups",
+    "name_without_tag",
+    "near_matches",
+    "read",
+    "stated",
+]

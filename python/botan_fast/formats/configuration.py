@@ -31,6 +31,7 @@ class Configuration:
     time_index    which of the file's target times this is, counted from 0 as the file counts; None: it has only one
     propensity    (N,) float64, S_i where the file holds it ready-made; trajectories, if given too, agree with it
     node_fields   other values per particle that the file holds ready-made at this time: name -> (N,) float64
+    told_by_name  which of "temperature" and "time" only the file's name tells; what a user says counts more
     """
 
     name: str
@@ -46,6 +47,7 @@ class Configuration:
     propensity: np.ndarray | None = None
     node_fields: dict[str, np.ndarray] = field(default_factory=dict)
     species: tuple[str, ...] | None = None
+    told_by_name: frozenset[str] = frozenset()
 
 
 class Reader(Protocol):

@@ -1,6 +1,7 @@
 """From the files of a pattern to configurations: the reader of ensembles that are spread over many files."""
 
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -9,12 +10,14 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, warn
 from ..files import FilePath, name_of
+from ..paper import time_of_tag
 from .configuration import Configuration, check_configuration
 from .frames import SAME_PLACE, Frame, in_order, order_of, require_same_particles, same_place
-from .pattern import FIELD, FilePattern, files_of, load_pattern, placeholders_of
+from .pattern import FIELD, FilePattern, files_of, first_index, load_pattern, placeholders_of
 from .periodic import place_in_box, refuse_wrapped
+from .pyg_botan import told_by_name
 from .registry import choose
 
 __all__ = ["EXPECTED", "NAME", "iterate_groups", "read", "recognises"]
@@ -41,7 +44,9 @@ def iterate_groups(path: FilePath, skip: Callable[[str], bool] | None = None) ->
     Those whose name `skip` says yes to are left out, and their files are not read.
     """
     spec = load_pattern(path)
-    for values, files in files_of(spec).items():
+    found, said = files_of(spec), set[str]()
+    indices = {int(v["index"]) for files in found.values() for v, _ in files if v.get("index") is not None}
+    for values, files in found.items():
         known = dict(zip(("temperature", "configuration"), values, strict=True))
         temperature = spec.temperature if known["temperature"] is None else float(known["temperature"])
         name = known["configuration"] or re.sub(r"\.\d+$", "", name_of(files[0][1]))
@@ -50,15 +55,21 @@ def iterate_groups(path: FilePath, skip: Callable[[str], bool] | None = None) ->
         if skip is not None and skip(name):
             continue
         reader = choose(files[0][1])
+        counted = spec
+        if spec.times is not None and indices:
+            stated = told_by_name(files[0][1])[0] if temperature is None else temperature
+            counted = replace(spec, first=first_index(spec, stated, indices))
         with np.errstate(all="ignore"):  # numbers that are not finite have their own check at the end
             if hasattr(reader, "read_frames"):
-                configurations = list(_ensemble(spec, name, temperature, known, files))
+                configurations = list(_ensemble(counted, name, temperature, known, files))
             else:
-                configurations = list(_whole_files(spec, name, temperature, files))
+                configurations = list(_whole_files(counted, name, temperature, files, said))
         yield configurations
 
 
-def _whole_files(spec: FilePattern, name: str, temperature: float | None, files: list) -> Iterator[Configuration]:
+def _whole_files(
+    spec: FilePattern, name: str, temperature: float | None, files: list, said: set[str]
+) -> Iterator[Configuration]:
     """Files that hold an ensemble each, with the temperature and time of the pattern where they have none."""
     if "run" in placeholders_of(spec):
         raise DataError(
@@ -66,28 +77,50 @@ def _whole_files(spec: FilePattern, name: str, temperature: float | None, files:
         )
     for values, file in files:
         for c in choose(file).read(file):
-            index = int(values["index"]) if values.get("index") is not None else c.time_index
-            time = float(values["time"]) if values.get("time") is not None else c.time
-            if time is None:
-                time = _listed(spec, index, file)
+            named = values.get("index")
+            index = int(named) if named is not None else c.time_index
+            time = float(values["time"]) if values.get("time") is not None else None
+            if time is None and (c.time is None or "time" in c.told_by_name):
+                time = _listed(spec if named is not None else replace(spec, first=0), index, file)
+            if time is None and c.time is None and "tc{index}" in spec.pattern and c.positions.shape[1] == 3:
+                known = c.temperature if temperature is None else temperature
+                time = None if known is None or index is None else time_of_tag(known, index)
             if time is not None and time < 0:
                 raise DataError(f"{file}: time = {time:g} is before the initial configuration; expected later times")
+            _word_on_contradiction(spec, c, temperature, time, said)
             yield replace(
                 c,
                 name=name,
-                time=time,
+                time=c.time if time is None else time,
                 time_index=index,
                 temperature=c.temperature if temperature is None else temperature,
+                told_by_name=frozenset(),
             )
+
+
+def _word_on_contradiction(
+    spec: FilePattern, c: Configuration, temperature: float | None, time: float | None, said: set[str]
+) -> None:
+    """A warning where the layout says another temperature or time than a file; once for all files (`said`)."""
+    for what, given, held in (("temperature", temperature, c.temperature), ("time", time, c.time)):
+        if given is None or held is None or what in said or math.isclose(given, held, rel_tol=1e-6):
+            continue
+        said.add(what)
+        source = f"the name of {c.path} says" if what in c.told_by_name else f"{c.path} holds"
+        warn(f"{spec.where}: the layout says {what} = {given:g} where {source} {held:g}; the layout counts")
 
 
 def _listed(spec: FilePattern, index: int | None, file: Path) -> float | None:
     """The time of number `index` in the list of the pattern, if it has one."""
     if spec.times is None or index is None:
         return None
-    if not 0 <= index < len(spec.times):
-        raise DataError(f"{spec.where}: {file} is time number {index}, but times has {len(spec.times)} values")
-    return spec.times[index]
+    first = spec.first or 0
+    if not first <= index < first + len(spec.times):
+        raise DataError(
+            f"{spec.where}: {file} is time number {index}, but times has {len(spec.times)} values, the first of them "
+            f"number {first}; list the times of all numbers, or say first = in a TOML file"
+        )
+    return spec.times[index - first]
 
 
 def _ensemble(

@@ -19,6 +19,7 @@ from ..files import name_of
 from .configuration import Configuration, check_configuration
 from .periodic import place_in_box
 from .pickle_arrays import Array, load_arrays
+from .species import types_from_zero
 
 NAME = "glassy_dynamics pickle"
 KEYS = ("positions", "types", "box", "time", "time_indices", "trajectory_target_positions")
@@ -59,7 +60,7 @@ def read(path: Path) -> list[Configuration]:
         raise DataError(f"{path}: trajectory_target_positions are empty; expected the runs of at least one time")
     box = np.full(positions.shape[1], float(box)) if box.ndim == 0 else box
     start, moved = place_in_box(path, positions, None, box)
-    types = types.astype(np.int64)
+    types = types_from_zero(path, types)
     temperature = _temperature(path, content.get("metadata"))
     result = []
     for k in np.argsort(times, kind="stable"):

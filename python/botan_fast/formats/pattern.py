@@ -11,6 +11,7 @@ The TOML file holds such a pattern, relative to its own folder, and what the nam
     initial     = "T{temperature}/{configuration}/initial.dump"   # optional; else the frame at time 0 of every run
     timestep    = 0.0025       # optional: turns step numbers into times
     times       = [0.13, 1.3]  # optional: the times of {index}, or of the frames after the first
+    first       = 1            # optional: the {index} of the first of times
     temperature = 0.44         # optional, where it is not in the pattern
 
 Files of frames (LAMMPS, GSD, extended XYZ, H5MD) are runs, with `{run}` in their names where there are several. Files
@@ -26,6 +27,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..files import FilePath, did_you_mean, natural_key
+from ..paper import first_tag, times_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -55,6 +57,7 @@ class FilePattern:
     initial: str | None = None
     timestep: float | None = None
     times: tuple[float, ...] | None = None
+    first: int | None = None
     temperature: float | None = None
     path: Path | None = None  # the TOML file, for messages
 
@@ -96,7 +99,7 @@ def load_pattern(path: FilePath) -> FilePattern:
 
 
 def _entries(path: Path, entries: dict) -> dict:
-    kinds = {"pattern": str, "initial": str, "timestep": float, "times": list, "temperature": float}
+    kinds = {"pattern": str, "initial": str, "timestep": float, "times": list, "first": float, "temperature": float}
     for key, value in entries.items():
         if key not in kinds:
             hint = did_you_mean(key, list(kinds))
@@ -117,6 +120,10 @@ def _entries(path: Path, entries: dict) -> dict:
         )
     if entries.get("timestep", 1) <= 0:
         raise DataError(f"{path}: timestep = {entries['timestep']}; expected a positive number")
+    if "first" in entries and (entries["first"] < 0 or entries["first"] != int(entries["first"])):
+        raise DataError(f"{path}: first = {entries['first']}; expected a whole number, the {{index}} of the first time")
+    if "first" in entries:
+        entries = {**entries, "first": int(entries["first"])}
     if "times" in entries:
         entries = {**entries, "times": tuple(float(time) for time in entries["times"])}
     return entries
@@ -124,6 +131,30 @@ def _entries(path: Path, entries: dict) -> dict:
 
 def placeholders_of(spec: FilePattern) -> list[str]:
     return FIELD.findall(spec.pattern)
+
+
+def first_index(spec: FilePattern, temperature: float | None, indices: set[int]) -> int:
+    """The {index} of the first of `times`; `indices` are those of all files. DataError where nothing tells it.
+
+    `first` says it. Else 0 is the first where a file has it. The authors' tags tc{index} count from 1 (Table I of the
+    paper; from 2 at T = 0.64). Otherwise all files together must fit: from 1 to the number of times.
+    """
+    assert spec.times is not None  # asked for one of them
+    if spec.first is not None:
+        return spec.first
+    least, most, count = min(indices), max(indices), len(spec.times)
+    if least == 0:
+        return 0
+    if re.search(r"(?<![A-Za-z])tc\{index\}", spec.pattern):
+        of_table = temperature is not None and len(times_of(temperature) or ()) == count
+        tag = first_tag(temperature) if of_table and temperature is not None else None
+        return tag if tag is not None and least >= tag else 1
+    if least == 1 and most == count:
+        return 1
+    raise DataError(
+        f"{spec.where}: {{index}} goes from {least} to {most} and times has {count} values, which does not tell what "
+        f"{{index}} the first of times has; say it in a TOML file by first = {min(least, 1)} or another number"
+    )
 
 
 def files_of(spec: FilePattern) -> dict[tuple, list[tuple[dict, Path]]]:

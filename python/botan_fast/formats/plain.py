@@ -1,7 +1,7 @@
 """Plain arrays under documented names, in an npz or an HDF5 file: what to write where no other format fits.
 
     positions     (N, D) float, D = 2 or 3: the static configuration; anywhere, it is wrapped into the box
-    types         (N,) integer, 0 = A, 1 = B, ...
+    types         (N,) integer, 0 = A, 1 = B, ...; where they are 1 to n, they are renumbered with a word
     box           number, (D,) edge lengths, or (D, D) row vectors
     trajectories  optional, (R, N, D) unwrapped positions of R runs at one time, or (T, R, N, D) at T times
     propensity    optional, (N,) or (T, N): S_i, where it is known ready-made
@@ -23,6 +23,7 @@ from .configuration import Configuration, check_configuration
 from .hdf5 import attribute, dataset, is_hdf5, open_hdf5, read_array
 from .npz import is_zip, npz_keys, read_npz
 from .periodic import place_in_box
+from .species import types_from_zero
 
 NAME = "plain arrays (npz, HDF5)"
 KEYS = ("positions", "types", "box")
@@ -85,8 +86,7 @@ def _configurations(path: Path, name: str, arrays: dict[str, np.ndarray]) -> lis
     positions = np.ascontiguousarray(positions, dtype=np.float64)
     if positions.ndim != 2 or positions.shape[1] not in (2, 3) or not len(positions):
         raise DataError(f"{path}: positions have shape {positions.shape}; expected (N, 2) or (N, 3) with N > 0")
-    if types.dtype.kind == "f" and not np.array_equal(types, np.rint(types)):
-        raise DataError(f"{path}: types hold {types[types != np.rint(types)].flat[0]}; expected integers (0 = A, ...)")
+    types = types_from_zero(path, types)
     box = np.full(positions.shape[1], float(box)) if box.ndim == 0 else box.astype(np.float64)
     runs, propensity = arrays.get("trajectories"), arrays.get("propensity")
     if runs is not None and runs.ndim == 3:
@@ -114,7 +114,6 @@ def _configurations(path: Path, name: str, arrays: dict[str, np.ndarray]) -> lis
         raise DataError(f"{path}: time holds a value that is not finite; expected numbers")
     result = []
     order = range(max(number, 1)) if times is None else np.argsort(times.ravel(), kind="stable")
-    types = types.astype(np.int64)
     for k in order:
         configuration = Configuration(
             name=name,

@@ -1,18 +1,31 @@
 """Readers, one module for each file format. A file's content chooses the reader, never its name."""
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
+from ..errors import DataError
 from ..files import FilePath, near_matches
-from . import ensembles
+from . import ensembles, pyg_botan
 from .configuration import Configuration, Reader
 from .pattern import is_pattern
 from .registry import FILE_READERS, choose
 
-__all__ = ["READERS", "Configuration", "is_layout", "is_pattern", "iterate", "iterate_groups", "near_matches", "read"]
+__all__ = [
+    "READERS",
+    "Configuration",
+    "holds_frames",
+    "is_layout",
+    "is_pattern",
+    "iterate",
+    "iterate_groups",
+    "near_matches",
+    "read",
+    "stated",
+]
 
 READERS: tuple[Reader, ...] = (*FILE_READERS, ensembles)
 
@@ -82,6 +95,26 @@ def iterate_groups(path: FilePath, skip: Callable[[str], bool] | None = None) ->
         configurations = reader.read(path)
     for _, group in itertools.groupby(configurations, key=lambda c: (c.name, c.temperature)):
         yield list(group)
+
+
+def stated(path: Path) -> tuple[float | None, float | None]:
+    """Temperature and time of a file of which only the name tells them: an authors' npz. None each where it does not.
+
+    >>> from pathlib import Path
+    >>> from botan_fast.formats import stated
+    >>> stated(Path("no_file_T0.44_tc07.npz"))
+    (None, None)
+    """
+    told = pyg_botan.told_by_name(path)
+    with contextlib.suppress(DataError):  # a broken file has its error when it is read
+        if told != (None, None) and path.is_file() and choose(path, READERS) is pyg_botan:
+            return told[0], told[1] if pyg_botan.dimensions(path) == 3 else None
+    return None, None
+
+
+def holds_frames(path: Path) -> bool:
+    """Does a file hold frames of one run, rather than all runs of a configuration? No for layouts."""
+    return not is_layout(path) and hasattr(choose(path, READERS), "read_frames")
 
 
 def is_layout(path: FilePath) -> bool:

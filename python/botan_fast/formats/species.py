@@ -2,6 +2,7 @@
 
 - Single letters from A to E (or a to e) count from A, whichever occur: B alone is type 1.
 - Whole numbers are type numbers: from 0, or from 1 where no particle has 0.
+- Arrays whose numbers are 1 to n, none 0, are renumbered with a word.
 - Of other names (Si, Ge), the species of at least 60 % of the particles is type 0, as A is in the Kob-Andersen mixture;
   the rest follow in the file's own order where it has one (GSD), else in natural order of the names.
 
@@ -14,10 +15,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, warn
 from ..files import FilePath, natural_key
 
-__all__ = ["number_species", "numbers_and_names"]
+__all__ = ["number_species", "numbers_and_names", "types_from_zero"]
 
 MAJORITY = 0.6  # not one half: where compositions scatter around it, the order would change from file to file
 Names: TypeAlias = tuple[str, ...]
@@ -73,6 +74,29 @@ def numbers_and_names(
         return types, None
     known = dict(zip(numbers, names, strict=True))
     return types, tuple(known.get(number, str(number)) for number in range(numbers[-1] + 1))
+
+
+def types_from_zero(path: FilePath, types: np.ndarray) -> np.ndarray:
+    """The types (N,) int64 of arrays whose format counts from 0: 1 to n are renumbered, with a word.
+
+    Raises
+    ------
+    DataError
+        for what is no whole number, and for numbers that begin above 0 and have gaps: nobody can know what they mean.
+    """
+    with np.errstate(all="ignore"):
+        whole = types.astype(np.int64)
+    if types.dtype.kind == "f" and not np.array_equal(types, whole):
+        raise DataError(f"{path}: types hold {types[types != whole].flat[0]}; expected integers (0 = A, ...)")
+    numbers = np.unique(whole)
+    if not len(numbers) or numbers[0] < 1:
+        return whole
+    shown = ", ".join(map(str, numbers[:5].tolist()))
+    if not np.array_equal(numbers, np.arange(1, len(numbers) + 1)):
+        raise DataError(f"{path}: types hold {shown} and no 0; number the species from 0 (0 = A, 1 = B, ...)")
+    letters = ", ".join(f"{k + 1} as {chr(ord('A') + k)}" for k in range(min(len(numbers), 5)))
+    warn(f"types hold {shown} and no 0: they are read as counted from 1 ({letters}); write them from 0 (0 = A, 1 = B)")
+    return whole - 1
 
 
 def _letters(names: Sequence[str]) -> Names | None:

@@ -12,11 +12,12 @@ import torch
 
 from .. import ops
 from ..arrays import Array
-from ..data.loading import Data, load_samples
+from ..data.loading import Data, given_samples, load_samples
 from ..data.sample import Sample
 from ..data.selection import Numbers
+from ..data.species import describe_types
 from ..device import Device, choose_device
-from ..errors import BotanFastError, DataError, InputError
+from ..errors import BotanFastError, InputError
 from ..evaluation.scores import evaluate
 from ..files import FilePath
 from ..graph.graph import Graph, batch_graphs
@@ -24,6 +25,7 @@ from ..model.botan import BOTAN
 from .augmentation import random_rotation
 from .callbacks import Callback, FunctionCallback, default_callbacks
 from .run_directory import RunDirectory, TrainingState
+from .samples import check_samples, give_words
 from .settings import TrainingSettings, check_resumed, describe_run, initial_model, load_init, model_config
 
 __all__ = ["TrainingError", "TrainingResult", "train"]
@@ -77,6 +79,7 @@ def train(
     density: float | None = None,
     temperature: Numbers = None,
     time: Numbers = None,
+    species: Sequence[str] | None = None,
     device: Device = None,
     progress: bool = True,
     callbacks: Sequence[Callback | Callable[[dict[str, Any]], Any]] = (),
@@ -128,8 +131,8 @@ def train(
     hidden_size, num_steps, decoders, edge_node_skip, self_edges, cutoff, node_target : optional
         Options of `BOTAN`, with its defaults; for p = 1 the default of `decoders` is "node". With `init` they come from
         there.
-    box, density, temperature, time : optional
-        Periodic box of the files, and the choice of temperature and time, see `load_samples`.
+    box, density, temperature, time, species : optional
+        Periodic box of the files, the choice of temperature and time, and which species is A, see `load_samples`.
     device : str or torch.device, optional
         By default the GPU if torch has one, else the CPU.
     progress : bool
@@ -150,6 +153,12 @@ def train(
         when the loss or the gradient is not finite. What the run saved before stays.
     KeyboardInterrupt
         on Ctrl-C, after the last finished epoch has been saved.
+
+    Warns
+    -----
+    BotanFastWarning
+        Test configurations are among those of the training, several times are mixed in one target, the targets are of
+        one run, type 0 is the minority, or num_steps is 0.
 
     Examples
     --------
@@ -202,11 +211,11 @@ def train(
         "box": box,
         "density": density,
     }
-    reading |= {"temperature": temperature, "time": time, "node_target": config["node_target"]}
+    reading |= {"temperature": temperature, "time": time, "species": species, "node_target": config["node_target"]}
     train_samples = load_samples(train, **reading, progress=progress)
     test_samples = [] if test is None else load_samples(test, **reading, progress=progress)
-    _require_pair_targets([*train_samples, *test_samples], settings.p)
-    dimensions = _same_dimensions([*train_samples, *test_samples])
+    dimensions = check_samples(train_samples, test_samples, settings.p)
+    give_words(train_samples, test_samples, config["num_steps"], loaded=given_samples(train) is None)
     model = initial_model(source, config, dimensions, settings.seed)
     description = describe_run(settings, model, init, train_samples, test_samples, box, density)
     train_samples, test_samples = ([s.to(device) for s in samples] for samples in (train_samples, test_samples))
@@ -227,6 +236,8 @@ def train(
             f"training on {device}: {len(train_samples)} configurations, {len(test_samples)} to test, "
             f"epochs {state.epochs} to {settings.epochs - 1}"
         )
+        first = train_samples[0]
+        _say(f"species of {first.name}: {describe_types(first.types, first.species)}")
     try:
         for watcher in watchers:
             watcher.run_started(state.epochs, settings.epochs, -(-len(train_samples) // settings.batch_size))
@@ -358,25 +369,6 @@ def _open_run(run: RunDirectory, description: dict[str, Any], fresh: TrainingSta
     if state is None or state.epochs < description["settings"]["epochs"]:
         run.write_config(description)  # a continued run may have more epochs than before
     return fresh if state is None else state
-
-
-def _require_pair_targets(samples: list[Sample], p: float) -> None:
-    for sample in samples:
-        if p < 1 and not sample.has_pair_targets:
-            raise DataError(
-                f"configuration {sample.name} has no E_ij, which p = {p} trains; use p=1, or data with trajectories"
-            )
-
-
-def _same_dimensions(samples: list[Sample]) -> int:
-    first = samples[0]
-    for sample in samples:
-        if sample.positions.shape[1] != first.positions.shape[1]:
-            raise InputError(
-                f"{sample.name} is {sample.positions.shape[1]}-dimensional but {first.name} is "
-                f"{first.positions.shape[1]}-dimensional; train on data of one dimension"
-            )
-    return first.positions.shape[1]
 
 
 def _say(message: str) -> None:

@@ -19,6 +19,7 @@ from ..model.checkpoint import load_model
 from ..ops.precision import check_precision, check_save_memory
 from ..quantities import LETTERS_VERSION, letter_of_version
 from .augmentation import check_augmentation
+from .fingerprint import describe_targets, first_difference
 
 __all__ = ["TrainingSettings", "check_resumed", "describe_run", "initial_model", "load_init", "model_config"]
 
@@ -160,8 +161,8 @@ def describe_run(
         "density": None if density is None else float(density),
         "model": model.config,
         "init": None if init is None else {"from": _init_name(init), "sha256": _weights_digest(model)},
-        "train": _describe_data(train),
-        "test": _describe_data(test),
+        "train": _describe_data(train, model.config["node_target"]),
+        "test": _describe_data(test, model.config["node_target"]),
     }
 
 
@@ -224,9 +225,13 @@ def _check_data(name: str, was: dict, now: dict, refuse: Callable[[str, Any, Any
             f"other contents (sha256 {was['sha256'][:8]})",
             f"files of the same names (sha256 {now['sha256'][:8]})",
         )
+    if "targets" in was:  # runs of older versions have none
+        difference = first_difference(now["names"], was["targets"], now["targets"])
+        if difference:
+            refuse(name, "other targets for the same positions", f"data with other targets ({difference})")
 
 
-def _describe_data(samples: list[Sample]) -> dict:
+def _describe_data(samples: list[Sample], node_target: str) -> dict:
     """A fingerprint that is the same on every machine: the targets' last bits, which may not be, stay out of it."""
     digest = hashlib.sha256()
     for sample in samples:
@@ -236,6 +241,7 @@ def _describe_data(samples: list[Sample]) -> dict:
         "names": [sample.name for sample in samples],
         "sha256": digest.hexdigest(),
         "mean_propensity": float(np.mean([_mean_propensity(sample) for sample in samples])) if samples else 0.0,
+        "targets": describe_targets(samples, node_target),
     }
 
 
