@@ -6,6 +6,7 @@ build       from a Configuration to a Sample
 sources     what a path, a pattern or a list names
 selection   one temperature and time out of several
 loading     load_samples
+frames      every frame of a trajectory as a sample
 record      Record, TimeRecord: what is written
 schema      the layout of the file, read without trusting it
 writer      DatasetWriter: a kill loses nothing finished

@@ -7,6 +7,7 @@ from ..arrays import Array
 from ..box import check_box
 from ..errors import BotanFastError, DataError, InputError
 from ..formats import Configuration
+from ..formats.periodic import refuse_wrapped
 from ..graph.build import build_graph
 from ..physics.targets import Targets, isoconfigurational_targets
 from .sample import Sample
@@ -25,7 +26,10 @@ def build_sample(
     c = configuration
     if require_targets and c.trajectories is None and c.propensity is None:
         raise DataError(f"{c.path}: no trajectories, so no targets; training and evaluation need them")
+    told = box is not None or density is not None
     box = _box_of(c, box, density)
+    if c.box is None and c.trajectories is not None and (told or c.density is None):
+        refuse_wrapped(c.path, c.positions, c.trajectories, box)  # the reader could not, without a box
     targets = None
     try:
         graph = build_graph(c.positions, c.types, box, cutoff=cutoff, self_edges=self_edges)

@@ -6,6 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, overload
 
@@ -91,14 +92,18 @@ class Dataset(Sequence[Sample]):
     def __iter__(self) -> Iterator[Sample]:
         return (self.load(index) for index in range(len(self)))
 
-    def load(self, index: int, *, cutoff: float | None = None, self_edges: bool = False) -> Sample:
-        """The sample `index`, with another graph than the file's own if need be.
+    def load(
+        self, index: int, *, cutoff: float | None = None, self_edges: bool = False, targets: bool = True
+    ) -> Sample:
+        """The sample `index`, with another graph than the file's own if need be; with `targets=False` without them.
 
         The cutoff must not exceed the file's where the targets of pairs are to be had.
         """
-        entry, stored, targets = self._read(index)
+        entry, stored, arrays = self._read(index)
+        if not targets:
+            entry, arrays = replace(entry, time=None, num_runs=0, index=None), {}
         cutoff = self.cutoff if cutoff is None else float(cutoff)
-        maker = StoredMaker(self.path, entry, stored, targets, cutoff, bool(self_edges))
+        maker = StoredMaker(self.path, entry, stored, arrays, cutoff, bool(self_edges))
         return Sample.on_demand(maker, entry.name, stored.positions, entry.temperature, entry.time, stored.source)
 
     def arrays(self, index: int) -> dict[str, np.ndarray]:

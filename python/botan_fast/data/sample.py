@@ -4,6 +4,7 @@ import threading
 from collections import deque
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from ..graph.graph import Graph
@@ -21,6 +22,9 @@ class SampleMaker(Protocol):
     cutoff: float
     self_edges: bool
     targets_held: frozenset[str]  # fields of Targets that it will fill; none: there are no targets
+    types: np.ndarray  # (N,) integers
+    box: np.ndarray  # (D,) or (D, D) float64
+    num_runs: int  # behind the targets; 0: unknown
 
     def __call__(self) -> tuple[Graph, Targets | None]: ...
 
@@ -103,8 +107,28 @@ class Sample:
         return (self._maker or self.graph).self_edges
 
     @property
+    def types(self) -> np.ndarray:
+        """(N,) integers, 0 = A, 1 = B, ...; asking makes no graph, nor do the properties below."""
+        return self._maker.types if self._maker is not None else self.graph.types.cpu().numpy()
+
+    @property
+    def box(self) -> np.ndarray | None:
+        """Edge lengths (D,) or row vectors (D, D) float64, or None where the graph has no single box."""
+        if self._maker is not None:
+            return self._maker.box
+        return None if self.graph.box is None else self.graph.box.cpu().numpy()
+
+    @property
+    def num_runs(self) -> int:
+        """Runs behind the targets; 0 where there are none or nobody knows."""
+        if self._maker is not None:
+            return self._maker.num_runs
+        targets = self._graph_and_targets()[1]
+        return 0 if targets is None else targets.num_runs
+
+    @property
     def has_targets(self) -> bool:
-        """Are there targets? Asking makes none; nor do the two below."""
+        """Are there targets?"""
         if self._maker is not None:
             return bool(self._maker.targets_held)
         return self._graph_and_targets()[1] is not None

@@ -64,6 +64,7 @@ class StoredMaker:
     ) -> None:
         self.path, self.entry, self.stored, self.targets = path, entry, stored, targets
         self.cutoff, self.self_edges, self.targets_held = cutoff, self_edges, frozenset(targets)
+        self.types, self.box, self.num_runs = stored.types, stored.box, entry.num_runs
         if "pair_change" in targets and cutoff > stored.cutoff:
             raise InputError(
                 f"cutoff = {cutoff} but {path} holds pairs up to cutoff = {stored.cutoff}; convert the data "

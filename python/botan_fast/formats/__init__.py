@@ -6,13 +6,26 @@ pattern        the files that a name with placeholders, or a layout.toml, descri
 ensembles      those files as configurations with all their runs
 registry       which reader reads a file
 frames         from frames of a trajectory to configurations
+trajectory     frames by themselves, each a configuration without a future
+objects        Atoms of ASE, Universe of MDAnalysis, DataCollection of OVITO
 species        which name is type 0, which is type 1
 periodic       coordinates and boxes
 text, hdf5, npz, pickle_arrays      what several readers need; pickles are read without executing them
-plain, pyg_botan, glassy_dynamics, glassbench, lammps, extended_xyz, h5md, hoomd_gsd     the formats
+plain, pyg_botan, glassy_dynamics, glassbench, lammps, lammps_data, extended_xyz, plain_xyz, h5md, hoomd_gsd     the
+formats
 """
 
 from .configuration import Configuration
-from .reading import READERS, is_layout, is_pattern, iterate, iterate_groups, near_matches, read
+from .reading import READERS, is_layout, is_pattern, iterate, iterate_groups, near_matches, read, read_trajectory
 
-__all__ = ["READERS", "Configuration", "is_layout", "is_pattern", "iterate", "iterate_groups", "near_matches", "read"]
+__all__ = [
+    "READERS",
+    "Configuration",
+    "is_layout",
+    "is_pattern",
+    "iterate",
+    "iterate_groups",
+    "near_matches",
+    "read",
+    "read_trajectory",
+]

@@ -6,13 +6,25 @@ from pathlib import Path
 
 import numpy as np
 
+from ..errors import DataError
 from ..files import FilePath, near_matches
 from . import ensembles
 from .configuration import Configuration, Reader
 from .pattern import is_pattern
 from .registry import FILE_READERS, choose
+from .trajectory import Trajectory, in_order_of_time, name_of
 
-__all__ = ["READERS", "Configuration", "is_layout", "is_pattern", "iterate", "iterate_groups", "near_matches", "read"]
+__all__ = [
+    "READERS",
+    "Configuration",
+    "is_layout",
+    "is_pattern",
+    "iterate",
+    "iterate_groups",
+    "near_matches",
+    "read",
+    "read_trajectory",
+]
 
 READERS: tuple[Reader, ...] = (*FILE_READERS, ensembles)
 
@@ -82,6 +94,35 @@ def iterate_groups(path: FilePath, skip: Callable[[str], bool] | None = None) ->
         configurations = reader.read(path)
     for _, group in itertools.groupby(configurations, key=lambda c: (c.name, c.temperature)):
         yield list(group)
+
+
+def read_trajectory(path: FilePath) -> Trajectory | None:
+    """The frames of a file, each by itself, in the order of time; None where its format holds no frames.
+
+    The places of all frames are in memory, nothing else. Unlike in a run, boxes may differ from frame to frame.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from botan_fast.formats.reading import read_trajectory
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "a.xyz"
+    ...     _ = file.write_text("1\\ntime = 0\\nA 1 2 3\\n1\\ntime = 5\\nA 1 2 4\\n")
+    ...     trajectory = read_trajectory(file)
+    >>> trajectory.name, trajectory.count, trajectory.frame(1).time
+    ('a', 2, 5.0)
+    """
+    path = Path(path)
+    reader = choose(path, READERS)
+    read_frames = getattr(reader, "read_frames", None)
+    if read_frames is None:
+        return None
+    with np.errstate(all="ignore"):  # numbers that are not finite have their own check
+        frames = in_order_of_time(path, read_frames(path))
+    if not frames:
+        raise DataError(f"{path}: the file holds no frame")
+    return Trajectory(name_of(path), path, len(frames), frames.__getitem__)
 
 
 def is_layout(path: FilePath) -> bool:
