@@ -15,7 +15,9 @@ from tests.helpers.format_files import write_all
 FORMATS = [
     "lammps",
     "lammps gzip",
+    "lammps data",
     "xyz",
+    "plain xyz",
     "h5md",
     "glassy_dynamics",
     "glassy_dynamics protocol 5",
@@ -82,8 +84,8 @@ def test_truncated(whole, tmp_path, name):
         for end in sorted(end for end in ends if end < len(content)):
             path.write_bytes(content[:end])
             readable = attempt(path)
-            # A text can end after a whole frame, a description anywhere.
-            assert not readable or name in ("lammps", "xyz", "layout"), end
+            # A text can end after a whole frame or section, a description anywhere.
+            assert not readable or name in ("lammps", "lammps data", "xyz", "plain xyz", "layout"), end
 
 
 def mutations(content: bytes, number: int, seed: int):

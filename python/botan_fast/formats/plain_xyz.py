@@ -63,6 +63,8 @@ def read_frames(path: Path) -> list[Frame]:
         rows = lines[place + 2 : place + 2 + count] if count > 0 else []
         if count < 1 or len(rows) < count:
             raise DataError(f"{path}: frame {number} declares {count} particles, but {len(rows)} lines follow")
+        if "lattice" in lines[place + 1].lower():
+            raise DataError(f"{path}: frame {number} has a Lattice, frame 0 has no Lattice; expected it in all or none")
         frames.append(_read_frame(path, number, lines[place + 1], rows))
         place += 2 + count
     flat = all((frame.positions[:, 2:] == frames[0].positions[0, 2:]).all() for frame in frames)
