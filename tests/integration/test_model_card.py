@@ -271,15 +271,15 @@ def test_a_run_of_several_times_in_one_target(several):
 
 
 def test_info_shows_the_card(runs, tmp_path, tiny_model_file, capsys):
-    assert main(["info", str(runs / "pairs")]) == 0
+    assert main(["info", "--model", str(runs / "pairs")]) == 0
     printed = capsys.readouterr().out
     assert "trained for         pair changes alone (p = 0)\n" in printed
     assert "runs                6\n" in printed
-    assert main(["info", str(tiny_model_file)]) == 0
+    assert main(["info", "--model", str(tiny_model_file)]) == 0
     assert "unknown: the file has no model card" in capsys.readouterr().out
-    assert main(["info", "--json", str(runs / "pairs")]) == 0
+    assert main(["info", "--json", "--model", str(runs / "pairs")]) == 0
     assert json.loads(capsys.readouterr().out)["card"]["outputs"] == ["E"]
-    assert main(["info", str(tmp_path / "nowhere.pth")]) == 2
+    assert main(["info", "--model", str(tmp_path / "nowhere.pth")]) == 2
 
 
 def test_flat_data_and_a_model_in_three_dimensions(tmp_path):

@@ -9,13 +9,13 @@ from .options import add_options
 __all__ = ["DESCRIPTION", "NAME", "add_arguments", "run"]
 
 NAME = "info"
-DESCRIPTION = "Print versions, instruction set, threads and devices; with MODEL, what it was trained for."
+DESCRIPTION = "Print versions, instruction set, threads and devices; with --model, what a model was trained for."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command to its parser."""
-    parser.add_argument(
-        "model", nargs="?", metavar="MODEL", help="model file, run folder, .pth or TensorFlow checkpoint"
+    add_options(
+        parser, "--model", required=False, help="tell of this model: a file, run folder, .pth, TensorFlow prefix"
     )
     add_options(parser, "--json")
 
