@@ -166,7 +166,7 @@ def read_samples(
                 bar.update()
     choice.check_found()
     if not samples:
-        raise NotHeld("time", f"no configuration has {choice.describe()} together; choose others")
+        raise NotHeld.of("time", f"no configuration has {choice.describe()} together; choose others")
     return samples
 
 
@@ -180,7 +180,7 @@ def _from_groups(
         if once and len(chosen) > 1:
             chosen = [replace(chosen[0], trajectories=None, propensity=None, time=None, time_index=None)]
         if sum(c.time is None for c in chosen) > 1:
-            raise SeveralValues(
+            raise SeveralValues.of(
                 "time",
                 f"{path}: the file has {len(chosen)} times and does not tell which; convert it to a data set with all "
                 "of them, in its order, in time=",

@@ -15,20 +15,22 @@ Numbers: TypeAlias = float | Sequence[float] | np.ndarray | None  # one, several
 _NAMES = ("temperature", "time")
 
 
-class SeveralValues(InputError):
-    """The data hold several values of `name`, "temperature" or "time", and none is chosen."""
+class _OfName(InputError):
+    name = ""  # "temperature" or "time"
 
-    def __init__(self, name: str, message: str) -> None:
-        super().__init__(message)
-        self.name = name
+    @classmethod
+    def of(cls, name: str, message: str) -> "_OfName":
+        error = cls(message)
+        error.name = name
+        return error
 
 
-class NotHeld(InputError):
-    """A chosen value of `name`, "temperature" or "time", is not in the data."""
+class SeveralValues(_OfName):
+    """The data hold several values of `name`, and none is chosen."""
 
-    def __init__(self, name: str, message: str) -> None:
-        super().__init__(message)
-        self.name = name
+
+class NotHeld(_OfName):
+    """A chosen value of `name` is not in the data."""
 
 
 def same_number(value: float | None, wanted: float) -> bool:
@@ -77,7 +79,7 @@ class Choice:
             seen = self._seen[name]
             seen.update(pair[position] for pair in pairs)
             if name not in self._several and self._wanted[name] is None and len(seen - {None}) > 1:
-                raise SeveralValues(
+                raise SeveralValues.of(
                     name,
                     f"the data hold {name}s {self._held(name)}; choose with {name}=, a number or a list of numbers",
                 )
@@ -88,7 +90,9 @@ class Choice:
         for name, wanted in self._wanted.items():
             for value in wanted or ():
                 if not any(same_number(held, value) for held in self._seen[name]):
-                    raise NotHeld(name, f"{name} = {value:g} is not in the data, which hold {name}s {self._held(name)}")
+                    raise NotHeld.of(
+                        name, f"{name} = {value:g} is not in the data, which hold {name}s {self._held(name)}"
+                    )
 
     def describe(self) -> str:
         """The choice as text, such as 'temperature = 0.44, time = 13'."""

@@ -38,13 +38,14 @@ _SECTION = re.compile(r"[A-Z][A-Za-z/]*(?: [A-Za-z]+)*")  # "Atoms", "Pair Coeff
 
 def recognises(path: Path, head: bytes) -> bool:
     text = text_head(head)
-    if b"\x00" in text or text.startswith(b"ITEM:"):
+    first = text.partition(b"\n")[0]
+    if b"\x00" in text or first.startswith(b"ITEM:") or first.strip().isdigit():  # an XYZ may have "8 atoms" as comment
         return False
     # The first line is a comment of any length.
     pattern = rb"(?m)^\s*\d+\s+atoms\s*(#.*)?$"
     if re.search(pattern, text) is not None:
         return True
-    if b"LAMMPS" not in text.partition(b"\n")[0]:
+    if b"LAMMPS" not in first:
         return False
     try:
         return re.search(pattern, read_text(path)[:10_000]) is not None
@@ -185,7 +186,7 @@ def _style(path: Path, hint: str, words: np.ndarray, kinds: int, labels: dict[st
     """The columns of Atoms: those of the style that the file names, else of the only kind that they can be."""
     count = words.shape[1]
     if hint:
-        name = hint.split()[0]
+        name = hint.split()[0].partition("/")[0]  # atomic/kk is atomic on other hardware
         if name not in STYLES:
             raise DataError(f"{path}: Atoms are of style {name[:40]!r}; known are {', '.join(STYLES)}")
         if count not in (STYLES[name][2], STYLES[name][2] + 3):

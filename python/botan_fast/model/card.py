@@ -38,8 +38,8 @@ class ModelCard:
 
     Examples
     --------
-    >>> from botan_fast.model.card import ModelCard
-    >>> card = ModelCard(outputs=("E",), p=0.0, temperatures=(0.44,), times=(13.0,))
+    >>> import botan_fast as bf
+    >>> card = bf.ModelCard(outputs=("E",), p=0.0, temperatures=(0.44,), times=(13.0,))
     >>> card.trains("S"), card.trained_for
     (False, 'pair changes alone (p = 0)')
     """
