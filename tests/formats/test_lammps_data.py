@@ -1,6 +1,7 @@
 """LAMMPS data files: every style, box and order of rows gives the same configuration."""
 
 import gzip
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ from botan_fast.formats import read
 from tests.helpers.format_files import lammps_data_text, simulation
 
 TILTED = [[5.0, 0, 0], [1.5, 6.0, 0], [-0.5, 1.0, 7.0]]
+
+
+LAMMPS = Path(__file__).parent / "lammps"
 
 
 def one(path):
@@ -144,3 +148,17 @@ def test_predictions_are_those_of_the_same_arrays(tmp_path, tiny_model):
     np.testing.assert_allclose(a.propensity, b.propensity, atol=1e-6)
     with pytest.raises(DataError, match="no trajectories, so no targets"):
         bf.evaluate(tiny_model, tmp_path / "a.data")
+
+
+@pytest.mark.parametrize("style", ["atomic", "charge", "molecular", "full"])
+def test_files_that_lammps_wrote(style):
+    """The dump of the same instant holds the same configuration, up to its digits."""
+    data, dump = (one(LAMMPS / f"data_{style}.{end}.gz") for end in ("data", "dump"))
+    assert data.name == f"data_{style}"
+    assert data.positions.shape == ((30, 2) if style == "molecular" else (30, 3))
+    np.testing.assert_array_equal(data.types, dump.types)
+    np.testing.assert_allclose(data.box, dump.box, rtol=1e-8)
+    cell = np.diag(data.box) if data.box.ndim == 1 else data.box
+    difference = (data.positions - dump.positions) @ np.linalg.inv(cell)
+    np.testing.assert_allclose(difference - np.rint(difference), 0, atol=1e-7)
+    assert data.species == (("Si", "Ge") if style == "full" else None)
