@@ -4,6 +4,7 @@ import gzip
 
 import numpy as np
 import pytest
+import torch
 
 import botan_fast as bf
 from botan_fast.errors import DataError
@@ -58,16 +59,33 @@ def test_box_and_density(tmp_path, tiny_model):
         np.testing.assert_array_equal(p.propensity, expected.propensity)
     with pytest.raises(DataError, match="holds no box; give box= or density="):
         bf.predict(tiny_model, plain)
-    with pytest.raises(DataError, match=r"outside \[0, 5.2\)"):
-        bf.predict(tiny_model, plain, box=5.2)
+    for wrong in (4.9, 5.2):  # the latter by 5 %, which many particles would show
+        with pytest.raises(DataError, match=rf"extend over 1\.\d+ edges of the box = \[{wrong}"):
+            bf.predict(tiny_model, plain, box=wrong)
+    with pytest.raises(DataError, match="leaves an empty layer"):
+        bf.predict(tiny_model, plain, density=0.9)
 
 
-def test_coordinates_around_the_origin(tmp_path, tiny_model):
-    s = simulation(number=200, cell=[5.5] * 3)
-    moved = plain_xyz_text(s, [(0.0, s.positions - 2.75)])
-    [p] = bf.predict(tiny_model, write(tmp_path / "a.xyz", moved), box=5.5)
-    [expected] = bf.predict(tiny_model, write(tmp_path / "b.xyz", xyz_text(s, frames_of(s)[:1])))
-    np.testing.assert_allclose(p.propensity, expected.propensity, atol=1e-5)
+@pytest.mark.parametrize("cell", [[5.5] * 3, [[5.5, 0, 0], [1.5, 5.5, 0], [0, -1.0, 5.5]]])
+@pytest.mark.parametrize("origin", [0.0, -2.75, 1.0])
+def test_coordinates_may_begin_anywhere(tmp_path, tiny_model, cell, origin):
+    """At a corner, around the middle, and strayed over the faces as LAMMPS lets them."""
+    s = simulation(number=200, cell=cell)
+    places = s.positions.copy()
+    places[1:4] += s.cell * (0.99 - np.diag(places[1:4] @ np.linalg.inv(s.cell)))[:, None]
+    [expected] = bf.predict(tiny_model, bf_sample(s, places))
+    places[1:4] -= s.cell
+    plain = write(tmp_path / "a.xyz", plain_xyz_text(s, [(0.0, places + origin)]))
+    [p] = bf.predict(tiny_model, plain, box=cell)
+    np.testing.assert_allclose(p.propensity, expected.propensity, atol=2e-5)
+    inside = p.positions @ np.linalg.inv(s.cell)
+    assert inside.min() >= 0
+    assert inside.max() <= 1
+
+
+def bf_sample(s, positions):
+    graph = bf.build_graph(positions, s.types, s.box)
+    return bf.Sample(graph, None, "x", torch.from_numpy(positions))
 
 
 def test_frames_are_a_run(tmp_path):

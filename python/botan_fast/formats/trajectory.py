@@ -85,26 +85,22 @@ def static_configuration(name: str, path: Path, frame: Frame) -> Configuration:
 def without_box(name: str, path: Path, frames: list[Frame]) -> list[Configuration]:
     """The same as `frames_to_configurations` for frames without a box, which the user gives.
 
-    Along axes with negative coordinates all particles are shifted, so that the lowest one is 0: a shift changes no
-    vector between particles, and codes put the origin at a corner or in the middle. What the box then does not hold is
-    found when it is known.
+    Positions stay as they are, since codes put the origin at a corner or in the middle; they are placed in the box, and
+    runs are looked at, when it is known.
     """
     if not frames:
         raise DataError(f"{path}: the file holds no frame")
     first, later = frames[0], frames[1:]
     for number, frame in enumerate(later, start=1):
         require_same_particles(path, first, frame, f"frame {number}", "frame 0")
-    shift = np.minimum(first.positions.min(axis=0), 0.0)
-    base = Configuration(
-        name=name, path=path, positions=first.positions - shift, types=first.types, species=first.species
-    )
+    base = Configuration(name=name, path=path, positions=first.positions, types=first.types, species=first.species)
     if not later:
         return [check_configuration(base)]
     return [
         check_configuration(
             replace(
                 base,
-                trajectories=(frame.positions - shift)[None],
+                trajectories=frame.positions[None],
                 time=None if frame.time is None or first.time is None else frame.time - first.time,
                 time_index=k,
                 node_fields={},
