@@ -216,7 +216,8 @@ class _Reading:
         assert sample is not None  # a group has a configuration
         graph = sample.graph
         assert graph.box is not None  # and the graph of one has one box
-        return Record(first.name, first.positions, graph.types.numpy(), graph.box.numpy(), temperature, times)
+        places = sample.positions.numpy()  # in the box, also where the file tells none
+        return Record(first.name, places, graph.types.numpy(), graph.box.numpy(), temperature, times)
 
     def _of_dataset(self, file: Path, choice: Choice) -> Iterator[tuple[str, Callable[[], Record], bool]]:
         dataset = Dataset(file)
