@@ -22,7 +22,7 @@ ROOMS = {
     "physics": {"graph"},
     "model": {"ops", "graph"},
     "data": {"formats", "graph", "physics"},
-    "evaluation": {"ops", "data"},
+    "evaluation": {"ops", "model", "data"},
     "simulation": {"graph", "physics", "data"},
     "bench": {"ops", "graph", "physics", "model"},
     "training": {"ops", "graph", "model", "data", "evaluation"},

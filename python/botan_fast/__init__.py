@@ -30,6 +30,7 @@ _PUBLIC = {
     "BOTANLayer": "model.botan",
     "BOTAN": "model.botan",
     "Prediction": "model.botan",
+    "ModelCard": "model.card",
     "load_model": "model.checkpoint",
     "save_model": "model.checkpoint",
     "Sample": "data.sample",
@@ -68,6 +69,7 @@ if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ woul
     from .model.botan import MLP as MLP
     from .model.botan import BOTANLayer as BOTANLayer
     from .model.botan import Prediction as Prediction
+    from .model.card import ModelCard as ModelCard
     from .model.checkpoint import load_model as load_model
     from .model.checkpoint import save_model as save_model
     from .ops import scatter_sum as scatter_sum

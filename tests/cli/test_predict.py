@@ -1,10 +1,12 @@
 """botan-fast predict: where it writes, and that it refuses before it writes."""
 
+import numpy as np
 import pytest
 
 from botan_fast.cli import main
+from botan_fast.formats import read_trajectory
 from tests.helpers.command_line import error_line
-from tests.helpers.format_files import frames_of, lammps_text, simulation
+from tests.helpers.format_files import frames_of, lammps_text, simulation, xyz_text
 from tests.helpers.tiny_data import write_tiny
 
 
@@ -47,3 +49,34 @@ def test_predict_refuses_before_it_overwrites(tiny_data, tiny_model_file, tmp_pa
     write_tiny(tmp_path / "conf_20.npz", seed=0)
     twice = [*arguments[:-2], tiny_data / "test/conf_20.npz", tmp_path / "conf_20.npz", "-o", tmp_path / "both"]
     assert "two configurations are named conf_20" in error_line(twice, capsys)
+
+
+def test_all_frames(tiny_model_file, tmp_path, capsys):
+    """One trajectory for OVITO and an npz for each frame; nothing is overwritten unasked."""
+    s = simulation(number=80)
+    for name in ("a.xyz", "b.xyz"):
+        (tmp_path / name).write_text(xyz_text(s, frames_of(s)))
+    out = tmp_path / "out"
+    arguments = ["predict", "--model", tiny_model_file, "--quiet", "--frames", "all", "--data", tmp_path / "a.xyz"]
+    both = [str(a) for a in [*arguments, tmp_path / "b.xyz", "-o", out]]
+    assert main(both) == 0
+    assert capsys.readouterr().out == f"wrote {out}/a.xyz and 9 more files\n"
+    names = sorted(path.name for path in out.iterdir())
+    assert names == sorted(f"{n}{end}" for n in "ab" for end in [".xyz", *(f"_frame{k:05d}.npz" for k in range(4))])
+    trajectory = read_trajectory(out / "a.xyz")
+    assert [trajectory.frame(k).time for k in range(4)] == [0.0, 0.5, 4.0, 30.0]
+    with np.load(out / "a_frame00002.npz") as file:
+        assert (int(file["frame"]), float(file["time"])) == (2, 4.0)
+        assert file["propensity"].shape == (80,)
+    assert "a.xyz' exists" in error_line(both, capsys)
+    assert main([*both, "--force"]) == 0
+    (out / "a.xyz").unlink()
+    capsys.readouterr()
+    assert "a_frame00000.npz' exists" in error_line([*arguments, "-o", out], capsys)
+    assert main([str(a) for a in [*arguments, "-o", tmp_path / "one.xyz"]]) == 0
+    assert read_trajectory(tmp_path / "one.xyz").count == 4
+    capsys.readouterr()
+    assert "is one npz, which holds one frame" in error_line([*arguments, "-o", tmp_path / "one.npz"], capsys)
+    assert "leave --temperature and --time out" in error_line([*arguments, "-o", out, "--time", "4"], capsys)
+    assert "frames = 'some'" in error_line([*arguments, "-o", out, "--frames", "some"], capsys)
+    assert "for 2 configurations" in error_line([*arguments, tmp_path / "b.xyz", "-o", tmp_path / "two.xyz"], capsys)

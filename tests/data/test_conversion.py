@@ -15,7 +15,7 @@ import botan_fast as bf
 from botan_fast.cli import main
 from botan_fast.errors import DataError, InputError
 from botan_fast.files import natural_key
-from tests.helpers.format_files import frames_of, lammps_text, simulation
+from tests.helpers.format_files import frames_of, lammps_data_text, lammps_text, plain_xyz_text, simulation
 from tests.helpers.tiny_data import tiny_arrays, write_tiny
 
 
@@ -299,3 +299,21 @@ def test_the_command_line(tiny_data, tmp_path, capsys, tiny_model_file):
     assert main(["train", "--train", path, "--time", "5", "--temperature", "0.44", *run]) == 0
     assert main(["convert", path, "-o", path]) == 2
     assert "is among the inputs" in capsys.readouterr().err
+
+
+def test_files_without_a_box_and_data_files(tmp_path):
+    """Plain XYZ with the box that the user gives, and LAMMPS data files, which have no runs."""
+    s = simulation(number=200, cell=[5.5] * 3)
+    text = plain_xyz_text(s, [(t, positions - 2.75) for t, positions in frames_of(s)])
+    (tmp_path / "run.xyz").write_text(text)
+    (tmp_path / "start.data").write_text(lammps_data_text(s))
+    bf.convert(tmp_path / "run.xyz", tmp_path / "run.h5", box=5.5)
+    [direct] = bf.load_samples(tmp_path / "run.xyz", box=5.5, time=4.0)
+    [stored] = bf.load_samples(tmp_path / "run.h5", time=4.0)
+    np.testing.assert_array_equal(stored.positions, direct.positions)
+    assert 0 <= float(stored.positions.min()) <= float(stored.positions.max()) <= 5.5
+    np.testing.assert_array_equal(stored.targets.propensity, direct.targets.propensity)
+    np.testing.assert_allclose(direct.targets.propensity, np.linalg.norm(s.displacements[1, 0], axis=1), rtol=1e-5)
+    bf.convert(tmp_path / "start.data", tmp_path / "start.h5")
+    [sample] = bf.load_samples(tmp_path / "start.h5", require_targets=False)
+    assert not sample.has_targets

@@ -17,7 +17,9 @@ FORMATS = [
     "lammps gzip",
     "lammps bzip2",
     "lammps xz",
+    "lammps data",
     "xyz",
+    "plain xyz",
     "h5md",
     "h5md groups",
     "glassy_dynamics",
@@ -85,8 +87,8 @@ def test_truncated(whole, tmp_path, name):
         for end in sorted(end for end in ends if end < len(content)):
             path.write_bytes(content[:end])
             readable = attempt(path)
-            # A text can end after a whole frame, a description anywhere.
-            assert not readable or name in ("lammps", "xyz", "layout"), end
+            # A text can end after a whole frame or section, a description anywhere.
+            assert not readable or name in ("lammps", "lammps data", "xyz", "plain xyz", "layout"), end
 
 
 def mutations(content: bytes, number: int, seed: int):

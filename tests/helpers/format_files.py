@@ -104,6 +104,42 @@ def box_lines(s: Simulation, origin: float) -> list[str]:
     ]
 
 
+def lammps_data_text(s: Simulation, style="atomic", images=True, origin=0.0, hint=True, seed=1) -> str:
+    """A data file as `write_data` writes it, rows in any order; coordinates are wrapped where there are images."""
+    rng = np.random.default_rng(seed)
+    inside, image = s.wrapped(s.positions)
+    size = s.positions.shape[1]
+    places = np.pad((inside if images else s.positions) + origin, ((0, 0), (0, 3 - size)))
+    image = np.pad(image, ((0, 0), (0, 3 - size)))
+    edges = [*(s.box if s.box.ndim == 1 else np.diag(s.box)), 1.0][:3]
+    low = [origin] * size + [-0.5] * (3 - size)
+    text = ["LAMMPS data file via write_data, version 22 Jul 2025, timestep = 100, units = lj", ""]
+    text += [f"{len(places)} atoms", "2 atom types", ""]
+    bounds = zip("xyz", low, edges, strict=True)
+    text += [f"{float(a)!r} {float(a + edge)!r} {axis}lo {axis}hi" for axis, a, edge in bounds]
+    if s.box.ndim == 2:
+        (xy, xz, yz) = s.box[1, 0], *([*s.box[2, :2]] if size == 3 else [0.0, 0.0])
+        text.append(f"{float(xy)!r} {float(xz)!r} {float(yz)!r} xy xz yz")
+    text += ["", "Masses", "", "1 1", "2 1", "", f"Atoms{f'  # {style}' if hint else ''}", ""]
+    between = {"atomic": "{t}", "charge": "{t} 0.0", "molecular": "0 {t}", "full": "0 {t} -0.5", "sphere": "{t} 1 0.9"}
+    for i in rng.permutation(len(places)):
+        row = [str(i + 1), between[style].format(t=s.types[i] + 1), *(repr(float(x)) for x in places[i])]
+        text.append(" ".join([*row, *(str(k) for k in image[i] if images)]))
+    velocities = [f"{i + 1} 0.1 0.2 -0.3" for i in range(len(places))]
+    return "\n".join([*text, "", "Velocities", "", *velocities]) + "\n"
+
+
+def plain_xyz_text(s: Simulation, frames, names="AB", comment="time = {t!r}") -> str:
+    """XYZ without a box."""
+    text = []
+    for t, positions in frames:
+        text += [str(len(positions)), comment.format(t=t, step=round(t / 0.01))]
+        places = np.pad(positions, ((0, 0), (0, 3 - positions.shape[1])))
+        rows = zip(s.types, places.tolist(), strict=True)
+        text += [" ".join([names[kind], *map(repr, place)]) for kind, place in rows]
+    return "\n".join(text) + "\n"
+
+
 def xyz_text(s: Simulation, frames, species=True) -> str:
     cell = np.eye(3)
     size = s.positions.shape[1]
@@ -325,7 +361,9 @@ def write_all(folder) -> dict:
     path("lammps gzip", "b.dump.gz").write_bytes(gzip.compress(lammps_text(s, frames, "x y z ix iy iz").encode()))
     path("lammps bzip2", "c.dump.bz2").write_bytes(bz2.compress(lammps_text(s, frames).encode()))
     path("lammps xz", "d.dump.xz").write_bytes(lzma.compress(lammps_text(s, frames).encode()))
+    path("lammps data", "a.data").write_text(lammps_data_text(s))
     path("xyz", "a.xyz").write_text(xyz_text(s, frames))
+    path("plain xyz", "plain.xyz").write_text(plain_xyz_text(s, frames))
     write_h5md(path("h5md", "a.h5md"), s, frames)
     write_h5md_groups(path("h5md groups", "b.h5md"), s)
     path("glassy_dynamics", "a.pickle").write_bytes(glassy_dynamics_bytes(s))

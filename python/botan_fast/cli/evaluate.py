@@ -22,11 +22,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
     from ..device import choose_device
     from ..evaluation.scores import evaluate
-    from ..model.checkpoint import load_model
 
     set_threads(arguments.threads)
     scores = evaluate(
-        load_model(arguments.model),
+        arguments.model,
         in_order(arguments.data),
         **data_options(arguments),
         device=choose_device(arguments.device),

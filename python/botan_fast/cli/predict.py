@@ -1,8 +1,12 @@
 """botan-fast predict: files with what a model says of configurations."""
 
 import argparse
+import glob
+import itertools
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError
 from .options import DATA_OPTIONS, RUN_OPTIONS, add_options, data_options, in_order, set_threads
@@ -26,49 +30,109 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder, which gets an npz and an extended XYZ file for each configuration; "
         "or, for one configuration, a file that ends in .npz, .xyz or .extxyz",
     )
+    parser.add_argument(
+        "--frames",
+        default="first",
+        metavar="WHICH",
+        help="of a trajectory: first (default), or all: one XYZ trajectory, and an npz for each frame in a folder OUT",
+    )
     add_options(parser, "--force", "--precision", *DATA_OPTIONS, *RUN_OPTIONS)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
-    from ..data.loading import load_samples
     from ..device import choose_device
-    from ..evaluation.prediction import predict
-    from ..evaluation.writing import write_npz, write_xyz
-    from ..model.checkpoint import load_model
+    from ..evaluation.forward import named_model
+    from ..evaluation.prediction import check_frames
 
+    check_frames(arguments.frames)
     set_threads(arguments.threads)
     output = Path(arguments.output)
     one_file = output.suffix in _ENDINGS and not output.is_dir()
     if not one_file and output.exists() and not output.is_dir():
         raise InputError(f"OUT = '{output}' is a file; name a folder, or a file that ends in .npz, .xyz or .extxyz")
-    model = load_model(arguments.model)
-    samples = load_samples(
-        in_order(arguments.data),
-        cutoff=model.config["cutoff"],
-        self_edges=model.config["self_edges"],
-        **data_options(arguments),
-        require_targets=False,
-        progress=not arguments.quiet,
-    )
+    named = named_model(arguments.model)
     device = choose_device(arguments.device)
-    predictions = predict(model, samples, device=device, precision=arguments.precision, progress=not arguments.quiet)
+    written = (_all_frames if arguments.frames == "all" else _configurations)(
+        arguments, named, device, output, one_file
+    )
+    more = len(written) - 1
+    print(f"wrote {written[0]}" + (f" and {more} more file{'s' if more > 1 else ''}" if more else ""))
+    return 0
+
+
+def _configurations(arguments: argparse.Namespace, named: Any, device: Any, output: Path, one_file: bool) -> list[Path]:
+    """One prediction for each configuration."""
+    from ..evaluation.forward import samples_for
+    from ..evaluation.prediction import predict_samples, warn_of_differences
+    from ..evaluation.writing import write_npz, write_xyz
+    from ..ops.precision import check_precision
+
+    check_precision(arguments.precision)
+    show = not arguments.quiet
+    data = in_order(arguments.data)
+    samples = samples_for(named, data, **data_options(arguments), require_targets=False, progress=show)
     # Everything that can be wrong is found before the first file is written.
     names = [sample.name for sample in samples]
     groups = [_the_file(output, names)] if one_file else _files_in(output, names)
     paths = [path for group in groups for path in group]
-    there = None if arguments.force else next((path for path in paths if path.exists()), None)
-    if there is not None:
-        raise InputError(f"'{there}' exists; choose another OUT, or overwrite with --force")
+    _require_new(paths, arguments.force)
+    warn_of_differences(named, samples)
+    predictions = predict_samples(named, samples, device, arguments.precision, show)
     if not one_file:
         output.mkdir(parents=True, exist_ok=True)
     for prediction, group in zip(predictions, groups, strict=True):
         for path in group:
             write = write_npz if path.suffix == ".npz" else write_xyz
             write(prediction, path)
-    more = len(paths) - 1
-    print(f"wrote {paths[0]}" + (f" and {more} more file{'s' if more > 1 else ''}" if more else ""))
-    return 0
+    return paths
+
+
+def _all_frames(arguments: argparse.Namespace, named: Any, device: Any, output: Path, one_file: bool) -> list[Path]:
+    """A trajectory for each file: one XYZ file, and an npz for each frame where OUT is a folder."""
+    from ..data.frames import open_frames
+    from ..evaluation.prediction import frame_samples, predict_samples
+    from ..evaluation.writing import write_npz, write_trajectory
+    from ..ops.precision import check_precision
+
+    check_precision(arguments.precision)
+    options = data_options(arguments)
+    if options.pop("temperature") is not None or options.pop("time") is not None:
+        raise InputError("--frames all takes every frame; leave --temperature and --time out")
+    if one_file and output.suffix == ".npz":
+        raise InputError(f"OUT = '{output}' is one npz, which holds one frame; name a folder, or an .xyz file")
+    config = named.model.config
+    sources = open_frames(in_order(arguments.data), config["cutoff"], config["self_edges"], **options)
+    names = [source.name for source in sources]
+    groups = [_the_file(output, names)] if one_file else [[group[1]] for group in _files_in(output, names)]
+    _require_new([path for [path] in groups], arguments.force)
+    if not one_file:
+        frames = [path for name in names for path in output.glob(f"{glob.escape(name)}_frame*.npz")]
+        _require_new(frames, arguments.force)
+        output.mkdir(parents=True, exist_ok=True)
+    written: list[Path] = []
+
+    def with_npz(predictions: Iterator[Any]) -> Iterator[Any]:
+        for prediction in predictions:
+            if not one_file:
+                path = output / f"{prediction.name}_frame{getattr(prediction, 'frame', 0):05d}.npz"
+                write_npz(prediction, path)
+                written.append(path)
+            yield prediction
+
+    samples = frame_samples(named, sources)
+    predictions = predict_samples(named, samples, device, arguments.precision, not arguments.quiet)
+    paths = dict(zip(names, (path for [path] in groups), strict=True))
+    for name, group in itertools.groupby(predictions, key=lambda prediction: prediction.name):
+        written.append(paths[name])
+        write_trajectory(with_npz(group), paths[name])
+    return written
+
+
+def _require_new(paths: list[Path], force: bool) -> None:
+    there = None if force else next((path for path in paths if path.exists()), None)
+    if there is not None:
+        raise InputError(f"'{there}' exists; choose another OUT, or overwrite with --force")
 
 
 def _the_file(output: Path, names: list[str]) -> list[Path]:

@@ -1,5 +1,7 @@
 """From what a reader read to a sample: box, graph, targets."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
@@ -7,6 +9,7 @@ from ..arrays import Array
 from ..box import check_box
 from ..errors import BotanFastError, DataError, InputError
 from ..formats import Configuration
+from ..formats.periodic import fractional, place_in_box, refuse_wrapped
 from ..graph.build import build_graph
 from ..physics.targets import Targets, isoconfigurational_targets
 from .sample import Sample
@@ -25,7 +28,13 @@ def build_sample(
     c = configuration
     if require_targets and c.trajectories is None and c.propensity is None:
         raise DataError(f"{c.path}: no trajectories, so no targets; training and evaluation need them")
+    told = box is not None or density is not None
     box = _box_of(c, box, density)
+    if c.box is None and c.trajectories is not None and (told or c.density is None):
+        refuse_wrapped(c.path, c.positions, c.trajectories, box)  # the reader could not, without a box
+    if _anywhere(c):
+        positions, trajectories = place_in_box(c.path, c.positions, c.trajectories, box)
+        c = replace(c, positions=positions, trajectories=trajectories)
     targets = None
     try:
         graph = build_graph(c.positions, c.types, box, cutoff=cutoff, self_edges=self_edges)
@@ -36,6 +45,11 @@ def build_sample(
     except BotanFastError as error:
         raise type(error)(f"{c.path}: {error}") from error
     return Sample(graph, targets, c.name, torch.from_numpy(c.positions), c.temperature, c.time, c.species)
+
+
+def _anywhere(configuration: Configuration) -> bool:
+    """Does the file tell neither a box nor a density, so that nothing is known of where its coordinates begin?"""
+    return configuration.box is None and configuration.density is None
 
 
 def _box_of(configuration: Configuration, box: Array | None, density: float | None) -> np.ndarray:
@@ -63,7 +77,14 @@ def _box_of(configuration: Configuration, box: Array | None, density: float | No
 
 
 def _check_inside(configuration: Configuration, box: np.ndarray, origin: str) -> None:
-    """Refuse a box that does not hold all positions in [0, L): the upper face gets a tolerance for rounding."""
+    """Refuse a box that does not hold all positions in [0, L): the upper face gets a tolerance for rounding.
+
+    Coordinates that may begin anywhere must extend over L or less, but for the few particles that strayed over a face
+    before the code wrapped them again.
+    """
+    if _anywhere(configuration):
+        _check_extent(configuration, box, origin)
+        return
     positions = configuration.positions
     # In a triclinic cell the condition is on the fractional coordinates, which end at 1.
     coordinates, ends = (positions, box) if box.ndim == 1 else (positions @ np.linalg.inv(box), np.ones(len(box)))
@@ -81,6 +102,21 @@ def _check_inside(configuration: Configuration, box: np.ndarray, origin: str) ->
             raise DataError(
                 f"{configuration.path}: the smallest {kind} along axis {axis} is {lowest[axis]:.6g}, outside "
                 f"[0, {ends[axis]:.6g}) of the {origin}; wrap the positions into the box, or {remedy}"
+            )
+
+
+def _check_extent(configuration: Configuration, box: np.ndarray, origin: str) -> None:
+    """Refuse a box that is smaller than the coordinates extend: more than 2 % of the particles are outside of any edge
+    length, or one is by 1/10. Were such a box too small, that many would lie on top of others after wrapping."""
+    coordinates = np.sort(fractional(configuration.positions, box), axis=0)
+    spans = coordinates[-1] - coordinates[0]
+    for axis, ordered in enumerate(coordinates.T):
+        inside = np.searchsorted(ordered, ordered + (1 + 1e-6), side="right") - np.arange(len(ordered))
+        outside = len(ordered) - inside.max()
+        if spans[axis] > 1.1 or outside > max(1, 0.02 * len(ordered)):
+            raise DataError(
+                f"{configuration.path}: the coordinates extend over {spans[axis]:.4g} edges of the {origin} along axis "
+                f"{axis}; wrap the positions into the box, or give the right one with box= or density="
             )
 
 

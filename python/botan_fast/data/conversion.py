@@ -256,7 +256,8 @@ class _Reading:
         assert sample is not None  # a group has a configuration
         graph = sample.graph
         assert graph.box is not None  # and the graph of one has one box
-        particles = first.positions, graph.types.numpy(), graph.box.numpy()
+        places = sample.positions.numpy()  # in the box, also where the file tells none
+        particles = places, graph.types.numpy(), graph.box.numpy()
         return Record(first.name, *particles, temperature, times, species=names)
 
     def _of_dataset(self, file: Path, choice: Choice) -> Iterator[tuple[str, Callable[[], Record], bool]]:

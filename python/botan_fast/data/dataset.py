@@ -100,18 +100,22 @@ class Dataset(Sequence[Sample]):
         cutoff: float | None = None,
         self_edges: bool = False,
         species: SpeciesOrder | None = None,
+        targets: bool = True,
     ) -> Sample:
-        """The sample `index`, with another graph than the file's own if need be, and its species in another order.
+        """The sample `index`, with another graph than the file's own if need be, its species in another order, and with
+        `targets=False` without them.
 
         The cutoff must not exceed the file's where the targets of pairs are to be had.
         """
-        entry, stored, targets = self._read(index)
+        entry, stored, arrays = self._read(index)
+        if not targets:
+            entry, arrays = dataclasses.replace(entry, time=None, num_runs=0, index=None), {}
         if species is not None:
             types, names = species.apply(stored.types, stored.species, f"{self.path}: configuration {entry.name}")
             if types is not stored.types:  # else the arrays stay shared with other times
                 stored = dataclasses.replace(stored, types=types.astype(np.int32), species=names)
         cutoff = self.cutoff if cutoff is None else float(cutoff)
-        maker = StoredMaker(self.path, entry, stored, targets, cutoff, bool(self_edges))
+        maker = StoredMaker(self.path, entry, stored, arrays, cutoff, bool(self_edges))
         known = entry.temperature, entry.time, stored.source, stored.species
         sample = Sample.on_demand(maker, entry.name, stored.positions, *known)
         sample.energy = entry.energy

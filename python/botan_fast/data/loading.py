@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import itertools
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,22 +14,24 @@ import numpy as np
 from ..arrays import Array
 from ..errors import DataError, InputError
 from ..files import FilePath
-from ..formats import iterate_groups, stated
+from ..formats import Configuration, iterate_groups, stated
+from ..formats.trajectory import Trajectory
 from ..quantities import NODE_TARGETS
 from .build import build_sample
 from .dataset import Dataset
 from .runs import remedy_for_runs
 from .sample import Sample
-from .selection import Choice, Numbers
+from .selection import Choice, NotHeld, Numbers, SeveralValues
 from .sources import open_sources
 from .species import SpeciesOrder
 from .twins import Known
 from .words import refuse_twice, words_on_samples
 
-__all__ = ["Data", "given_samples", "load_samples"]
+__all__ = ["Data", "given_samples", "load_samples", "read_samples"]
 
-# Paths may be patterns. A list holds files and data sets, or samples.
-Data: TypeAlias = FilePath | Dataset | Sample | Sequence[FilePath | Dataset | Sample]
+Foreign: TypeAlias = Any  # Atoms of ASE, Universe of MDAnalysis, DataCollection of OVITO
+# Paths may be patterns. A list holds files, data sets and objects of other packages, or samples.
+Data: TypeAlias = FilePath | Dataset | Sample | Foreign | Sequence[FilePath | Dataset | Sample | Foreign]
 
 
 def load_samples(
@@ -55,7 +58,10 @@ def load_samples(
     data : path, glob pattern, Dataset, list of them, or list of Sample
         Files in any format of `botan_fast.formats`, or HDF5 data sets, see `Dataset`. The names that a pattern matches
         are sorted naturally (2 before 10); a list keeps its order. Samples are returned as they are, after a check of
-        their cutoff and self edges.
+        their cutoff and self edges. Objects in memory are taken too: Atoms of ASE, a Universe of MDAnalysis, a
+        DataCollection of OVITO (`botan_fast.formats.objects`). Where targets are required, a list of Atoms is the
+        frames of one run, and a Universe the run that it holds; else each Atoms is a configuration, and a Universe is
+        taken at its current frame.
     cutoff : float
         Edges are pairs closer than this, in units of sigma_AA.
     self_edges : bool
@@ -111,6 +117,41 @@ def load_samples(
     >>> sample.graph.num_nodes, sample.targets.num_runs
     (100, 1)
     """
+    return read_samples(
+        data,
+        cutoff=cutoff,
+        self_edges=self_edges,
+        box=box,
+        density=density,
+        temperature=temperature,
+        time=time,
+        species=species,
+        node_target=node_target,
+        require_targets=require_targets,
+        progress=progress,
+    )
+
+
+def read_samples(
+    data: Data,
+    *,
+    cutoff: float,
+    self_edges: bool,
+    box: Array | None,
+    density: float | None,
+    temperature: Numbers,
+    time: Numbers,
+    species: Sequence[str] | None,
+    node_target: str,
+    require_targets: bool,
+    progress: bool,
+    time_optional: bool = False,
+) -> list[Sample]:
+    """`load_samples` with one option more.
+
+    With `time_optional`, configurations that hold several times come once and without targets when no time is chosen;
+    without it that is refused (`SeveralValues`).
+    """
     if node_target not in NODE_TARGETS:
         raise InputError(f"node_target = {node_target!r}; choose one of {', '.join(map(repr, NODE_TARGETS))}")
     given = given_samples(data)
@@ -128,24 +169,25 @@ def load_samples(
         raise InputError(f"box = {box} and density = {density} are both given; give one of them")
     if density is not None and not (np.isfinite(density) and density > 0):
         raise InputError(f"density = {density} must be a positive number")
-    choice, order = Choice(temperature, time), SpeciesOrder(species)
+    choice = Choice(temperature, time, several=("time",) if time_optional else False)
+    order, once = SpeciesOrder(species), time_optional and time is None
     samples: list[Sample] = []
     origins: dict[int, Path] = {}
-    sources = open_sources(data)
+    sources = open_sources(data, runs=require_targets)
     told = [stated(source) if isinstance(source, Path) else (None, None) for source in sources]
     choice.among(told)  # an error lists all that the names of files tell, and no file is read for it
     with _progress(progress) as bar:
         for source, pair in zip(sources, told, strict=True):
             if pair[1] is not None and not choice.among([pair])[0]:
                 continue
-            if isinstance(source, Path):
+            if isinstance(source, (Path, Trajectory)):
                 build = {"cutoff": cutoff, "self_edges": self_edges, "box": box, "density": density}
                 build |= {"require_targets": require_targets, "which": "SE" + node_target.replace("S", "")}
-                loaded = _from_file(source, choice, order, build, samples)
+                loaded = _from_groups(source, choice, order, build, samples, once)
             else:
                 if box is not None or density is not None:
                     raise InputError(f"box and density are for files that hold no box; {source.path} holds one")
-                loaded = _from_dataset(source, choice, order, cutoff, self_edges)
+                loaded = _from_dataset(source, choice, order, cutoff, self_edges, once)
             for sample in loaded:
                 _check_sample(sample, cutoff, self_edges, node_target, require_targets)
                 if isinstance(source, Path):
@@ -154,7 +196,7 @@ def load_samples(
                 bar.update()
     choice.check_found()
     if not samples:
-        raise InputError(f"no configuration has {choice.describe()} together; choose others")
+        raise NotHeld.of("time", f"no configuration has {choice.describe()} together; choose others")
     order.check_found()
     _refuse_twins(samples, origins, require_targets)
     words_on_samples(samples, targets=require_targets)
@@ -185,16 +227,25 @@ def _refuse_twins(samples: list[Sample], origins: dict[int, Path], require_targe
         known.add(positions, sample.types, number)
 
 
-def _from_file(
-    path: Path, choice: Choice, order: SpeciesOrder, build: dict[str, Any], before: list[Sample]
+def _from_groups(
+    source: Path | Trajectory,
+    choice: Choice,
+    order: SpeciesOrder,
+    build: dict[str, Any],
+    before: list[Sample],
+    once: bool,
 ) -> Iterator[Sample]:
     # All times of a configuration come together, so that an error can list them.
-    for configurations in iterate_groups(path):
+    path = source if isinstance(source, Path) else source.path
+    for configurations in _groups(source, build["require_targets"]):
         chosen = list(itertools.compress(configurations, choice.among((c.temperature, c.time) for c in configurations)))
+        if once and len(chosen) > 1:
+            chosen = [dataclasses.replace(chosen[0], trajectories=None, propensity=None, time=None, time_index=None)]
         if sum(c.time is None for c in chosen) > 1:
-            raise InputError(
+            raise SeveralValues.of(
+                "time",
                 f"{path}: the file has {len(chosen)} times and does not tell which; convert it to a data set with all "
-                "of them, in its order, in time="
+                "of them, in its order, in time=",
             )
         for configuration in chosen:
             if build["box"] is not None and before and len(before[0].positions) != len(configuration.types):
@@ -207,12 +258,28 @@ def _from_file(
             yield build_sample(dataclasses.replace(configuration, types=types, species=names), **build)
 
 
+def _groups(source: Path | Trajectory, require_targets: bool) -> Iterator[list[Configuration]]:
+    if isinstance(source, Path):
+        yield from iterate_groups(source)
+    elif require_targets and source.count > 1:
+        yield source.run()
+    else:
+        yield [source.static()]
+
+
 def _from_dataset(
-    dataset: Dataset, choice: Choice, order: SpeciesOrder, cutoff: float, self_edges: bool
+    dataset: Dataset, choice: Choice, order: SpeciesOrder, cutoff: float, self_edges: bool, once: bool
 ) -> Iterator[Sample]:
-    chosen = choice.among(dataset.temperature_time_pairs())
-    for index in itertools.compress(range(len(dataset)), chosen):
-        yield dataset.load(index, cutoff=cutoff, self_edges=self_edges, species=order)
+    chosen = list(itertools.compress(range(len(dataset)), choice.among(dataset.temperature_time_pairs())))
+    groups = dataset.groups
+    times = Counter(groups[index] for index in chosen)
+    seen = set()
+    for index in chosen:
+        several = once and times[groups[index]] > 1
+        if several and groups[index] in seen:
+            continue
+        seen.add(groups[index])
+        yield dataset.load(index, cutoff=cutoff, self_edges=self_edges, species=order, targets=not several)
 
 
 def _progress(show: bool) -> Any:

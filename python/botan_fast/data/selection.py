@@ -8,11 +8,29 @@ import numpy as np
 
 from ..errors import InputError
 
-__all__ = ["Choice", "Numbers", "same_number"]
+__all__ = ["Choice", "NotHeld", "Numbers", "SeveralValues", "same_number"]
 
 Numbers: TypeAlias = float | Sequence[float] | np.ndarray | None  # one, several, or no choice
 
 _NAMES = ("temperature", "time")
+
+
+class _OfName(InputError):
+    name = ""  # "temperature" or "time"
+
+    @classmethod
+    def of(cls, name: str, message: str) -> "_OfName":
+        error = cls(message)
+        error.name = name
+        return error
+
+
+class SeveralValues(_OfName):
+    """The data hold several values of `name`, and none is chosen."""
+
+
+class NotHeld(_OfName):
+    """A chosen value of `name` is not in the data."""
 
 
 def same_number(value: float | None, wanted: float) -> bool:
@@ -32,8 +50,8 @@ class Choice:
     ----------
     temperature, time : float, list of float, or None
         None takes whatever there is, as long as it is one value; a list chooses several on purpose.
-    several : bool
-        None takes several values as well.
+    several : bool or tuple of names
+        None takes several values as well: of both, or of those named ("temperature", "time").
 
     Raises
     ------
@@ -47,8 +65,10 @@ class Choice:
     [False, True]
     """
 
-    def __init__(self, temperature: Numbers = None, time: Numbers = None, several: bool = False) -> None:
-        self._several = several
+    def __init__(
+        self, temperature: Numbers = None, time: Numbers = None, several: bool | tuple[str, ...] = False
+    ) -> None:
+        self._several = (_NAMES if several is True else ()) if isinstance(several, bool) else several
         self._wanted = {name: _numbers(name, value) for name, value in zip(_NAMES, (temperature, time), strict=True)}
         self._seen: dict[str, set] = {name: set() for name in _NAMES}
 
@@ -58,9 +78,10 @@ class Choice:
         for position, name in enumerate(_NAMES):
             seen = self._seen[name]
             seen.update(pair[position] for pair in pairs)
-            if not self._several and self._wanted[name] is None and len(seen - {None}) > 1:
-                raise InputError(
-                    f"the data hold {name}s {self._held(name)}; choose with {name}=, a number or a list of numbers"
+            if name not in self._several and self._wanted[name] is None and len(seen - {None}) > 1:
+                raise SeveralValues.of(
+                    name,
+                    f"the data hold {name}s {self._held(name)}; choose with {name}=, a number or a list of numbers",
                 )
         return [all(self._fits(name, value) for name, value in zip(_NAMES, pair, strict=True)) for pair in pairs]
 
@@ -69,7 +90,9 @@ class Choice:
         for name, wanted in self._wanted.items():
             for value in wanted or ():
                 if not any(same_number(held, value) for held in self._seen[name]):
-                    raise InputError(f"{name} = {value:g} is not in the data, which hold {name}s {self._held(name)}")
+                    raise NotHeld.of(
+                        name, f"{name} = {value:g} is not in the data, which hold {name}s {self._held(name)}"
+                    )
 
     def describe(self) -> str:
         """The choice as text, such as 'temperature = 0.44, time = 13'."""

@@ -2,32 +2,60 @@
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, InputError
 from ..files import FilePath, natural_key, near_matches
 from ..formats import is_pattern
+from ..formats.objects import is_atoms, is_object, object_trajectory
+from ..formats.trajectory import Trajectory
 from .dataset import Dataset
 from .schema import finished_parts, is_dataset
 
 __all__ = ["find_files", "open_sources"]
 
 
-def open_sources(data: Any) -> list[Path | Dataset]:
-    """The files of other formats as paths, and the data sets, opened."""
+def open_sources(data: Any, runs: bool = False) -> list[Path | Dataset | Trajectory]:
+    """The files of other formats as paths, the data sets, opened, and objects in memory as their frames.
+
+    With `runs`, a list of ASE Atoms is the frames of one run; else each of them is a configuration. A list of such
+    lists is several runs either way.
+    """
     if isinstance(data, Dataset):
         return [data]
+    if is_object(data) or (runs and _is_run(data) and len(data) > 1):
+        return [object_trajectory(data)]
     parts = [[item] for item in data] if isinstance(data, (list, tuple)) and data else [data]
-    sources = []
+    sources: list[Path | Dataset | Trajectory] = []
     for part in parts:
-        if isinstance(part, list) and part and isinstance(part[0], Dataset):
-            sources += part
+        first = part[0] if isinstance(part, list) and part else None
+        if isinstance(first, Dataset):
+            sources.append(first)
+        elif is_object(first) or _is_run(first):
+            sources.append(object_trajectory(first))
         else:
             for path in find_files(part):
                 unfinished = not path.exists() and finished_parts(path)  # Dataset says what to do
                 sources.append(Dataset(path) if is_dataset(path) or unfinished else path)
+    return _with_own_names(sources)
+
+
+def _is_run(item: Any) -> bool:
+    return isinstance(item, (list, tuple)) and len(item) > 0 and all(map(is_atoms, item))
+
+
+def _with_own_names(sources: list[Path | Dataset | Trajectory]) -> list[Path | Dataset | Trajectory]:
+    """Objects have no names of their own: several get a number."""
+    names = Counter(source.name for source in sources if isinstance(source, Trajectory))
+    seen: Counter[str] = Counter()
+    for k, source in enumerate(sources):
+        if isinstance(source, Trajectory) and names[source.name] > 1:
+            seen[source.name] += 1
+            sources[k] = replace(source, name=f"{source.name}_{seen[source.name] - 1}")
     return sources
 
 

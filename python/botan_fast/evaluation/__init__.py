@@ -1,7 +1,8 @@
 """A model and samples become predictions and scores.
 
-forward     forward passes over samples
-prediction  predict, ConfigurationPrediction
-scores      evaluate: Pearson and losses, in both conventions
-writing     predictions as npz and extended XYZ
+forward      which model, which samples; forward passes over them
+differences  how data differ from what a model was trained on
+prediction   predict, ConfigurationPrediction, FramePrediction
+scores       evaluate: Pearson and losses, in both conventions
+writing      predictions as npz and extended XYZ, trajectories of them
 """

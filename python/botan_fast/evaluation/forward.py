@@ -1,18 +1,23 @@
-"""Forward passes over samples."""
+"""Forward passes over samples: which model, which samples, and their outputs."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 
 from ..arrays import Array
-from ..data.loading import Data, load_samples
+from ..data.loading import Data, read_samples
 from ..data.sample import Sample
-from ..data.selection import Numbers
+from ..data.selection import NotHeld, Numbers, SeveralValues
 from ..device import Device, choose_device
-from ..errors import InputError
+from ..errors import InputError, warn
+from ..files import FilePath
+from ..model.card import ModelCard
+from ..model.checkpoint import load_model
 
 
 class Model(Protocol):
@@ -28,8 +33,28 @@ class Model(Protocol):
     def eval(self) -> Any: ...
 
 
+class NamedModel(NamedTuple):
+    """A model, what messages call it, and its card."""
+
+    model: Model
+    name: str
+    card: ModelCard | None
+
+
+def named_model(model: Model | FilePath) -> NamedModel:
+    """The model itself, or the one in the file or run folder of that path."""
+    if isinstance(model, (str, PathLike)):
+        loaded = load_model(model)
+        return NamedModel(loaded, Path(model).name or str(model), loaded.card)
+    if not isinstance(getattr(model, "config", None), dict):
+        raise InputError(
+            f"model is a {type(model).__name__}; give a BOTAN, or the path of a model file or of a run folder"
+        )
+    return NamedModel(model, "the model", getattr(model, "card", None))
+
+
 def samples_for(
-    model: Model,
+    named: NamedModel,
     data: Data,
     box: Array | None,
     density: float | None,
@@ -40,31 +65,65 @@ def samples_for(
     progress: bool,
     species: Sequence[str] | None = None,
 ) -> list[Sample]:
-    config = model.config
-    samples = load_samples(
-        data,
-        cutoff=config["cutoff"],
-        self_edges=config["self_edges"],
-        box=box,
-        density=density,
-        temperature=temperature,
-        time=time,
-        species=species,
-        node_target=config["node_target"],
-        require_targets=require_targets,
-        progress=progress,
-    )
-    for sample in samples:
-        if sample.positions.shape[1] != config["dimensions"]:
-            raise InputError(
-                f"the model has dimensions = {config['dimensions']} but {sample.name} has "
-                f"{sample.positions.shape[1]}-dimensional positions; use a model trained on such data"
+    """The samples for a model. Of several temperatures or times, those that the model's card names, if nobody chose.
+
+    Without need of targets, a configuration with several times comes once and without targets where the card does not
+    help. What was chosen is said in a warning.
+    """
+    config, card = named.model.config, named.card
+    chosen: dict[str, Numbers] = {"temperature": temperature, "time": time}
+    refused: dict[str, SeveralValues] = {}  # names for which the card was asked
+    once, said = False, []
+    while True:
+        try:
+            samples = read_samples(
+                data,
+                cutoff=config["cutoff"],
+                self_edges=config["self_edges"],
+                box=box,
+                density=density,
+                **chosen,
+                species=species,
+                node_target=config["node_target"],
+                require_targets=require_targets,
+                progress=progress,
+                time_optional=once,
             )
+            break
+        except (SeveralValues, NotHeld) as error:
+            name = error.name
+            default: tuple[float, ...] = () if card is None else getattr(card, f"{name}s")
+            if isinstance(error, SeveralValues) and name not in refused and len(default) == 1:
+                refused[name], chosen[name] = error, default[0]
+                said.append(f"{name} {default[0]:g}")
+            elif isinstance(error, NotHeld) and name not in refused:
+                raise
+            elif name == "time" and not require_targets and not once:
+                once, chosen["time"] = True, None
+                said = [text for text in said if not text.startswith("time")]
+                refused.setdefault(name, error)  # type: ignore[arg-type]
+            else:
+                raise refused.get(name, error) from None
+    if said:
+        warn(f"{' and '.join(said)} is taken, which {named.name} was trained for; the data hold others too")
+    if once:
+        warn("the data hold several times and none is chosen: each configuration is predicted once, without targets")
+    for sample in samples:
+        check_dimensions(config, sample)
     return samples
 
 
+def check_dimensions(config: dict[str, Any], sample: Sample) -> None:
+    """InputError unless the sample has the model's number of dimensions."""
+    if sample.positions.shape[1] != config["dimensions"]:
+        raise InputError(
+            f"the model has dimensions = {config['dimensions']} but {sample.name} has "
+            f"{sample.positions.shape[1]}-dimensional positions; use a model trained on such data"
+        )
+
+
 def forward_passes(
-    model: Model, samples: list[Sample], device: Device, precision: str, progress: bool, description: str
+    model: Model, samples: Iterable[Sample], device: Device, precision: str, progress: bool, description: str
 ) -> Iterator[tuple[Sample, np.ndarray, np.ndarray | None]]:
     """Yield each sample with the model's node and edge output as float64; leave the model as it was."""
     home = next(model.parameters()).device

@@ -1,20 +1,26 @@
 """Predictions for configurations, with or without targets."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..arrays import Array
+from ..data.frames import FrameSample, FrameSource, open_frames
 from ..data.loading import Data
 from ..data.sample import Sample
 from ..data.selection import Numbers
 from ..device import Device
+from ..errors import InputError, warn
+from ..files import FilePath
 from ..ops.precision import check_precision
 from ..quantities import NODE_TARGETS
-from .forward import Model, forward_passes, samples_for
+from .differences import differences
+from .forward import Model, NamedModel, check_dimensions, forward_passes, named_model, samples_for
 
-__all__ = ["ConfigurationPrediction", "predict"]
+__all__ = ["ConfigurationPrediction", "FramePrediction", "predict"]
+
+FRAMES = ("first", "all")
 
 
 @dataclass
@@ -25,11 +31,13 @@ class ConfigurationPrediction:
     positions           (N, D) float64, as in the data
     types               (N,) int64, 0 = A
     box                 (D,) or (D, D) float64
-    propensity          (N,) float32, predicted S_i, or the model's other node target
+    propensity          (N,) float32, predicted S_i, or the model's other node target; None where the model's card says
+                        that it was not trained for it
     senders, receivers  (E,) int32: row k of the pair arrays is the edge senders[k] -> receivers[k]
     distance            (E,) float32, r_ij(0)
-    pair_change         (E,) float32, predicted E_ij of the directed edge, or None without edge decoder. The model does
-                        not force both directions of a pair to agree; their mean is its prediction for the pair
+    pair_change         (E,) float32, predicted E_ij of the directed edge, or None without edge decoder or training of
+                        it. The model does not force both directions of a pair to agree; their mean is its prediction
+                        for the pair
     target_propensity, target_pair_change   (N,) and (E,) float32, or None where the data hold no trajectories
     """
 
@@ -37,7 +45,7 @@ class ConfigurationPrediction:
     positions: np.ndarray
     types: np.ndarray
     box: np.ndarray
-    propensity: np.ndarray
+    propensity: np.ndarray | None
     senders: np.ndarray
     receivers: np.ndarray
     distance: np.ndarray
@@ -53,7 +61,7 @@ class ConfigurationPrediction:
 
     @classmethod
     def from_sample(
-        cls, sample: Sample, propensity: np.ndarray, pair_change: np.ndarray | None, node_target: str = "S"
+        cls, sample: Sample, propensity: np.ndarray | None, pair_change: np.ndarray | None, node_target: str = "S"
     ) -> "ConfigurationPrediction":
         """Join a sample with the outputs (N,) and (E,) of a model for it."""
         graph, targets = sample.graph.to("cpu"), sample.targets
@@ -75,8 +83,21 @@ class ConfigurationPrediction:
         )
 
 
+@dataclass
+class FramePrediction(ConfigurationPrediction):
+    """What a model says about one frame of a trajectory: `frame`, its number from 0, and what its file tells of it.
+
+    time    instant of the frame in Lennard-Jones units, or None
+    step    number of the step, or None
+    """
+
+    frame: int = 0
+    time: float | None = None
+    step: int | None = None
+
+
 def predict(
-    model: Model,
+    model: Model | FilePath,
     data: Data,
     *,
     box: Array | None = None,
@@ -84,16 +105,24 @@ def predict(
     temperature: Numbers = None,
     time: Numbers = None,
     species: Sequence[str] | None = None,
+    frames: str = "first",
     device: Device = None,
     precision: str = "fp32",
     progress: bool = False,
 ) -> Iterator[ConfigurationPrediction]:
     """Predict the propensity of every particle and the pair-distance change of every directed edge.
 
+    An output that the model was not trained for, by its card, is None, and a warning says so. Warnings also tell of
+    data that differ from what the model was trained on, see `evaluate`.
+
     Parameters
     ----------
     model, data, box, density, temperature, time, species, device, precision, progress
-        As in `evaluate`; the files need no trajectories.
+        As in `evaluate`; the files need no trajectories. Of a file with several times one prediction comes: with the
+        targets of the time that is chosen, or that the model was trained for, else without targets.
+    frames : {"first", "all"}
+        Of a trajectory, the first frame or every frame; each of the latter is a `FramePrediction` without targets, in
+        the order of time, made when it is asked for. Files without frames give what they give anyway.
 
     Yields
     ------
@@ -104,7 +133,7 @@ def predict(
     Raises
     ------
     DataError, InputError
-        as `evaluate`, before the first prediction.
+        as `evaluate`, before the first prediction; with `frames="all"` where a frame is wrong, when it comes.
 
     Examples
     --------
@@ -119,15 +148,71 @@ def predict(
     """
     # Not a generator itself: bad input is reported by the call, not by the first step of a loop.
     check_precision(precision)
+    check_frames(frames)
+    named = named_model(model)
+    if frames == "all":
+        if temperature is not None or time is not None:
+            raise InputError("frames = 'all' takes every frame; leave temperature and time out")
+        config = named.model.config
+        sources = open_frames(data, config["cutoff"], config["self_edges"], box, density, species)
+        return predict_samples(named, frame_samples(named, sources), device, precision, progress)
     samples = samples_for(
-        model, data, box, density, temperature, time, species=species, require_targets=False, progress=progress
+        named, data, box, density, temperature, time, species=species, require_targets=False, progress=progress
     )
-    return (
-        ConfigurationPrediction.from_sample(
+    warn_of_differences(named, samples)
+    return predict_samples(named, samples, device, precision, progress)
+
+
+def check_frames(frames: str) -> None:
+    """InputError unless `frames` is "first" or "all"."""
+    if frames not in FRAMES:
+        raise InputError(f"frames = {frames!r}; choose one of {', '.join(map(repr, FRAMES))}")
+
+
+def frame_samples(named: NamedModel, sources: Iterable[FrameSource]) -> Iterator[Sample]:
+    """The samples of the sources, one after the other; the first one is compared with the model's card."""
+    first = True
+    for source in sources:
+        for sample in source.samples():
+            check_dimensions(named.model.config, sample)
+            if first:
+                warn_of_differences(named, [sample])
+                first = False
+            yield sample
+
+
+def warn_of_differences(named: NamedModel, samples: list[Sample]) -> None:
+    """One line about data that are not like those that the model was trained on."""
+    text = None if named.card is None else differences(named.card, samples)
+    if text:
+        warn(f"the data differ from what {named.name} was trained on: {text}")
+
+
+def predict_samples(
+    named: NamedModel, samples: Iterable[Sample], device: Device, precision: str, progress: bool
+) -> Iterator[ConfigurationPrediction]:
+    """The predictions of samples; what the model was not trained for is left out, which a warning says at once."""
+    target = named.model.config["node_target"]
+    card = named.card
+    node_trained = card is None or card.trains(target)
+    edge_trained = card is None or card.trains("E") or named.model.config["decoders"] == "node"
+    left_out = [] if node_trained else [NODE_TARGETS[target].replace("_", " ")]
+    left_out += [] if edge_trained else ["pair change"]
+    if left_out:
+        assert card is not None
+        warn(f"{' and '.join(left_out)} left out: {named.name} was trained for {card.trained_for}")
+
+    def made(sample: Sample, node: np.ndarray, edge: np.ndarray | None) -> ConfigurationPrediction:
+        kind = FramePrediction if isinstance(sample, FrameSample) else ConfigurationPrediction
+        prediction = kind.from_sample(
             sample,
-            node.astype(np.float32),
-            None if edge is None else edge.astype(np.float32),
-            model.config["node_target"],
+            node.astype(np.float32) if node_trained else None,
+            edge.astype(np.float32) if edge is not None and edge_trained else None,
+            target,
         )
-        for sample, node, edge in forward_passes(model, samples, device, precision, progress, "predicting")
-    )
+        if isinstance(sample, FrameSample) and isinstance(prediction, FramePrediction):
+            prediction.frame, prediction.time, prediction.step = sample.frame, sample.frame_time, sample.step
+        return prediction
+
+    passes = forward_passes(named.model, samples, device, precision, progress, "predicting")
+    return (made(sample, node, edge) for sample, node, edge in passes)

@@ -11,16 +11,20 @@ from ..data.loading import Data
 from ..data.sample import Sample
 from ..data.selection import Numbers
 from ..device import Device
+from ..errors import warn
+from ..files import FilePath
 from ..ops.precision import check_precision
-from .forward import Model, float64_array, forward_passes, samples_for
+from ..quantities import NODE_TARGETS
+from .forward import Model, NamedModel, float64_array, forward_passes, named_model, samples_for
+from .prediction import warn_of_differences
 
-__all__ = ["PAIR_CUTOFF", "evaluate", "pearson"]
+__all__ = ["PAIR_CUTOFF", "evaluate", "pearson", "score"]
 
 PAIR_CUTOFF = 1.35  # A-A pairs closer than this at t = 0, the first neighbour shell, enter the edge score
 
 
 def evaluate(
-    model: Model,
+    model: Model | FilePath,
     data: Data,
     *,
     box: Array | None = None,
@@ -45,12 +49,13 @@ def evaluate(
 
     Parameters
     ----------
-    model : BOTAN
-        Its parameters and its mode (train or eval) are the same afterwards.
+    model : BOTAN, or path of a model file or run folder
+        Parameters and mode (train or eval) of a BOTAN are the same afterwards.
     data : path, glob pattern, Dataset, list of them, or list of Sample
         See `load_samples`; the model's cutoff and self edges apply.
     box, density, temperature, time, species
-        See `load_samples`.
+        See `load_samples`. Of several temperatures or times, the one that the model was trained for (`model.card`) is
+        taken when none is chosen, and a warning says so.
     device : str or torch.device, optional
         Where to compute; by default where the model is. The model is moved back afterwards.
     precision : {"fp32", "bf16", "tf32"}
@@ -65,7 +70,13 @@ def evaluate(
         directed edges of a configuration, then the mean over configurations), `num_configurations`. A coefficient is
         nan where predictions or targets do not vary. The edge values are None for a model without edge decoder
         and for data without E_ij. All
-        sums are in float64.
+        sums are in float64. Scores of an output that the model was not trained for are those of noise.
+
+    Warns
+    -----
+    BotanFastWarning
+        One line for an output that the model was not trained for, by its card; and one for data that differ from what
+        it was trained on: names of species, their fractions or the number density by 10 %, temperature, time.
 
     Raises
     ------
@@ -86,9 +97,19 @@ def evaluate(
     (1, True)
     """
     check_precision(precision)
+    named = named_model(model)
     samples = samples_for(
-        model, data, box, density, temperature, time, species=species, require_targets=True, progress=progress
+        named, data, box, density, temperature, time, species=species, require_targets=True, progress=progress
     )
+    warn_of_differences(named, samples)
+    _warn_of_noise(named)
+    return score(named.model, samples, device, precision, progress)
+
+
+def score(
+    model: Model, samples: list[Sample], device: Device = None, precision: str = "fp32", progress: bool = False
+) -> dict[str, float | int | None]:
+    """What `evaluate` returns, for samples that fit the model and hold its targets, without a word."""
     scores: dict[str, list[float]] = {name: [] for name in ("node_loss", "node_pearson", "edge_loss", "edge_pearson")}
     pooled: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"node": [], "edge": []}
     for sample, node, edge in forward_passes(model, samples, device, precision, progress, "evaluating"):
@@ -113,6 +134,18 @@ def evaluate(
         result[f"{name}_pearson_pooled"] = pearson(*both) if pieces else None
     result["num_configurations"] = len(samples)
     return result
+
+
+def _warn_of_noise(named: NamedModel) -> None:
+    card, target = named.card, named.model.config["node_target"]
+    if card is None:
+        return
+    noise = [] if card.trains(target) else ["node"]
+    noise += [] if card.trains("E") or named.model.config["decoders"] == "node" else ["edge"]
+    if noise:
+        word = NODE_TARGETS[target].replace("_", " ") if noise[0] == "node" else "pair changes"
+        scores = " and ".join(noise)
+        warn(f"{scores} scores are those of noise: {named.name} was trained for {card.trained_for}, not for {word}")
 
 
 def pearson(x: Array, y: Array) -> float:

@@ -1,12 +1,20 @@
-"""Predictions of a model for one configuration, and how they are written: npz and extended XYZ."""
+"""Predictions of a model as files: npz and extended XYZ, of one configuration or of a trajectory."""
+
+from collections.abc import Iterable
+from typing import TextIO
 
 import numpy as np
 
 from ..errors import InputError
 from ..files import FilePath, atomic_write
-from .prediction import ConfigurationPrediction
+from .prediction import ConfigurationPrediction, FramePrediction
 
-__all__ = ["write_npz", "write_xyz"]
+__all__ = ["write_npz", "write_trajectory", "write_xyz"]
+
+# What OVITO draws: sigma_AA / 2 and sigma_BB / 2 of the Kob-Andersen mixture. By its name alone B would be boron,
+# several times as large as A. Nothing is known of mixtures of more species.
+RADII = (0.5, 0.44)
+OTHER_RADIUS = 0.5
 
 
 def write_npz(prediction: ConfigurationPrediction, path: FilePath) -> None:
@@ -37,9 +45,12 @@ def write_npz(prediction: ConfigurationPrediction, path: FilePath) -> None:
 def write_xyz(prediction: ConfigurationPrediction, path: FilePath) -> None:
     """Write the particles of a prediction as extended XYZ, which OVITO opens: type, position, predicted S_i.
 
-    The columns are `species` (A, B, ...), `pos` (3 numbers; z = 0 in two dimensions), `propensity`, and
-    `target_propensity` where it is known. The comment line holds the periodic cell as Lattice, three row vectors; a
-    two-dimensional one gets the third vector (0, 0, 1), not periodic. The file is written completely or not at all.
+    The columns are `species` (A, B, ...), `pos` (3 numbers; z = 0 in two dimensions), `propensity` where the model was
+    trained for it, `target_propensity` where it is known, `id` (from 1) and `radius`: 0.5 for A and 0.44 for B, half of
+    their diameters in the Kob-Andersen mixture, and 0.5 for all where there are more than two species. OVITO takes the
+    last two for its Particle Identifier and Radius. The comment line holds the periodic cell as Lattice, three row
+    vectors; a two-dimensional one gets the third vector (0, 0, 1), not periodic. The file is written completely or not
+    at all.
 
     Raises
     ------
@@ -57,8 +68,40 @@ def write_xyz(prediction: ConfigurationPrediction, path: FilePath) -> None:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_xyz(p, folder + "/a.xyz")
     ...     print(open(folder + "/a.xyz").read().splitlines()[2])
-    A 0 0 0 1
+    A 0 0 0 1 1 0.5
     """
+    with atomic_write(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        _write_frame(file, prediction)
+
+
+def write_trajectory(predictions: Iterable[ConfigurationPrediction], path: FilePath) -> int:
+    """Write predictions one behind the other into one extended XYZ file, a trajectory for OVITO; returns their number.
+
+    Frames are as `write_xyz` writes them; the comment line of a `FramePrediction` also has Frame, and Time and Step
+    where they are known. One prediction is in memory at a time. The file is written completely or not at all.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> from botan_fast.evaluation.prediction import FramePrediction
+    >>> from botan_fast.evaluation.writing import write_trajectory
+    >>> pair = np.array([0], np.int32)
+    >>> frames = (FramePrediction("a", np.zeros((1, 3)), np.zeros(1, int), np.ones(3), np.ones(1, np.float32),
+    ...     pair, pair, np.ones(1, np.float32), frame=k, time=0.5 * k) for k in range(3))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     number = write_trajectory(frames, folder + "/a.xyz")
+    ...     print(number, open(folder + "/a.xyz").read().splitlines()[4].split('" ')[-1])
+    3 Frame=1 Time=0.5
+    """
+    number = 0
+    with atomic_write(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        for prediction in predictions:
+            _write_frame(file, prediction)
+            number += 1
+    return number
+
+
+def _write_frame(file: TextIO, prediction: ConfigurationPrediction) -> None:
     p = prediction
     if p.types.max() > 25:
         raise InputError(f"types hold {p.types.max()}; the XYZ file names species by the letters A to Z")
@@ -66,15 +109,22 @@ def write_xyz(prediction: ConfigurationPrediction, path: FilePath) -> None:
     cell = np.eye(3)
     cell[:dimensions, :dimensions] = np.diag(p.box) if p.box.ndim == 1 else p.box
     positions = np.pad(p.positions, ((0, 0), (0, 3 - dimensions)))
-    columns, properties = [p.propensity], f"species:S:1:pos:R:3:{p.quantity}:R:1"
-    if p.target_propensity is not None:
-        columns.append(p.target_propensity)
-        properties += f":target_{p.quantity}:R:1"
-    lattice = " ".join(f"{x:.17g}" for x in cell.ravel())
-    periodic = "T T T" if dimensions == 3 else "T T F"
-    with atomic_write(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        file.write(f'{number}\nLattice="{lattice}" Properties={properties} pbc="{periodic}"\n')
-        for species, position, row in zip(p.types, positions, np.stack(columns, axis=1), strict=True):
-            # As many digits as float64 and float32 need.
-            numbers = " ".join([f"{x:.16g}" for x in position] + [f"{x:.9g}" for x in row])
-            file.write(f"{chr(ord('A') + int(species))} {numbers}\n")
+    properties, columns = "species:S:1:pos:R:3", []
+    for name, values in ((p.quantity, p.propensity), (f"target_{p.quantity}", p.target_propensity)):
+        if values is not None:
+            columns.append(values)
+            properties += f":{name}:R:1"
+    properties += ":id:I:1:radius:R:1"
+    radii = RADII if p.types.max() < len(RADII) else (OTHER_RADIUS,) * (int(p.types.max()) + 1)
+    comment = f'Lattice="{" ".join(f"{x:.17g}" for x in cell.ravel())}" Properties={properties}'
+    comment += f' pbc="{"T T T" if dimensions == 3 else "T T F"}"'
+    if isinstance(p, FramePrediction):
+        comment += f" Frame={p.frame}"
+        comment += "" if p.time is None else f" Time={p.time:.17g}"
+        comment += "" if p.step is None else f" Step={p.step}"
+    rows = np.stack(columns, axis=1) if columns else np.empty((number, 0))
+    file.write(f"{number}\n{comment}\n")
+    for k, (species, position, row) in enumerate(zip(p.types, positions, rows, strict=True), start=1):
+        # As many digits as float64 and float32 need.
+        numbers = [f"{x:.16g}" for x in position] + [f"{x:.9g}" for x in row]
+        file.write(f"{chr(ord('A') + int(species))} {' '.join(numbers)} {k} {radii[int(species)]:g}\n")

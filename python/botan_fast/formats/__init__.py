@@ -8,10 +8,13 @@ registry       which reader reads a file
 boundary       which faces of an H5MD box are periodic
 groups         particles that a file keeps in several groups
 frames         from frames of a trajectory to configurations
+trajectory     frames by themselves, each a configuration without a future
+objects        Atoms of ASE, Universe of MDAnalysis, DataCollection of OVITO
 species        which name is type 0, which is type 1
 periodic       coordinates and boxes
 text, hdf5, npz, pickle_arrays      what several readers need; pickles are read without executing them
-plain, pyg_botan, glassy_dynamics, glassbench, lammps, extended_xyz, h5md, hoomd_gsd     the formats
+plain, pyg_botan, glassy_dynamics, glassbench, lammps, lammps_data, extended_xyz, plain_xyz, h5md, hoomd_gsd     the
+formats
 """
 
 from .configuration import Configuration
@@ -25,6 +28,7 @@ from .reading import (
     iterate_groups,
     near_matches,
     read,
+    read_trajectory,
     stated,
 )
 
@@ -39,5 +43,6 @@ __all__ = [
     "name_without_tag",
     "near_matches",
     "read",
+    "read_trajectory",
     "stated",
 ]

@@ -10,6 +10,8 @@ __all__ = ["fractional", "place_in_box", "plain_box", "refuse_bad_box", "refuse_
 
 def refuse_bad_box(path: FilePath, box: np.ndarray, dimensions: int) -> None:
     """DataError unless `box` holds (D,) positive edge lengths or a (D, D) matrix of independent row vectors."""
+    if box.size == 0:
+        raise DataError(f"{path}: the file holds no box, which is needed here; write extended XYZ with Lattice")
     if box.shape not in ((dimensions,), (dimensions, dimensions)):
         raise DataError(
             f"{path}: box has shape {box.shape}; expected {dimensions} edge lengths or a "

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from ..files import FilePath, near_matches
+from ..files import FilePath, name_of, near_matches
 from . import ensembles, pyg_botan
 from .configuration import Configuration, Reader
+from .frames import in_order
 from .pattern import is_pattern
 from .registry import FILE_READERS, choose
+from .trajectory import Trajectory
 
 __all__ = [
     "READERS",
@@ -24,6 +26,7 @@ __all__ = [
     "iterate_groups",
     "near_matches",
     "read",
+    "read_trajectory",
     "stated",
 ]
 
@@ -115,6 +118,35 @@ def stated(path: Path) -> tuple[float | None, float | None]:
 def holds_frames(path: Path) -> bool:
     """Does a file hold frames of one run, rather than all runs of a configuration? No for layouts."""
     return not is_layout(path) and hasattr(choose(path, READERS), "read_frames")
+
+
+def read_trajectory(path: FilePath) -> Trajectory | None:
+    """The frames of a file, each by itself, in the order of time; None where its format holds no frames.
+
+    The places of all frames are in memory, nothing else. Unlike in a run, boxes may differ from frame to frame.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from botan_fast.formats.reading import read_trajectory
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "a.xyz"
+    ...     _ = file.write_text("1\\ntime = 0\\nA 1 2 3\\n1\\ntime = 5\\nA 1 2 4\\n")
+    ...     trajectory = read_trajectory(file)
+    >>> trajectory.name, trajectory.count, trajectory.frame(1).time
+    ('a', 2, 5.0)
+    """
+    path = Path(path)
+    reader = choose(path, READERS)
+    read_frames = getattr(reader, "read_frames", None)
+    if read_frames is None:
+        return None
+    with np.errstate(all="ignore"):  # numbers that are not finite have their own check
+        frames = in_order(path, read_frames(path))
+    if not frames:
+        raise DataError(f"{path}: the file holds no frame")
+    return Trajectory(name_of(path), path, len(frames), frames.__getitem__)
 
 
 def is_layout(path: FilePath) -> bool:

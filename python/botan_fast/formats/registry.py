@@ -4,7 +4,18 @@ from pathlib import Path
 
 from ..errors import DataError
 from ..files import near_matches
-from . import extended_xyz, glassbench, glassy_dynamics, h5md, hoomd_gsd, lammps, plain, pyg_botan
+from . import (
+    extended_xyz,
+    glassbench,
+    glassy_dynamics,
+    h5md,
+    hoomd_gsd,
+    lammps,
+    lammps_data,
+    plain,
+    plain_xyz,
+    pyg_botan,
+)
 from .configuration import Reader
 from .hdf5 import is_hdf5, open_hdf5
 from .npz import is_zip, npz_keys
@@ -17,6 +28,8 @@ FILE_READERS: tuple[Reader, ...] = (
     glassbench,
     glassy_dynamics,
     lammps,
+    lammps_data,
+    plain_xyz,
     extended_xyz,
     hoomd_gsd,
     h5md,

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from .. import ops
 from ..errors import InputError
 from ..graph.graph import Graph
+from .card import ModelCard
 from .config import check_arguments
 
 __all__ = ["BOTAN", "MLP", "BOTANLayer", "Prediction"]
@@ -206,6 +207,8 @@ class BOTAN(nn.Module):
         cutoff: neighbour distance of the graphs that the model is meant for, in the units of the positions.
         node_target: what the node output means: "S" the propensity, or another letter of `Targets` (R, C, D, G, L).
 
+    `model.config` holds these arguments, `model.card` what the weights were trained for (`ModelCard`), or None.
+
     Raises InputError for an argument outside these, and when a graph does not fit the model.
 
     >>> import numpy as np, botan_fast as bf
@@ -228,6 +231,7 @@ class BOTAN(nn.Module):
         node_target: str = "S",
     ) -> None:
         super().__init__()
+        self.card: ModelCard | None = None
         self.config: dict[str, Any] = {
             "hidden_size": hidden_size,
             "num_steps": num_steps,

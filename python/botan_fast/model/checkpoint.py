@@ -18,8 +18,9 @@ from ..errors import CheckpointError, InputError
 from ..files import FilePath, atomic_write, did_you_mean
 from ..quantities import letter_of_version
 from .botan import BOTAN
+from .card import card_from_json
 from .config import check_config, state_shapes
-from .published import check_shapes, from_glassy_dynamics, from_pyg_botan
+from .published import check_shapes, from_glassy_dynamics, from_pyg_botan, published_card
 from .tf_checkpoint import is_index_file
 
 __all__ = ["load_model", "read_metadata", "save_model"]
@@ -34,9 +35,10 @@ def save_model(model: BOTAN, path: FilePath, metadata: Mapping[str, Any] | None 
     """Write a model and its configuration to a safetensors file.
 
     The file holds the ``state_dict`` in the dtype of the model, and in its metadata ``format`` ("botan_fast"),
-    ``format_version``, ``botan_fast_version``, ``config`` (the arguments of ``BOTAN`` as JSON) and ``metadata``
-    (JSON). It is written completely or not at all: an old file at ``path`` stays until the new one is on disk. Equal
-    models give equal files, byte by byte. Reading such a file cannot run code, so it is safe to share.
+    ``format_version``, ``botan_fast_version``, ``config`` (the arguments of ``BOTAN`` as JSON), ``metadata`` (JSON)
+    and, where the model has one, ``card`` (what it was trained for, see `botan_fast.model.card`). It is written
+    completely or not at all: an old file at ``path`` stays until the new one is on disk. Equal models give equal
+    files, byte by byte. Reading such a file cannot run code, so it is safe to share.
 
     Parameters
     ----------
@@ -85,6 +87,9 @@ def save_model(model: BOTAN, path: FilePath, metadata: Mapping[str, Any] | None 
         "config": json.dumps(config),
         "metadata": extra,
     }
+    card = getattr(model, "card", None)  # a model from a pickle of an earlier version has none
+    if card is not None:
+        header["card"] = card.to_json()
     content = _with_sorted_metadata(safetensors.torch.save(state, header))
     with atomic_write(path) as temporary:
         temporary.write_bytes(content)
@@ -116,7 +121,8 @@ def load_model(path: FilePath) -> BOTAN:
     -------
     BOTAN
         On the CPU, in float32 (other floating dtypes are converted), in training mode; ``model.config`` tells what
-        it is.
+        it is, and ``model.card`` what it was trained for, or None: files of ``train`` say it, and published weights are
+        recognised by their digest.
 
     Raises
     ------
@@ -145,6 +151,7 @@ def load_model(path: FilePath) -> BOTAN:
         readers = {"own": _read_own, "pth": _read_pth, "tensorflow": from_glassy_dynamics}
         config, state = readers[kind](file)
         config = check_config(config)
+        card = read_metadata(file)["card"] if kind == "own" else None
     except InputError as error:
         raise CheckpointError(f"path = '{file}' is of another architecture: {error}") from None
     except OSError as error:
@@ -152,15 +159,16 @@ def load_model(path: FilePath) -> BOTAN:
     with torch.random.fork_rng(devices=[]):  # the random initial weights, at once replaced, take no random numbers
         model = BOTAN(**config).to("cpu", torch.float32)
     model.load_state_dict({name: tensor.to(torch.float32) for name, tensor in state.items()})
+    model.card = published_card(model.state_dict()) if card is None else card
     return model
 
 
 def read_metadata(path: FilePath) -> dict[str, Any]:
     """What an own file (or run folder) tells besides its tensors, without reading them.
 
-    Returns a dictionary with ``format_version`` (int), ``botan_fast_version``, ``config`` (dict, checked) and
-    ``metadata`` (dict, what the caller of ``save_model`` gave). Raises CheckpointError like ``load_model``, and for
-    files of other programs.
+    Returns a dictionary with ``format_version`` (int), ``botan_fast_version``, ``config`` (dict, checked),
+    ``metadata`` (dict, what the caller of ``save_model`` gave) and ``card`` (ModelCard or None). Raises
+    CheckpointError like ``load_model``, and for files of other programs.
 
     >>> import tempfile
     >>> import botan_fast as bf
@@ -270,10 +278,17 @@ def _header(file: Path, header: Mapping[str, str] | None) -> dict[str, Any]:
     try:
         config = check_config(json.loads(header.get("config", "null")))
         extra = json.loads(header.get("metadata", "{}"))
+        card = card_from_json(header["card"]) if "card" in header else None
     except (InputError, ValueError, RecursionError) as error:
         raise CheckpointError(f"path = '{file}' has a wrong configuration: {_one_line(error)}") from None
     config["node_target"] = letter_of_version(config["node_target"], int(version))
-    return {"format_version": int(version), "botan_fast_version": writer, "config": config, "metadata": extra}
+    return {
+        "format_version": int(version),
+        "botan_fast_version": writer,
+        "config": config,
+        "metadata": extra,
+        "card": card,
+    }
 
 
 def _read_pth(file: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

@@ -1,8 +1,11 @@
 """Weights that others published: the names and layouts of their files in terms of ours.
 
-Both programs run seven steps with a cutoff of 2.0; neither file says so.
+Both programs run seven steps with a cutoff of 2.0; neither file says so, nor what it was trained for. `CARDS` holds
+what the authors say of files that they published, found by the digest of the weights: a file of a stranger with the
+same layout has no card.
 """
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,10 +13,11 @@ import numpy as np
 import torch
 
 from ..errors import CheckpointError
+from .card import ModelCard
 from .config import state_shapes
 from .tf_checkpoint import TensorBundle
 
-__all__ = ["check_shapes", "from_glassy_dynamics", "from_pyg_botan"]
+__all__ = ["check_shapes", "from_glassy_dynamics", "from_pyg_botan", "published_card", "weights_digest"]
 
 Shapes = Mapping[str, tuple[int, ...]]
 _PYG_BOTAN = {"processor.edge_mlp": "network.edge_model.mlp", "processor.node_mlp": "network.node_model.mlp"}
@@ -28,6 +32,53 @@ _GLASSY_DYNAMICS = {
 # Which block of H inputs of theirs is the k-th of ours. Their edge MLP reads e, e0, receiver x, x0, sender x, x0 and
 # ours sender x, receiver x, e, e0, sender x0, receiver x0; their node MLP reads sum, x, x0 and ours x, x0, sum.
 _GLASSY_BLOCKS = {"processor.edge_mlp.fc1.weight": [4, 2, 0, 1, 5, 3], "processor.node_mlp.fc1.weight": [1, 2, 0]}
+
+# The Kob-Andersen mixture of both papers.
+_MIXTURE: dict[str, Any] = {
+    "temperatures": (0.44,),
+    "species": ("A", "B"),
+    "fractions": (0.8, 0.2),
+    "density": 1.2,
+    "dimensions": 3,
+    "cutoff": 2.0,
+}
+
+
+def _pretrained(number: int) -> ModelCard:
+    # Shiba et al. 2023: weights that begin every run with p < 1, trained for pairs alone at an early time.
+    note = f"pretraining weights initial_model/model{number}.pth of the authors (github.com/h3-Open-BDEC/pyg_botan)"
+    return ModelCard(outputs=("E",), p=0.0, times=(13.0,), note=note, **_MIXTURE)
+
+
+# SHA-256 of the weights, see `weights_digest` -> what they were trained for. The authors' folder holds eight files; the
+# digests of model5 to model8 are not known here, so those load without a card.
+CARDS: dict[str, ModelCard] = {
+    "9d34fb72b8623a8b50ab4ad568b9a00515abb2d9c3153c9924fe34e2ca913bc7": _pretrained(1),
+    "e1c25954a366fa549b617f4d5fa2ecc6fdc26201c17e57a43aef48e8d9b0920d": _pretrained(2),
+    "49eaf55588ce8c61389c24c8a1249e3a49facfc2fac4c7c0f2e288dac91cff4b": _pretrained(3),
+    "ca2e914fd26827e2e852c386665b95c672d0b3fd9f8de1a4a59786a3f1974e50": _pretrained(4),
+    "ae7189a5e4c1421a466201fdb30d88a8733f332b4d5de579af797b4ea3a8a48c": ModelCard(
+        outputs=("S",),
+        p=1.0,
+        times=(0.132,),
+        note="t044_s09 of DeepMind's glassy_dynamics (Bapst et al. 2020), for the time where F_s = 0.9",
+        **_MIXTURE,
+    ),
+}
+
+
+def weights_digest(state: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 of the names and float32 values of a ``state_dict`` in our names."""
+    digest = hashlib.sha256()
+    for name, value in sorted(state.items()):
+        digest.update(name.encode())
+        digest.update(value.detach().to("cpu", torch.float32).contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def published_card(state: Mapping[str, torch.Tensor]) -> ModelCard | None:
+    """The card of weights that are known to be published ones, whatever file they lie in; else None."""
+    return CARDS.get(weights_digest(state))
 
 
 def check_shapes(path: Any, found: Shapes, expected: Shapes, extra_allowed: bool = False) -> None:

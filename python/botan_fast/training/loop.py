@@ -18,12 +18,13 @@ from ..data.selection import Numbers
 from ..data.species import describe_types
 from ..device import Device, choose_device
 from ..errors import BotanFastError, InputError
-from ..evaluation.scores import evaluate
+from ..evaluation.scores import score
 from ..files import FilePath
 from ..graph.graph import Graph, batch_graphs
 from ..model.botan import BOTAN
 from .augmentation import random_rotation
 from .callbacks import Callback, FunctionCallback, default_callbacks
+from .card import training_card
 from .run_directory import RunDirectory, TrainingState
 from .samples import check_samples, give_words
 from .settings import TrainingSettings, check_resumed, describe_run, initial_model, load_init, model_config
@@ -39,7 +40,7 @@ class TrainingError(BotanFastError):
 class TrainingResult:
     """What train() returns.
 
-    model     BOTAN after the last epoch
+    model     BOTAN after the last epoch; its `card` says what it was trained for
     history   list of dict, one for each epoch; its keys are the columns of history.csv
     output    the run directory, or None
     """
@@ -218,6 +219,7 @@ def train(
     give_words(train_samples, test_samples, config["num_steps"], loaded=given_samples(train) is None)
     model = initial_model(source, config, dimensions, settings.seed)
     description = describe_run(settings, model, init, train_samples, test_samples, box, density)
+    model.card = training_card(settings.p, model.config, train_samples)
     train_samples, test_samples = ([s.to(device) for s in samples] for samples in (train_samples, test_samples))
     model.to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
@@ -352,11 +354,13 @@ def _test(model: BOTAN, samples: list[Sample], settings: TrainingSettings) -> di
     names = ("node_pearson", "edge_pearson", "node_pearson_pooled", "edge_pearson_pooled")
     if not samples:
         return dict.fromkeys(("test_loss", *names))
-    scores = evaluate(model, samples, precision=settings.precision)
+    scores = score(model, samples, precision=settings.precision)
     node_loss = scores["node_loss"]
     assert node_loss is not None  # every sample has a node target
     loss = settings.p * node_loss + (1 - settings.p) * (scores["edge_loss"] or 0.0)
-    return {"test_loss": loss} | {name: scores[name] for name in names}
+    # What has no weight in the loss is not trained, and its scores are those of noise.
+    noise = {0.0: "node", 1.0: "edge"}.get(settings.p, "no output")
+    return {"test_loss": loss} | {name: None if name.startswith(noise) else scores[name] for name in names}
 
 
 def _open_run(run: RunDirectory, description: dict[str, Any], fresh: TrainingState) -> TrainingState:

@@ -16,6 +16,7 @@ from ..errors import InputError
 from ..files import FilePath
 from ..model.botan import BOTAN
 from ..model.checkpoint import load_model
+from ..model.published import weights_digest
 from ..ops.precision import check_precision, check_save_memory
 from ..quantities import LETTERS_VERSION, letter_of_version
 from .augmentation import check_augmentation
@@ -160,7 +161,7 @@ def describe_run(
         "box": None if box is None else np.asarray(box, dtype=float).tolist(),
         "density": None if density is None else float(density),
         "model": model.config,
-        "init": None if init is None else {"from": _init_name(init), "sha256": _weights_digest(model)},
+        "init": None if init is None else {"from": _init_name(init), "sha256": weights_digest(model.state_dict())},
         "train": _describe_data(train, model.config["node_target"]),
         "test": _describe_data(test, model.config["node_target"]),
     }
@@ -248,14 +249,6 @@ def _describe_data(samples: list[Sample], node_target: str) -> dict:
 def _mean_propensity(sample: Sample) -> float:
     assert sample.targets is not None  # training reads no samples without
     return float(sample.targets.propensity.mean())
-
-
-def _weights_digest(model: BOTAN) -> str:
-    digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _init_name(init: BOTAN | FilePath) -> str:
