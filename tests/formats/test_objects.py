@@ -135,7 +135,10 @@ def test_lists_of_atoms():
     expected = np.linalg.norm(s.displacements[1, 0], axis=1)
     np.testing.assert_allclose(sample.targets.propensity, expected, rtol=1e-5)
     assert bf.evaluate(model, run, time=4.0)["num_configurations"] == 1
-    other = [atoms_of(s, x, info={"time": t}) for t, x in frames_of(s, run=1)]
+    with pytest.raises(InputError, match="the same configuration twice: atoms_0 and atoms_1, both at time 4"):
+        bf.evaluate(model, [run, [atoms_of(s, x, info={"time": t}) for t, x in frames_of(s, run=1)]], time=4.0)
+    s = simulation(number=80, cell=[5.0] * 3, seed=1)
+    other = [atoms_of(s, x, info={"time": t}) for t, x in frames_of(s)]
     assert bf.evaluate(model, [run, other], time=4.0)["num_configurations"] == 2
     frames = list(bf.predict(model, run, frames="all"))
     assert [(p.frame, p.time) for p in frames] == [(0, 0.0), (1, 0.5), (2, 4.0), (3, 30.0)]

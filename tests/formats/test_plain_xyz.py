@@ -136,3 +136,12 @@ def test_steps_of_lammps(tmp_path):
     text = plain_xyz_text(s, frames_of(s), comment="Atoms. Timestep: {step}")
     trajectory = read_trajectory(write(tmp_path / "a.xyz", text))
     assert [trajectory.frame(k).step for k in range(trajectory.count)] == [0, 50, 400, 3000]
+
+
+def test_frames_come_in_the_order_of_their_times(tmp_path):
+    s = simulation(number=80, cell=[5.0] * 3)
+    frames = frames_of(s)
+    path = tmp_path / "a.xyz"
+    path.write_text("".join(plain_xyz_text(s, [frames[k]]) for k in (3, 0, 2, 0, 1)))
+    assert [c.time for c in read(path)] == [0.5, 4.0, 30.0]
+    np.testing.assert_allclose([c.trajectories[0] for c in read(path)], [x for _, x in frames[1:]])

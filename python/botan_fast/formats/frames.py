@@ -124,18 +124,18 @@ def frames_to_configurations(name: str, path: Path, frames: list[Frame]) -> list
     return result
 
 
-def in_order(path: FilePath, frames: list[Frame]) -> list[Frame]:
-    """The frames of one file from early to late, each instant once."""
+def in_order(path: FilePath, frames: list[Frame], moving: bool = True) -> list[Frame]:
+    """The frames of one file from early to late, each instant once; see `order_of`."""
     names = [f"frame {number}" for number in range(len(frames))]
-    return [frames[k] for k in order_of(path, frames, names)]
+    return [frames[k] for k in order_of(path, frames, names, moving)]
 
 
-def order_of(path: FilePath, frames: Sequence[Frame], names: Sequence[str]) -> list[int]:
+def order_of(path: FilePath, frames: Sequence[Frame], names: Sequence[str], moving: bool = True) -> list[int]:
     """Which of the frames to take, from early to late; `names` are for messages.
 
     Times decide where all frames have one, else steps. Two frames of one instant are one when their particles are at
     the same places. Frames that tell neither stay in the file's order; one that is exactly the one before it is left
-    out.
+    out. Not `moving`: the frames are no run, so particles may be where they were, and nobody asks.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def order_of(path: FilePath, frames: Sequence[Frame], names: Sequence[str]) -> l
     """
     kind, instants = _instants(path, frames, names)
     if instants is None:
-        return _without_repeats(path, frames, names)
+        return _without_repeats(path, frames, names) if moving else list(range(len(frames)))
     kept: list[int] = []
     for k in sorted(range(len(frames)), key=instants.__getitem__):
         if kept and math.isclose(instants[k], instants[kept[-1]], rel_tol=1e-9, abs_tol=1e-12):
@@ -157,7 +157,7 @@ def order_of(path: FilePath, frames: Sequence[Frame], names: Sequence[str]) -> l
             continue
         kept.append(k)
     first = frames[kept[0]]
-    for k in kept[1:]:
+    for k in kept[1:] if moving else []:
         if np.array_equal(frames[k].positions, first.positions):
             raise DataError(
                 f"{path}: {names[k]} ({kind} {instants[k]:g}) has exactly the positions of {names[kept[0]]} "

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError, InputError
+from ..files import name_of
 from .frames import Frame, drop_flat_axis, in_order
 from .species import number_species, numbers_and_names
 from .trajectory import NO_BOX, Trajectory
@@ -54,7 +55,7 @@ def object_trajectory(item: Any) -> Trajectory:
         The object has no particles, no types, or a box that is not periodic.
     """
     if isinstance(item, (list, tuple)):
-        frames = in_order(Path(ATOMS), [_of_atoms(atoms, Path(ATOMS)) for atoms in item])
+        frames = in_order(Path(ATOMS), [_of_atoms(atoms, Path(ATOMS)) for atoms in item], moving=False)
         frames = drop_flat_axis(ATOMS, frames)
         return Trajectory("atoms", Path(ATOMS), len(frames), frames.__getitem__)
     kind = _kind(item)
@@ -64,7 +65,7 @@ def object_trajectory(item: Any) -> Trajectory:
     if kind == ATOMS:
         return Trajectory("atoms", label, 1, lambda _: _flat(label, _of_atoms(item, label)))
     if kind == "OVITO DataCollection":
-        name = Path(str(dict(item.attributes).get("SourceFile", ""))).stem or "data_collection"
+        name = name_of(Path(str(dict(item.attributes).get("SourceFile", "")))) or "data_collection"
         return Trajectory(name, label, 1, lambda _: _flat(label, _of_collection(item, label)))
     return _of_universe(item, label)
 

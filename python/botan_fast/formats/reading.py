@@ -143,7 +143,7 @@ def read_trajectory(path: FilePath) -> Trajectory | None:
     if read_frames is None:
         return None
     with np.errstate(all="ignore"):  # numbers that are not finite have their own check
-        frames = in_order(path, read_frames(path))
+        frames = in_order(path, read_frames(path), moving=False)
     if not frames:
         raise DataError(f"{path}: the file holds no frame")
     return Trajectory(name_of(path), path, len(frames), frames.__getitem__)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import DataError
 from .configuration import Configuration, check_configuration
-from .frames import Frame, frames_to_configurations, require_same_particles
+from .frames import Frame, frames_to_configurations, in_order, require_same_particles
 
 __all__ = ["NO_BOX", "Trajectory", "static_configuration", "without_box"]
 
@@ -53,9 +53,10 @@ def without_box(name: str, path: Path, frames: list[Frame]) -> list[Configuratio
     """
     if not frames:
         raise DataError(f"{path}: the file holds no frame")
+    for number, frame in enumerate(frames[1:], start=1):
+        require_same_particles(path, frames[0], frame, f"frame {number}", "frame 0")
+    frames = in_order(path, frames)
     first, later = frames[0], frames[1:]
-    for number, frame in enumerate(later, start=1):
-        require_same_particles(path, first, frame, f"frame {number}", "frame 0")
     base = Configuration(name=name, path=path, positions=first.positions, types=first.types, species=first.species)
     if not later:
         return [check_configuration(base)]
