@@ -265,7 +265,7 @@ def test_the_command_line(tiny_data, tmp_path, capsys, tiny_model_file):
     assert "temperature 0.44, time 5: 4 configurations, 6 runs" in capsys.readouterr().out
     model = ["--model", str(tiny_model_file), "--data", path]
     assert main(["evaluate", *model]) == 2
-    assert "hold times 1, 5; choose with time=" in capsys.readouterr().err
+    assert "hold times 1, 5; choose with --time" in capsys.readouterr().err
     assert main(["evaluate", *model, "--time", "5"]) == 0
     assert main(["predict", *model, "--time", "5", "-o", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out/conf_10.npz").exists()

@@ -3,7 +3,9 @@
 import argparse
 import shlex
 import sys
+from pathlib import Path
 
+from ..interruption import finish
 from .options import add_options, data_options, in_order, set_threads
 
 __all__ = ["DESCRIPTION", "NAME", "add_arguments", "interrupted", "run"]
@@ -31,8 +33,19 @@ def run(arguments: argparse.Namespace) -> int:
     from ..data.conversion import convert
     from ..data.dataset import Dataset
 
+    def report(path: Path) -> None:
+        dataset = Dataset(path)
+        choice = "".join(
+            f" --{name} {values[0]:g}"
+            for name, values in (("temperature", dataset.temperatures), ("time", dataset.times))
+            if len(values) > 1
+        )
+        print(dataset.describe())
+        print(f"next: botan-fast train --train {shlex.quote(str(path))}{choice} --output run", flush=True)
+        finish()
+
     set_threads(arguments.threads)
-    path = convert(
+    convert(
         in_order(arguments.inputs),
         arguments.output,
         **data_options(arguments),
@@ -41,15 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
         append=arguments.append,
         force=arguments.force,
         progress=not arguments.quiet,
+        report=report,
     )
-    dataset = Dataset(path)
-    print(dataset.describe())
-    choice = "".join(
-        f" --{name} {values[0]:g}"
-        for name, values in (("temperature", dataset.temperatures), ("time", dataset.times))
-        if len(values) > 1
-    )
-    print(f"next: botan-fast train --train {shlex.quote(str(path))}{choice} --output run")
     return 0
 
 

@@ -8,6 +8,7 @@ selection   one temperature and time out of several
 loading     load_samples
 record      Record, TimeRecord: what is written
 schema      the layout of the file, read without trusting it
+output      the HDF5 file as it is written; a full disk
 writer      DatasetWriter: a kill loses nothing finished
 stored      Entry, and what makes the sample of one
 dataset     Dataset: the file as a sequence of samples

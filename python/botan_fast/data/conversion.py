@@ -7,13 +7,11 @@ import hashlib
 import itertools
 import json
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from tqdm import tqdm
 
 from ..arrays import Array
 from ..errors import InputError
@@ -21,13 +19,14 @@ from ..files import FilePath
 from ..formats import Configuration, is_layout, iterate_groups
 from ..physics.targets import Targets
 from ..quantities import LETTERS
+from ..terminal import progress_bar
 from .build import build_sample
 from .dataset import Dataset
 from .record import Record, TimeRecord
 from .schema import is_dataset, parts_folder
 from .selection import Choice, Numbers
 from .sources import find_files
-from .writer import DatasetWriter
+from .writer import DatasetWriter, exists_already
 
 __all__ = ["convert"]
 
@@ -47,6 +46,7 @@ def convert(
     append: bool = False,
     force: bool = False,
     progress: bool = False,
+    report: Callable[[Path], Any] | None = None,
 ) -> Path:
     """Compute graphs and targets of configurations once, and store them in an HDF5 data set (see `Dataset`).
 
@@ -79,6 +79,9 @@ def convert(
         Overwrite `output`.
     progress : bool
         Show a progress bar on standard error, when that is a terminal.
+    report : callable, optional
+        Called with `output` when that is complete, before the last sign goes that it was interrupted: after a kill in
+        `report` the same call finds its finished work and calls it again.
 
     Returns
     -------
@@ -105,6 +108,8 @@ def convert(
     """
     letters = _check_targets(targets)
     Choice(temperature, time)  # checks them
+    if not str(output) or Path(output).is_dir():
+        raise InputError(f"output = '{output}' is not the name of a file; give one, such as data.h5")
     output = Path(output)
     files = find_files(inputs)
     _check_output(output, files, append, force)
@@ -120,10 +125,11 @@ def convert(
     }
     reading = _Reading(cutoff, box, density, temperature, time, letters)
     provenance = {"command": "convert", **settings}
-    show = progress and sys.stderr.isatty()
-    with DatasetWriter(output, cutoff=cutoff, provenance=provenance, settings=settings, overwrite=force) as writer:
+    with DatasetWriter(
+        output, cutoff=cutoff, provenance=provenance, settings=settings, overwrite=force, append=append
+    ) as writer:
         done, names = _finished(writer), _unique_names(files)
-        for file in tqdm(files, desc="converting", unit="file", disable=not show):
+        for file in progress_bar(files, show=progress, desc="converting", unit="file"):
             identity = _identity(file, settings)
             finished, complete = done.get(identity, (set(), False))
             if complete:
@@ -136,6 +142,7 @@ def convert(
                     mark = f"{file} [{identity}{' last' if last else ''}]"
                     record.source = "\n".join(filter(None, (mark, record.source)))
                     writer.add(record)
+        writer.close(None if report is None else lambda: report(output))
     return output
 
 
@@ -325,10 +332,7 @@ def _check_output(output: Path, files: list[Path], append: bool, force: bool) ->
             f"output = '{output}' is among the inputs; name another file, or leave it out and append to it"
         )
     if not (parts_folder(output).is_dir() or append or force):
-        raise InputError(
-            f"output = '{output}' exists; add to it with append=True (--append), or overwrite it with force=True "
-            "(--force)"
-        )
+        raise InputError(exists_already(output))
 
 
 def _plain(value: Any) -> Any:

@@ -1,7 +1,6 @@
 """From files to samples: the graph and the targets of every configuration, built once and kept in memory."""
 
 import itertools
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,6 +12,7 @@ from ..errors import DataError, InputError
 from ..files import FilePath
 from ..formats import iterate_groups
 from ..quantities import NODE_TARGETS
+from ..terminal import progress_bar
 from .build import build_sample
 from .dataset import Dataset
 from .sample import Sample
@@ -155,9 +155,7 @@ def _from_dataset(dataset: Dataset, choice: Choice, cutoff: float, self_edges: b
 
 
 def _progress(show: bool) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(desc="reading", unit=" configurations", leave=False, disable=not (show and sys.stderr.isatty()))
+    return progress_bar(show=show, desc="reading", unit=" configurations", leave=False)
 
 
 def _given_samples(data: Any) -> list[Sample] | None:

@@ -1,6 +1,5 @@
 """Forward passes over samples."""
 
-import sys
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -13,6 +12,7 @@ from ..data.sample import Sample
 from ..data.selection import Numbers
 from ..device import Device, choose_device
 from ..errors import InputError
+from ..terminal import progress_bar
 
 
 class Model(Protocol):
@@ -68,13 +68,10 @@ def forward_passes(
     home = next(model.parameters()).device
     device = choose_device(device, default=home)
     was_training = model.training
-    if progress and sys.stderr.isatty():
-        from tqdm import tqdm
-
-        samples = tqdm(samples, desc=description, unit="graph", leave=False)
+    bar = progress_bar(samples, show=progress, desc=description, unit="graph", leave=False)
     try:
         model.to(device).eval()
-        for sample in samples:
+        for sample in bar:
             with torch.no_grad():
                 prediction = model(sample.graph.to(device), precision)
             edge = None if prediction.edge is None else float64_array(prediction.edge)

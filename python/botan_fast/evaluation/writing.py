@@ -1,9 +1,11 @@
 """Predictions of a model for one configuration, and how they are written: npz and extended XYZ."""
 
+import io
+
 import numpy as np
 
 from ..errors import InputError
-from ..files import FilePath, atomic_write
+from ..files import FilePath, atomic_write, write_bytes
 from .prediction import ConfigurationPrediction
 
 __all__ = ["write_npz", "write_xyz"]
@@ -30,8 +32,9 @@ def write_npz(prediction: ConfigurationPrediction, path: FilePath) -> None:
     """
     arrays = {key: value for key, value in vars(prediction).items() if value is not None and key != "node_target"}
     arrays = {key.replace("propensity", prediction.quantity): value for key, value in arrays.items()}
-    with atomic_write(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **arrays)
+    content = io.BytesIO()  # in memory first: a ZipFile on a full disk reports it once more when it is collected
+    np.savez(content, **arrays)
+    write_bytes(path, content.getbuffer())
 
 
 def write_xyz(prediction: ConfigurationPrediction, path: FilePath) -> None:

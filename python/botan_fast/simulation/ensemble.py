@@ -14,6 +14,7 @@ import numpy as np
 from ..checks import positive
 from ..errors import InputError
 from ..files import FilePath
+from ..terminal import progress_bar
 from .lammps import Lammps, SimulationError, require_lammps
 from .protocol import Protocol
 from .start import lattice, maxwell_boltzmann, wrap
@@ -154,9 +155,9 @@ def simulate(
         output = output.with_name(f"{output.stem}.{index}-of-{count}{output.suffix}")
 
     provenance = {"command": "simulate", "lammps": require_lammps(), "protocol": dataclasses.asdict(protocol)}
-    work = WorkFolder(output, protocol)
-    # The writer holds a lock: two processes cannot work on one output.
+    # The writer holds a lock: two processes cannot work on one output, nor on its work folder.
     with DatasetWriter(output, cutoff=protocol.cutoff, provenance=provenance) as writer:
+        work = WorkFolder(output, protocol)
         task = _Task(protocol, work, writer, energy_tolerance, keep_trajectories, _Progress(progress))
         due = [quench for quench in quenches if task.unfinished(quench)]
         task.bar.start(sum(task.remaining_steps(quench) for quench in due))
@@ -317,9 +318,7 @@ class _Progress:
 
     def start(self, steps: int) -> None:
         if self.show:
-            from tqdm import tqdm
-
-            self.bar = tqdm(
+            self.bar = progress_bar(
                 total=steps, unit="step", unit_scale=True, desc="simulate", smoothing=0.05, dynamic_ncols=True
             )
             self.advance = self.bar.update

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import io
 import json
 import zipfile
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..files import atomic_write
+from ..files import write_bytes
 from .protocol import Protocol
 
 __all__ = ["WorkFolder"]
@@ -23,7 +24,8 @@ class WorkFolder:
         runs/NAME/0007.npz      run 7 of a configuration that is not finished yet
         reports/NAME.json       what the physics checks measured
 
-    Every file appears complete or not at all.
+    Every file appears complete or not at all. One process at a time: the lock of the data set's writer is this
+    folder's too.
     """
 
     # Options that may differ between two calls on one output: they decide how many, not which numbers.
@@ -37,6 +39,7 @@ class WorkFolder:
             (self.path / "reports").mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"output = '{output}' cannot be written ({error.strerror}); choose another one") from None
+        self._remove_leftovers()
         options = json.loads(json.dumps(dataclasses.asdict(protocol)))
         stored = self._read_json(self.path / "protocol.json")
         for name, value in (stored or {}).items():
@@ -47,11 +50,16 @@ class WorkFolder:
                 )
         self._write_json(self.path / "protocol.json", options)
 
+    def _remove_leftovers(self) -> None:
+        """Remove the temporary files of a simulation that was killed while it wrote."""
+        for temporary in self.path.rglob(f".*.{'?' * 12}.tmp.*"):
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
     # ---- checkpoints of the thermostat --------------------------------------------------------------------------
 
     def save_system(self, quench: int, system: dict) -> None:
-        with atomic_write(self._system(quench)) as temporary:
-            np.savez(temporary, **system)
+        _write_npz(self._system(quench), system)
 
     def load_system(self, quench: int) -> dict | None:
         stored = _read_npz(self._system(quench))
@@ -66,8 +74,7 @@ class WorkFolder:
     def save_run(self, name: str, run: int, result: dict) -> None:
         path = self._run(name, run)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as temporary:
-            np.savez(temporary, **result)
+        _write_npz(path, result)
 
     def load_run(self, name: str, run: int) -> dict | None:
         stored = _read_npz(self._run(name, run))
@@ -104,7 +111,7 @@ class WorkFolder:
     @staticmethod
     def _read_json(path: Path) -> dict | None:
         try:
-            return json.loads(path.read_text())
+            return json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         except ValueError:
@@ -112,8 +119,13 @@ class WorkFolder:
 
     @staticmethod
     def _write_json(path: Path, value: dict) -> None:
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(value, indent=1) + "\n")
+        write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
+def _write_npz(path: Path, arrays: dict) -> None:
+    content = io.BytesIO()  # in memory first: a ZipFile on a full disk reports it once more when it is collected
+    np.savez(content, **arrays)
+    write_bytes(path, content.getbuffer())
 
 
 def _read_npz(path: Path) -> dict | None:

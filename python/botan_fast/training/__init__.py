@@ -1,6 +1,7 @@
 """Samples become a model.
 
 loop           train: the loop on one page
+preconditions  what must hold before a run begins
 settings       the settings of a run: checks, record, comparison on resume
 augmentation   random rotations
 callbacks      progress bar, log lines, TensorBoard, a user's own
