@@ -6,8 +6,9 @@ from typing import Any
 from ..errors import InputError
 from ..files import natural_key
 
-__all__ = ["DATA_HELP", "DATA_OPTIONS", "RUN_OPTIONS", "add_options", "data_options", "in_order", "set_threads"]
+__all__ = ["DATA_HELP", "DATA_OPTIONS", "MAX_THREADS", "RUN_OPTIONS", "add_options", "data_options", "in_order", "set_threads"]
 
+MAX_THREADS = 1024
 DATA_HELP = "data sets, other files, or quoted glob patterns such as 'data/*.npz'"
 
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -73,6 +74,8 @@ def set_threads(number: int | None) -> None:
         return
     if number < 1:
         raise InputError(f"--threads = {number}; give a whole number of at least 1")
+    if number > MAX_THREADS:  # the runtime of OpenMP ends the process where the system gives it no more
+        raise InputError(f"--threads = {number}; give at most {MAX_THREADS}, best the number of cores")
     import torch
 
     torch.set_num_threads(number)

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..arrays import Array
+from ..checks import positive
 from ..errors import InputError
 from ..files import FilePath
 from ..formats import Configuration, is_layout, iterate_groups
@@ -108,6 +109,8 @@ def convert(
     """
     letters = _check_targets(targets)
     Choice(temperature, time)  # checks them
+    if density is not None:
+        density = positive("density", density)
     if not str(output) or Path(output).is_dir():
         raise InputError(f"output = '{output}' is not the name of a file; give one, such as data.h5")
     output = Path(output)
