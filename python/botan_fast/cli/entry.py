@@ -5,6 +5,7 @@ import codecs
 import contextlib
 import os
 import sys
+import warnings
 from types import ModuleType
 from typing import TextIO
 
@@ -45,6 +46,7 @@ def main(argv: list[str] | None = None) -> int:
         return _main(list(argv))
     interruption.install()
     _prepare_streams()
+    warnings.showwarning = _warn
     status = _main(sys.argv[1:])
     interruption.finish()
     return status
@@ -60,8 +62,7 @@ def _main(argv: list[str]) -> int:
         else:
             given = argparse.Namespace(**vars(arguments))  # a command may change its own
             status = command.run(given)
-        if sys.stdout is not None:
-            sys.stdout.flush()  # here a full disk is an error like others
+        _flush()
         return status
     except UsageError as error:
         return _fail(error)
@@ -78,8 +79,6 @@ def _main(argv: list[str]) -> int:
         if isinstance(error, BotanFastError):
             return _fail(with_options(str(error), arguments))
         if isinstance(error, OSError):
-            if getattr(sys.stdout, "name", None) == error.filename:
-                _forget_output()
             return _fail(f"{error.filename or 'system'}: {error.strerror or error}")
         if isinstance(error, MemoryError):
             return _fail(f"the memory of this machine does not suffice{f' ({error})' if str(error) else ''}")
@@ -122,6 +121,12 @@ def _fail(message: object) -> int:
     return 2
 
 
+def _warn(message: Warning | str, category: type[Warning], filename: str, *_: object) -> None:
+    """A warning as one line. Others than ours have no remedy here, and a traceback's worth of source is no help."""
+    if filename.startswith(os.path.dirname(os.path.dirname(__file__))):
+        say(f"botan-fast: warning: {' '.join(str(message).split())}")
+
+
 def _prepare_streams() -> None:
     """Standard streams that can be written to, whatever the process was started with.
 
@@ -149,6 +154,18 @@ def _as_it_can_be_shown(error: UnicodeError) -> tuple[bytes, int]:
         bytes([ord(c) - 0xDC00]) if "\udc80" <= c <= "\udcff" else c.encode("ascii", "backslashreplace") for c in text
     ]
     return b"".join(parts), error.end
+
+
+def _flush() -> None:
+    """What is still in the buffer of standard output goes out now, where a full disk is an error like others."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except (OSError, ValueError) as error:
+        _forget_output()
+        raise BotanFastError(f"standard output cannot be written to ({error})") from None
 
 
 def _forget_output() -> None:

@@ -21,5 +21,11 @@ def run(arguments: argparse.Namespace) -> int:
     from ..info import build_info
 
     info = build_info()
-    print(json.dumps(info) if arguments.json else "\n".join(f"{name:20}{value}" for name, value in info.items()))
+    if arguments.json:
+        print(json.dumps(info))
+        return 0
+    # Two facts that are easily taken for one another.
+    cuda = f"kernels built: {'yes' if info['cuda'] else 'no'}, device: {info.pop('cuda_device') or 'none'}"
+    for name, value in {**info, "cuda": cuda}.items():
+        print(f"{name:20}{value}".rstrip())
     return 0

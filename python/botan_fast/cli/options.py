@@ -6,7 +6,16 @@ from typing import Any
 from ..errors import InputError
 from ..files import natural_key
 
-__all__ = ["DATA_HELP", "DATA_OPTIONS", "MAX_THREADS", "RUN_OPTIONS", "add_options", "data_options", "in_order", "set_threads"]
+__all__ = [
+    "DATA_HELP",
+    "DATA_OPTIONS",
+    "MAX_THREADS",
+    "RUN_OPTIONS",
+    "add_options",
+    "data_options",
+    "in_order",
+    "set_threads",
+]
 
 MAX_THREADS = 1024
 DATA_HELP = "data sets, other files, or quoted glob patterns such as 'data/*.npz'"

@@ -88,7 +88,7 @@ def _meant(option: str, known: list[str]) -> str:
     if begun and len(option) > 2:
         return f"; did you mean {' or '.join(begun[:3])}?"
     parts = [name for name in long if option[2:] in name[2:].split("-")]  # --rate, --size
-    return did_you_mean(option, long) or (f"; did you mean {' or '.join(parts[:3])}?" if parts else "")
+    return f"; did you mean {' or '.join(parts[:3])}?" if parts else did_you_mean(option, long)
 
 
 def with_options(message: str, arguments: argparse.Namespace) -> str:

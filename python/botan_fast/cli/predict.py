@@ -1,6 +1,7 @@
 """botan-fast predict: files with what a model says of configurations."""
 
 import argparse
+import os
 from collections import Counter
 from pathlib import Path
 
@@ -38,10 +39,13 @@ def run(arguments: argparse.Namespace) -> int:
     from ..model.checkpoint import load_model
 
     set_threads(arguments.threads)
+    if not arguments.output:
+        raise InputError("OUT = '' is empty; name a folder, or a file that ends in .npz, .xyz or .extxyz")
     output = Path(arguments.output)
     one_file = output.suffix in _ENDINGS and not output.is_dir()
     if not one_file and output.exists() and not output.is_dir():
         raise InputError(f"OUT = '{output}' is a file; name a folder, or a file that ends in .npz, .xyz or .extxyz")
+    _check_writable(output.parent if one_file else output)  # before the work
     model = load_model(arguments.model)
     samples = load_samples(
         in_order(arguments.data),
@@ -71,6 +75,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _check_writable(folder: Path) -> None:
+    """InputError for a folder in which, or for one that does not exist in whose place, nothing can be written."""
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if there.is_dir() and not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"OUT = '{folder}' cannot be written (folder '{there}' is not writable); choose another OUT")
+
+
 def _the_file(output: Path, names: list[str]) -> list[Path]:
     if len(names) > 1:
         raise InputError(f"OUT = '{output}' is one file, for {len(names)} configurations; name a folder")
@@ -82,4 +95,6 @@ def _files_in(folder: Path, names: list[str]) -> list[list[Path]]:
     name, times = Counter(names).most_common(1)[0]
     if times > 1:
         raise InputError(f"two configurations are named {name}; predict them into separate folders")
+    # As bytes: where the locale has no such letters the name is none that Python could make a file of.
+    names = [os.fsdecode(name.encode("utf-8", "surrogateescape")) for name in names]
     return [[folder / f"{name}.npz", folder / f"{name}.xyz"] for name in names]

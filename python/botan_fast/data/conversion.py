@@ -138,7 +138,7 @@ def convert(
             if complete:
                 continue
             for name, make, last in reading.records(file, finished.__contains__):
-                name = names[file] if name == file.stem else name
+                name = _text(names[file] if name == file.stem else name)
                 if name not in finished:
                     record = make()
                     record.name = name
@@ -305,6 +305,11 @@ def _unique_names(files: list[Path]) -> dict[Path, str]:
             depth += 1
         names |= {file: "_".join(reversed(path[:depth])) for file, path in parts.items()}
     return names
+
+
+def _text(name: str) -> str:
+    """A name as a data set holds it: where the locale is not that of the file names, their bytes as UTF-8."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _identity(file: Path, settings: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from .. import ops
 from ..arrays import Array
 from ..data.loading import Data, load_samples
 from ..data.sample import Sample
@@ -68,6 +69,7 @@ def forward_passes(
     home = next(model.parameters()).device
     device = choose_device(device, default=home)
     was_training = model.training
+    ops.warn_if_slow(model.config["hidden_size"], precision, device)
     bar = progress_bar(samples, show=progress, desc=description, unit="graph", leave=False)
     try:
         model.to(device).eval()

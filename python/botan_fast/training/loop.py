@@ -233,6 +233,7 @@ def _train(
     description = describe_run(settings, model, init, train_samples, test_samples, box, density)
     train_samples, test_samples = ([s.to(device) for s in samples] for samples in (train_samples, test_samples))
     model.to(device)
+    ops.warn_if_slow(model.config["hidden_size"], settings.precision, device)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
 
     state = TrainingState.capture(model, optimizer, history=[], best_loss=None)
