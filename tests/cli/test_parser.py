@@ -54,7 +54,7 @@ def test_negative_numbers_and_files_are_no_options(capsys):
         ("file: box[0] = 3.0 is smaller than 2 * cutoff", "file: box[0] = 3.0 is smaller than 2 * cutoff"),
         ("leave hidden_size out", "leave --hidden-size out"),
         ("other_hidden_size", "other_hidden_size"),
-        ("give box= or density=", "give --box or --density"),
+        ("the file holds no box; give box= or density=", "the file holds no box; give --box or --density"),
         ("device = 'mps'; use device='cpu'", "--device = 'mps'; use --device cpu"),
     ],
 )

@@ -273,3 +273,25 @@ def test_the_command_line(tiny_data, tmp_path, capsys, tiny_model_file):
     assert main(["train", "--train", path, "--time", "5", "--temperature", "0.44", *run]) == 0
     assert main(["convert", path, "-o", path]) == 2
     assert "is among the inputs" in capsys.readouterr().err
+
+
+def test_several_processes_append_to_one_data_set(tmp_path, pytestconfig):
+    """Stored is a promise: what a process was told is stored is there at the end, whatever the others did."""
+    files = []
+    for seed in range(18):
+        np.savez(tmp_path / f"c_{seed}.npz", **tiny_arrays(seed, runs=2))
+        files.append(str(tmp_path / f"c_{seed}.npz"))
+    command = [sys.executable, "-m", "tests.helpers.appending", str(tmp_path / "a.h5")]
+    options = {"cwd": pytestconfig.rootpath, "stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    workers = [subprocess.Popen([*command, *files[k::3]], stderr=subprocess.PIPE, **options) for k in range(3)]
+    for worker in workers:
+        assert worker.stdout.readline() == "ready\n"
+    for worker in workers:  # all at once
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    for worker in workers:
+        out, error = worker.communicate(timeout=120)
+        assert worker.returncode == 0, error
+        assert out.count("stored") == 6
+    assert sorted(bf.Dataset(tmp_path / "a.h5").names) == sorted(f"c_{seed}" for seed in range(18))
+    assert not (tmp_path / "a.h5.parts").exists()

@@ -3,6 +3,7 @@
 import argparse
 import codecs
 import contextlib
+import errno
 import os
 import sys
 import warnings
@@ -79,7 +80,11 @@ def _main(argv: list[str]) -> int:
         if isinstance(error, BotanFastError):
             return _fail(with_options(str(error), arguments))
         if isinstance(error, OSError):
-            return _fail(f"{error.filename or 'system'}: {error.strerror or error}")
+            place = error.filename
+            if place is None and error.errno in (errno.ENOSPC, errno.EBADF, errno.EIO):  # of files we know the names
+                place = "standard output"
+                _forget_output()
+            return _fail(f"{place or 'system'}: {error.strerror or error}")
         if isinstance(error, MemoryError):
             return _fail(f"the memory of this machine does not suffice{f' ({error})' if str(error) else ''}")
         raise

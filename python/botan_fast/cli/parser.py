@@ -104,8 +104,9 @@ def with_options(message: str, arguments: argparse.Namespace) -> str:
         # Not a part of a word or of a path, nor an option already.
         begin = rf"(?<![\w./'\"-]){name}"
         message = re.sub(rf"^{name}(?= = )", option, message)
-        given = rf"{begin}=(?!True \(--)(['\"]?)([^\s,;)]*?)\1(?=[\s,;)]|$)"
-        message = re.sub(given, lambda m, option=option: f"{option} {m[2]}".strip(), message)
+        message = re.sub(rf"{begin}=(?=[\s,;)]|$)", option, message)
+        given = rf"{begin}=(?!True \(--)(['\"]?)([^\s,;)]+?)\1(?=[\s,;)]|$)"
+        message = re.sub(given, rf"{option} \2", message)
         if "_" in name:  # no word of English
             message = re.sub(rf"{begin}\b", option, message)
     return message
