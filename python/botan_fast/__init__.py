@@ -6,8 +6,6 @@ The public names are loaded on first use, so that importing the package and the 
 from importlib import import_module
 
 TYPE_CHECKING = False  # as in typing, which takes longer than everything else here
-if TYPE_CHECKING:
-    from typing import Any
 
 __version__ = "0.1.0"
 
@@ -88,7 +86,7 @@ if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ woul
 
 else:
 
-    def __getattr__(name: str) -> "Any":
+    def __getattr__(name: str) -> object:
         if name in _PUBLIC:
             value = getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
             globals()[name] = value  # the next access is a plain lookup

@@ -306,7 +306,7 @@ def test_interrupt_leaves_a_state_that_continues(tmp_path):
 
 
 def test_temporary_files_of_a_kill_go(tmp_path):
-    protocol = Protocol(**TINY).checked()
+    protocol = Protocol(num_particles=160).checked()
     folder = WorkFolder(tmp_path / "ka.h5", protocol).path
     (folder / "runs/a").mkdir(parents=True)
     left = [folder / ".protocol.0123456789ab.tmp.json", folder / "runs/a/.0001.0123456789ab.tmp.npz"]

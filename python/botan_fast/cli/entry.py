@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> int:
         return _main(list(argv))
     interruption.install()
     _prepare_streams()
-    warnings.showwarning = _warn
+    warnings.showwarning = _warn  # type: ignore[assignment]  # takes what it does not look at as *_
     status = _main(sys.argv[1:])
     interruption.finish()
     return status

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -29,7 +30,7 @@ class _Disk(io.RawIOBase):
         self._file = io.FileIO(path, "r+")
         self.error: OSError | None = None
 
-    def write(self, data: memoryview) -> int:
+    def write(self, data: Any) -> int:  # whatever HDF5 hands over, without a copy
         rest = memoryview(data).cast("B")
         size = len(rest)
         try:
@@ -46,7 +47,7 @@ class _Disk(io.RawIOBase):
             self.error = self.error or error
             return size or 0
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: Any) -> int:
         # What was never written, after an error or in a gap, reads as zeros.
         view, done = memoryview(buffer).cast("B"), 0
         try:

@@ -110,7 +110,8 @@ def train(
     seed : int
         Decides initial weights, order and rotations. The global random state of torch is neither read nor changed.
     output : path, optional
-        Folder for the run's files (see `botan_fast.training.run_directory`); without it nothing is written.
+        Folder for the run's files (see `botan_fast.training.run_directory`), which one process at a time trains in;
+        without it nothing is written.
     resume : bool
         Continue the run in `output` after its last saved epoch; the result is bitwise that of a run that was never
         interrupted. Every argument must be as it was, apart from epochs (with a constant schedule), checkpoint_every,
@@ -159,7 +160,7 @@ def train(
     TrainingError
         when the loss or the gradient is not finite. What the run saved before stays.
     KeyboardInterrupt
-        on Ctrl-C, after the last finished epoch has been saved.
+        on Ctrl-C, after the last finished epoch has been saved; pressed again meanwhile, it is saved all the same.
 
     Examples
     --------
