@@ -35,3 +35,21 @@ def test_predict_refuses_before_it_overwrites(tiny_data, tiny_model_file, tmp_pa
     write_tiny(tmp_path / "conf_20.npz", seed=0)
     twice = [*arguments[:-2], tiny_data / "test/conf_20.npz", tmp_path / "conf_20.npz", "-o", tmp_path / "both"]
     assert "two configurations are named conf_20" in error_line(twice, capsys)
+
+
+def test_temporary_files_of_a_kill_go(tiny_data, tiny_model_file, tmp_path):
+    left = tmp_path / "out/.conf_1.0123456789ab.tmp.npz"
+    other = tmp_path / "out/.conf_2.0123456789ab.tmp.npz"
+    left.parent.mkdir()
+    for file in (left, other):
+        file.write_bytes(b"half")
+    data = str(tiny_data / "train/conf_1.npz")
+    line = ["predict", "--model", str(tiny_model_file), "--data", data, "-o", str(tmp_path / "out"), "--quiet"]
+    assert main(line) == 0
+    assert not left.exists()
+    assert other.exists()  # of a file that is not written here
+
+
+def test_an_output_without_a_name(tiny_data, tiny_model_file, capsys):
+    line = ["predict", "--model", tiny_model_file, "--data", tiny_data / "train/conf_1.npz", "-o", ""]
+    assert "OUT = '' is empty" in error_line(line, capsys)

@@ -6,6 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from ..errors import InputError
+from ..files import remove_leftovers
 from .options import DATA_OPTIONS, RUN_OPTIONS, add_options, data_options, in_order, set_threads
 
 __all__ = ["DESCRIPTION", "NAME", "add_arguments", "run"]
@@ -66,6 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"'{there}' exists; choose another OUT, or overwrite with --force")
     if not one_file:
         output.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(*paths)  # of a command that was killed while it wrote them
     for prediction, group in zip(predictions, groups, strict=True):
         for path in group:
             write = write_npz if path.suffix == ".npz" else write_xyz
