@@ -14,7 +14,10 @@ PACKAGE = ROOT / "python" / "botan_fast"
 CORE = ROOT / "csrc"
 
 # The ground floor, from top to bottom: a file may import those below it.
-GROUND = ("info", "device", "box", "checks", "arrays", "quantities", "paper", "files", "errors")
+GROUND = (
+    *("info", "device", "box", "checks", "arrays", "quantities", "paper"),
+    *("lock", "files", "terminal", "interruption", "errors"),
+)
 ROOMS = {
     "formats": set(),
     "ops": set(),

@@ -4,7 +4,8 @@ The public names are loaded on first use, so that importing the package and the 
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+
+TYPE_CHECKING = False  # as in typing, which takes longer than everything else here
 
 __version__ = "0.1.0"
 
@@ -45,6 +46,7 @@ _PUBLIC = {
     "train": "training.loop",
     "simulate": "simulation.ensemble",
     "BotanFastError": "errors",
+    "BotanFastWarning": "errors",
 }
 
 __all__ = [*_PUBLIC, "__version__"]
@@ -58,6 +60,7 @@ if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ woul
     from .data.sample import Sample as Sample
     from .data.writer import DatasetWriter as DatasetWriter
     from .errors import BotanFastError as BotanFastError
+    from .errors import BotanFastWarning as BotanFastWarning
     from .evaluation.prediction import predict as predict
     from .evaluation.scores import evaluate as evaluate
     from .graph.build import build_graph as build_graph
@@ -89,7 +92,7 @@ if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ woul
 
 else:
 
-    def __getattr__(name: str) -> Any:
+    def __getattr__(name: str) -> object:
         if name in _PUBLIC:
             value = getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
             globals()[name] = value  # the next access is a plain lookup

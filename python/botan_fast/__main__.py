@@ -1,6 +1,22 @@
+"""`python -m botan_fast`, and the command botan-fast."""
+
 import sys
 
-from .cli import main
+__all__ = ["start"]
+
+
+def start() -> int:
+    """Run the command line of this process and return its exit status.
+
+    Signals have their handlers before anything else is loaded: Ctrl-C in the first milliseconds is one line too.
+    """
+    from .interruption import install
+
+    install()
+    from .cli.entry import main
+
+    return main()
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start())

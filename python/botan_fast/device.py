@@ -87,4 +87,17 @@ def choose_device(device: Device = None, default: torch.device | None = None) ->
         raise InputError(f"device = {device!r} is not a torch device; use 'cpu', 'cuda' or 'cuda:1'") from None
     if chosen.type == "cuda" and not torch.cuda.is_available():
         raise InputError(f"device = '{device}' but torch {torch.__version__} finds no CUDA device; use device='cpu'")
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        last = torch.cuda.device_count() - 1
+        raise InputError(f"device = '{device}' but the last CUDA device is 'cuda:{last}'; use one of those")
+    if chosen.type == "cpu" and (chosen.index or 0) > 0:
+        raise InputError(f"device = '{device}': there is one CPU; use device='cpu', and threads for its cores")
+    if chosen.type not in ("cpu", "cuda"):
+        try:
+            torch.zeros(1, device=chosen).cpu()  # holds numbers, and this torch can compute there
+        except Exception as error:  # every backend raises another one
+            reason = (str(error) or type(error).__name__).splitlines()[0].split(". ")[0]
+            raise InputError(
+                f"device = '{device}' cannot be used by torch {torch.__version__} here ({reason}); use 'cpu' or 'cuda'"
+            ) from None
     return chosen

@@ -10,8 +10,18 @@ from pathlib import Path
 from typing import TypeAlias
 
 from .errors import InputError
+from .interruption import deferred, orderly
 
-__all__ = ["FilePath", "atomic_write", "did_you_mean", "name_of", "natural_key", "near_matches"]
+__all__ = [
+    "FilePath",
+    "atomic_write",
+    "did_you_mean",
+    "name_of",
+    "natural_key",
+    "near_matches",
+    "remove_leftovers",
+    "write_bytes",
+]
 
 FilePath: TypeAlias = str | os.PathLike[str]
 
@@ -41,6 +51,8 @@ def atomic_write(path: FilePath) -> Iterator[Path]:
     ------
     InputError
         The folder is missing or cannot be written to, or ``path`` is a folder.
+    OSError
+        The disk is full or fails; its ``filename`` is ``path``.
 
     Examples
     --------
@@ -54,27 +66,75 @@ def atomic_write(path: FilePath) -> Iterator[Path]:
     ...     target.read_text()
     'epoch,train_loss\\n'
     """
+    if not os.fspath(path):
+        raise InputError("path = '' is empty; give the name of a file")
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise InputError(f"path = '{path}' is a folder; give the name of a file to write in it")
     temporary = target.with_name(f".{target.stem[:100]}.{secrets.token_hex(6)}.tmp{target.suffix}")
-    try:
-        # mode 0o666 less the umask: what open() gives. mkstemp would make checkpoints private to their owner.
-        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
-    except FileNotFoundError:
-        raise InputError(f"path = '{path}': folder '{target.parent}' does not exist; create it first") from None
-    except OSError as error:
-        raise InputError(f"path = '{path}' cannot be written ({error.strerror}); choose another folder") from None
-    try:
-        yield temporary
-        _sync(temporary, os.O_RDWR)
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+    with orderly():
+        try:
+            # mode 0o666 less the umask: what open() gives. mkstemp would make checkpoints private to their owner.
+            os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        except FileNotFoundError:
+            raise InputError(f"path = '{path}': folder '{target.parent}' does not exist; create it first") from None
+        except OSError as error:
+            raise InputError(f"path = '{path}' cannot be written ({error.strerror}); choose another folder") from None
+        try:
+            yield temporary
+            _sync(temporary, os.O_RDWR)
+            os.replace(temporary, target)
+        except BaseException as error:
+            with deferred(), contextlib.suppress(OSError):
+                temporary.unlink()
+            if isinstance(error, OSError) and error.filename in (None, str(temporary), os.fsencode(temporary)):
+                # A write that fails names no file, and nobody knows the temporary one.
+                raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+            raise
     with contextlib.suppress(OSError):  # the rename itself reaches the disk; some file systems refuse it for folders
         _sync(target.parent, os.O_RDONLY)
+
+
+def write_bytes(path: FilePath, content: bytes | memoryview) -> None:
+    """A file with this content, completely or not at all, see `atomic_write`.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from botan_fast.files import write_bytes
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_bytes(folder + "/a", b"whole")
+    ...     Path(folder + "/a").read_bytes()
+    b'whole'
+    """
+    with atomic_write(path) as temporary, open(temporary, "r+b", buffering=0) as file:
+        rest = memoryview(content)
+        while rest:
+            rest = rest[file.write(rest) :]
+
+
+def remove_leftovers(*paths: Path) -> None:
+    """Remove the temporary files of processes that were killed while they wrote one of these files.
+
+    For those who hold a lock on the files: a process that writes one now would lose its temporary file.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from botan_fast.files import remove_leftovers
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> left = Path(folder.name, ".config.0123456789ab.tmp.json")
+    >>> left.touch()
+    >>> remove_leftovers(Path(folder.name, "config.json"))
+    >>> left.exists()
+    False
+    """
+    for folder in {path.parent for path in paths}:
+        wanted = {(path.stem[:100], path.suffix) for path in paths if path.parent == folder}
+        with contextlib.suppress(OSError):
+            for name in os.listdir(folder):
+                parts = re.fullmatch(r"\.(.*)\.[0-9a-f]{12}\.tmp(\.[^.]*)?", name, re.DOTALL)
+                if parts and (parts[1], parts[2] or "") in wanted:
+                    with contextlib.suppress(OSError):
+                        (folder / name).unlink()
 
 
 def _sync(path: Path, flags: int) -> None:

@@ -14,8 +14,8 @@ def build_info() -> dict[str, str | int | bool]:
         `version` of botan_fast; `torch`, `numpy`, `python`, `platform`; `simd`, the instruction set that the CPU
         kernels use here ("avx512_bf16", "avx512", "avx2" or "generic"; the environment variable BOTAN_FAST_SIMD forces
         a narrower one); `threads`, the number that they use (torch.get_num_threads()); `cuda`, whether CUDA kernels are
-        built in, `cuda_architectures`, for which ("80-real 90-real 90-virtual"; "" without), `cuda_toolkit`, the
-        version of nvcc.
+        built in, `cuda_device`, the name of the GPU that torch finds ("" without), `cuda_architectures`, for which GPUs
+        the kernels are ("80-real 90-real 90-virtual"; "" without), `cuda_toolkit`, the version of nvcc.
 
     Examples
     --------
@@ -38,6 +38,7 @@ def build_info() -> dict[str, str | int | bool]:
         "simd": _core.simd_level(),
         "threads": torch.get_num_threads(),
         "cuda": cuda is not None,
+        "cuda_device": torch.cuda.get_device_name() if torch.cuda.is_available() else "",
         "cuda_architectures": cuda.architectures if cuda else "",
         "cuda_toolkit": cuda.toolkit_version if cuda else "",
     }

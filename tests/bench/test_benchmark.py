@@ -115,14 +115,8 @@ def test_interrupt():
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert "checking results" in process.stderr.readline()
-        # Like a user who presses until it ends: a signal in the first milliseconds of the check was now and then lost.
-        for _ in range(60):
-            process.send_signal(signal.SIGINT)
-            try:
-                out, error = process.communicate(timeout=2)
-                break
-            except subprocess.TimeoutExpired:
-                continue
+        process.send_signal(signal.SIGINT)  # once, in the first milliseconds of the check
+        out, error = process.communicate(timeout=120)
     finally:
         process.kill()
     assert process.returncode == 130, error

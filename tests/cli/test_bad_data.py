@@ -99,6 +99,6 @@ def test_checkpoint_of_another_architecture(tiny_data, tiny_model_file, tmp_path
     assert "model has dimensions = 2" in error_line(arguments, capsys)
     arguments = ["train", *data_arguments(tiny_data), "-o", tmp_path / "run", "--quiet"]
     line = error_line([*arguments, "--init", tiny_model_file, "--hidden-size", "64"], capsys)
-    assert "hidden_size = 64 but init has hidden_size = 32" in line
+    assert "--hidden-size = 64 but init has --hidden-size = 32" in line
     assert "init has dimensions = 2" in error_line([*arguments, "--init", flat], capsys)
     assert not (tmp_path / "run").exists()

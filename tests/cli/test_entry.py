@@ -75,8 +75,8 @@ def test_three_ways_to_start_it(start):
 @pytest.mark.parametrize(
     ("line", "more"),
     [
-        ("train --train a.npz -o run", "\ncontinue with: botan-fast train --train a.npz -o run --resume"),
-        ("train --resume --train 'a b' -o r", "\ncontinue with: botan-fast train --resume --train 'a b' -o r"),
+        ("train --train a.npz -o run", "; continue with: botan-fast train --train a.npz -o run --resume"),
+        ("train --resume --train 'a b' -o r", "; continue with: botan-fast train --resume --train 'a b' -o r"),
         ("evaluate --model m --data a.npz", ""),
         ("predict --model m --data a.npz -o out", ""),
         ("convert a.npz -o none.h5", ""),

@@ -18,3 +18,10 @@ def test_info(capsys):
     assert info["simd"] in ("avx512_bf16", "avx512", "avx2", "generic")
     assert main(["info"]) == 0
     assert re.search(rf"^threads +{torch.get_num_threads()}$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_kernels_and_device_are_two_facts(capsys):
+    assert main(["info"]) == 0
+    [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("cuda ")]
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    assert line.split(maxsplit=1)[1] == f"kernels built: {'yes' if bf.build_info()['cuda'] else 'no'}, device: {device}"

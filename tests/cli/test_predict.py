@@ -80,3 +80,21 @@ def test_all_frames(tiny_model_file, tmp_path, capsys):
     assert "leave --temperature and --time out" in error_line([*arguments, "-o", out, "--time", "4"], capsys)
     assert "frames = 'some'" in error_line([*arguments, "-o", out, "--frames", "some"], capsys)
     assert "for 2 configurations" in error_line([*arguments, tmp_path / "b.xyz", "-o", tmp_path / "two.xyz"], capsys)
+
+
+def test_temporary_files_of_a_kill_go(tiny_data, tiny_model_file, tmp_path):
+    left = tmp_path / "out/.conf_1.0123456789ab.tmp.npz"
+    other = tmp_path / "out/.conf_2.0123456789ab.tmp.npz"
+    left.parent.mkdir()
+    for file in (left, other):
+        file.write_bytes(b"half")
+    data = str(tiny_data / "train/conf_1.npz")
+    line = ["predict", "--model", str(tiny_model_file), "--data", data, "-o", str(tmp_path / "out"), "--quiet"]
+    assert main(line) == 0
+    assert not left.exists()
+    assert other.exists()  # of a file that is not written here
+
+
+def test_an_output_without_a_name(tiny_data, tiny_model_file, capsys):
+    line = ["predict", "--model", tiny_model_file, "--data", tiny_data / "train/conf_1.npz", "-o", ""]
+    assert "OUT = '' is empty" in error_line(line, capsys)

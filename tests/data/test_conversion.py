@@ -291,7 +291,7 @@ def test_the_command_line(tiny_data, tmp_path, capsys, tiny_model_file):
     assert "temperature 0.44, time 5: 4 configurations, 6 runs" in capsys.readouterr().out
     model = ["--model", str(tiny_model_file), "--data", path]
     assert main(["evaluate", *model]) == 2
-    assert "hold times 1, 5; choose with time=" in capsys.readouterr().err
+    assert "hold times 1, 5; choose with --time" in capsys.readouterr().err
     assert main(["evaluate", *model, "--time", "5"]) == 0
     assert main(["predict", *model, "--time", "5", "-o", str(tmp_path / "out")]) == 0
     assert (tmp_path / "out/conf_10.npz").exists()
@@ -317,3 +317,25 @@ def test_files_without_a_box_and_data_files(tmp_path):
     bf.convert(tmp_path / "start.data", tmp_path / "start.h5")
     [sample] = bf.load_samples(tmp_path / "start.h5", require_targets=False)
     assert not sample.has_targets
+
+
+def test_several_processes_append_to_one_data_set(tmp_path, pytestconfig):
+    """Stored is a promise: what a process was told is stored is there at the end, whatever the others did."""
+    files = []
+    for seed in range(18):
+        np.savez(tmp_path / f"c_{seed}.npz", **tiny_arrays(seed, runs=2))
+        files.append(str(tmp_path / f"c_{seed}.npz"))
+    command = [sys.executable, "-m", "tests.helpers.appending", str(tmp_path / "a.h5")]
+    options = {"cwd": pytestconfig.rootpath, "stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    workers = [subprocess.Popen([*command, *files[k::3]], stderr=subprocess.PIPE, **options) for k in range(3)]
+    for worker in workers:
+        assert worker.stdout.readline() == "ready\n"
+    for worker in workers:  # all at once
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    for worker in workers:
+        out, error = worker.communicate(timeout=120)
+        assert worker.returncode == 0, error
+        assert out.count("stored") == 6
+    assert sorted(bf.Dataset(tmp_path / "a.h5").names) == sorted(f"c_{seed}" for seed in range(18))
+    assert not (tmp_path / "a.h5.parts").exists()

@@ -114,3 +114,59 @@ def test_names_cannot_be_taken_twice(tmp_path):
         bf.DatasetWriter(tmp_path / "a.h5", cutoff=1.5)
     with pytest.raises(InputError, match=r"the writer of .* is closed"):
         writer.add(make_record(5))
+
+
+def test_the_last_writer_may_end_while_the_next_begins(tmp_path, monkeypatch):
+    """The folder of the parts goes between two calls of the next writer."""
+    path = tmp_path / "a.h5"
+    first = bf.DatasetWriter(path)
+    first.add(make_record(0))
+    acquire, calls = dataset_writer.Lock.acquire, []
+
+    def late(lock):
+        calls.append(lock)
+        if len(calls) == 1:
+            first.close()
+        return acquire(lock)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dataset_writer.Lock, "acquire", late)
+        with bf.DatasetWriter(path) as second:
+            second.add(make_record(1))
+    assert len(calls) == 2
+    assert sorted(set(bf.Dataset(path).names)) == ["conf_0", "conf_1"]
+    assert [file.name for file in tmp_path.iterdir()] == ["a.h5"]
+
+
+@pytest.mark.parametrize("moment", ["merged", "reported", "tidied"])
+def test_a_conversion_that_ends_in_its_last_calls_is_found_finished(tiny_data, tmp_path, monkeypatch, moment):
+    path, pattern = tmp_path / "a.h5", tiny_data / "train/*.npz"
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        if moment == "merged":  # the data set has its name, the parts are still there
+            patch.setattr(dataset_writer.Path, "unlink", killed)
+        if moment == "tidied":  # nothing is left but an empty folder
+            patch.setattr(dataset_writer.Path, "rmdir", lambda *_: None)
+        report = killed if moment == "reported" else None
+        if moment == "tidied":
+            bf.convert(pattern, path)
+        else:
+            with pytest.raises(Killed):
+                bf.convert(pattern, path, report=report)
+    assert path.exists()
+    assert (tmp_path / "a.h5.parts").is_dir()
+    names, called = bf.Dataset(path).names, []
+    if moment == "tidied":  # who has something to add is told that the data set exists
+        with pytest.raises(InputError, match=r"a\.h5' exists; add to it with append=True"):
+            bf.convert(tiny_data / "test/*.npz", path)
+        (tmp_path / "a.h5.parts").mkdir()
+    assert bf.convert(pattern, path, report=called.append) == path
+    assert called == [path]
+    assert bf.Dataset(path).names == names
+    assert [file.name for file in tmp_path.iterdir()] == ["a.h5"]

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -251,3 +252,25 @@ def test_commands(tiny_data, tiny_model_file, tmp_path, capsys):
     capsys.readouterr()
     assert main(["evaluate", *data, "--precision", "half"]) == 2
     assert "precision = 'half'" in capsys.readouterr().err
+
+
+def test_what_is_slow_is_said_once(tiny_data, monkeypatch):
+    monkeypatch.setattr("botan_fast.ops.precision._warned", set())
+    monkeypatch.setattr("botan_fast.ops.precision._core.simd_level", lambda: "avx2")
+    options = {"epochs": 1, "num_steps": 1, "progress": False}
+    bf16 = {"hidden_size": 32, "precision": "bf16", **options}
+    with pytest.warns(bf.BotanFastWarning, match="bf16' is slower than 'fp32' on this processor"):
+        bf.train(tiny_data / "train/*.npz", **bf16)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bf.train(tiny_data / "train/*.npz", **bf16)
+    with pytest.warns(UserWarning, match="hidden_size = 48 has no compiled kernels and is slow; 32, 64, 128 have"):
+        bf.train(tiny_data / "train/*.npz", hidden_size=48, **options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        bf.train(tiny_data / "train/*.npz", hidden_size=32, **options)
+
+
+def test_a_width_is_not_read_as_decode():
+    with pytest.raises(TypeError):
+        bf.MLP(3, 64, 64)

@@ -4,6 +4,8 @@ import argparse
 import dataclasses
 import json
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from botan_fast.simulation.ensemble import simulate
 from botan_fast.simulation.lammps import Lammps, SimulationError
 from botan_fast.simulation.protocol import Protocol
 from botan_fast.simulation.start import lattice, maxwell_boltzmann, wrap
+from botan_fast.simulation.work_folder import WorkFolder
 from tests.helpers.simulations import TINY, assert_same, contents
 
 # ---- potential and dynamics -------------------------------------------------------------------------------------
@@ -251,6 +254,36 @@ def test_interrupt_leaves_a_state_that_continues(tmp_path):
     assert child.returncode == 130
     assert errors == "botan-fast: interrupted; the same command continues\n"
     assert int(np.load(checkpoint)["done"]) >= 1
+
+
+def test_temporary_files_of_a_kill_go(tmp_path):
+    protocol = Protocol(num_particles=160).checked()
+    folder = WorkFolder(tmp_path / "ka.h5", protocol).path
+    (folder / "runs/a").mkdir(parents=True)
+    left = [folder / ".protocol.0123456789ab.tmp.json", folder / "runs/a/.0001.0123456789ab.tmp.npz"]
+    for file in left:
+        file.write_bytes(b"half")
+    WorkFolder(tmp_path / "ka.h5", protocol)
+    assert not any(file.exists() for file in left)
+    assert (folder / "protocol.json").exists()
+
+
+@pytest.mark.usefixtures("lammps")
+@pytest.mark.parametrize(("limit", "number"), [("RLIMIT_NOFILE", 16), ("RLIMIT_FSIZE", 8192)])
+def test_limits_that_end_mpi_are_named(limit, number, tmp_path):
+    which = getattr(resource, limit)
+    done = subprocess.run(
+        [sys.executable, "-m", "botan_fast", "simulate", "-o", str(tmp_path / "ka.h5"), "--num-particles", "200"],
+        preexec_fn=lambda: resource.setrlimit(which, (number, resource.getrlimit(which)[1])),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert re.fullmatch(
+        rf"botan-fast: error: simulate: this process may have {number} .* raise the limit\n", done.stderr
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 # ---- command line -----------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 
+import botan_fast as bf
 from botan_fast.training.callbacks import Callback, LogLines, ProgressBar
 from tests.helpers.runs import run
 
@@ -59,3 +60,31 @@ def test_tensorboard_when_it_is_installed(tiny_data, tmp_path, monkeypatch):
     assert ("train_loss", result.history[1]["train_loss"], 1) in written
     assert not [entry for entry in written if entry[0] == "test_loss" and entry[2] == 3]
     assert written[-1] == "closed"
+
+
+def test_without_a_test_a_line_each_minute(tiny_data, capfd, monkeypatch):
+    monkeypatch.setattr(LogLines, "EVERY", 0.0)
+    bf.train(tiny_data / "train/*.npz", epochs=3, hidden_size=8, num_steps=1)
+    lines = capfd.readouterr().err.splitlines()
+    assert len([line for line in lines if "batch" in line]) == 3 * 4
+    [line] = [line for line in lines if "epoch 1/3  batch 2/4  loss " in line]
+    assert line.endswith(" left")
+
+
+def test_the_bar_ends_with_the_scores_of_the_last_epoch(tiny_data, capfd):
+    result = run(tiny_data, epochs=2, callbacks=[ProgressBar()])
+    last = capfd.readouterr().err.split("\r")[-1]
+    assert f"node_r={result.history[-1]['node_pearson']:.4f}" in last
+
+
+@pytest.mark.parametrize("stream", ["missing", "closed"])
+def test_without_standard_error(tiny_data, tmp_path, monkeypatch, stream):
+    error = None if stream == "missing" else open(tmp_path / "error", "w")  # noqa: SIM115
+    if error is not None:
+        error.close()
+    monkeypatch.setattr(sys, "stderr", error)
+    result = bf.train(tiny_data / "train/*.npz", tiny_data / "test/*.npz", epochs=1, hidden_size=8, num_steps=1)
+    bf.evaluate(result.model, tiny_data / "test/*.npz", progress=True)
+    bf.convert(tiny_data / "test/*.npz", tmp_path / "a.h5", progress=True)
+    assert repr(result).startswith("TrainingResult(1 epochs, train_loss=")
+    assert "\n" not in repr(result)

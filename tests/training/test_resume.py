@@ -1,7 +1,9 @@
 """The folder of a run: its files, and that the run survives whatever ends it."""
 
 import csv
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -185,3 +187,86 @@ def test_a_damaged_run(tiny_data, tmp_path):
     (output / "config.json").unlink()
     with pytest.raises(CheckpointError, match=r"no config\.json"):
         run(tiny_data, epochs=2, output=output, resume=True)
+
+
+def test_a_folder_is_in_use_by_one_run(tiny_data, uninterrupted, tmp_path):
+    output, refused = tmp_path / "run", []
+
+    def second(row):
+        if row["epoch"] == 1:
+            for resume in (False, True):
+                with pytest.raises(InputError, match="in use by another process") as error:
+                    run(tiny_data, epochs=6, output=output, resume=resume)
+                refused.append(str(error.value))
+
+    result = run(tiny_data, epochs=6, output=output, callbacks=[second])
+    assert len(refused) == 2
+    assert_same_run(result, uninterrupted)
+    assert_same_files(output, uninterrupted.output)
+
+
+def test_what_a_run_did_not_write_it_does_not_leave(tiny_data, tmp_path):
+    with pytest.raises(InputError):
+        run(tiny_data, epochs=1, output=tmp_path / "a/b", density=-1.0)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(InputError, match="output = '' is empty"):
+        run(tiny_data, epochs=1, output="")
+
+
+def test_ctrl_c_twice_while_it_saves(tiny_data, uninterrupted, tmp_path, monkeypatch):
+    output, save, calls = tmp_path / "run", RunDirectory.save, []
+
+    def interrupted(self, state, model):
+        calls.append(state.epochs)
+        if state.epochs == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGINT)
+        save(self, state, model)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunDirectory, "save", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(tiny_data, epochs=6, output=output)
+    assert RunDirectory(output).read_state().epochs == 3
+    assert not [file for file in output.iterdir() if file.name.startswith(".")]
+    assert_same_run(run(tiny_data, epochs=6, output=output, resume=True), uninterrupted)
+    assert_same_files(output, uninterrupted.output)
+
+
+@pytest.mark.parametrize("file", ["last.safetensors", "history.csv"])
+def test_a_kill_or_a_full_disk_after_the_last_state(tiny_data, uninterrupted, tmp_path, monkeypatch, file):
+    """The state of the last epoch is saved, what follows from it is not: resume writes it, and trains nothing."""
+    output, replace = tmp_path / "run", os.replace
+
+    def full(source, target):
+        if str(target).endswith(file) and RunDirectory(output).read_state().epochs == 6:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(OSError, match="No space left"):
+            run(tiny_data, epochs=6, output=output)
+    rows = [*csv.DictReader((output / "history.csv").open())]
+    assert len(rows) == 5
+    assert_same_run(run(tiny_data, epochs=6, output=output, resume=True), uninterrupted)
+    assert_same_files(output, uninterrupted.output)
+    with open(output / "history.csv") as one, open(uninterrupted.output / "history.csv") as other:
+        assert [{**row, "seconds": ""} for row in csv.DictReader(one)] == [
+            {**row, "seconds": ""} for row in csv.DictReader(other)
+        ]
+
+
+def test_the_file_of_a_kill_before_the_first_state_goes(tiny_data, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/.config.0123456789ab.tmp.json").write_text("{")
+    run(tiny_data, epochs=1, output=tmp_path / "run")
+    assert not [file for file in (tmp_path / "run").iterdir() if file.name.startswith(".")]
+
+
+def test_several_processes_of_one_run_are_refused(tiny_data, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(InputError, match=r"WORLD_SIZE = 4: .* one process"):
+        run(tiny_data, epochs=1)
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    run(tiny_data, epochs=1)

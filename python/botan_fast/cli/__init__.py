@@ -8,9 +8,15 @@ add_arguments(parser)         adds its options to an argparse parser
 run(arguments) -> int         does the work and returns the exit status; bad input is a BotanFastError
 interrupted(arguments, argv)  optional: what follows "botan-fast: interrupted" after Ctrl-C, a str
 
-Imports that take time (torch, NumPy) are inside the functions that need them: --help answers at once.
+Imports that take time (torch, NumPy) are inside the functions that need them: --help answers at once. This file
+imports nothing: what starts the command puts its handlers of signals first.
 """
 
-from .entry import main
-
 __all__ = ["main"]
+
+
+def main(argv: "list[str] | None" = None) -> int:
+    """`botan_fast.cli.entry.main`: run the command line and return its exit status."""
+    from .entry import main
+
+    return main(argv)

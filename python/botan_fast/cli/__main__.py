@@ -1,6 +1,6 @@
 import sys
 
-from .entry import main
+from ..__main__ import start
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(start())

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -36,6 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
             raise InputError(f"--json = '{arguments.json}': folder '{folder}' does not exist; create it first")
         if Path(arguments.json).is_dir():
             raise InputError(f"--json = '{arguments.json}' is a folder; give the name of a file")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise InputError(f"--json = '{arguments.json}': folder '{folder}' is not writable; choose another one")
     say = None if arguments.quiet else (lambda message: print(f"{message} ...", file=sys.stderr, flush=True))
     record = benchmark(arguments.size, progress=say)
     if arguments.json is not None:

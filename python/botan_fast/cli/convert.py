@@ -2,7 +2,9 @@
 
 import argparse
 import sys
+from pathlib import Path
 
+from ..interruption import finish
 from .options import add_options, data_options, in_order, set_threads, training_with
 
 __all__ = ["DESCRIPTION", "NAME", "add_arguments", "interrupted", "run"]
@@ -30,8 +32,14 @@ def run(arguments: argparse.Namespace) -> int:
     from ..data.conversion import convert
     from ..data.dataset import Dataset
 
+    def report(path: Path) -> None:
+        dataset = Dataset(path)
+        print(dataset.describe())
+        print(f"next: {training_with(dataset)}", flush=True)
+        finish()
+
     set_threads(arguments.threads)
-    path = convert(
+    convert(
         in_order(arguments.inputs),
         arguments.output,
         **data_options(arguments),
@@ -40,10 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
         append=arguments.append,
         force=arguments.force,
         progress=not arguments.quiet,
+        report=report,
     )
-    dataset = Dataset(path)
-    print(dataset.describe())
-    print(f"next: {training_with(dataset)}")
     return 0
 
 

@@ -1,20 +1,26 @@
 """The loop over the commands: one line for every mistake, and what Ctrl-C leaves to say."""
 
 import argparse
+import codecs
 import contextlib
+import errno
+import os
 import sys
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
+from typing import TextIO
 
-from .. import __version__
+from .. import __version__, interruption
 from ..errors import BotanFastError, BotanFastWarning
+from ..terminal import say
 from . import bench, convert, demo, evaluate, info, predict, simulate, train
-from .parser import Parser, UsageError
+from .parser import Parser, UsageError, with_options
 
 __all__ = ["COMMANDS", "main"]
 
 COMMANDS = (train, evaluate, predict, convert, simulate, demo, bench, info)  # in the order of --help
+_BROKEN_PIPE = 141  # as a shell reports a program that writes where nobody reads
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -23,12 +29,14 @@ def main(argv: list[str] | None = None) -> int:
     Parameters
     ----------
     argv : list of str, optional
-        Arguments without the program's name; by default those of the process.
+        Arguments without the program's name; by default those of the process, which then also handles Ctrl-C and
+        SIGTERM at any moment (see `botan_fast.interruption`).
 
     Returns
     -------
     int
-        0: done. 2: wrong arguments or bad input, after one line on standard error. 130: interrupted by Ctrl-C.
+        0: done. 2: wrong arguments, bad input or a full disk, after one line on standard error. 130: interrupted by
+        Ctrl-C, 143: by SIGTERM, after one line, with everything finished saved. 141: nobody reads standard output.
 
     Examples
     --------
@@ -36,28 +44,66 @@ def main(argv: list[str] | None = None) -> int:
     >>> main(["evaluate", "--model", "missing.safetensors", "--data", "missing.npz"])
     2
     """
-    argv = sys.argv[1:] if argv is None else list(argv)
+    if argv is not None:
+        return _main(list(argv))
+    interruption.install()
+    _prepare_streams()
+    warnings.showwarning = _warn  # type: ignore[assignment]  # takes what it does not look at as *_
+    status = _main(sys.argv[1:])
+    interruption.finish()
+    return status
+
+
+def _main(argv: list[str]) -> int:
+    command, debug, arguments = None, False, argparse.Namespace()
     try:
-        command, debug, arguments = _parse(argv)
-    except SystemExit as stop:  # --help and --version
-        return int(stop.code or 0)
+        try:
+            command, debug, arguments = _parse(argv)
+        except SystemExit as stop:  # --help and --version
+            status = int(stop.code or 0)
+        else:
+            given = argparse.Namespace(**vars(arguments))  # a command may change its own
+            with _warnings_in_one_line():
+                status = command.run(given)
+        _flush()
+        return status
     except UsageError as error:
         return _fail(error)
-    try:
-        with _warnings_in_one_line():
-            return command.run(arguments)
-    except BotanFastError as error:
+    except KeyboardInterrupt as stop:
+        return _interrupted(stop, command, arguments, argv)
+    except BrokenPipeError:
+        _forget_output()
+        return _BROKEN_PIPE
+    except Exception as error:
+        if interruption.status() is not None:  # a library made another error of the interruption
+            return _interrupted(error, command, arguments, argv)
         if debug:
             raise
-        return _fail(error)
-    except OSError as error:
-        if debug:
-            raise
-        return _fail(f"{error.filename or 'system'}: {error.strerror or error}")
-    except KeyboardInterrupt:
-        more = command.interrupted(arguments, argv) if hasattr(command, "interrupted") else ""
-        print(f"botan-fast: interrupted{more}", file=sys.stderr)
-        return 130
+        if isinstance(error, BotanFastError):
+            return _fail(with_options(str(error), arguments))
+        if isinstance(error, OSError):
+            place = error.filename
+            if place is None and error.errno in (errno.ENOSPC, errno.EBADF, errno.EIO):  # of files we know the names
+                place = "standard output"
+                _forget_output()
+            return _fail(f"{place or 'system'}: {error.strerror or error}")
+        if isinstance(error, MemoryError):
+            return _fail(f"the memory of this machine does not suffice{f' ({error})' if str(error) else ''}")
+        raise
+
+
+def _interrupted(
+    stop: BaseException, command: ModuleType | None, arguments: argparse.Namespace, argv: list[str]
+) -> int:
+    """The line after Ctrl-C or SIGTERM, and the status."""
+    with interruption.deferred():
+        more = getattr(stop, "saved", "")
+        with contextlib.suppress(Exception):
+            if command is not None and hasattr(command, "interrupted"):
+                more += command.interrupted(arguments, argv)
+        say(f"botan-fast: interrupted{more}")
+        interruption.finish()
+    return interruption.status() or 130
 
 
 def _parse(argv: list[str]) -> tuple[ModuleType, bool, argparse.Namespace]:
@@ -88,7 +134,7 @@ def _warnings_in_one_line() -> Iterator[None]:
                 plain(message, category, *place, **rest)  # type: ignore[arg-type]
             elif (text := " ".join(str(message).split())) not in seen:
                 seen.add(text)
-                print(f"botan-fast: warning: {text}", file=sys.stderr)
+                say(f"botan-fast: warning: {text}")
 
         warnings.simplefilter("always", BotanFastWarning)
         warnings.showwarning = show
@@ -97,5 +143,60 @@ def _warnings_in_one_line() -> Iterator[None]:
 
 def _fail(message: object) -> int:
     # One line, whatever a message quotes from elsewhere.
-    print(f"botan-fast: error: {' '.join(str(message).split())}", file=sys.stderr)
+    say(f"botan-fast: error: {' '.join(str(message).split())}")
     return 2
+
+
+def _warn(message: Warning | str, category: type[Warning], filename: str, *_: object) -> None:
+    """A warning as one line. Others than ours have no remedy here, and a traceback's worth of source is no help."""
+    if filename.startswith(os.path.dirname(os.path.dirname(__file__))):
+        say(f"botan-fast: warning: {' '.join(str(message).split())}")
+
+
+def _prepare_streams() -> None:
+    """Standard streams that can be written to, whatever the process was started with.
+
+    Where a stream is closed the next file that is opened would get its number, and what a library prints there.
+    """
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+    for name in ("stdout", "stderr"):
+        stream: TextIO | None = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (as long as the process)
+        elif hasattr(stream, "reconfigure"):
+            codecs.register_error("botan_fast", _as_it_can_be_shown)
+            stream.reconfigure(errors="botan_fast")
+
+
+def _as_it_can_be_shown(error: UnicodeError) -> tuple[bytes, int]:
+    """Bytes of a file name as they are; any other character that the terminal cannot show as its code."""
+    assert isinstance(error, UnicodeEncodeError)
+    text = error.object[error.start : error.end]
+    parts = [
+        bytes([ord(c) - 0xDC00]) if "\udc80" <= c <= "\udcff" else c.encode("ascii", "backslashreplace") for c in text
+    ]
+    return b"".join(parts), error.end
+
+
+def _flush() -> None:
+    """What is still in the buffer of standard output goes out now, where a full disk is an error like others."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except (OSError, ValueError) as error:
+        _forget_output()
+        raise BotanFastError(f"standard output cannot be written to ({error})") from None
+
+
+def _forget_output() -> None:
+    """Send what is left in the buffer of standard output nowhere: Python would try again when it ends."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)

@@ -28,7 +28,13 @@ def run(arguments: argparse.Namespace) -> int:
         print(_model(arguments.model, arguments.json))
         return 0
     info = build_info()
-    print(json.dumps(info) if arguments.json else "\n".join(f"{name:20}{value}" for name, value in info.items()))
+    if arguments.json:
+        print(json.dumps(info))
+        return 0
+    # Two facts that are easily taken for one another.
+    cuda = f"kernels built: {'yes' if info['cuda'] else 'no'}, device: {info.pop('cuda_device') or 'none'}"
+    for name, value in {**info, "cuda": cuda}.items():
+        print(f"{name:20}{value}".rstrip())
     return 0
 
 

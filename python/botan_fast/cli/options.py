@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DATA_HELP",
     "DATA_OPTIONS",
+    "MAX_THREADS",
     "RUN_OPTIONS",
     "add_options",
     "data_options",
@@ -24,6 +25,7 @@ __all__ = [
     "training_with",
 ]
 
+MAX_THREADS = 1024
 DATA_HELP = "data sets, other files, or quoted glob patterns such as 'data/*.npz'"
 
 _OPTIONS: dict[str, dict[str, Any]] = {
@@ -115,6 +117,8 @@ def set_threads(number: int | None) -> None:
         return
     if number < 1:
         raise InputError(f"--threads = {number}; give a whole number of at least 1")
+    if number > MAX_THREADS:  # the runtime of OpenMP ends the process where the system gives it no more
+        raise InputError(f"--threads = {number}; give at most {MAX_THREADS}, best the number of cores")
     import torch
 
     torch.set_num_threads(number)

@@ -6,7 +6,37 @@ from typing import Any, NoReturn
 
 from ..files import did_you_mean
 
-__all__ = ["Parser", "UsageError"]
+__all__ = ["Parser", "UsageError", "with_options"]
+
+# What other programs call it: the words are too far from ours for a comparison of letters.
+_ELSEWHERE = {
+    "--lr": "--learning-rate",
+    "--bs": "--batch-size",
+    "--hidden": "--hidden-size",
+    "--hidden-dim": "--hidden-size",
+    "--width": "--hidden-size",
+    "--layers": "--num-steps",
+    "--num-layers": "--num-steps",
+    "--steps": "--num-steps",
+    "--out": "--output",
+    "--outdir": "--output",
+    "--output-dir": "--output",
+    "--gpu": "--device",
+    "--cuda": "--device",
+    "--jobs": "--threads",
+    "--num-threads": "--threads",
+    "--workers": "--threads",
+    "--weights": "--model",
+    "--checkpoint": "--model",
+    "--overwrite": "--force",
+    "--rho": "--density",
+    "--temp": "--temperature",
+    "--rcut": "--cutoff",
+    "--r-cut": "--cutoff",
+    "--silent": "--quiet",
+    "--continue": "--resume",
+    "--restart": "--resume",
+}
 
 
 class UsageError(Exception):
@@ -21,7 +51,7 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse with one-line errors and suggestions."""
+    """argparse with one-line errors and suggestions. An option is written out: a prefix could mean another tomorrow."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=_HelpFormatter, **options)
@@ -38,5 +68,45 @@ class Parser(argparse.ArgumentParser):
         known = [option for action in self._actions for option in action.option_strings]
         for argument in argv:
             option = argument.split("=")[0]
-            if option.startswith("--") and option != "--" and option not in known:
-                self.error(f"unknown option {option}{did_you_mean(option, known)}")
+            if option == "--":
+                return
+            # -lr and -epochs too; -o FILE may be written as -oFILE, and -3 is a number
+            long = option.startswith("--") or (re.match(r"-[a-z]{2}", option) and option[:2] not in known)
+            if long and option not in known:
+                self.error(f"unknown option {option}{_meant(option, known)}")
+
+
+def _meant(option: str, known: list[str]) -> str:
+    """The end of a message about an unknown option: the one of another name, of this beginning, or close to it."""
+    option = "--" + option.lstrip("-").replace("_", "-").lower()
+    long = [name for name in known if name.startswith("--")]
+    if option in long:
+        return f"; did you mean {option}?"
+    if _ELSEWHERE.get(option) in long:
+        return f"; did you mean {_ELSEWHERE[option]}?"
+    begun = [name for name in long if name.startswith(option) or option.startswith(f"{name}-")]
+    if begun and len(option) > 2:
+        return f"; did you mean {' or '.join(begun[:3])}?"
+    parts = [name for name in long if option[2:] in name[2:].split("-")]  # --rate, --size
+    return f"; did you mean {' or '.join(parts[:3])}?" if parts else did_you_mean(option, long)
+
+
+def with_options(message: str, arguments: argparse.Namespace) -> str:
+    """A message of the library with the command's names: --learning-rate for learning_rate, --p 1 for p=1.
+
+    >>> import argparse
+    >>> from botan_fast.cli.parser import with_options
+    >>> with_options("learning_rate = -1.0: give a positive number", argparse.Namespace(learning_rate=-1.0))
+    '--learning-rate = -1.0: give a positive number'
+    """
+    for name in vars(arguments):
+        option = "--" + name.replace("_", "-")
+        # Not a part of a word or of a path, nor an option already.
+        begin = rf"(?<![\w./'\"-]){name}"
+        message = re.sub(rf"^{name}(?= = )", option, message)
+        message = re.sub(rf"{begin}=(?=[\s,;)]|$)", option, message)
+        given = rf"{begin}=(?!True \(--)(['\"]?)([^\s,;)]+?)\1(?=[\s,;)]|$)"
+        message = re.sub(given, rf"{option} \2", message)
+        if "_" in name:  # no word of English
+            message = re.sub(rf"{begin}\b", option, message)
+    return message

@@ -3,12 +3,14 @@
 import argparse
 import glob
 import itertools
+import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..files import remove_leftovers
 from .options import DATA_OPTIONS, RUN_OPTIONS, add_options, data_options, in_order, set_threads
 
 __all__ = ["DESCRIPTION", "NAME", "add_arguments", "run"]
@@ -47,10 +49,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     check_frames(arguments.frames)
     set_threads(arguments.threads)
+    if not arguments.output:
+        raise InputError("OUT = '' is empty; name a folder, or a file that ends in .npz, .xyz or .extxyz")
     output = Path(arguments.output)
     one_file = output.suffix in _ENDINGS and not output.is_dir()
     if not one_file and output.exists() and not output.is_dir():
         raise InputError(f"OUT = '{output}' is a file; name a folder, or a file that ends in .npz, .xyz or .extxyz")
+    _check_writable(output.parent if one_file else output)  # before the work
     named = named_model(arguments.model)
     device = choose_device(arguments.device)
     written = (_all_frames if arguments.frames == "all" else _configurations)(
@@ -81,6 +86,7 @@ def _configurations(arguments: argparse.Namespace, named: Any, device: Any, outp
     predictions = predict_samples(named, samples, device, arguments.precision, show)
     if not one_file:
         output.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(*paths)  # of a command that was killed while it wrote them
     for prediction, group in zip(predictions, groups, strict=True):
         for path in group:
             write = write_npz if path.suffix == ".npz" else write_xyz
@@ -135,6 +141,15 @@ def _require_new(paths: list[Path], force: bool) -> None:
         raise InputError(f"'{there}' exists; choose another OUT, or overwrite with --force")
 
 
+def _check_writable(folder: Path) -> None:
+    """InputError for a folder in which, or for one that does not exist in whose place, nothing can be written."""
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if there.is_dir() and not os.access(there, os.W_OK | os.X_OK):
+        raise InputError(f"OUT = '{folder}' cannot be written (folder '{there}' is not writable); choose another OUT")
+
+
 def _the_file(output: Path, names: list[str]) -> list[Path]:
     if len(names) > 1:
         raise InputError(f"OUT = '{output}' is one file, for {len(names)} configurations; name a folder")
@@ -146,4 +161,6 @@ def _files_in(folder: Path, names: list[str]) -> list[list[Path]]:
     name, times = Counter(names).most_common(1)[0]
     if times > 1:
         raise InputError(f"two configurations are named {name}; predict them into separate folders")
+    # As bytes: where the locale has no such letters the name is none that Python could make a file of.
+    names = [os.fsdecode(name.encode("utf-8", "surrogateescape")) for name in names]
     return [[folder / f"{name}.npz", folder / f"{name}.xyz"] for name in names]

@@ -2,8 +2,6 @@
 
 import argparse
 import math
-import sys
-import warnings
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
@@ -83,9 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     options = dict(vars(arguments))
     quiet = options.pop("quiet")
-    with warnings.catch_warnings():
-        warnings.showwarning = _warn
-        result = simulate(**options, progress=not quiet)
+    result = simulate(**options, progress=not quiet)
     if result.configurations:
         _print_checks(result)
     print(f"data set: {result.output}")
@@ -118,11 +114,6 @@ def _print_checks(result: "SimulationResult") -> None:
         f"mean temperature {temperature:.4f}, largest energy drift {max(c.energy_drift for c in checks):.2g} T per "
         "particle"
     )
-
-
-def _warn(message: Warning | str, *_: object, **__: object) -> None:
-    if sys.stderr is not None:
-        print(f"botan-fast: warning: {message}", file=sys.stderr)
 
 
 def interrupted(arguments: argparse.Namespace, argv: list[str]) -> str:

@@ -77,4 +77,4 @@ def run(arguments: argparse.Namespace) -> int:
 def interrupted(arguments: argparse.Namespace, argv: list[str]) -> str:
     """The command that continues the run."""
     again = argv if arguments.resume else [*argv, "--resume"]
-    return f"\ncontinue with: botan-fast {shlex.join(again)}"
+    return f"; continue with: botan-fast {shlex.join(again)}"

@@ -7,20 +7,20 @@ import hashlib
 import itertools
 import json
 import re
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from tqdm import tqdm
 
 from ..arrays import Array
+from ..checks import positive
 from ..errors import DataError, InputError
 from ..files import FilePath, name_of
 from ..formats import Configuration, holds_frames, is_layout, iterate_groups, stated
 from ..physics.targets import Targets
 from ..quantities import LETTERS
+from ..terminal import progress_bar
 from .build import build_sample
 from .dataset import Dataset
 from .inputs import Stored, over_names, told_to_be_chosen, unique_names
@@ -29,7 +29,7 @@ from .schema import is_dataset, parts_folder
 from .selection import Choice, Numbers
 from .sources import find_files
 from .species import SpeciesOrder
-from .writer import DatasetWriter
+from .writer import DatasetWriter, exists_already
 
 __all__ = ["convert"]
 
@@ -50,6 +50,7 @@ def convert(
     append: bool = False,
     force: bool = False,
     progress: bool = False,
+    report: Callable[[Path], Any] | None = None,
 ) -> Path:
     """Compute graphs and targets of configurations once, and store them in an HDF5 data set (see `Dataset`).
 
@@ -86,6 +87,9 @@ def convert(
         Overwrite `output`.
     progress : bool
         Show a progress bar on standard error, when that is a terminal.
+    report : callable, optional
+        Called with `output` when that is complete, before the last sign goes that it was interrupted: after a kill in
+        `report` the same call finds its finished work and calls it again.
 
     Returns
     -------
@@ -119,6 +123,10 @@ def convert(
     """
     letters = _check_targets(targets)
     Choice(temperature, time)  # checks them
+    if density is not None:
+        density = positive("density", density)
+    if not str(output) or Path(output).is_dir():
+        raise InputError(f"output = '{output}' is not the name of a file; give one, such as data.h5")
     output = Path(output)
     files = find_files(inputs)
     _check_output(output, files, append, force)
@@ -139,16 +147,17 @@ def convert(
     reading = _Reading(cutoff, box, density, temperature, time, letters, order, given)
     wanted = [file for file in files if told_to_be_chosen(file, time, temperature, given)]
     provenance = {"command": "convert", **settings}
-    show = progress and sys.stderr.isatty()
-    with DatasetWriter(output, cutoff=cutoff, provenance=provenance, settings=settings, overwrite=force) as writer:
+    with DatasetWriter(
+        output, cutoff=cutoff, provenance=provenance, settings=settings, overwrite=force, append=append
+    ) as writer:
         done, names, known = _finished(writer), unique_names(files), Stored(writer, files)
-        for file in tqdm(wanted, desc="converting", unit="file", disable=not show):
+        for file in progress_bar(wanted, show=progress, desc="converting", unit="file"):
             identity = _identity(file, settings)
             finished, complete = done.get(identity, (set(), False))
             if complete:
                 continue
             for name, make, last in reading.records(file, finished.__contains__):
-                name = names[file] if name == name_of(file) else name
+                name = _text(names[file] if name == name_of(file) else name)
                 if name not in finished:
                     record = make()
                     record.name = name
@@ -164,8 +173,9 @@ def convert(
                     record.source = "\n".join(filter(None, (mark, record.source)))
                     writer.add(record)
                     known.add(record, file)
-    order.check_found()
-    known.say()
+        order.check_found()
+        known.say()
+        writer.close(None if report is None else lambda: report(output))
     return output
 
 
@@ -331,6 +341,11 @@ def _finished(writer: DatasetWriter) -> dict[str, tuple[set[str], bool]]:
     return done
 
 
+def _text(name: str) -> str:
+    """A name as a data set holds it: where the locale is not that of the file names, their bytes as UTF-8."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 def _identity(file: Path, settings: dict[str, Any]) -> str:
     """Tells whether a file was converted already, with the same settings, and has not changed since."""
     what: list[Any] = [str(file.resolve()), settings]
@@ -359,10 +374,7 @@ def _check_output(output: Path, files: list[Path], append: bool, force: bool) ->
             f"output = '{output}' is among the inputs; name another file, or leave it out and append to it"
         )
     if not (parts_folder(output).is_dir() or append or force):
-        raise InputError(
-            f"output = '{output}' exists; add to it with append=True (--append), or overwrite it with force=True "
-            "(--force)"
-        )
+        raise InputError(exists_already(output))
 
 
 def _plain(value: Any) -> Any:

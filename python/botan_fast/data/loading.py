@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import itertools
-import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from ..files import FilePath
 from ..formats import Configuration, iterate_groups, stated
 from ..formats.trajectory import Trajectory
 from ..quantities import NODE_TARGETS
+from ..terminal import progress_bar
 from .build import build_sample
 from .dataset import Dataset
 from .runs import remedy_for_runs
@@ -283,9 +283,7 @@ def _from_dataset(
 
 
 def _progress(show: bool) -> Any:
-    from tqdm import tqdm
-
-    return tqdm(desc="reading", unit=" configurations", leave=False, disable=not (show and sys.stderr.isatty()))
+    return progress_bar(show=show, desc="reading", unit=" configurations", leave=False)
 
 
 def given_samples(data: Any) -> list[Sample] | None:

@@ -34,6 +34,7 @@ __all__ = [
     "read_attribute",
     "read_group",
     "read_json",
+    "read_particles",
     "read_species",
     "read_text",
     "reading",
@@ -210,7 +211,7 @@ def write_species(group: h5py.Group, species: tuple[str, ...] | None) -> None:
 
 def write_text(item: h5py.HLObject, name: str, text: str) -> None:
     """Write a text attribute of fixed length: HDF5 does not checksum those of variable length."""
-    data = text.encode("utf-8")
+    data = text.encode("utf-8", "surrogateescape")  # names of files that are no text in this locale: as they are
     item.attrs.create(name, np.array(data, dtype=h5py.string_dtype("utf-8", max(1, len(data)))))
 
 
@@ -263,3 +264,11 @@ def _text(value: Any) -> str | None:
     if isinstance(value, np.ndarray) and value.shape == () and value.dtype.kind == "S":
         return bytes(value[()]).decode("utf-8", errors="replace")
     return None
+
+
+def read_particles(path: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Positions (N, D) and types (N,) in the group `name` of the configurations of a file."""
+    with open_dataset(path) as file, reading(path):
+        group = read_group(path, read_group(path, file, "configurations"), name)
+        positions = read_array(path, group, "positions", "<f8", (None, None))
+        return positions, read_array(path, group, "types", "<i4", (len(positions),))

@@ -7,33 +7,32 @@ are merged into a new file, which replaces the old one in one step; only then ar
 
 import contextlib
 import datetime
-import fcntl
-import glob
 import hashlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-import h5py
 import numpy as np
 
+from .. import interruption
 from ..errors import BotanFastError, InputError
-from ..files import FilePath, atomic_write
-from .groups import copy_record, write_record, write_root
+from ..files import FilePath, remove_leftovers, write_bytes
+from ..interruption import deferred
+from ..lock import Lock
+from .output import copy_configuration, write_file, write_record, write_root
 from .record import Record, checked_arrays
 from .schema import (
-    LIBVER,
     finished_parts,
     known_number,
     open_dataset,
     parts_folder,
-    read_array,
     read_attribute,
     read_group,
     read_json,
+    read_particles,
     read_text,
     reading,
 )
@@ -56,6 +55,8 @@ class DatasetWriter:
         What must be the same for a writer that continues an interrupted one.
     overwrite : bool
         Start with an empty data set, unless there is an interrupted writer of the same settings to continue.
+    append : bool
+        False: refuse a file that exists, unless there is an interrupted writer of the same settings to continue.
 
     A kill at any moment loses at most the configuration that was being added: a new writer on the same path continues
     with `finished`. Leaving the `with` block by an error or by Ctrl-C keeps the parts and does not merge them. Several
@@ -89,7 +90,10 @@ class DatasetWriter:
         provenance: dict[str, Any] | None = None,
         settings: dict[str, Any] | None = None,
         overwrite: bool = False,
+        append: bool = True,
     ) -> None:
+        if not str(path):
+            raise InputError("path = '' is empty; give the name of a file")
         self.path = Path(path)
         self.cutoff = float(cutoff)
         self._provenance = dict(provenance or {})
@@ -97,16 +101,20 @@ class DatasetWriter:
         self._mutex = threading.Lock()
         self._history: list = []
         self._added: list[tuple[tuple, Path]] = []  # by this writer: key and part
-        self._parts = parts_folder(self.path)
+        self._there = self._complete = False
         if self.path.is_dir():
             raise InputError(f"path = '{path}' is a folder; give the name of a file to write in it")
         if not self.path.parent.is_dir():
             raise InputError(f"path = '{path}': folder '{self.path.parent}' does not exist; create it first")
-        self._new = not self._parts.exists()
-        self._lock: TextIO | None = self._acquire()
+        self._parts = parts_folder(self.path)
+        self._session_file = self._parts / "session.json"
+        self._lock: Lock | None = self._acquire()
+        interruption.begin()
         try:
+            # Asked under the lock: before it, another writer could be about to end.
+            self._new = not self._session_file.exists() and not finished_parts(self.path)
             self._remove_leftovers()
-            self._begin(settings, overwrite)
+            self._begin(settings, overwrite, append)
             if self.path.exists():
                 self._index(self.path)
             self._merge()
@@ -131,7 +139,7 @@ class DatasetWriter:
     def stored(self) -> Iterator[tuple[str, float | None, list[float | None], np.ndarray, np.ndarray]]:
         """Name, temperature, times, positions (N, D) and types (N,) of every configuration that is stored."""
         for (name, temperature), entry in self._entries.items():
-            yield (name, temperature, list(entry.times), *_read_particles(entry))
+            yield (name, temperature, list(entry.times), *read_particles(*entry.places[0]))
 
     def add(self, record: Record) -> None:
         """Store a configuration. When this returns, it is on the disk.
@@ -151,6 +159,8 @@ class DatasetWriter:
         with self._mutex:
             if self._lock is None:
                 raise InputError(f"the writer of '{self.path}' is closed; open a new one to add configurations")
+            if self._complete:
+                raise InputError(exists_already(self.path))
             key = _key(record.name, record.temperature)
             known = self._entries.get(key)
             if known is not None:
@@ -161,9 +171,10 @@ class DatasetWriter:
             times = [known_number(time.time) for time in record.times]
             digest = hashlib.sha256(repr((key, times)).encode()).hexdigest()[:16]
             part = self._parts / f"{order:08d}-{digest}.h5"
-            with atomic_write(part) as temporary, h5py.File(temporary, "w", libver=LIBVER) as file:
+            with write_file(part) as (file, _), deferred():
                 write_root(file, self.cutoff, self._session())
                 write_record(file.create_group("configurations/000000"), record, arrays, order)
+            self._new = False
             entry = self._entries.setdefault(key, _Location(record.name, order))
             entry.times += times
             entry.places.append((part, "000000"))
@@ -180,13 +191,18 @@ class DatasetWriter:
             for part in finished_parts(self.path):  # of an earlier writer, with other times of the same configurations
                 self._index(part)
 
-    def close(self) -> None:
-        """Merge everything into the file and remove the parts. A second call does nothing."""
+    def close(self, report: Callable[[], Any] | None = None) -> None:
+        """Merge everything into the file and remove the parts. A second call does nothing.
+
+        `report` is called in between. Who is killed in it finds everything finished when he repeats the call.
+        """
         with self._mutex:
             if self._lock is None:
                 return
             try:
                 self._merge()
+                if report is not None:
+                    report()
                 self._remove_parts()
             finally:
                 self._release()
@@ -202,64 +218,71 @@ class DatasetWriter:
 
     # ---- inside ------------------------------------------------------------------------------------------------
 
-    def _acquire(self) -> TextIO:
+    def _acquire(self) -> Lock:
         try:
-            self._parts.mkdir(exist_ok=True)
-            lock = open(self._parts / ".lock", "w")  # noqa: SIM115 (held until close; the system frees it after a kill)
+            while True:
+                self._there = self._parts.exists()
+                self._parts.mkdir(exist_ok=True)
+                with contextlib.suppress(FileNotFoundError):  # another writer has just removed the folder
+                    lock = Lock.acquire(self._parts / ".lock")
+                    break
         except OSError as error:
             raise InputError(
                 f"path = '{self.path}' cannot be written ({error.strerror}); choose another folder"
             ) from None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
+        if lock is None:
             raise InputError(
                 f"path = '{self.path}' is being written by another process; wait for it, or name another file"
-            ) from None
-        except OSError:
-            pass  # a file system without locks
+            )
         return lock
 
     def _release(self) -> None:
         if self._lock is not None:
             # Nothing was finished: leave no trace. Otherwise the folder says that there is something to continue.
-            if self._new and not any(place != self.path for e in self._entries.values() for place, _ in e.places):
+            if self._new:
                 self._remove_parts()
-            self._lock.close()
+            self._lock.release()
+            with contextlib.suppress(OSError):  # where nothing is left in it
+                self._parts.rmdir()
             self._lock = None
+            interruption.end()
 
-    def _begin(self, settings: dict | None, overwrite: bool) -> None:
+    def _begin(self, settings: dict | None, overwrite: bool, append: bool) -> None:
         """Continue what an interrupted writer left, or begin anew."""
-        session = self._parts / "session.json"
-        wanted = json.loads(json.dumps(settings))
-        if not self._new:
-            found = None
-            with contextlib.suppress(OSError, ValueError):
-                found = json.loads(session.read_text(encoding="utf-8"))
-            if found == wanted or not (found or overwrite or finished_parts(self.path)):
-                overwrite = False
-            elif not overwrite:
-                raise InputError(
-                    f"path = '{self.path}' was being written with other settings ({_difference(found, wanted)}) when "
-                    "it was interrupted; repeat with those, or overwrite it"
-                )
+        wanted, found = json.loads(json.dumps(settings)), None
+        begun = False
+        with contextlib.suppress(OSError, ValueError):
+            found, begun = json.loads(self._session_file.read_text(encoding="utf-8")), True
+        parts = finished_parts(self.path)
+        if begun and found == wanted:
+            overwrite = False
+        elif parts and not overwrite:
+            raise InputError(
+                f"path = '{self.path}' was being written with other settings ({_difference(found, wanted)}) when "
+                "it was interrupted; repeat with those, or overwrite it"
+            )
+        elif not (append or overwrite) and self.path.exists():
+            # A folder without a session: its writer was killed in the last two calls of its life. Who repeats what it
+            # did has nothing to add.
+            if not self._there:
+                raise InputError(exists_already(self.path))
+            self._complete = True
         if overwrite:
-            for file in [*finished_parts(self.path), self.path]:
+            for file in [*parts, self.path]:
                 file.unlink(missing_ok=True)
-        with atomic_write(session) as temporary:
-            temporary.write_text(json.dumps(settings), encoding="utf-8")
+        if not (begun and found == wanted) and not self._complete:
+            write_bytes(self._session_file, json.dumps(settings).encode())
 
     def _remove_parts(self) -> None:
-        with contextlib.suppress(OSError):
-            for name in ("session.json", ".lock"):
-                (self._parts / name).unlink(missing_ok=True)
-            self._parts.rmdir()
+        """Remove the folder of the parts with its last sign that there is something to continue."""
+        if not finished_parts(self.path):
+            with contextlib.suppress(OSError):
+                self._session_file.unlink(missing_ok=True)
 
     def _remove_leftovers(self) -> None:
         """Remove the temporary files of a writer that was killed while it wrote."""
-        name = f".{glob.escape(self.path.stem[:100])}.{'?' * 12}.tmp{glob.escape(self.path.suffix)}"
-        for temporary in [*self._parts.glob(".*.tmp.*"), *self.path.parent.glob(name)]:
+        remove_leftovers(self.path)
+        for temporary in self._parts.glob(".*.tmp.*"):
             with contextlib.suppress(OSError):
                 temporary.unlink()
 
@@ -294,7 +317,7 @@ class DatasetWriter:
                     entry.sources += read_text(path, group, "source").splitlines()
 
     def _check_known(self, record: Record, known: "_Location") -> None:
-        positions, types = _read_particles(known)
+        positions, types = read_particles(*known.places[0])
         same = np.array_equal(positions, np.asarray(record.positions, np.float64))
         if not (same and np.array_equal(types, np.asarray(record.types))):
             raise InputError(
@@ -311,30 +334,35 @@ class DatasetWriter:
     def _merge(self) -> None:
         """Write everything into a new file, let it take the place of the old one, remove the parts."""
         parts = finished_parts(self.path)
-        if not parts:
-            return
         for part in parts:
             if all(part != place for entry in self._entries.values() for place, _ in entry.places):
                 self._index(part)
         entries = sorted(self._entries.values(), key=lambda entry: (entry.order, entry.name))
-        session = self._session()
-        with atomic_write(self.path) as temporary, contextlib.ExitStack() as stack:
-            out = stack.enter_context(h5py.File(temporary, "w", libver=LIBVER))
+        if any(place != self.path for entry in entries for place, _ in entry.places):
+            session = self._session()
+            self._write(entries, session)
+            self._history.append(session)
+            for number, entry in enumerate(entries):
+                entry.places = [(self.path, f"{number:06d}")]
+        self._new = self._new and not parts
+        for part in parts:  # those of a writer that was killed after its merge, too
+            part.unlink()
+
+    def _write(self, entries: list["_Location"], session: dict) -> None:
+        """The new file, out of the old one and the parts."""
+        with write_file(self.path) as (out, disk), contextlib.ExitStack() as stack:
             old = stack.enter_context(open_dataset(self.path)) if self.path.exists() else None
-            write_root(out, self.cutoff, *self._history, session)
-            groups = out.create_group("configurations")
+            with deferred():
+                write_root(out, self.cutoff, *self._history, session)
+                groups = out.create_group("configurations")
             for number, entry in enumerate(entries):
                 for place, name in entry.places:
                     with contextlib.ExitStack() as one:
                         file = old if place == self.path else one.enter_context(open_dataset(place))
                         assert file is not None  # a place in the file itself: there is one
-                        with reading(place):
-                            copy_record(file["configurations"][name], groups, f"{number:06d}")
-        self._history.append(session)
-        for number, entry in enumerate(entries):
-            entry.places = [(self.path, f"{number:06d}")]
-        for part in parts:
-            part.unlink()
+                        with reading(place), deferred():
+                            copy_configuration(file["configurations"][name], groups, f"{number:06d}")
+                    disk.check()
 
 
 @dataclass
@@ -348,13 +376,9 @@ class _Location:
     sources: list[str] = field(default_factory=list)
 
 
-def _read_particles(entry: _Location) -> tuple[np.ndarray, np.ndarray]:
-    """Positions and types of a stored configuration."""
-    place, name = entry.places[0]
-    with open_dataset(place) as file, reading(place):
-        group = read_group(place, read_group(place, file, "configurations"), name)
-        positions = read_array(place, group, "positions", "<f8", (None, None))
-        return positions, read_array(place, group, "types", "<i4", (len(positions),))
+def exists_already(path: FilePath) -> str:
+    """What is said of a data set that nobody asked to change."""
+    return f"output = '{path}' exists; add to it with append=True (--append), or overwrite it with force=True (--force)"
 
 
 def _difference(was: dict | None, now: dict | None) -> str:

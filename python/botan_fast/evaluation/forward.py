@@ -1,6 +1,5 @@
 """Forward passes over samples: which model, which samples, and their outputs."""
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from os import PathLike
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import torch
 
+from .. import ops
 from ..arrays import Array
 from ..data.loading import Data, read_samples
 from ..data.sample import Sample
@@ -18,6 +18,7 @@ from ..errors import InputError, warn
 from ..files import FilePath
 from ..model.card import ModelCard
 from ..model.checkpoint import load_model
+from ..terminal import progress_bar
 
 
 class Model(Protocol):
@@ -129,13 +130,11 @@ def forward_passes(
     home = next(model.parameters()).device
     device = choose_device(device, default=home)
     was_training = model.training
-    if progress and sys.stderr.isatty():
-        from tqdm import tqdm
-
-        samples = tqdm(samples, desc=description, unit="graph", leave=False)
+    ops.warn_if_slow(model.config["hidden_size"], precision, device)
+    bar = progress_bar(samples, show=progress, desc=description, unit="graph", leave=False)
     try:
         model.to(device).eval()
-        for sample in samples:
+        for sample in bar:
             with torch.no_grad():
                 prediction = model(sample.graph.to(device), precision)
             edge = None if prediction.edge is None else float64_array(prediction.edge)

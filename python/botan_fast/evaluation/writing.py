@@ -1,12 +1,13 @@
 """Predictions of a model as files: npz and extended XYZ, of one configuration or of a trajectory."""
 
+import io
 from collections.abc import Iterable
 from typing import TextIO
 
 import numpy as np
 
 from ..errors import InputError
-from ..files import FilePath, atomic_write
+from ..files import FilePath, atomic_write, write_bytes
 from .prediction import ConfigurationPrediction, FramePrediction
 
 __all__ = ["write_npz", "write_trajectory", "write_xyz"]
@@ -38,8 +39,9 @@ def write_npz(prediction: ConfigurationPrediction, path: FilePath) -> None:
     """
     arrays = {key: value for key, value in vars(prediction).items() if value is not None and key != "node_target"}
     arrays = {key.replace("propensity", prediction.quantity): value for key, value in arrays.items()}
-    with atomic_write(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **arrays)
+    content = io.BytesIO()  # in memory first: a ZipFile on a full disk reports it once more when it is collected
+    np.savez(content, **arrays)
+    write_bytes(path, content.getbuffer())
 
 
 def write_xyz(prediction: ConfigurationPrediction, path: FilePath) -> None:

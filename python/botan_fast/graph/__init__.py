@@ -1,6 +1,7 @@
 """Positions become a graph. Knows the compiled searches; everything it is given passes one door, `inputs`.
 
 build        build_graph, neighbor_list: the CPU or CUDA
+crowding     pairs that do not fit, found before they are searched
 graph        Graph, batch_graphs
 inputs       the one door: positions, types, box, cutoff, checked once
 pairs        undirected pairs, and the graph that they make

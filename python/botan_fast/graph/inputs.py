@@ -10,6 +10,7 @@ from ..arrays import Array, as_tensor
 from ..box import check_boxes
 from ..checks import as_array, check_finite
 from ..errors import InputError
+from .crowding import check_pairs_fit
 
 __all__ = ["INT32_MAX", "Inputs", "check_inputs", "check_positions", "check_types"]
 
@@ -74,6 +75,8 @@ def check_inputs(
     positions = check_positions(positions) if device is None else _positions_on(positions, device)
     offsets = _check_graph_ptr(graph_ptr, len(positions))
     cutoff, box, cells = check_boxes(box, positions.shape[1], cutoff, len(offsets) - 1)
+    if isinstance(positions, np.ndarray):
+        check_pairs_fit(positions, offsets, cutoff, INT32_MAX)
     return Inputs(positions, box, cells, offsets, cutoff, bool(self_edges), capacity)
 
 

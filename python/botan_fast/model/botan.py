@@ -56,7 +56,7 @@ class MLP(nn.Module):
     (torch.Size([10, 64]), torch.Size([10]))
     """
 
-    def __init__(self, num_inputs: int, hidden_size: int, decode: bool = False) -> None:
+    def __init__(self, num_inputs: int, hidden_size: int, *, decode: bool = False) -> None:
         super().__init__()
         self.fc1 = nn.Linear(num_inputs, hidden_size)
         self.fc2 = nn.Linear(hidden_size, hidden_size)

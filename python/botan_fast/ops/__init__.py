@@ -18,7 +18,7 @@ from . import cuda, reference
 from .losses import Loss, loss
 from .message_passing import processor
 from .perceptron import mlp
-from .precision import PRECISIONS, check_precision, check_save_memory, has_fast_path
+from .precision import PRECISIONS, check_precision, check_save_memory, has_fast_path, warn_if_slow
 from .sums import scatter_sum, segment_sum
 
 __all__ = [
@@ -34,4 +34,5 @@ __all__ = [
     "reference",
     "scatter_sum",
     "segment_sum",
+    "warn_if_slow",
 ]

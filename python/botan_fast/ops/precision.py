@@ -4,9 +4,9 @@ import torch
 
 from .. import _core
 from ..device import kernels_for
-from ..errors import InputError
+from ..errors import InputError, warn
 
-__all__ = ["PRECISIONS", "check_precision", "check_save_memory", "has_fast_path", "has_message_passing"]
+__all__ = ["PRECISIONS", "check_precision", "check_save_memory", "has_fast_path", "has_message_passing", "warn_if_slow"]
 
 PRECISIONS = ("fp32", "bf16", "tf32")  # operators take the position in this list, as the core does
 
@@ -74,3 +74,33 @@ def check_save_memory(save_memory: bool) -> bool:
 def precision_on_cpu(precision: int) -> int:
     """The precision that the CPU computes in: it has no tf32, and fp32 is closer than that asks for."""
     return PRECISIONS.index("fp32") if PRECISIONS[precision] == "tf32" else precision
+
+
+_warned: set[str] = set()
+
+
+def warn_if_slow(hidden_size: int, precision: str, device: torch.device) -> None:
+    """A warning, once for each reason, where results are right but come slowly.
+
+    >>> import torch, warnings
+    >>> from botan_fast.ops.precision import warn_if_slow
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error")
+    ...     warn_if_slow(64, "tf32", torch.device("meta"))
+    Traceback (most recent call last):
+    botan_fast.errors.BotanFastWarning: hidden_size = 64 has no compiled kernels and is slow; 32, 64, 128 have
+    """
+    level, reasons = _core.simd_level(), []
+    if device.type == "cuda" and kernels_for(device) is None:
+        reasons.append("this build has no CUDA kernels and computes in plain torch; build with BOTAN_FAST_CUDA=ON")
+    elif not has_fast_path(hidden_size, torch.float32, device):
+        sizes = ", ".join(map(str, sorted(_FAST_SIZES)))
+        reasons.append(f"hidden_size = {hidden_size} has no compiled kernels and is slow; {sizes} have")
+    elif device.type == "cpu" and level == "generic":
+        reasons.append("this processor has neither AVX2 nor AVX-512, for which the kernels are made: they run slowly")
+    if device.type == "cpu" and precision == "bf16" and level != "avx512_bf16":
+        reasons.append("precision = 'bf16' is slower than 'fp32' on this processor, which has no AVX512-BF16")
+    for reason in reasons:
+        if reason not in _warned:
+            _warned.add(reason)
+            warn(reason)

@@ -1,12 +1,12 @@
 """What a simulation will cost: steps, the rate of this machine, memory; and the bar over the steps."""
 
 import os
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 from ..errors import InputError
+from ..terminal import progress_bar, say
 from .lammps import Lammps
 from .protocol import Protocol
 from .start import lattice, maxwell_boltzmann
@@ -86,18 +86,16 @@ class Progress:
     """One bar over all time steps that are left (tqdm, on standard error), and lines above it."""
 
     def __init__(self, show: bool) -> None:
-        self.show = show and sys.stderr is not None
+        self.show = show
         self.bar: Any = None
         self.advance: Callable[[int], Any] | None = None
 
     def start(self, protocol: Protocol, steps: int) -> None:
         if self.show:
-            from tqdm import tqdm
-
             text = estimate(protocol, steps)
             if text is not None:
-                print(f"simulate: {text}", file=sys.stderr, flush=True)
-            self.bar = tqdm(
+                say(f"simulate: {text}")
+            self.bar = progress_bar(
                 total=steps, unit="step", unit_scale=True, desc="simulate", smoothing=0.05, dynamic_ncols=True
             )
             self.advance = self.bar.update

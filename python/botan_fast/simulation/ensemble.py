@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..checks import positive
-from ..errors import InputError
+from ..errors import InputError, warn
 from ..files import FilePath
 from .cost import Progress, check_memory
 from .lammps import Lammps, SimulationError, require_lammps
@@ -107,10 +106,7 @@ def simulate(
     rounded = protocol.rounded_times(options.get("times"))
     if rounded:
         given, taken = (", ".join(f"{pair[k]:g}" for pair in rounded) for k in (0, 1))
-        warnings.warn(
-            f"times: no whole numbers of steps of dt = {protocol.dt:g}: {given}; the targets are of {taken}",
-            stacklevel=2,
-        )
+        warn(f"times: no whole numbers of steps of dt = {protocol.dt:g}: {given}; the targets are of {taken}")
     energy_tolerance = positive("energy_tolerance", energy_tolerance)
     output = Path(output)
     if not output.name or output.is_dir():
@@ -127,9 +123,9 @@ def simulate(
         output = output.with_name(f"{output.stem}.{index}-of-{count}{output.suffix}")
 
     provenance = {"command": "simulate", "lammps": require_lammps(), "protocol": dataclasses.asdict(protocol)}
-    work = WorkFolder(output, protocol)
-    # The writer holds a lock: two processes cannot work on one output.
+    # The writer holds a lock: two processes cannot work on one output, nor on its work folder.
     with DatasetWriter(output, cutoff=protocol.cutoff, provenance=provenance) as writer:
+        work = WorkFolder(output, protocol)
         task = _Task(protocol, work, writer, energy_tolerance, keep_trajectories, Progress(progress))
         due = [quench for quench in quenches if task.unfinished(quench)]
         task.bar.start(protocol, sum(task.remaining_steps(quench) for quench in due))
@@ -225,10 +221,9 @@ class _Task:
             for k, values in scattering.items():
                 values.append(float(np.mean(self_intermediate_scattering(positions, trajectories, k, types=kinds))))
         if abs(temperature / protocol.temperature - 1) > 0.05 + protocol.num_particles**-0.5:
-            warnings.warn(
+            warn(
                 f"configuration {name}: the runs have a mean temperature of {temperature:.4g} "
-                f"instead of {protocol.temperature:g}; equilibrate longer",
-                stacklevel=4,
+                f"instead of {protocol.temperature:g}; equilibrate longer"
             )
         energy = self.energy(positions, types)
         report = ConfigurationCheck(

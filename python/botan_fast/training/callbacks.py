@@ -4,10 +4,12 @@ import contextlib
 import math
 import sys
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from ..files import FilePath
 from ..model.botan import BOTAN
+from ..terminal import is_terminal, say
 
 __all__ = ["Callback", "FunctionCallback", "LogLines", "ProgressBar", "TensorBoard", "default_callbacks"]
 
@@ -53,8 +55,10 @@ class ProgressBar(Callback):
         from tqdm import tqdm
 
         self.scores: dict[str, str] = {}
+        total, begun = epochs * batches, first_epoch * batches
+        # Where somebody asks for a bar it is drawn, terminal or not; without a standard error there is nowhere to.
         self.bar = tqdm(
-            total=epochs * batches, initial=first_epoch * batches, unit="batch", desc="training", dynamic_ncols=True
+            total=total, initial=begun, unit="batch", desc="training", dynamic_ncols=True, disable=sys.stderr is None
         )
 
     def batch_finished(self, epoch: int, loss: float) -> None:
@@ -63,6 +67,8 @@ class ProgressBar(Callback):
 
     def epoch_finished(self, row: dict[str, Any], model: BOTAN) -> None:
         self.scores.update(_short_scores(row))
+        # The scores of the last epoch too, after which no batch comes: the bar ends with them.
+        self.bar.set_postfix({"epoch": row["epoch"], "loss": f"{row['train_loss']:.4f}", **self.scores}, refresh=False)
 
     def run_ended(self) -> None:
         if hasattr(self, "bar"):
@@ -70,17 +76,32 @@ class ProgressBar(Callback):
 
 
 class LogLines(Callback):
-    """A line on standard error for each evaluated epoch: for log files, where a bar would be noise."""
+    """Lines on standard error for log files, where a bar would be noise: for each evaluated epoch, and one a minute."""
+
+    EVERY = 60.0  # seconds
 
     def run_started(self, first_epoch: int, epochs: int, batches: int) -> None:
-        self.epochs = epochs
+        self.epochs, self.batches = epochs, batches
+        self.done, self.left = 0, (epochs - first_epoch) * batches
+        self.start = self.last = monotonic()
+
+    def batch_finished(self, epoch: int, loss: float) -> None:
+        self.done += 1
+        if monotonic() - self.last >= self.EVERY:
+            batch = self.done % self.batches or self.batches
+            self._print([f"epoch {epoch}/{self.epochs}", f"batch {batch}/{self.batches}", f"loss {loss:.4f}"])
 
     def epoch_finished(self, row: dict[str, Any], model: BOTAN) -> None:
         scores = _short_scores(row)
         if scores or row["epoch"] in (0, self.epochs - 1):
             parts = [f"epoch {row['epoch']}/{self.epochs}", f"loss {row['train_loss']:.4f}"]
             parts += [f"{name} {value}" for name, value in scores.items()]
-            print("  ".join([*parts, f"{row['seconds']:.1f} s/epoch"]), file=sys.stderr, flush=True)
+            self._print([*parts, f"{row['seconds']:.1f} s/epoch"])
+
+    def _print(self, parts: list[str]) -> None:
+        self.last = monotonic()
+        left = (self.last - self.start) / self.done * (self.left - self.done) if self.done else 0.0
+        say("  ".join([*parts, *([f"{_duration(left)} left"] if left else [])]))
 
 
 class TensorBoard(Callback):
@@ -109,7 +130,7 @@ def default_callbacks(progress: bool, tensorboard_folder: FilePath | None = None
     """Progress bar in a terminal, log lines elsewhere; TensorBoard when it is installed and a folder is given."""
     callbacks: list[Callback] = []
     if progress:
-        callbacks.append(ProgressBar() if sys.stderr.isatty() else LogLines())
+        callbacks.append(ProgressBar() if is_terminal() else LogLines())
     if tensorboard_folder is not None:
         with contextlib.suppress(ImportError):
             callbacks.append(TensorBoard(tensorboard_folder))
@@ -120,3 +141,11 @@ def _short_scores(row: dict[str, Any]) -> dict[str, str]:
     names = {"test_loss": "test", "node_pearson": "node_r", "edge_pearson": "edge_r"}
     values = {short: row[name] for name, short in names.items() if row[name] is not None}
     return {short: "nan" if math.isnan(value) else f"{value:.4f}" for short, value in values.items()}
+
+
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"

@@ -1,7 +1,7 @@
 """train(): from data to a trained model. The loop is meant to be read."""
 
+import contextlib
 import math
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +21,16 @@ from ..errors import BotanFastError, InputError
 from ..evaluation.scores import score
 from ..files import FilePath
 from ..graph.graph import Graph, batch_graphs
+from ..interruption import Interrupted, deferred
 from ..model.botan import BOTAN
+from ..terminal import say
 from .augmentation import random_rotation
 from .callbacks import Callback, FunctionCallback, default_callbacks
 from .card import training_card
+from .preconditions import check_alone
 from .run_directory import RunDirectory, TrainingState
 from .samples import check_samples, give_words
-from .settings import TrainingSettings, check_resumed, describe_run, initial_model, load_init, model_config
+from .settings import TrainingSettings, describe_run, initial_model, load_init, model_config
 
 __all__ = ["TrainingError", "TrainingResult", "train"]
 
@@ -36,7 +39,7 @@ class TrainingError(BotanFastError):
     """Training cannot go on: the loss or a gradient is not finite."""
 
 
-@dataclass
+@dataclass(repr=False)
 class TrainingResult:
     """What train() returns.
 
@@ -48,6 +51,13 @@ class TrainingResult:
     model: BOTAN
     history: list[dict[str, Any]]
     output: Path | None
+
+    def __repr__(self) -> str:
+        last = self.history[-1] if self.history else {}
+        names = ("train_loss", "test_loss", "node_pearson", "edge_pearson")
+        numbers = "".join(f", {name}={last[name]:.4g}" for name in names if last.get(name) is not None)
+        output = "" if self.output is None else f", output={str(self.output)!r}"
+        return f"TrainingResult({len(self.history)} epochs{numbers}{output})"
 
 
 def train(
@@ -104,7 +114,8 @@ def train(
     seed : int
         Decides initial weights, order and rotations. The global random state of torch is neither read nor changed.
     output : path, optional
-        Folder for the run's files (see `botan_fast.training.run_directory`); without it nothing is written.
+        Folder for the run's files (see `botan_fast.training.run_directory`), which one process at a time trains in;
+        without it nothing is written.
     resume : bool
         Continue the run in `output` after its last saved epoch; the result is bitwise that of a run that was never
         interrupted. Every argument must be as it was, apart from epochs (with a constant schedule), checkpoint_every,
@@ -153,7 +164,7 @@ def train(
     TrainingError
         when the loss or the gradient is not finite. What the run saved before stays.
     KeyboardInterrupt
-        on Ctrl-C, after the last finished epoch has been saved.
+        on Ctrl-C, after the last finished epoch has been saved; pressed again meanwhile, it is saved all the same.
 
     Warns
     -----
@@ -188,13 +199,11 @@ def train(
         precision=precision,
         save_memory=save_memory,
     )
+    check_alone()
     device = choose_device(device)
     run = None if output is None else RunDirectory(output)
     if resume and run is None:
         raise InputError("resume = True needs output, the folder of the run to continue")
-    if run is not None and not resume:
-        run.check_unused()  # before the data are read
-
     options = {
         "hidden_size": hidden_size,
         "num_steps": num_steps,
@@ -204,15 +213,29 @@ def train(
         "cutoff": cutoff,
         "node_target": node_target,
     }
+    reading = {"box": box, "density": density, "temperature": temperature, "time": time, "species": species}
+    # Before the data are read: is the folder free, and can it be written to?
+    with contextlib.nullcontext() if run is None else run.held(resume):
+        return _train(settings, run, train, test, init, options, reading, device, progress, callbacks)
+
+
+def _train(
+    settings: TrainingSettings,
+    run: RunDirectory | None,
+    train: Data,
+    test: Data | None,
+    init: BOTAN | FilePath | None,
+    options: dict[str, Any],
+    reading: dict[str, Any],
+    device: torch.device,
+    progress: bool,
+    callbacks: Sequence[Callback | Callable[[dict[str, Any]], Any]],
+) -> TrainingResult:
+    """`train` with its settings checked and its folder its own."""
     source = load_init(init)
     config = model_config(source, options, settings.p)
-    reading: dict[str, Any] = {
-        "cutoff": config["cutoff"],
-        "self_edges": config["self_edges"],
-        "box": box,
-        "density": density,
-    }
-    reading |= {"temperature": temperature, "time": time, "species": species, "node_target": config["node_target"]}
+    reading = reading | {name: config[name] for name in ("cutoff", "self_edges", "node_target")}
+    box, density = reading["box"], reading["density"]
     train_samples = load_samples(train, **reading, progress=progress)
     test_samples = [] if test is None else load_samples(test, **reading, progress=progress)
     dimensions = check_samples(train_samples, test_samples, settings.p)
@@ -222,24 +245,27 @@ def train(
     model.card = training_card(settings.p, model.config, train_samples)
     train_samples, test_samples = ([s.to(device) for s in samples] for samples in (train_samples, test_samples))
     model.to(device)
+    ops.warn_if_slow(model.config["hidden_size"], settings.precision, device)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
 
     state = TrainingState.capture(model, optimizer, history=[], best_loss=None)
     if run is not None:
-        state = _open_run(run, description, state)
+        state = run.open(description, state)
         state.restore(model, optimizer)
+        if state.epochs:
+            run.repair_results(state, model)
     if state.epochs >= settings.epochs:
         return TrainingResult(model.eval(), state.history, None if run is None else run.path)
 
     watchers: list[Callback] = default_callbacks(progress, None if run is None else run.path / "tensorboard")
     watchers += [c if isinstance(c, Callback) else FunctionCallback(c) for c in callbacks]
     if progress:
-        _say(
+        say(
             f"training on {device}: {len(train_samples)} configurations, {len(test_samples)} to test, "
             f"epochs {state.epochs} to {settings.epochs - 1}"
         )
         first = train_samples[0]
-        _say(f"species of {first.name}: {describe_types(first.types, first.species)}")
+        say(f"species of {first.name}: {describe_types(first.types, first.species)}")
     try:
         for watcher in watchers:
             watcher.run_started(state.epochs, settings.epochs, -(-len(train_samples) // settings.batch_size))
@@ -256,22 +282,22 @@ def train(
                 model, optimizer, [*state.history, row], best_loss=loss if improved else best_loss
             )
             if run is not None:
-                # The best model first: a kill between the two repeats this epoch and writes the same best again.
-                if improved:
-                    run.write_best(model)
-                if last or state.epochs % settings.checkpoint_every == 0:
-                    run.save(state, model)
+                with deferred():
+                    # The best model first: a kill between the two repeats this epoch and writes the same best again.
+                    if improved:
+                        run.write_best(model)
+                    if last or state.epochs % settings.checkpoint_every == 0:
+                        run.save(state, model)
             for watcher in watchers:
                 watcher.epoch_finished(row, model)
     except (KeyboardInterrupt, TrainingError) as stop:
-        # Back to the last finished epoch, which checkpoint_every may have left unsaved.
-        state.restore(model, optimizer)
-        if run is not None and state.epochs > 0:
-            run.save(state, model)
-        if isinstance(stop, KeyboardInterrupt) and run is not None and progress:
-            _say(
-                f"interrupted: '{run.path}' holds {state.epochs} finished epochs; continue with resume=True (--resume)"
-            )
+        with deferred():
+            # Back to the last finished epoch, which checkpoint_every may have left unsaved.
+            state.restore(model, optimizer)
+            if run is not None and state.epochs > 0:
+                run.save(state, model)
+        if run is not None:
+            _report_interruption(stop, run, state, progress)
         raise
     finally:
         for watcher in watchers:
@@ -363,17 +389,9 @@ def _test(model: BOTAN, samples: list[Sample], settings: TrainingSettings) -> di
     return {"test_loss": loss} | {name: None if name.startswith(noise) else scores[name] for name in names}
 
 
-def _open_run(run: RunDirectory, description: dict[str, Any], fresh: TrainingState) -> TrainingState:
-    """The state to start from: the one that the run directory holds, or `fresh` where no epoch is finished yet."""
-    state = None
-    if run.has_run():
-        check_resumed(run.read_config(), description, run.path)
-        run.remove_leftovers()
-        state = run.read_state()
-    if state is None or state.epochs < description["settings"]["epochs"]:
-        run.write_config(description)  # a continued run may have more epochs than before
-    return fresh if state is None else state
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
+def _report_interruption(stop: BaseException, run: RunDirectory, state: TrainingState, progress: bool) -> None:
+    kept = f"'{run.path}' holds {state.epochs} finished epochs"
+    if isinstance(stop, Interrupted):  # of the command, which says it in its last line
+        stop.saved = f"; {kept}"
+    elif isinstance(stop, KeyboardInterrupt) and progress:
+        say(f"interrupted: {kept}; continue with resume=True (--resume)")

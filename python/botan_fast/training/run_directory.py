@@ -13,18 +13,24 @@ leaves the state of one epoch, never a mixture; the other files follow from it a
 
 import contextlib
 import csv
+import io
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
 import torch
 
 from ..errors import CheckpointError, InputError
-from ..files import FilePath, atomic_write
+from ..files import FilePath, remove_leftovers, write_bytes
+from ..interruption import deferred, orderly
+from ..lock import Lock
 from ..model.botan import BOTAN
-from ..model.checkpoint import save_model
+from ..model.checkpoint import load_model, save_model
+from .settings import check_resumed
 
 __all__ = ["HISTORY_COLUMNS", "RunDirectory", "TrainingState"]
 
@@ -98,6 +104,8 @@ class RunDirectory:
     """The files of one run in the folder `path`."""
 
     def __init__(self, path: FilePath) -> None:
+        if not str(path):
+            raise InputError("output = '' is empty; name a folder")
         self.path = Path(path)
         self.config_file = self.path / "config.json"
         self.state_file = self.path / "training_state.safetensors"
@@ -110,26 +118,74 @@ class RunDirectory:
         """Is there anything of a run in the folder?"""
         return any(file.exists() for file in self._files)
 
-    def check_unused(self) -> None:
-        """InputError when a new run cannot begin here: the folder has a run, or is not a folder."""
+    @contextlib.contextmanager
+    def held(self, resume: bool) -> Iterator[None]:
+        """The folder for this process alone, made if need be; it goes again where nothing was written into it.
+
+        InputError when another process uses it, when it cannot be written to, and without `resume` when it has a run.
+        """
         if self.path.exists() and not self.path.is_dir():
             raise InputError(f"output = '{self.path}' is a file; name a folder")
+        missing = [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
+        lock = self._lock()
+        try:
+            with orderly():
+                if not resume:
+                    self._check_unused()
+                yield
+        finally:
+            with deferred():
+                if lock is not None:
+                    lock.release()
+                with contextlib.suppress(OSError):  # up to the first that holds something
+                    for folder in missing:
+                        folder.rmdir()
+
+    def _lock(self) -> Lock | None:
+        try:
+            while True:
+                self.path.mkdir(parents=True, exist_ok=True)
+                with contextlib.suppress(FileNotFoundError):  # a run that ended without a file has removed the folder
+                    lock = Lock.acquire(self.path / ".lock")
+                    break
+        except OSError as error:
+            if self.state_file.exists():  # a finished run can be read where nothing can be written
+                return None
+            what = "written to" if self.path.is_dir() else "created"
+            raise InputError(
+                f"output = '{self.path}' cannot be {what} ({error.strerror}); name another folder"
+            ) from error
+        if lock is None:
+            raise InputError(
+                f"output = '{self.path}' is in use by another process that trains there; wait for it, or name another "
+                "folder"
+            )
+        return lock
+
+    def _check_unused(self) -> None:
         if self.has_run():
             raise InputError(
                 f"output = '{self.path}' holds a run already; continue it with resume=True (--resume), "
                 "or name another folder"
             )
 
+    def open(self, description: dict[str, Any], fresh: TrainingState) -> TrainingState:
+        """The state to start from: the one that the folder holds, or `fresh` where no epoch is finished yet.
+
+        InputError when the run began with another description, see `check_resumed`.
+        """
+        state = None
+        self.remove_leftovers()
+        if self.has_run():
+            check_resumed(self.read_config(), description, self.path)
+            state = self.read_state()
+        if state is None or state.epochs < description["settings"]["epochs"]:
+            self.write_config(description)  # a continued run may have more epochs than before
+        return fresh if state is None else state
+
     def write_config(self, config: dict) -> None:
-        """Write config.json, and make the folder if need be."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"output = '{self.path}' cannot be created ({error.strerror}); name another folder"
-            ) from error
-        with atomic_write(self.config_file) as temporary:
-            temporary.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+        """Write config.json."""
+        write_bytes(self.config_file, (json.dumps(config, indent=2) + "\n").encode())
 
     def read_config(self) -> dict:
         """The contents of config.json; CheckpointError when it is missing or broken."""
@@ -154,18 +210,25 @@ class RunDirectory:
             "history": json.dumps(state.history),
             "best_loss": json.dumps(state.best_loss),
         }
-        with atomic_write(self.state_file) as temporary:
-            # Not save_file: it makes its own file, which only its owner may read.
-            temporary.write_bytes(safetensors.torch.save(tensors, metadata))
+        # Not save_file: it makes its own file, which only its owner may read.
+        write_bytes(self.state_file, safetensors.torch.save(tensors, metadata))
         self.write_results(state, model)
 
     def write_results(self, state: TrainingState, model: BOTAN) -> None:
         """Write what follows from a state: the model for load_model, the history for people."""
         save_model(model, self.last_file)
-        with atomic_write(self.history_file) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, HISTORY_COLUMNS)
-            writer.writeheader()
-            writer.writerows(state.history)
+        write_bytes(self.history_file, _history(state))
+
+    def repair_results(self, state: TrainingState, model: BOTAN) -> None:
+        """Write them again where a kill or a full disk left those of an earlier epoch."""
+        with contextlib.suppress(OSError, CheckpointError):
+            if self.history_file.read_bytes() == _history(state):
+                weights = load_model(self.last_file).state_dict()
+                if weights.keys() == state.weights.keys() and all(
+                    torch.equal(weights[name], value) for name, value in state.weights.items()
+                ):
+                    return
+        self.write_results(state, model)
 
     def write_best(self, model: BOTAN) -> None:
         """Write the model with the lowest test loss so far."""
@@ -197,7 +260,13 @@ class RunDirectory:
 
     def remove_leftovers(self) -> None:
         """Remove the temporary files of a run that was killed while it wrote."""
-        for file in self._files:
-            for temporary in self.path.glob(f".{file.stem}.*.tmp{file.suffix}"):
-                with contextlib.suppress(OSError):
-                    temporary.unlink()
+        remove_leftovers(*self._files)
+
+
+def _history(state: TrainingState) -> bytes:
+    """history.csv."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, HISTORY_COLUMNS)
+    writer.writeheader()
+    writer.writerows(state.history)
+    return text.getvalue().encode()

@@ -26,6 +26,7 @@ __all__ = ["TrainingSettings", "check_resumed", "describe_run", "initial_model",
 
 
 SCHEDULES = ("constant", "cosine")
+LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,12 @@ class TrainingSettings:
         ):
             value = getattr(self, name)
             whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-            _require(whole and value >= least, name, value, f"give a whole number of at least {least}")
+            fits = whole and least <= value < 1 << 63  # what torch and NumPy hold
+            _require(fits, name, value, f"give a whole number of at least {least}, below 2^63")
             object.__setattr__(self, name, int(value))
         for name in ("learning_rate", "clip_norm"):
             value = getattr(self, name)
-            _require(math.isfinite(value) and value > 0, name, value, "give a positive number")
+            _require(0 < value <= LARGEST, name, value, "give a positive number that fits float32")
         check_augmentation(self.augmentation)
         _require(self.schedule in SCHEDULES, "schedule", self.schedule, f"choose one of {', '.join(SCHEDULES)}")
         check_precision(self.precision)

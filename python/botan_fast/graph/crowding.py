@@ -1,0 +1,73 @@
+"""Pairs that do not fit, found before they are searched: a collapsed configuration would take minutes to say so."""
+
+import itertools
+import os
+
+import numpy as np
+
+from ..errors import InputError
+
+__all__ = ["check_pairs_fit"]
+
+_BYTES = 24  # of an edge: senders, receivers, reverse, three components of a vector
+_SAMPLE = 2048
+
+
+def check_pairs_fit(positions: np.ndarray, offsets: np.ndarray, cutoff: float, most: int) -> None:
+    """InputError when a configuration has more than `most` edges for certain, or more than the memory holds.
+
+    Particles in cells of a quarter of the cutoff, and in cells so near that their far corners are closer than the
+    cutoff, are pairs: a lower bound, far above what any liquid has where it matters.
+
+    >>> import numpy as np
+    >>> from botan_fast.graph.crowding import check_pairs_fit
+    >>> heap = np.random.default_rng(0).random((100_000, 3))
+    >>> check_pairs_fit(heap, np.array([0, 100_000]), 2.0, 2**31 - 1)
+    Traceback (most recent call last):
+    botan_fast.errors.InputError: ... 100000 particles have more than ... pairs closer than cutoff = 2 ...
+    """
+    fits = min(most, _memory() // _BYTES)
+    for begin, end in itertools.pairwise(offsets.tolist()):
+        number = end - begin
+        if number * number <= fits:
+            continue
+        part = positions[begin:end]
+        # First some of the particles: for almost all configurations that is enough.
+        some = part[np.random.default_rng(0).choice(number, _SAMPLE)] if number > _SAMPLE else part
+        if _certain_pairs(some, cutoff) * (number / len(some)) ** 2 < fits / 4:
+            continue
+        pairs = _certain_pairs(part, cutoff)
+        if pairs > fits:
+            raise InputError(
+                f"positions: {number} particles have more than {pairs:.2g} pairs closer than cutoff = {cutoff:g} (with "
+                f"periodic images more), {'the memory holds' if fits < most else 'there is room for'} {fits:.2g}; the "
+                "configuration has collapsed or its unit of length is another one, or take a smaller cutoff"
+            )
+
+
+def _certain_pairs(positions: np.ndarray, cutoff: float) -> int:
+    """A lower bound of the number of ordered pairs closer than the cutoff, without periodic images."""
+    dimensions = positions.shape[1]
+    index = np.floor((positions - positions.min(axis=0)) / (cutoff / 4))
+    if not (index < 2**20).all():  # too wide for one number each, and for a heap
+        index %= 2**20
+    index = index.astype(np.int64)
+    steps = [1 << (21 * axis) for axis in range(dimensions)]
+    keys, counts = np.unique(index @ np.array(steps), return_counts=True)
+    total = -len(positions)  # nobody is his own neighbour
+    for offset in itertools.product(range(-3, 4), repeat=dimensions):
+        if sum((abs(k) + 1) ** 2 for k in offset) >= 16:
+            continue
+        shifted = keys + sum(k * step for k, step in zip(offset, steps, strict=True))
+        place = np.minimum(np.searchsorted(keys, shifted), len(keys) - 1)
+        there = keys[place] == shifted
+        total += int(counts[there] @ counts[place[there]])
+    return total
+
+
+def _memory() -> int:
+    """Bytes of memory of this machine; where it does not tell, as if there were no limit."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        return 1 << 62
