@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from ..errors import InputError
+from ..files import file_name
 from .options import DATA_OPTIONS, RUN_OPTIONS, add_options, data_options, in_order, set_threads
 
 __all__ = ["DESCRIPTION", "NAME", "add_arguments", "run"]
@@ -78,7 +79,8 @@ def _the_file(output: Path, names: list[str]) -> list[Path]:
 
 
 def _files_in(folder: Path, names: list[str]) -> list[list[Path]]:
-    """An npz and an extended XYZ file for each configuration."""
+    """An npz and an extended XYZ file for each configuration, inside the folder whatever its name is."""
+    names = [file_name(name) for name in names]
     name, times = Counter(names).most_common(1)[0]
     if times > 1:
         raise InputError(f"two configurations are named {name}; predict them into separate folders")

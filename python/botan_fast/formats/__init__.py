@@ -7,6 +7,7 @@ ensembles      those files as configurations with all their runs
 registry       which reader reads a file
 frames         from frames of a trajectory to configurations
 periodic       coordinates and boxes
+sizes          how large the arrays of a file may become
 text, hdf5, npz, pickle_arrays      what several readers need; pickles are read without executing them
 plain, pyg_botan, glassy_dynamics, glassbench, lammps, extended_xyz, h5md, hoomd_gsd     the formats
 """

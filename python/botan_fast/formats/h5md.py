@@ -15,7 +15,8 @@ import numpy as np
 from ..errors import DataError
 from .configuration import Configuration
 from .frames import Frame, drop_flat_axis, frames_to_configurations
-from .hdf5 import attribute, dataset, is_hdf5, open_hdf5, read_array
+from .hdf5 import attribute, child, dataset, has_child, is_hdf5, open_hdf5, read_array
+from .sizes import refuse_expansion
 
 NAME = "H5MD"
 EXPECTED = "an H5MD file with /h5md and /particles"
@@ -25,7 +26,7 @@ def recognises(path: Path, head: bytes) -> bool:
     if not is_hdf5(head):
         return False
     with open_hdf5(path) as file:
-        return "h5md" in file and "particles" in file
+        return has_child(file, "h5md") and has_child(file, "particles")
 
 
 def read(path: Path) -> list[Configuration]:
@@ -34,11 +35,12 @@ def read(path: Path) -> list[Configuration]:
 
 def read_frames(path: Path) -> list[Frame]:
     with open_hdf5(path) as file:
-        groups = file["particles"]
-        names = sorted(name for name in groups if isinstance(groups.get(name), h5py.Group))
+        groups = child(path, file, "particles")
+        members = {} if not isinstance(groups, h5py.Group) else {name: child(path, groups, name) for name in groups}
+        names = sorted(name for name, member in members.items() if isinstance(member, h5py.Group))
         if not names:
             raise DataError(f"{path}: /particles holds no group; expected one with position and box")
-        group = groups["all" if "all" in names else names[0]]
+        group = members["all" if "all" in names else names[0]]
         position = _Element(path, group, "position", 2)
         if not position:
             raise DataError(f"{path}: {group.name} has no position; expected it with shape (frames, N, D)")
@@ -46,6 +48,8 @@ def read_frames(path: Path) -> list[Frame]:
         image, ids = _Element(path, group, "image", 2), _Element(path, group, "id", 1)
         if not species:
             raise DataError(f"{path}: {group.name} has no species; expected the particles' types")
+        # Each frame takes its own arrays, in float64, and some kilobytes.
+        refuse_expansion(path, position.frames * 2048 + 8 * position.values.size, position.name)
         frames = [_frame(path, k, position, edges, species, image, ids) for k in range(position.frames)]
     lowest = min(frame.types.min() for frame in frames)
     if lowest > 0:
@@ -62,11 +66,11 @@ class _Element:
         self._values: np.ndarray | None = None
         self.steps: np.ndarray | None = None
         self.times: np.ndarray | None = None
-        if name not in group:
+        item = child(path, group, name)
+        if item is None:
             return
-        item = group[name]
         if isinstance(item, h5py.Dataset):
-            whole = dataset(path, group, name)  # refuses links
+            whole = dataset(path, group, name)  # refuses data in other files
             assert whole is not None
             self._values = read_array(path, whole)[None]
         else:
@@ -120,17 +124,17 @@ class _Element:
 
 
 def _box(path: Path, group: h5py.Group) -> _Element:
-    box = group.get("box")
+    box = child(path, group, "box")
     if not isinstance(box, h5py.Group):
         raise DataError(f"{path}: {group.name} has no box; expected box/edges")
     boundary = attribute(path, box, "boundary")
     if boundary is not None and boundary.dtype.kind == "S" and (boundary != b"periodic").any():
         kinds = ", ".join(kind.decode("ascii", "replace") for kind in boundary.ravel()[:3])
         raise DataError(f"{path}: {box.name} has boundary {kinds}; expected a periodic box")
-    if "edges" not in box:
+    item = child(path, box, "edges")
+    if item is None:
         raise DataError(f"{path}: {box.name} has no edges; expected the edge lengths or vectors")
     # Edges that hold for all times: (D,) or (D, D); else the same with frames before them.
-    item = box["edges"]
     if isinstance(item, h5py.Dataset):
         rank = item.ndim
     else:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files import FilePath, near_matches
+from ..files import FilePath, is_file, near_matches
 from . import ensembles
 from .configuration import Configuration, Reader
 from .pattern import is_pattern
@@ -87,4 +87,4 @@ def iterate_groups(path: FilePath, skip: Callable[[str], bool] | None = None) ->
 def is_layout(path: FilePath) -> bool:
     """Does the path describe many files, as a pattern or as the TOML file of one?"""
     path = Path(path)
-    return (is_pattern(path) and not path.exists()) or choose(path, READERS) is ensembles
+    return (is_pattern(path) and not is_file(path)) or choose(path, READERS) is ensembles

@@ -32,11 +32,16 @@ def read_text(path: Path) -> bytes:
     try:
         content = path.read_bytes()
         if is_gzip(content[:2]):
-            limit = MAX_RATIO * len(content) + 1024
+            # Counted first, piece by piece: a text that is refused shall not fill the memory.
+            limit, length = MAX_RATIO * len(content) + 1024, 0
             with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
-                content = file.read(limit + 1)
-            if len(content) > limit:
-                raise DataError(f"{path}: expands to more than {MAX_RATIO} times its size; expected gzip of a text")
+                while piece := file.read(1 << 20):
+                    length += len(piece)
+                    if length > limit:
+                        raise DataError(
+                            f"{path}: expands to more than {MAX_RATIO} times its size; expected gzip of a text"
+                        )
+            content = gzip.decompress(content)
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(f"{path}: truncated or damaged ({reason}); copy or download the file again") from error

@@ -22,7 +22,7 @@ import safetensors.torch
 import torch
 
 from ..errors import CheckpointError, InputError
-from ..files import FilePath, atomic_write
+from ..files import FilePath, atomic_write, printable
 from ..model.botan import BOTAN
 from ..model.checkpoint import save_model
 
@@ -124,9 +124,10 @@ class RunDirectory:
         """Write config.json, and make the folder if need be."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # a null character is a ValueError
+            reason = getattr(error, "strerror", None) or error
             raise InputError(
-                f"output = '{self.path}' cannot be created ({error.strerror}); name another folder"
+                f"output = '{printable(self.path)}' cannot be created ({reason}); name another folder"
             ) from error
         with atomic_write(self.config_file) as temporary:
             temporary.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
