@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 from ..errors import InputError
-from ..files import file_name
+from ..files import file_name, is_file
 from .options import DATA_OPTIONS, RUN_OPTIONS, add_options, data_options, in_order, set_threads
 
 __all__ = ["DESCRIPTION", "NAME", "add_arguments", "run"]
@@ -40,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     set_threads(arguments.threads)
     output = Path(arguments.output)
+    is_file(output)  # refuses pipes and devices, and names that none can have
     one_file = output.suffix in _ENDINGS and not output.is_dir()
     if not one_file and output.exists() and not output.is_dir():
         raise InputError(f"OUT = '{output}' is a file; name a folder, or a file that ends in .npz, .xyz or .extxyz")

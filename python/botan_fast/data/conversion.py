@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ..arrays import Array
 from ..errors import InputError
-from ..files import FilePath
+from ..files import FilePath, is_file, printable
 from ..formats import Configuration, is_layout, iterate_groups
 from ..physics.targets import Targets
 from ..quantities import LETTERS
@@ -129,7 +129,7 @@ def convert(
             if complete:
                 continue
             for name, make, last in reading.records(file, finished.__contains__):
-                name = names[file] if name == file.stem else name
+                name = names[file] if name == printable(file.stem, 1000) else name
                 if name not in finished:
                     record = make()
                     record.name = name
@@ -293,7 +293,7 @@ def _unique_names(files: list[Path]) -> dict[Path, str]:
         depth = 1
         while len({path[:depth] for path in parts.values()}) < len(group) and depth < max(map(len, parts.values())):
             depth += 1
-        names |= {file: "_".join(reversed(path[:depth])) for file, path in parts.items()}
+        names |= {file: printable("_".join(reversed(path[:depth])), 1000) for file, path in parts.items()}
     return names
 
 
@@ -318,7 +318,7 @@ def _check_targets(targets: Any) -> str:
 def _check_output(output: Path, files: list[Path], append: bool, force: bool) -> None:
     if append and force:
         raise InputError("append and force are both given; give one of them")
-    if not output.exists():
+    if not is_file(output) and not output.exists():
         return
     if any(file.exists() and file.samefile(output) for file in files):
         raise InputError(

@@ -202,7 +202,7 @@ def read_json(path: FilePath, item: h5py.HLObject, name: str) -> dict[str, Any]:
 
 def write_text(item: h5py.HLObject, name: str, text: str) -> None:
     """Write a text attribute of fixed length: HDF5 does not checksum those of variable length."""
-    data = text.encode("utf-8")
+    data = text.encode("utf-8", "backslashreplace")  # the bytes of a file name may be no UTF-8
     item.attrs.create(name, np.array(data, dtype=h5py.string_dtype("utf-8", max(1, len(data)))))
 
 
