@@ -167,8 +167,8 @@ def _temperature(path: Path, metadata: Any) -> float | None:
         temperature = float(value.item() if isinstance(value, np.ndarray) else value) if known else np.nan
     except (TypeError, ValueError, OverflowError):
         temperature = np.nan
-    if not np.isfinite(temperature):
-        raise DataError(f"{path}: metadata holds temperature {describe(value)}; expected a number")
+    if not 0 <= temperature < 1e9:
+        raise DataError(f"{path}: metadata holds temperature {describe(value)}; expected a number in units of epsilon")
     return temperature
 
 

@@ -200,6 +200,8 @@ def _find(path: FilePath) -> Path:
         return _in_run_folder(path)
     if exists:
         raise CheckpointError(f"path = '{path}' is neither a file nor a folder; give a model file")
+    if path.is_symlink():
+        raise CheckpointError(f"path = '{path}' is a link that leads to no file; give a model file")
     folder = path.parent
     if not folder.is_dir():
         raise CheckpointError(f"path = '{path}': folder '{folder}' does not exist; check the spelling")

@@ -1,0 +1,400 @@
+"""Files made to harm: no wait, no memory beyond a small multiple of the file, nothing of another file."""
+
+import os
+import socket
+import struct
+import time
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+
+from botan_fast.errors import DataError
+from botan_fast.formats import read
+from tests.helpers.format_files import frames_of, plain_arrays, simulation, write_h5md, write_plain_hdf5
+from tests.helpers.one_file import report
+
+SIMULATION = simulation(number=24, runs=2)
+
+
+def message_of(path) -> str:
+    start = time.process_time()
+    with pytest.raises(DataError) as error:
+        read(path)
+    assert time.process_time() - start < 1
+    text = str(error.value)
+    assert "\n" not in text
+    assert text.isprintable()
+    return text
+
+
+# ---- sizes ----------------------------------------------------------------------------------------------------------
+
+
+def zeros_npz(path):
+    """400 MB of zeros in 400 kB."""
+    types = np.zeros(10, int)
+    arrays = {"types": types, "positions": np.zeros((10, 3)), "box": np.ones(3)}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for key, value in arrays.items():
+            with archive.open(f"{key}.npy", "w") as file:
+                np.lib.format.write_array(file, value)
+        with archive.open("trajectories.npy", "w") as file:
+            header = {"descr": "<f8", "fortran_order": False, "shape": (1_666_667, 10, 3)}
+            np.lib.format.write_array_header_1_0(file, header)
+            for _ in range(400):
+                file.write(bytes(1_000_000))
+    return "would take"
+
+
+def authors_zeros_npz(path):
+    """The same in the authors' own form."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for key, shape in (("types", (24,)), ("initial_positions", (24, 3)), ("positions", (700_000, 24, 3))):
+            with archive.open(f"{key}.npy", "w") as file:
+                descr = "<i8" if key == "types" else "<f8"
+                np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
+                for _ in range(np.prod(shape) // 24):
+                    file.write(bytes(24 * 8))
+    return "would take"
+
+
+def many_members_npz(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        for k in range(60_000):
+            archive.writestr(f"a{k:06d}.npy", b"")
+    return "lists too many arrays"
+
+
+def many_members_zip64(path):
+    """More members than the plain end record can count."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for k in range(66_000):
+            archive.writestr(f"a{k}", b"")
+    return "lists too many arrays"
+
+
+def compressed_hdf5(path):
+    """1 GB of zeros, as compressed chunks."""
+    with h5py.File(path, "w") as file:
+        for key, value in plain_arrays(SIMULATION).items():
+            if key not in ("trajectories", "time"):
+                file[key] = value
+        runs = file.create_dataset(
+            "trajectories", (1_800_000, 24, 3), "f8", chunks=(20_000, 24, 3), compression="gzip", fillvalue=0
+        )
+        block = np.zeros((20_000, 24, 3))
+        for k in range(90):
+            runs[k * 20_000 : (k + 1) * 20_000] = block
+    return "trajectories would take"
+
+
+def never_written_hdf5(path):
+    write_plain_hdf5(path, SIMULATION)
+    with h5py.File(path, "a") as file:
+        del file["trajectories"]
+        file.create_dataset("trajectories", (1_800_000, 24, 3), "f8", chunks=(1000, 24, 3))
+    return "the file stores 0 bytes"
+
+
+def many_groups_hdf5(path):
+    with h5py.File(path, "w", libver="latest") as file:
+        for k in range(50_000):
+            file.create_group(f"g{k:05d}")
+    return "50000 groups"
+
+
+def many_frames_h5md(path):
+    """A million frames of two particles, all zero: little to store, but each frame takes its own arrays."""
+    with h5py.File(path, "w") as file:
+        file.create_group("h5md")
+        group = file.create_group("particles/all")
+        group["species"] = np.zeros(2, int)
+        group["box/edges"] = np.full(3, 5.0)
+        group.create_dataset("position/value", data=np.zeros((1_000_000, 2, 3)), chunks=(10_000, 2, 3), compression=9)
+    return "position would take"
+
+
+def nested_tables(path):
+    path.write_text('pattern = "a"\n[' + ".".join(["a"] * 20_000) + "]\n")
+    return "a layout has no tables"
+
+
+def dotted_keys(path):
+    path.write_text('pattern = "a"\n' + ".".join(["a"] * 20_000) + " = 1\n")
+    return "a layout has no tables"
+
+
+def many_tables(path):
+    path.write_text('pattern = "a"\n' + "".join(f"[{'a.' * k}b]\n" for k in range(1, 600)))
+    return "a layout has no tables"
+
+
+def inline_tables(path):
+    path.write_text('pattern = "a"\ntimes = ' + "{a = " * 20_000 + "\n")
+    return "not a valid TOML file"
+
+
+def lists_in_lists(path):
+    path.write_text('pattern = "a"\ntimes = ' + "[" * 20_000 + "\n")
+    return "not a valid TOML file"
+
+
+def blank_lines(path):
+    path.write_text("\n" * 1_000_000)
+    return "which no format does"
+
+
+BIG = [
+    zeros_npz,
+    authors_zeros_npz,
+    many_members_npz,
+    many_members_zip64,
+    compressed_hdf5,
+    never_written_hdf5,
+    many_groups_hdf5,
+    many_frames_h5md,
+    nested_tables,
+    dotted_keys,
+    many_tables,
+    inline_tables,
+    lists_in_lists,
+    blank_lines,
+]
+
+
+@pytest.mark.parametrize("make", BIG, ids=lambda make: make.__name__)
+def test_little_memory_and_time_for_what_is_refused(tmp_path, make):
+    path = tmp_path / "a.dat"
+    expected = make(path)
+    found = report("formats", path)
+    assert expected in found["message"]
+    assert "\n" not in found["message"]
+    assert len(found["message"]) < 1500
+    assert found["seconds"] < 5
+    assert found["megabytes"] < 120
+
+
+def test_honest_compression_is_read(tmp_path):
+    """A million particles of one type, at rest: types shrink 1000-fold, all arrays together 20-fold."""
+    rng = np.random.default_rng(0)
+    number = 300_000
+    positions = rng.random((number, 3)).round(3) * 50
+    np.savez_compressed(
+        tmp_path / "a.npz",
+        positions=positions,
+        types=np.zeros(number, np.int64),
+        box=np.full(3, 50.0),
+        trajectories=np.stack([positions] * 8),
+        propensity=np.zeros(number),
+    )
+    del positions
+    [c] = read(tmp_path / "a.npz")
+    assert c.trajectories.shape == (8, number, 3)
+
+
+def test_the_header_of_an_array_is_no_program(tmp_path):
+    """What tokenize, literal_eval and NumPy say of such headers is many errors, of which none may escape."""
+    for header in (
+        b"(" * 5000,
+        b"{'descr': '''",
+        b"{'descr': '<f8', 'shape': (10**10**10,)}",
+        b"\xff\xfe",
+        b"1 +",
+        b"",
+    ):
+        with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+            for key in ("types", "positions", "box"):
+                archive.writestr(f"{key}.npy", b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
+        assert "damaged npz" in message_of(tmp_path / "a.npz")
+
+
+def test_arrays_of_python_objects_are_named(tmp_path):
+    arrays = plain_arrays(SIMULATION)
+    np.savez(tmp_path / "a.npz", **{**arrays, "types": arrays["types"].astype(object)})
+    assert "types holds Python objects" in message_of(tmp_path / "a.npz")
+
+
+# ---- links ----------------------------------------------------------------------------------------------------------
+
+H5MD_LINKS = [
+    "h5md",
+    "particles",
+    "particles/all",
+    "particles/all/position",
+    "particles/all/position/value",
+    "particles/all/position/time",
+    "particles/all/species",
+    "particles/all/image/value",
+    "particles/all/box",
+    "particles/all/box/edges",
+]
+
+
+def replaced(file, place, link):
+    del file[place]
+    file[place] = link
+
+
+def h5md(path):
+    write_h5md(path, SIMULATION, frames_of(SIMULATION))
+
+
+@pytest.mark.parametrize("place", H5MD_LINKS)
+@pytest.mark.parametrize("target", ["pipe", "file"])
+def test_links_of_h5md_to_other_files(tmp_path, place, target):
+    path, other = tmp_path / "a.h5", tmp_path / "b.h5"
+    h5md(path)
+    os.mkfifo(other) if target == "pipe" else h5md(other)
+    with h5py.File(path, "a") as file:
+        replaced(file, place, h5py.ExternalLink(str(other), place))
+    if place == "h5md":  # nobody looks into it: that it is there says what the file is
+        assert len(read(path)) == 3
+        return
+    text = message_of(path)
+    assert f"/{place} is a link to another file" in text
+    assert "b.h5" in text
+
+
+@pytest.mark.parametrize("place", ["positions", "types", "box", "trajectories", "time", "temperature"])
+def test_links_of_plain_hdf5_to_other_files(tmp_path, place):
+    path, other = tmp_path / "a.h5", tmp_path / "b.h5"
+    write_plain_hdf5(path, SIMULATION)
+    os.mkfifo(other)
+    with h5py.File(path, "a") as file:
+        replaced(file, place, h5py.ExternalLink("b.h5", place))
+    assert f"/{place} is a link to another file (b.h5)" in message_of(path)
+
+
+def test_a_link_to_a_group_of_another_file(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["conf_1"] = h5py.ExternalLink("b.h5", "/")
+    os.mkfifo(tmp_path / "b.h5")
+    assert "/conf_1 is a link to another file" in message_of(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize("place", ["particles", "particles/all", "particles/all/position", "particles/all/box/edges"])
+def test_soft_links_lead_within_the_file(tmp_path, place):
+    path = tmp_path / "a.h5"
+    h5md(path)
+    before = read(path)
+    with h5py.File(path, "a") as file:
+        file.move(place, "elsewhere")
+        file[place] = h5py.SoftLink("/elsewhere")
+    for a, b in zip(before, read(path), strict=True):
+        np.testing.assert_array_equal(a.trajectories, b.trajectories)
+    os.mkfifo(tmp_path / "b.h5")
+    with h5py.File(path, "a") as file:
+        del file["elsewhere"]
+        file["elsewhere"] = h5py.ExternalLink("b.h5", "/")
+    assert "/elsewhere is a link to another file" in message_of(path)
+    with h5py.File(path, "a") as file:
+        replaced(file, "elsewhere", h5py.SoftLink(f"/{place}"))
+    assert "which leads to nothing" in message_of(path)
+
+
+def test_data_in_other_files(tmp_path):
+    path = tmp_path / "a.h5"
+    write_plain_hdf5(path, SIMULATION)
+    with h5py.File(path, "a") as file:
+        del file["types"]
+        file.create_dataset("types", (24,), "i8", external=[("/etc/hostname", 0, 24 * 8)])
+    assert "/types keeps its data in another file" in message_of(path)
+    layout = h5py.VirtualLayout((24,), "i8")
+    layout[:] = h5py.VirtualSource("b.h5", "types", (24,))
+    with h5py.File(path, "a") as file:
+        del file["types"]
+        file.create_virtual_dataset("types", layout)
+    assert "/types keeps its data in another file" in message_of(path)
+
+
+@pytest.mark.parametrize("dtype", [h5py.ref_dtype, h5py.regionref_dtype, h5py.string_dtype(), h5py.vlen_dtype("f8")])
+def test_references_and_texts_in_place_of_numbers(tmp_path, dtype):
+    path = tmp_path / "a.h5"
+    write_plain_hdf5(path, SIMULATION)
+    with h5py.File(path, "a") as file:
+        del file["types"]
+        file.create_dataset("types", (24,), dtype)
+    assert "expected numbers" in message_of(path)
+
+
+@pytest.mark.parametrize("name", ["..", "a\nb", "\x1b[2Jconf", "a" * 2000])
+def test_names_of_groups(tmp_path, name):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        group = file.create_group("good")
+        for key, value in plain_arrays(SIMULATION).items():
+            group[key] = value
+        file.move("good", name)
+    assert "the configuration's name" in message_of(tmp_path / "a.h5")
+
+
+# ---- what is no file ------------------------------------------------------------------------------------------------
+
+
+def test_pipes_sockets_devices_and_links(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    (tmp_path / "self").symlink_to(tmp_path / "self")
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind(str(tmp_path / "socket"))
+        assert "is a socket" in message_of(tmp_path / "socket")
+    assert "is a pipe (FIFO)" in message_of(tmp_path / "pipe")
+    assert "is a pipe (FIFO)" in message_of(tmp_path / "link")
+    assert "is a device" in message_of("/dev/zero")
+    assert "links" in message_of(tmp_path / "self")
+    assert "cannot be read" in message_of(str(tmp_path / "nul\0l"))
+    assert "cannot be read" in message_of(tmp_path / ("a" * 300))
+    assert "is a directory" in message_of(tmp_path)
+
+
+def test_a_name_that_is_no_utf_8(tmp_path):
+    """The file is read; its configuration gets a name that can be printed and stored."""
+    path = os.fsencode(tmp_path) + b"/l\xe4\x1b.npz"
+    arrays = plain_arrays(SIMULATION)
+    np.savez(os.fsdecode(path), **arrays)
+    assert {c.name for c in read(os.fsdecode(path))} == {"l??"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("{configuration}{run}", "stand side by side"),
+        ("{run}{time}.dump", "stand side by side"),
+        ("{run}**", "a pipe (FIFO)"),
+        ("*", "a pipe (FIFO)"),
+        ("**", "a pipe (FIFO)"),
+        ("{no\\nplaceholder}", "is no placeholder"),
+        ("nul\\u0000{run}", "names no file"),
+        ("[z-{run}", "no file matches"),
+        ("/", "names no file"),
+        ("..", "no file matches"),
+        ("a/../../{run}.dump", "no file matches"),
+        ("{temperature}" + "*" * 5000, "no file matches"),
+    ],
+)
+def test_patterns(tmp_path, pattern, message):
+    (tmp_path / "layout.toml").write_text(f'pattern = "{pattern}"\n')
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to(tmp_path)
+    assert message in message_of(tmp_path / "layout.toml")
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("temperature = " + "9" * 400, "expected a number"),
+        ("temperature = " + "9" * 9000, "not a valid TOML file"),
+        ("timestep = [[1]]", "expected a number"),
+        ("times = [" + "9" * 400 + "]", "expected numbers"),
+        ('initial = "nul\\u0000"', "cannot be read"),
+        ('"a\\nb" = 1', "unknown entry a?b"),
+        ('times = "' + "x" * 10_000 + '"', "expected a list of numbers"),
+    ],
+)
+def test_entries_of_a_layout(tmp_path, entry, message):
+    (tmp_path / "layout.toml").write_text(f'pattern = "{{run}}.xyz"\n{entry}\n')
+    (tmp_path / "1.xyz").write_text('1\nLattice="5 0 0 0 5 0 0 0 5" Properties=species:S:1:pos:R:3\nA 1 1 1\n')
+    text = message_of(tmp_path / "layout.toml")
+    assert message in text
+    assert len(text) < 1000
