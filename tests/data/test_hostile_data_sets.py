@@ -2,6 +2,7 @@
 
 import os
 import time
+import zlib
 
 import h5py
 import numpy as np
@@ -36,11 +37,15 @@ def renamed(path, name):
         group.attrs.create("name", np.array(data, dtype=h5py.string_dtype("utf-8", len(data))))
 
 
+def contents(path):
+    with bf.Dataset(path) as dataset:
+        return [dataset.arrays(k) for k in range(len(dataset))]
+
+
 def message_of(path) -> str:
     start = time.process_time()
-    with pytest.raises(DataError) as error, bf.Dataset(path) as dataset:
-        for k in range(len(dataset)):
-            dataset.arrays(k)
+    with pytest.raises(DataError) as error:
+        contents(path)
     assert time.process_time() - start < 1
     assert "\n" not in str(error.value)
     return str(error.value)
@@ -123,9 +128,10 @@ def test_a_gigabyte_of_zeros(tmp_path):
         for name, shape, dtype in (("positions", (20_000_000, 3), "f8"), ("types", (20_000_000,), "i4")):
             del group[name]
             chunks = (2_000_000, *shape[1:])
-            filled = group.create_dataset(name, shape, dtype, chunks=chunks, compression="gzip", fletcher32=True)
+            filled = group.create_dataset(name, shape, dtype, chunks=chunks, compression="gzip")
+            chunk = zlib.compress(bytes(np.dtype(dtype).itemsize * int(np.prod(chunks))))
             for k in range(10):
-                filled[k * 2_000_000 : (k + 1) * 2_000_000] = 0
+                filled.id.write_direct_chunk((k * 2_000_000, 0)[: len(shape)], chunk)
     found = report("samples", path)
     assert "would take" in found["message"]
     assert found["megabytes"] < 100

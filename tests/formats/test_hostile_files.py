@@ -5,6 +5,7 @@ import socket
 import struct
 import time
 import zipfile
+import zlib
 
 import h5py
 import numpy as np
@@ -50,28 +51,28 @@ def zeros_npz(path):
 
 def authors_zeros_npz(path):
     """The same in the authors' own form."""
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         for key, shape in (("types", (24,)), ("initial_positions", (24, 3)), ("positions", (700_000, 24, 3))):
             with archive.open(f"{key}.npy", "w") as file:
                 descr = "<i8" if key == "types" else "<f8"
                 np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": shape})
-                for _ in range(np.prod(shape) // 24):
-                    file.write(bytes(24 * 8))
+                for _ in range(max(1, np.prod(shape) // 2400)):
+                    file.write(bytes(8 * min(np.prod(shape), 2400)))
     return "would take"
 
 
 def many_members_npz(path):
     with zipfile.ZipFile(path, "w") as archive:
-        for k in range(60_000):
-            archive.writestr(f"a{k:06d}.npy", b"")
+        archive.writestr("a.npy", b"")
+        archive.filelist *= 60_000  # what is written at its end
     return "lists too many arrays"
 
 
 def many_members_zip64(path):
     """More members than the plain end record can count."""
     with zipfile.ZipFile(path, "w") as archive:
-        for k in range(66_000):
-            archive.writestr(f"a{k}", b"")
+        archive.writestr("a", b"")
+        archive.filelist *= 70_000
     return "lists too many arrays"
 
 
@@ -81,12 +82,10 @@ def compressed_hdf5(path):
         for key, value in plain_arrays(SIMULATION).items():
             if key not in ("trajectories", "time"):
                 file[key] = value
-        runs = file.create_dataset(
-            "trajectories", (1_800_000, 24, 3), "f8", chunks=(20_000, 24, 3), compression="gzip", fillvalue=0
-        )
-        block = np.zeros((20_000, 24, 3))
+        runs = file.create_dataset("trajectories", (1_800_000, 24, 3), "f8", chunks=(20_000, 24, 3), compression="gzip")
+        chunk = zlib.compress(bytes(20_000 * 24 * 3 * 8))
         for k in range(90):
-            runs[k * 20_000 : (k + 1) * 20_000] = block
+            runs.id.write_direct_chunk((k * 20_000, 0, 0), chunk)
     return "trajectories would take"
 
 
@@ -100,9 +99,9 @@ def never_written_hdf5(path):
 
 def many_groups_hdf5(path):
     with h5py.File(path, "w", libver="latest") as file:
-        for k in range(50_000):
+        for k in range(12_000):
             file.create_group(f"g{k:05d}")
-    return "50000 groups"
+    return "12000 groups"
 
 
 def many_frames_h5md(path):
@@ -176,10 +175,11 @@ def test_little_memory_and_time_for_what_is_refused(tmp_path, make):
     assert found["megabytes"] < 120
 
 
-def test_honest_compression_is_read(tmp_path):
-    """A million particles of one type, at rest: types shrink 1000-fold, all arrays together 20-fold."""
+def test_honest_compression_is_read(tmp_path, monkeypatch):
+    """Particles of one type, at rest: types shrink 1000-fold, all arrays together 20-fold."""
+    monkeypatch.setattr("botan_fast.formats.sizes.FLOOR", 0)
     rng = np.random.default_rng(0)
-    number = 300_000
+    number = 20_000
     positions = rng.random((number, 3)).round(3) * 50
     np.savez_compressed(
         tmp_path / "a.npz",
