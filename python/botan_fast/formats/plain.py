@@ -102,6 +102,9 @@ def _configurations(path: Path, name: str, arrays: dict[str, np.ndarray]) -> lis
         raise DataError(f"{path}: types hold {types[types != np.rint(types)].flat[0]}; expected integers (0 = A, ...)")
     box = np.full(positions.shape[1], float(box)) if box.ndim == 0 else box.astype(np.float64)
     runs, propensity = arrays.get("trajectories"), arrays.get("propensity")
+    for key, array in (("trajectories", runs), ("propensity", propensity)):
+        if array is not None and array.ndim == 0:
+            raise DataError(f"{path}: {key} is one number; expected one for each particle")
     if runs is not None and runs.ndim == 3:
         runs = runs[None]
     if propensity is not None and propensity.ndim == 1:

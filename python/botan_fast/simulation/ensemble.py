@@ -5,7 +5,7 @@ import math
 import re
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -166,7 +166,12 @@ def simulate(
         finally:
             task.bar.stop()
     names = [protocol.name(quench, state) for quench in quenches for state in range(protocol.states(quench))]
-    reports = [ConfigurationCheck(**report) for report in map(work.load_report, names) if report is not None]
+    known = {one.name for one in fields(ConfigurationCheck)}
+    reports = [
+        ConfigurationCheck(**{key: value for key, value in report.items() if key in known})
+        for report in map(work.load_report, names)
+        if report is not None
+    ]
     return SimulationResult(output, protocol.target_times, reports)
 
 

@@ -3,13 +3,12 @@
 import contextlib
 import dataclasses
 import json
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import InputError
-from ..files import atomic_write
+from ..files import atomic_write, printable
 from .protocol import Protocol
 
 __all__ = ["WorkFolder"]
@@ -42,9 +41,10 @@ class WorkFolder:
         for name, value in (stored or {}).items():
             if name not in self.FREE and options.get(name) != value:
                 raise InputError(
-                    f"{name} = {options.get(name)} but '{output}' was begun with {value}; "
+                    f"{printable(name, 40)} = {options.get(name)} but '{output}' was begun with {printable(value)}; "
                     "use that one, or another output"
                 )
+        self.particles, self.times = protocol.num_particles, len(protocol.times or ())
         self._write_json(self.path / "protocol.json", options)
 
     # ---- checkpoints of the thermostat --------------------------------------------------------------------------
@@ -54,8 +54,13 @@ class WorkFolder:
             np.savez(temporary, **system)
 
     def load_system(self, quench: int) -> dict | None:
-        stored = _read_npz(self._system(quench))
-        return None if stored is None else {**stored, "done": int(stored["done"])}
+        path, cell = self._system(quench), (self.particles, 3)
+        stored = _read_npz(path, {"positions": cell, "velocities": cell, "types": cell[:1], "done": ()})
+        if stored is None:
+            return None
+        if stored["types"].dtype.kind not in "iu" or stored["done"].dtype.kind not in "iu" or stored["done"] < 0:
+            raise _damaged(path)
+        return {**stored, "done": int(stored["done"])}
 
     def pieces_done(self, quench: int) -> int:
         system = self.load_system(quench)
@@ -70,7 +75,8 @@ class WorkFolder:
             np.savez(temporary, **result)
 
     def load_run(self, name: str, run: int) -> dict | None:
-        stored = _read_npz(self._run(name, run))
+        shapes = {"positions": (self.times, self.particles, 3), "drift": (), "temperature": ()}
+        stored = _read_npz(self._run(name, run), shapes)
         if stored is None:
             return None
         return {**stored, "drift": float(stored["drift"]), "temperature": float(stored["temperature"])}
@@ -92,8 +98,16 @@ class WorkFolder:
         self._write_json(self.path / "reports" / f"{report['name']}.json", report)
 
     def load_report(self, name: str) -> dict | None:
-        report = self._read_json(self.path / "reports" / f"{name}.json")
-        return None if report is None else {**report, "scattering": tuple(report["scattering"])}
+        path = self.path / "reports" / f"{name}.json"
+        report = self._read_json(path)
+        if report is None:
+            return None
+        scattering = report.get("scattering")
+        numbers = [report.get("energy_drift"), report.get("temperature")]
+        numbers += scattering if isinstance(scattering, list) and len(scattering) == self.times else [None]
+        if report.get("name") != name or not all(type(value) in (int, float) for value in numbers):
+            raise _damaged(path)
+        return {**report, "scattering": tuple(scattering or ())}
 
     def _system(self, quench: int) -> Path:
         return self.path / f"quench-{quench:04d}.npz"
@@ -104,11 +118,14 @@ class WorkFolder:
     @staticmethod
     def _read_json(path: Path) -> dict | None:
         try:
-            return json.loads(path.read_text())
+            value = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        except ValueError:
-            raise InputError(f"'{path}' is damaged; remove it, or the whole folder, to start again") from None
+        except (OSError, ValueError, RecursionError):
+            raise _damaged(path) from None
+        if not isinstance(value, dict):
+            raise _damaged(path)
+        return value
 
     @staticmethod
     def _write_json(path: Path, value: dict) -> None:
@@ -116,11 +133,21 @@ class WorkFolder:
             temporary.write_text(json.dumps(value, indent=1) + "\n")
 
 
-def _read_npz(path: Path) -> dict | None:
+def _damaged(path: Path) -> InputError:
+    return InputError(f"'{path}' is damaged; remove it and call simulate again")
+
+
+def _read_npz(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict | None:
+    """The arrays of a file that this class wrote, finite numbers of these shapes at least; None where it is missing."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+            arrays = {name: np.asarray(file[name]) for name in file.files}  # what is no array comes as bytes
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-        raise InputError(f"'{path}' is damaged; remove it and call simulate again") from None
+    # Damage shows in zipfile, zlib, tokenize and NumPy, by any of Python's exceptions.
+    except Exception:
+        raise _damaged(path) from None
+    found = {name: array.shape for name, array in arrays.items() if name in shapes}
+    if found != shapes or not all(a.dtype.kind in "fiu" and np.isfinite(a).all() for a in arrays.values()):
+        raise _damaged(path)
+    return arrays
