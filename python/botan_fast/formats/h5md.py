@@ -41,6 +41,7 @@ def read_frames(path: Path) -> list[Frame]:
         if not names:
             raise DataError(f"{path}: /particles holds no group; expected one with position and box")
         group = members["all" if "all" in names else names[0]]
+        assert isinstance(group, h5py.Group)  # one of the names
         position = _Element(path, group, "position", 2)
         if not position:
             raise DataError(f"{path}: {group.name} has no position; expected it with shape (frames, N, D)")

@@ -119,7 +119,9 @@ class _DType:
         if not (isinstance(name, str) and _KINDS.fullmatch(name)):
             raise ValueError(f"an array of dtype {describe(name)}; expected numbers")
         dtype = np.dtype(name)
-        return dtype.newbyteorder(self.order) if isinstance(self.order, str) and self.order in ("<", ">") else dtype
+        if not isinstance(self.order, str) or self.order not in ("<", ">"):
+            return dtype
+        return dtype.newbyteorder("<" if self.order == "<" else ">")
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,8 @@ def _check_tensor(file: Path, name: Any, tensor: Any) -> None:
     if not dense or tensor.device.type != "cpu" or not tensor.is_floating_point():
         raise CheckpointError(f"path = '{file}': tensor '{name}' is not a dense floating-point tensor")
     # An expanded tensor claims more than the file holds: a few bytes would ask for terabytes.
-    last, stored = 1, tensor.untyped_storage().nbytes() // tensor.element_size() - tensor.storage_offset()
+    last: float = 1
+    stored = tensor.untyped_storage().nbytes() // tensor.element_size() - tensor.storage_offset()
     for size, stride in sorted(zip(tensor.shape, tensor.stride(), strict=True), key=lambda pair: pair[1]):
         if size > 1 and stride < last:
             last = math.inf  # two elements in one place
@@ -171,7 +172,7 @@ def _inspect(file: Path, stream: IO[bytes]) -> None:
                 cells[len(cells) if argument is None else int(argument)] = stack[-1]
                 continue
             if name in ("GET", "BINGET", "LONG_BINGET"):
-                stack.append(cells[int(argument)])
+                stack.append(cells[int(argument or 0)])
                 continue
             popped = []
             count = len(before)
