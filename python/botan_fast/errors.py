@@ -14,7 +14,7 @@ class BotanFastError(ValueError):
 
     Names and texts of files from anywhere are quoted in messages; what is not printable in them shows as "?":
 
-    >>> print(bf.DataError("conf\\n1\\x1b[2J: no such file"))
+    >>> print(bf.BotanFastError("conf\\n1\\x1b[2J: no such file"))
     conf 1?[2J: no such file
     """
 
