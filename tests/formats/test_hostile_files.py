@@ -13,7 +13,7 @@ import pytest
 
 from botan_fast.errors import DataError
 from botan_fast.formats import read
-from tests.helpers.format_files import frames_of, plain_arrays, simulation, write_h5md, write_plain_hdf5
+from tests.helpers.format_files import frames_of, plain_arrays, simulation, write_gsd, write_h5md, write_plain_hdf5
 from tests.helpers.one_file import report
 
 SIMULATION = simulation(number=24, runs=2)
@@ -115,6 +115,19 @@ def many_frames_h5md(path):
     return "position would take"
 
 
+def many_frames_gsd(path):
+    """20,000 frames that hold their step alone, so that all else is as in frame 0: 2,000 particles each."""
+    import gsd.fl
+
+    big = simulation(number=2000, runs=1)
+    write_gsd(path, big, frames_of(big)[:1])
+    with gsd.fl.open(str(path), "r+") as file:
+        for k in range(20_000):
+            file.write_chunk("configuration/step", np.array([k], np.uint64))
+            file.end_frame()
+    return "its frames would take"
+
+
 def nested_tables(path):
     path.write_text('pattern = "a"\n[' + ".".join(["a"] * 20_000) + "]\n")
     return "a layout has no tables"
@@ -154,6 +167,7 @@ BIG = [
     never_written_hdf5,
     many_groups_hdf5,
     many_frames_h5md,
+    many_frames_gsd,
     nested_tables,
     dotted_keys,
     many_tables,
@@ -327,6 +341,14 @@ def test_names_of_groups(tmp_path, name):
             group[key] = value
         file.move("good", name)
     assert "the configuration's name" in message_of(tmp_path / "a.h5")
+
+
+def test_a_group_whose_name_is_no_utf_8(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        group = file.create_group(b"l\xe4")
+        for key, value in plain_arrays(SIMULATION).items():
+            group[key] = value
+    assert {c.name for c in read(tmp_path / "a.h5")} == {"l\ufffd"}
 
 
 # ---- what is no file ------------------------------------------------------------------------------------------------

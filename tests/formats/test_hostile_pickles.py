@@ -152,6 +152,25 @@ def test_runs_in_any_containers_and_orders(tmp_path, order, kind):
         np.testing.assert_allclose(c.trajectories - c.positions, s.displacements[k], atol=1e-12)
 
 
+@pytest.mark.parametrize("name", ["b8", "f1", "O8", "V8", "U4", "i3", "f8,f8", "\n"])
+def test_kinds_of_numbers_that_are_none(tmp_path, name):
+    content = pickle.dumps({"positions": np.zeros(3)}, protocol=2)
+    kind = b"X" + struct.pack("<I", 2) + b"f8"
+    assert content.count(kind) == 1
+    content = content.replace(kind, text(name)).replace(b"X\x09\x00\x00\x00positions", text("box"))
+    whole = pickle.dumps(
+        dict.fromkeys(["positions", "types", "time", "time_indices", "trajectory_target_positions"]), 2
+    )
+    path = tmp_path / "a.pickle"
+    path.write_bytes(whole[:-1] + b"q\xff0h\xff" + text("box") + content[content.index(b"cnumpy") : -2] + b"s.")
+    with pytest.raises(DataError) as error:
+        read(path)
+    assert "\n" not in str(error.value)
+    path.write_bytes(program(SCALAR + DTYPE + text(name) + b"\x85R" + text("12345678") + b"\x86R"))
+    with pytest.raises(DataError):
+        read(path)
+
+
 def test_axes_in_no_order(tmp_path):
     permuted = b"cnumpy._core.numeric\n_frombuffer\n(" + b"B" + struct.pack("<I", 48) + bytes(48) + DTYPE
     permuted += text("f8") + b"\x85R" + b"(K\x01K\x02K\x03t" + text("K") + b"(K\x00K\x00K\x01ttR"

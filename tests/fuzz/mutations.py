@@ -174,7 +174,7 @@ def _string_table(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def _bytes(content: bytes, rng: np.random.Generator) -> bytes:
-    """One to three changes, half of them near the head: flipped bits, extreme numbers, pieces missing, doubled, moved."""
+    """One to three changes, half of them near the head: bits, extreme numbers, pieces missing, doubled or moved."""
     changed = bytearray(content)
     for _ in range(int(rng.integers(1, 4))):
         if not changed:

@@ -32,7 +32,7 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     except DataError:
         raise
     # h5py has no class of its own for broken files: OSError, RuntimeError, KeyError, ValueError, TypeError, ...
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError, UnicodeError) as error:
+    except Exception as error:
         reason = printable(str(error).split("\n")[0] or type(error).__name__, 120)
         raise DataError(f"{path}: truncated or damaged HDF5 ({reason}); copy or write the file again") from error
 
@@ -42,11 +42,11 @@ def has_child(group: h5py.Group, name: str) -> bool:
     return group.id.links.exists(name.encode())
 
 
-def child(path: Path, group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset | None:
+def child(path: Path, group: h5py.Group, name: str | bytes) -> h5py.Group | h5py.Dataset | None:
     """The group or dataset `name` of `group`, or None where there is no such link.
 
     Links are looked at before they are followed, because to follow one opens whatever file it names, a pipe too. Soft
-    links within the file are followed step by step.
+    links within the file are followed step by step. A name that is no UTF-8 is bytes, as h5py gives it.
 
     Raises
     ------
@@ -56,9 +56,9 @@ def child(path: Path, group: h5py.Group, name: str) -> h5py.Group | h5py.Dataset
     return _follow(path, group, name, _LINKS)
 
 
-def _follow(path: Path, group: h5py.Group, name: str, steps: int) -> h5py.Group | h5py.Dataset | None:
-    links, key = group.id.links, name.encode()
-    where = f"{path}: {printable(group.name.rstrip('/'), 80)}/{printable(name, 80)}"
+def _follow(path: Path, group: h5py.Group, name: str | bytes, steps: int) -> h5py.Group | h5py.Dataset | None:
+    links, key = group.id.links, name if isinstance(name, bytes) else name.encode()
+    where = f"{path}: {printable(str(group.name).rstrip('/'), 80)}/{printable(key.decode('utf-8', 'replace'), 80)}"
     if not links.exists(key):
         return None
     kind = links.get_info(key).type

@@ -22,7 +22,7 @@ from ..files import printable
 
 __all__ = ["Array", "describe", "load_arrays"]
 
-_KINDS = re.compile(r"[<>=|]?[fiub](1|2|4|8)")
+_KINDS = re.compile(r"[<>=|]?(b1|[iu][1248]|f[248])")
 # No data set has more pieces; a program with more is not data.
 MAX_INSTRUCTIONS = 1_000_000
 MAX_CONTAINERS = 200_000

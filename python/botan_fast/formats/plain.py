@@ -70,7 +70,7 @@ def _groups(path: Path, file: h5py.File) -> Iterator[tuple[str, h5py.Group]]:
         group = child(path, file, name)
         if isinstance(group, h5py.Group) and _is_configuration(group):
             try:
-                yield check_name(name), group
+                yield check_name(name if isinstance(name, str) else name.decode("utf-8", "replace")), group
             except DataError as error:
                 raise DataError(f"{path}: {error}") from None
 
