@@ -12,7 +12,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from botan_fast.errors import BotanFastError
+import pytest
+
+from botan_fast.errors import BotanFastError, DataError
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,6 +40,20 @@ def report(kind: str, path: Any, timeout: float = 60) -> dict[str, Any]:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def message_of(path: Any) -> str:
+    """The message of the DataError that reading the file raises at once: one printable line."""
+    from botan_fast.formats import read
+
+    start = time.process_time()
+    with pytest.raises(DataError) as error:
+        read(path)
+    assert time.process_time() - start < 1
+    text = str(error.value)
+    assert "\n" not in text
+    assert text.isprintable()
+    return text
 
 
 def main(kind: str, path: str) -> None:
