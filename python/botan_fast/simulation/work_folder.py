@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..files import atomic_write, printable
+from ..files import atomic_write, is_file, printable
 from .protocol import Protocol
 
 __all__ = ["WorkFolder"]
@@ -117,6 +117,7 @@ class WorkFolder:
 
     @staticmethod
     def _read_json(path: Path) -> dict | None:
+        is_file(path)  # refuses a pipe, which would be waited for
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -139,6 +140,7 @@ def _damaged(path: Path) -> InputError:
 
 def _read_npz(path: Path, shapes: dict[str, tuple[int, ...]]) -> dict | None:
     """The arrays of a file that this class wrote, finite numbers of these shapes at least; None where it is missing."""
+    is_file(path)  # refuses a pipe, which would be waited for
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: np.asarray(file[name]) for name in file.files}  # what is no array comes as bytes

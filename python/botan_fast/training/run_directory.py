@@ -22,7 +22,7 @@ import safetensors
 import safetensors.torch
 import torch
 
-from ..errors import CheckpointError, InputError
+from ..errors import CheckpointError, DataError, InputError
 from ..files import FilePath, atomic_write, is_file, printable
 from ..model.botan import BOTAN
 from ..model.checkpoint import save_model
@@ -150,11 +150,14 @@ class RunDirectory:
     def read_config(self) -> dict:
         """The contents of config.json; CheckpointError when it is missing or broken."""
         try:
+            is_file(self.config_file)  # refuses a pipe, which would be waited for
             config = json.loads(self.config_file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise CheckpointError(
                 f"output = '{self.path}' holds files of a run but no config.json; name another folder"
             ) from None
+        except DataError:
+            raise
         except (OSError, ValueError, RecursionError) as error:
             reason = printable(getattr(error, "strerror", None) or error)
             raise CheckpointError(f"{self.config_file} cannot be read ({reason}); name another folder") from error
