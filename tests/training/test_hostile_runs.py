@@ -86,6 +86,14 @@ def test_data_of_config(tmp_path, name):
             message_of(target)
 
 
+def test_a_number_beyond_floats(tmp_path):
+    target = make("run config", tmp_path)
+    config = json.loads(target.path.read_text())
+    config["train"]["mean_propensity"] = 10**400
+    target.path.write_text(json.dumps(config))
+    assert "is not of this version" in message_of(target)
+
+
 @pytest.mark.parametrize(
     "kind",
     ["run config", "run state", "simulate protocol", "simulate report", "simulate run", "simulate system"],

@@ -201,7 +201,7 @@ def check_resumed(recorded: dict, given: dict, folder: Path) -> None:
             )
         for name in ("train", "test"):
             _check_data(name, recorded[name], given[name], refuse)
-    except (LookupError, TypeError, AttributeError, ValueError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
         if isinstance(error, BotanFastError):
             raise
         raise InputError(
