@@ -17,7 +17,16 @@ class BotanFastError(ValueError):
     >>> import botan_fast as bf
     >>> issubclass(bf.BotanFastError, ValueError)
     True
+
+    Names and texts of files from anywhere are quoted in messages; what is not printable in them shows as "?":
+
+    >>> print(bf.BotanFastError("conf\\n1\\x1b[2J: no such file"))
+    conf 1?[2J: no such file
     """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
 class InputError(BotanFastError):

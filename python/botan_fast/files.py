@@ -1,29 +1,37 @@
-"""Files that are written whole or not at all, their names, natural order, and the name that was meant."""
+"""Files that are written whole or not at all; their names, natural order, safe names, and the name that was meant."""
 
 import contextlib
 import difflib
 import os
 import re
 import secrets
+import stat
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
-from .errors import InputError
+from .errors import DataError, InputError
 from .interruption import deferred, orderly
 
 __all__ = [
     "FilePath",
     "atomic_write",
+    "check_name",
     "did_you_mean",
+    "file_name",
+    "is_file",
     "name_of",
     "natural_key",
     "near_matches",
+    "printable",
     "remove_leftovers",
     "write_bytes",
 ]
 
 FilePath: TypeAlias = str | os.PathLike[str]
+_LONGEST_NAME = 1000  # bytes of a configuration's name
+_LONGEST_FILE = 250  # bytes of a file's name; file systems take 255, endings need some of them
 
 _COMPRESSED = ("gz", "bz2", "xz", "zst", "zstd")
 _ENDINGS = {
@@ -71,7 +79,8 @@ def atomic_write(path: FilePath) -> Iterator[Path]:
     target = Path(os.path.realpath(path))
     if target.is_dir():
         raise InputError(f"path = '{path}' is a folder; give the name of a file to write in it")
-    temporary = target.with_name(f".{target.stem[:100]}.{secrets.token_hex(6)}.tmp{target.suffix}")
+    stem = os.fsdecode(os.fsencode(target.stem[:100])[:100])  # a character can take four bytes of the 255 of a name
+    temporary = target.with_name(f".{stem}.{secrets.token_hex(6)}.tmp{target.suffix}")
     with orderly():
         try:
             # mode 0o666 less the umask: what open() gives. mkstemp would make checkpoints private to their owner.
@@ -172,11 +181,15 @@ def did_you_mean(word: str, known: Iterable[str], most: int = 1, show: Callable[
 def near_matches(path: Path) -> str:
     """'; did you mean ...?' with the names in the same folder that come closest, or where the path stops existing."""
     folder = path.parent
-    if not folder.is_dir():
-        while not folder.exists() and folder != folder.parent:
-            folder = folder.parent
-        return f"; the path exists only up to {folder}"
-    return did_you_mean(path.name, [entry.name for entry in folder.iterdir()], 3, lambda name: str(folder / name))
+    try:
+        if not folder.is_dir():
+            while not folder.exists() and folder != folder.parent:
+                folder = folder.parent
+            return f"; the path exists only up to {folder}"
+        names = [entry.name for entry in folder.iterdir()]
+    except OSError as error:  # a folder that cannot be read
+        return f"; the folder {folder} cannot be read ({error.strerror})"
+    return did_you_mean(path.name, names, 3, lambda name: str(folder / name))
 
 
 def name_of(path: FilePath) -> str:
@@ -205,3 +218,98 @@ def natural_key(name: str) -> list:
     """
     # Every second part is a number. str.isdigit would not do: it says yes to a superscript two, which int() refuses.
     return [int(part) if k % 2 else part for k, part in enumerate(re.split(r"(\d+)", name))]
+
+
+def is_file(path: FilePath) -> bool:
+    """Is there a file to read? True for a regular file, also through links; False where there is nothing, or a folder.
+
+    Everything else is refused, before an attempt to open it could wait forever or read without end.
+
+    Raises
+    ------
+    DataError
+        ``path`` is a pipe, a socket or a device, a link to itself, no possible name, or its folder cannot be read.
+
+    Examples
+    --------
+    >>> from botan_fast.files import is_file
+    >>> is_file("missing.npz")
+    False
+    >>> is_file("/dev/zero")
+    Traceback (most recent call last):
+        ...
+    botan_fast.errors.DataError: /dev/zero is a device, not a file; write what it gives to a file first
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:  # a link to itself, a name too long, a null character
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{printable(path)}: cannot be read ({reason}); give the name of a file") from None
+    kinds = {
+        stat.S_IFIFO: "a pipe (FIFO)",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    if (kind := kinds.get(stat.S_IFMT(mode))) is not None:
+        raise DataError(f"{printable(path)} is {kind}, not a file; write what it gives to a file first")
+    return stat.S_ISREG(mode)
+
+
+def printable(text: object, most: int = 200) -> str:
+    """A text from a stranger as a message of one line can show it: "?" for what is not printable, the rest cut off.
+
+    >>> from botan_fast.files import printable
+    >>> printable("conf\\n1\\x1b[2J")
+    'conf?1?[2J'
+    """
+    text = str(text)
+    shown = "".join(c if c.isprintable() else "?" for c in text[:most])
+    return shown + "..." * (len(text) > most)
+
+
+def check_name(name: str) -> str:
+    """The name of a configuration, as it is; DataError for one that no file could safely have.
+
+    Slashes may part it into folders and a name, but the parts "." and "..", a leading slash, control characters, and
+    more than 1000 bytes are refused: names come from files of strangers, and `predict` writes files of these names.
+
+    >>> from botan_fast.files import check_name
+    >>> check_name("T0.44/conf_1")
+    'T0.44/conf_1'
+    >>> check_name("../../escaped")
+    Traceback (most recent call last):
+        ...
+    botan_fast.errors.DataError: the configuration's name '../../escaped' leads out of a folder; give it another name
+    """
+    wrong = None
+    if not name:
+        wrong = "is empty"
+    elif any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name):
+        wrong = "holds a character that cannot be printed"
+    elif len(name.encode()) > _LONGEST_NAME:
+        wrong = f"has more than {_LONGEST_NAME} bytes"
+    elif not {"", ".", ".."}.isdisjoint(name.split("/")):
+        wrong = "leads out of a folder"
+    if wrong is not None:
+        raise DataError(f"the configuration's name '{printable(name, 60)}' {wrong}; give it another name")
+    return name
+
+
+def file_name(name: str) -> str:
+    """The file name of a configuration's name, without an ending: the checked name, with "_" for a slash.
+
+    DataError where `check_name` refuses it, or it has more than 250 bytes.
+
+    >>> from botan_fast.files import file_name
+    >>> file_name("T0.44/conf_1")
+    'T0.44_conf_1'
+    """
+    result = check_name(name).replace("/", "_")
+    if len(result.encode()) > _LONGEST_FILE:
+        raise DataError(
+            f"the configuration's name '{printable(name, 60)}' is too long for a file; give it a shorter one"
+        )
+    return result

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..files import remove_leftovers
+from ..files import file_name, is_file, remove_leftovers
 from .options import DATA_OPTIONS, RUN_OPTIONS, add_options, data_options, in_order, set_threads
 
 __all__ = ["DESCRIPTION", "NAME", "add_arguments", "run"]
@@ -52,6 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.output:
         raise InputError("OUT = '' is empty; name a folder, or a file that ends in .npz, .xyz or .extxyz")
     output = Path(arguments.output)
+    is_file(output)  # refuses pipes and devices, and names that none can have
     one_file = output.suffix in _ENDINGS and not output.is_dir()
     if not one_file and output.exists() and not output.is_dir():
         raise InputError(f"OUT = '{output}' is a file; name a folder, or a file that ends in .npz, .xyz or .extxyz")
@@ -157,7 +158,8 @@ def _the_file(output: Path, names: list[str]) -> list[Path]:
 
 
 def _files_in(folder: Path, names: list[str]) -> list[list[Path]]:
-    """An npz and an extended XYZ file for each configuration."""
+    """An npz and an extended XYZ file for each configuration, inside the folder whatever its name is."""
+    names = [file_name(name) for name in names]
     name, times = Counter(names).most_common(1)[0]
     if times > 1:
         raise InputError(f"two configurations are named {name}; predict them into separate folders")

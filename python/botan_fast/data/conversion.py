@@ -16,7 +16,7 @@ import numpy as np
 from ..arrays import Array
 from ..checks import positive
 from ..errors import DataError, InputError
-from ..files import FilePath, name_of
+from ..files import FilePath, is_file, name_of, printable
 from ..formats import Configuration, holds_frames, is_layout, iterate_groups, stated
 from ..physics.targets import Targets
 from ..quantities import LETTERS
@@ -157,7 +157,7 @@ def convert(
             if complete:
                 continue
             for name, make, last in reading.records(file, finished.__contains__):
-                name = _text(names[file] if name == name_of(file) else name)
+                name = names[file] if name == printable(name_of(file), 1000) else name
                 if name not in finished:
                     record = make()
                     record.name = name
@@ -341,11 +341,6 @@ def _finished(writer: DatasetWriter) -> dict[str, tuple[set[str], bool]]:
     return done
 
 
-def _text(name: str) -> str:
-    """A name as a data set holds it: where the locale is not that of the file names, their bytes as UTF-8."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
 def _identity(file: Path, settings: dict[str, Any]) -> str:
     """Tells whether a file was converted already, with the same settings, and has not changed since."""
     what: list[Any] = [str(file.resolve()), settings]
@@ -367,7 +362,7 @@ def _check_targets(targets: Any) -> str:
 def _check_output(output: Path, files: list[Path], append: bool, force: bool) -> None:
     if append and force:
         raise InputError("append and force are both given; give one of them")
-    if not output.exists():
+    if not is_file(output) and not output.exists():
         return
     if any(file.exists() and file.samefile(output) for file in files):
         raise InputError(

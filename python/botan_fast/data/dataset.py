@@ -13,8 +13,8 @@ from typing import Any, overload
 import h5py
 import numpy as np
 
-from ..errors import InputError
-from ..files import FilePath, natural_key
+from ..errors import DataError, InputError
+from ..files import FilePath, check_name, natural_key, printable
 from .sample import Sample
 from .schema import known_number, open_dataset, read_attribute, read_group, read_json, read_text, reading
 from .selection import Choice, Numbers
@@ -284,7 +284,10 @@ def _read_entries(path: Path, file: h5py.File) -> list[Entry]:
     groups = read_group(path, file, "configurations")
     for key in sorted(groups, key=natural_key):
         group = read_group(path, groups, key)
-        name = read_text(path, group, "name") or key
+        try:
+            name = check_name(read_text(path, group, "name") or key)
+        except DataError as error:
+            raise DataError(f"{path}: group {printable(key)}: {error}") from None
         temperature = known_number(float(read_attribute(path, group, "temperature", "f", ())))
         times = read_attribute(path, group, "time", "f", (None,)).tolist()
         runs = read_attribute(path, group, "num_runs", "iu", (len(times),)).tolist()

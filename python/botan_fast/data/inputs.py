@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError, warn
-from ..files import name_of
+from ..files import name_of, printable
 from ..formats import name_without_tag, stated
 from .record import Record
 from .runs import remedy_for_runs
@@ -85,7 +85,11 @@ def unique_names(files: list[Path]) -> dict[Path, str]:
         depth = 1
         while len({path[:depth] for path in parts.values()}) < len(group) and depth < max(map(len, parts.values())):
             depth += 1
-        names |= {file: "_".join(reversed(path[:depth])) for place, path in parts.items() for file in at_times[place]}
+        names |= {
+            file: printable("_".join(reversed(path[:depth])), 1000)
+            for place, path in parts.items()
+            for file in at_times[place]
+        }
     return names
 
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from ..arrays import Array
 from ..checks import as_array, check_finite
-from ..errors import InputError
+from ..errors import DataError, InputError
+from ..files import check_name
 from ..graph.build import build_graph
 from ..graph.graph import Graph
 from ..graph.pairs import pair_list, pair_values
@@ -102,6 +103,10 @@ def checked_arrays(record: Record, cutoff: float) -> dict[str, Any]:
     """The arrays of a record in the dtypes of the file, checked."""
     if not isinstance(record.name, str) or not record.name:
         raise InputError(f"name = {record.name!r} must be a text that is not empty")
+    try:
+        check_name(record.name)
+    except DataError as error:
+        raise InputError(str(error)) from None
     known = [("temperature", record.temperature), ("energy", record.energy)]
     for name, value in [*known, *(("time", time.time) for time in record.times)]:
         if value is not None and not isinstance(value, (int, float, np.number)):

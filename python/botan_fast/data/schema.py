@@ -17,8 +17,9 @@ import h5py
 import numpy as np
 
 from ..errors import BotanFastError, DataError
-from ..files import FilePath, near_matches
-from ..formats.hdf5 import MAX_RATIO, is_hdf5
+from ..files import FilePath, is_file, near_matches, printable
+from ..formats.hdf5 import MAX_RATIO, has_child, is_hdf5
+from ..formats.sizes import refuse_expansion
 
 __all__ = [
     "FORMAT",
@@ -53,6 +54,8 @@ _FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FL
 
 def is_dataset(path: FilePath) -> bool:
     """Is the file an HDF5 file that says it is a botan_fast data set? The content decides, never the name."""
+    if not is_file(path):
+        return False
     try:
         with open(path, "rb") as file:
             if not is_hdf5(file.read(8)):
@@ -79,9 +82,9 @@ def reading(path: FilePath) -> Iterator[None]:
 def open_dataset(path: FilePath) -> h5py.File:
     """Open a data set for reading, after a check that it is one and that this version reads it."""
     path = Path(path)
-    if path.is_dir():
-        raise DataError(f"{path} is a directory; name the data set file in it")
-    if not path.exists():
+    if not is_file(path):
+        if path.is_dir():
+            raise DataError(f"{path} is a directory; name the data set file in it")
         raise DataError(f"{path}: no such file{_unfinished(path) or near_matches(path)}")
     with open(path, "rb") as file:
         head = file.read(8)
@@ -111,17 +114,22 @@ def open_dataset(path: FilePath) -> h5py.File:
 
 def read_group(path: FilePath, parent: h5py.Group, name: str) -> h5py.Group:
     """A group that lies in this file, not behind a link."""
-    if not isinstance(parent.get(name, getlink=True), h5py.HardLink):
-        raise DataError(f"{path}: {parent.name} has no group {name} of its own; make the data set again")
+    if not _is_own(parent, name):
+        raise DataError(f"{path}: {parent.name} has no group {printable(name)} of its own; make the data set again")
     group = parent[name]
     if not isinstance(group, h5py.Group):
         raise DataError(f"{path}: {group.name} is not a group; make the data set again")
     return group
 
 
+def _is_own(group: h5py.Group, name: str) -> bool:
+    """Is there a link of this name that leads to an item of this file? Asked before it is followed."""
+    return has_child(group, name) and group.id.links.get_info(name.encode()).type == h5py.h5l.TYPE_HARD
+
+
 def read_array(path: FilePath, group: h5py.Group, name: str, dtype: str, shape: tuple[int | None, ...]) -> np.ndarray:
     """A checked array; None in `shape` stands for any length."""
-    if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+    if not _is_own(group, name):
         raise DataError(f"{path}: {group.name} has no array {name} of its own; make the data set again")
     stored = group[name]
     if not isinstance(stored, h5py.Dataset):
@@ -158,6 +166,7 @@ def _check_storage(path: FilePath, stored: h5py.Dataset) -> None:
             f"{path}: {stored.name} should have {stored.nbytes} bytes but the file holds {held}; "
             "copy the data set or make it again"
         )
+    refuse_expansion(Path(path), stored.nbytes, stored.name)
 
 
 def read_attribute(
@@ -211,7 +220,7 @@ def write_species(group: h5py.Group, species: tuple[str, ...] | None) -> None:
 
 def write_text(item: h5py.HLObject, name: str, text: str) -> None:
     """Write a text attribute of fixed length: HDF5 does not checksum those of variable length."""
-    data = text.encode("utf-8", "surrogateescape")  # names of files that are no text in this locale: as they are
+    data = text.encode("utf-8", "backslashreplace")  # the bytes of a file name may be no UTF-8
     item.attrs.create(name, np.array(data, dtype=h5py.string_dtype("utf-8", max(1, len(data)))))
 
 

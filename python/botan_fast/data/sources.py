@@ -1,15 +1,16 @@
 """What a path, a pattern or a list names: files and data sets."""
 
 import glob
+import itertools
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ..errors import DataError, InputError
-from ..files import FilePath, natural_key, near_matches
+from ..files import FilePath, is_file, natural_key, near_matches, printable
 from ..formats import is_pattern
 from ..formats.objects import is_atoms, is_object, object_trajectory
 from ..formats.trajectory import Trajectory
@@ -17,6 +18,8 @@ from .dataset import Dataset
 from .schema import finished_parts, is_dataset
 
 __all__ = ["find_files", "open_sources"]
+
+MAX_FOLDERS = 100_000  # that ** looks through
 
 
 def open_sources(data: Any, runs: bool = False) -> list[Path | Dataset | Trajectory]:
@@ -39,7 +42,8 @@ def open_sources(data: Any, runs: bool = False) -> list[Path | Dataset | Traject
             sources.append(object_trajectory(first))
         else:
             for path in find_files(part):
-                unfinished = not path.exists() and finished_parts(path)  # Dataset says what to do
+                # Dataset says what to do with parts of a data set
+                unfinished = not is_pattern(path) and not path.exists() and finished_parts(path)
                 sources.append(Dataset(path) if is_dataset(path) or unfinished else path)
     return _with_own_names(sources)
 
@@ -65,7 +69,8 @@ def find_files(data: Any) -> list[Path]:
     Raises
     ------
     DataError
-        when a pattern matches nothing; the message has the pattern and what there is instead.
+        when a pattern matches nothing; the message has the pattern and what there is instead. Also for a pipe, a
+        socket or a device, and for a name that none can have.
 
     Examples
     --------
@@ -86,16 +91,51 @@ def find_files(data: Any) -> list[Path]:
                 f"data holds a {type(item).__name__}; give paths, glob patterns, or Samples, and do not mix"
             )
         # A name with brackets can be a file itself; a pattern with placeholders has its own reader.
-        if not glob.has_magic(os.fspath(item)) or Path(item).exists() or is_pattern(item):
-            files.append(Path(item))
+        pattern = str(Path(item)) if isinstance(item, os.PathLike) else item
+        there = is_file(pattern) or os.path.isdir(pattern)
+        if there or is_pattern(pattern) or not glob.has_magic(pattern):
+            files.append(Path(pattern))
             continue
-        matches = sorted(glob.glob(os.fspath(item), recursive=True), key=natural_key)
+        matches = sorted(set(_matches(pattern, pattern, itertools.count())), key=natural_key)
         if not matches:
-            raise DataError(f"no file matches '{item}'{_instead(item)}")
+            raise DataError(f"no file matches '{printable(pattern)}'{_instead(pattern)}")
+        for match in matches:
+            is_file(match)  # refuses pipes and devices
         files += [Path(match) for match in matches]
     if not files:
         raise InputError("data is empty; give at least one file")
     return files
+
+
+def _matches(pattern: str, whole: str, visited: Iterator[int]) -> Iterator[str]:
+    """What a pattern matches, as `glob.glob` says it; but ** enters each folder once, and a limited number of them.
+
+    Links may lead in circles: `glob` goes round until the names are too long, and with two such links never ends.
+    """
+    parts = pattern.split("/")
+    if "**" not in parts:
+        yield from glob.iglob(pattern)
+        return
+    place = parts.index("**")
+    start, rest = "/".join(parts[:place]) or ("/" if place else ""), "/".join(parts[place + 1 :])
+    for root in glob.iglob(start) if glob.has_magic(start) else [start]:
+        entered: set[tuple[int, int]] = set()
+        for folder, folders, names in os.walk(root or ".", followlinks=True):
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in entered:
+                folders.clear()
+                continue
+            entered.add((status.st_dev, status.st_ino))
+            if next(visited) >= MAX_FOLDERS:
+                raise InputError(
+                    f"'{printable(whole)}' looks through more than {MAX_FOLDERS} folders; name them more closely"
+                )
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            inside = folder if root else folder[2:]  # without "./"
+            if rest:
+                yield from _matches(os.path.join(glob.escape(inside), rest), whole, visited)
+            else:
+                yield from (os.path.join(inside, name) for name in names if not name.startswith("."))
 
 
 def _instead(pattern: FilePath) -> str:

@@ -16,6 +16,7 @@ import torch
 
 from ..box import check_box
 from ..errors import BotanFastError, DataError, InputError
+from ..formats.hdf5 import has_child
 from ..graph.build import build_graph
 from ..graph.graph import Graph
 from ..graph.pairs import edge_values, graph_from_pairs, pair_list
@@ -137,7 +138,9 @@ def read_targets(path: Path, group: h5py.Group, entry: Entry, stored: StoredArra
         return {}
     one = read_group(path, read_group(path, group, "times"), f"{entry.index:03d}")
     lengths = {"particle": len(stored.positions), "pair": stored.pairs.shape[1]}
-    arrays = {name: read_array(path, one, name, "<f4", (lengths[TARGETS[name]],)) for name in TARGETS if name in one}
+    arrays = {
+        name: read_array(path, one, name, "<f4", (lengths[TARGETS[name]],)) for name in TARGETS if has_child(one, name)
+    }
     for name, array in arrays.items():
         # A finite sum has finite terms only; the exact test settles the rest.
         if not math.isfinite(array.sum(dtype=np.float64)) and not np.isfinite(array).all():

@@ -12,6 +12,7 @@ trajectory     frames by themselves, each a configuration without a future
 objects        Atoms of ASE, Universe of MDAnalysis, DataCollection of OVITO
 species        which name is type 0, which is type 1
 periodic       coordinates and boxes
+sizes          how large the arrays of a file may become
 text, hdf5, npz, pickle_arrays      what several readers need; pickles are read without executing them
 plain, pyg_botan, glassy_dynamics, glassbench, lammps, lammps_data, extended_xyz, plain_xyz, h5md, hoomd_gsd     the
 formats

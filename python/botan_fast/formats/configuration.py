@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from ..errors import DataError
+from ..files import printable
 from .periodic import refuse_bad_box, refuse_wrapped
 
 __all__ = ["Configuration", "Reader", "check_configuration"]
@@ -72,6 +73,8 @@ def check_configuration(configuration: Configuration) -> Configuration:
         naming the file, the array, its shape or value, and what is expected.
     """
     c = configuration
+    # Most names are those of files, which may hold what no text can: bytes of another encoding, control characters.
+    c.name = printable(c.name, 1000)
     if c.positions.ndim != 2 or c.positions.shape[1] not in (2, 3) or c.positions.shape[0] == 0:
         raise DataError(f"{c.path}: positions have shape {c.positions.shape}; expected (N, 2) or (N, 3) with N > 0")
     number, dimensions = c.positions.shape

@@ -31,7 +31,7 @@ EXPECTED = "a TOML file with a pattern, which describes the files of many runs"
 def recognises(path: Path, head: bytes) -> bool:
     if b"\x00" in head or not path.is_file() or path.stat().st_size > 1 << 20:
         return False
-    return re.search(rb"(?m)^\s*pattern\s*=", path.read_bytes()) is not None
+    return re.search(rb"(?m)^[ \t]*pattern[ \t]*=", path.read_bytes()) is not None
 
 
 def read(path: Path) -> list[Configuration]:

@@ -24,6 +24,7 @@ from ..files import name_of
 from .configuration import Configuration, check_configuration
 from .npz import is_zip, npz_keys, read_npz
 from .periodic import place_in_box, refuse_bad_box
+from .sizes import MAX_TIMES
 
 NAME = "GlassBench npz"
 COMMON = ("types", "initial_positions")
@@ -71,8 +72,10 @@ def read(path: Path) -> list[Configuration]:
         )
         return [check_configuration(c)]
     propensity, broken = arrays["md_prop"], arrays.get("bb_prop")
-    if propensity.ndim != 2 or propensity.shape[1] != number or not len(propensity):
-        raise DataError(f"{path}: md_prop has shape {propensity.shape}; expected (T, {number}) with T > 0")
+    if propensity.ndim != 2 or propensity.shape[1] != number or not 0 < len(propensity) <= MAX_TIMES:
+        raise DataError(
+            f"{path}: md_prop has shape {propensity.shape}; expected (T, {number}) with 0 < T <= {MAX_TIMES}"
+        )
     if broken is not None and broken.shape != propensity.shape:
         raise DataError(f"{path}: bb_prop has shape {broken.shape} but md_prop {propensity.shape}; expected the same")
     unknown: tuple[float | None, ...] = (None,) * len(propensity)

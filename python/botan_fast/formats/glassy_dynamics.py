@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from ..files import name_of
+from ..files import name_of, printable
 from .configuration import Configuration, check_configuration
 from .periodic import place_in_box
-from .pickle_arrays import Array, load_arrays
+from .pickle_arrays import Array, describe, load_arrays
+from .sizes import MAX_TIMES
 from .species import types_from_zero
 
 NAME = "glassy_dynamics pickle"
@@ -43,7 +44,7 @@ def read(path: Path) -> list[Configuration]:
     content = {key.decode("latin1") if isinstance(key, bytes) else key: value for key, value in content.items()}
     missing = [key for key in KEYS if key not in content]
     if missing:
-        held = ", ".join(sorted(str(key) for key in content)[:20])
+        held = ", ".join(sorted(printable(key, 40) for key in content)[:20])
         raise DataError(f"{path}: the pickle has no {', '.join(missing)}; it holds {held or 'nothing'}")
     positions, types = _array(path, content, "positions"), _array(path, content, "types")
     box, times = _array(path, content, "box"), _array(path, content, "time")
@@ -53,6 +54,8 @@ def read(path: Path) -> list[Configuration]:
     wrong = indices.ndim != 1 or times.ndim != 1 or len(indices) == 0 or (indices != np.rint(indices)).any()
     if wrong or indices.min() < 0 or indices.max() >= len(times):
         raise DataError(f"{path}: time_indices do not point into the {times.size} values of time")
+    if len(indices) > MAX_TIMES:
+        raise DataError(f"{path}: time_indices hold {len(indices)} times; expected at most {MAX_TIMES}")
     times = times[indices.astype(np.int64)]
     runs = _runs(path, content["trajectory_target_positions"], positions.shape, len(times))
     targets = _targets(path, content.get("targets"), len(positions), len(times))
@@ -100,16 +103,16 @@ def _array(path: Path, content: Mapping, key: str) -> np.ndarray:
 
 def _items(path: Path, key: str, value: Any) -> list:
     """A list of arrays, or an array cut along its first axis."""
-    if isinstance(value, Array):
-        array = _array(path, {key: value}, key)
-        return list(array) if array.ndim else []
+    array = _array(path, {key: value}, key) if isinstance(value, Array) else value
+    if isinstance(array, np.ndarray) and array.ndim > 0 and len(array) < 100_000:
+        return list(array)
     if isinstance(value, (list, tuple)) and len(value) < 100_000:
         return list(value)
     raise DataError(f"{path}: {key} is a {type(value).__name__}; expected a list of arrays")
 
 
 def _runs(path: Path, value: Any, shape: tuple[int, int], number: int) -> list[np.ndarray]:
-    """(R, N, D) for each target time that has runs."""
+    """(R, N, D) for each target time that has runs: lists of arrays, or arrays of any of their axes together."""
     key = "trajectory_target_positions"
     times = _items(path, key, value)
     if len(times) > number:
@@ -137,10 +140,15 @@ def _targets(path: Path, value: Any, particles: int, number: int) -> list[np.nda
     if value is None:
         return []
     result = []
-    for k, item in enumerate(_items(path, "targets", value)):
+    items = _items(path, "targets", value)
+    if len(items) > number:
+        raise DataError(f"{path}: targets hold {len(items)} times, time_indices {number}; expected as many or fewer")
+    limit = 16 * path.stat().st_size
+    for k, item in enumerate(items):
         what = f"targets[{k}]"
         array = item if isinstance(item, np.ndarray) else _array(path, {what: item}, what)
-        if array.shape != (particles,) or k >= number:
+        limit -= array.nbytes
+        if array.shape != (particles,) or limit < 0:
             raise DataError(
                 f"{path}: {what} has shape {array.shape}; expected ({particles},) for each of {number} times"
             )
@@ -152,9 +160,17 @@ def _temperature(path: Path, metadata: Any) -> float | None:
     value = metadata.get("temperature") if isinstance(metadata, Mapping) else None
     if value is None:
         return None
-    if not isinstance(value, (int, float, np.generic)) or not np.isfinite(value):
-        raise DataError(f"{path}: metadata holds temperature {str(value)[:40]}; expected a number")
-    return float(value)
+    if isinstance(value, Array):  # of one number, such as np.array(0.44)
+        value = _array(path, {"temperature": value}, "temperature")
+    try:
+        # The types first: to convert lists in lists could take for ever.
+        known = isinstance(value, (int, float, np.generic)) or (isinstance(value, np.ndarray) and value.size == 1)
+        temperature = float(value.item() if isinstance(value, np.ndarray) else value) if known else np.nan
+    except (TypeError, ValueError, OverflowError):
+        temperature = np.nan
+    if not 0 <= temperature < 1e9:
+        raise DataError(f"{path}: metadata holds temperature {describe(value)}; expected a number in units of epsilon")
+    return temperature
 
 
 def _compare(c: Configuration) -> Configuration:

@@ -19,8 +19,9 @@ from .boundary import boundary_of
 from .configuration import Configuration
 from .frames import Frame, drop_flat_axis, frames_to_configurations
 from .groups import join_groups
-from .hdf5 import attribute, dataset, is_hdf5, open_hdf5, read_array
+from .hdf5 import attribute, child, dataset, has_child, is_hdf5, open_hdf5, read_array
 from .periodic import plain_box
+from .sizes import MAX_GROUPS, refuse_expansion
 from .species import number_species
 
 NAME = "H5MD"
@@ -31,7 +32,7 @@ def recognises(path: Path, head: bytes) -> bool:
     if not is_hdf5(head):
         return False
     with open_hdf5(path) as file:
-        return "h5md" in file and "particles" in file
+        return has_child(file, "h5md") and has_child(file, "particles")
 
 
 def read(path: Path) -> list[Configuration]:
@@ -40,15 +41,21 @@ def read(path: Path) -> list[Configuration]:
 
 def read_frames(path: Path) -> list[Frame]:
     with open_hdf5(path) as file:
-        groups = file["particles"]
-        names = sorted(name for name in groups if isinstance(groups.get(name), h5py.Group))
-        names = [name for name in names if set(groups[name]) - {"box"}] or names
+        groups = child(path, file, "particles")
+        if not isinstance(groups, h5py.Group):
+            raise DataError(f"{path}: /particles is no group; expected one with a group of particles in it")
+        if len(groups) > MAX_GROUPS:
+            raise DataError(f"{path}: /particles holds {len(groups)} groups; expected at most {MAX_GROUPS}")
+        found = {name: child(path, groups, name) for name in groups}
+        members = {str(name): member for name, member in found.items() if isinstance(member, h5py.Group)}
+        names = sorted(members)
+        names = [name for name in names if set(members[name]) - {"box"}] or names
         if not names:
             raise DataError(f"{path}: /particles holds no group; expected one with position and box")
         # Beside a group of all particles, the others are parts of it.
-        sets = {name: _Group(path, groups[name]) for name in (["all"] if "all" in names else names)}
+        sets = {name: _Group(path, members[name]) for name in (["all"] if "all" in names else names)}
         for name in set(names) - set(sets):
-            part = _Element(path, groups[name], "position", 2)
+            part = _Element(path, members[name], "position", 2)
             if part and part.values.shape[1] > sets["all"].count:
                 raise DataError(
                     f"{path}: the group all holds {sets['all'].count} particles, but {name} {part.values.shape[1]}; "
@@ -80,6 +87,8 @@ class _Group:
         species, image = _Element(path, group, "species", 1), _Element(path, group, "image", 2)
         ids = _Element(path, group, "id", 1)
         self.has_species = bool(species)
+        # Each frame takes its own arrays, in float64, and some kilobytes.
+        refuse_expansion(path, position.frames * 2048 + 8 * position.values.size, position.name)
         self.frames = [_frame(path, k, position, edges, species, image, ids, open_axis) for k in range(position.frames)]
         self.count = position.values.shape[1]
 
@@ -93,11 +102,11 @@ class _Element:
         self.labels: dict[int, str] | None = None  # of an enumerated type
         self.steps: np.ndarray | None = None
         self.times: np.ndarray | None = None
-        if name not in group:
+        item = child(path, group, name)
+        if item is None:
             return
-        item = group[name]
         if isinstance(item, h5py.Dataset):
-            whole = dataset(path, group, name)  # refuses links
+            whole = dataset(path, group, name)  # refuses data in other files
             assert whole is not None
             self._values = read_array(path, whole)[None]
             self.labels = _labels(whole)
@@ -162,7 +171,7 @@ def _labels(item: h5py.Dataset) -> dict[int, str] | None:
 
 def _box(path: Path, group: h5py.Group) -> tuple[_Element, str | None]:
     """The edges, and a refusal that holds unless the system is flat."""
-    box = group.get("box")
+    box = child(path, group, "box")
     if not isinstance(box, h5py.Group):
         raise DataError(f"{path}: {group.name} has no box; expected box/edges")
     boundary, open_axis = boundary_of(path, box), None
@@ -171,10 +180,10 @@ def _box(path: Path, group: h5py.Group) -> tuple[_Element, str | None]:
         open_axis = f"{box.name} has boundary {kinds}; expected a periodic box"
         if boundary[:2] != [b"periodic"] * 2:
             raise DataError(f"{path}: {open_axis}")
-    if "edges" not in box:
+    item = child(path, box, "edges")
+    if item is None:
         raise DataError(f"{path}: {box.name} has no edges; expected the edge lengths or vectors")
     # Edges that hold for all times: (D,) or (D, D); else the same with frames before them.
-    item = box["edges"]
     if isinstance(item, h5py.Dataset):
         rank = item.ndim
     else:

@@ -9,11 +9,14 @@ import h5py
 import numpy as np
 
 from ..errors import DataError
+from ..files import printable
+from .sizes import refuse_expansion
 
-__all__ = ["attribute", "dataset", "is_hdf5", "open_hdf5", "read_array"]
+__all__ = ["attribute", "child", "dataset", "has_child", "is_hdf5", "open_hdf5", "read_array"]
 
 # A compressed chunk of HDF5 (deflate) holds at most this many times its own size.
 MAX_RATIO = 1100
+_LINKS = 16  # soft links one after the other
 
 
 def is_hdf5(head: bytes) -> bool:
@@ -29,19 +32,65 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
     except DataError:
         raise
     # h5py has no class of its own for broken files: OSError, RuntimeError, KeyError, ValueError, TypeError, ...
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError, UnicodeError) as error:
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+    except Exception as error:
+        reason = printable(str(error).split("\n")[0] or type(error).__name__, 120)
         raise DataError(f"{path}: truncated or damaged HDF5 ({reason}); copy or write the file again") from error
 
 
-def dataset(path: Path, group: h5py.Group, name: str) -> h5py.Dataset | None:
-    """The dataset `name` of `group`, or None; DataError for a link to another file and for what is not a dataset."""
-    link = group.get(name, getlink=True)
-    if link is None:
+def has_child(group: h5py.Group, name: str) -> bool:
+    """Does a group have a link of this name, whatever it leads to? Unlike `name in group`, this follows none."""
+    return group.id.links.exists(name.encode())
+
+
+def child(path: Path, group: h5py.Group, name: str | bytes) -> h5py.Group | h5py.Dataset | None:
+    """The group or dataset `name` of `group`, or None where there is no such link.
+
+    Links are looked at before they are followed, because to follow one opens whatever file it names, a pipe too. Soft
+    links within the file are followed step by step. A name that is no UTF-8 is bytes, as h5py gives it.
+
+    Raises
+    ------
+    DataError
+        The link leads to another file, in a circle or to nothing, or the item is no group or dataset.
+    """
+    return _follow(path, group, name, _LINKS)
+
+
+def _follow(path: Path, group: h5py.Group, name: str | bytes, steps: int) -> h5py.Group | h5py.Dataset | None:
+    links, key = group.id.links, name if isinstance(name, bytes) else name.encode()
+    where = f"{path}: {printable(str(group.name).rstrip('/'), 80)}/{printable(key.decode('utf-8', 'replace'), 80)}"
+    if not links.exists(key):
         return None
-    if not isinstance(link, h5py.HardLink):
-        raise DataError(f"{path}: {group.name}/{name} is a link; expected a dataset of this file")
+    kind = links.get_info(key).type
+    if kind == h5py.h5l.TYPE_SOFT:
+        target = links.get_val(key).decode("utf-8", "replace")
+        item: h5py.Group | h5py.Dataset | None = group.file["/"] if target.startswith("/") else group
+        for part in target.split("/"):
+            if part in ("", "."):
+                continue
+            item = _follow(path, item, part, steps - 1) if isinstance(item, h5py.Group) and steps else None
+        if item is None:
+            raise DataError(
+                f"{where} is a link to {printable(target, 80)}, which leads to nothing; write the data there"
+            )
+        return item
+    if kind != h5py.h5l.TYPE_HARD:
+        other = links.get_val(key)[0].decode("utf-8", "replace") if kind == h5py.h5l.TYPE_EXTERNAL else "elsewhere"
+        raise DataError(
+            f"{where} is a link to another file ({printable(other, 80)}), which is not followed; "
+            "copy the data into one file"
+        )
     item = group[name]
+    if not isinstance(item, (h5py.Group, h5py.Dataset)):
+        raise DataError(f"{where} is a {type(item).__name__}; expected a group or a dataset")
+    return item
+
+
+def dataset(path: Path, group: h5py.Group, name: str) -> h5py.Dataset | None:
+    """The dataset `name` of `group`, or None; DataError for what keeps its data elsewhere or is not a dataset."""
+    item = child(path, group, name)
+    if item is None:
+        return None
     if not isinstance(item, h5py.Dataset):
         raise DataError(f"{path}: {item.name} is a group; expected a dataset")
     if item.external is not None or item.is_virtual:
@@ -72,4 +121,5 @@ def read_array(path: Path, item: h5py.Dataset, selection: Any = ()) -> np.ndarra
     declared, stored = item.size * item.dtype.itemsize, item.id.get_storage_size()
     if item.size and (stored > path.stat().st_size or declared > MAX_RATIO * stored):
         raise DataError(f"{path}: {item.name} declares shape {item.shape} but the file stores {stored} bytes of it")
+    refuse_expansion(path, declared, item.name)
     return item[selection]

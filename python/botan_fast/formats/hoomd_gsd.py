@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from ..errors import DataError
-from ..files import name_of
+from ..files import name_of, printable
 from .configuration import Configuration
 from .frames import Frame, drop_flat_axis, frames_to_configurations
 from .periodic import plain_box
+from .sizes import refuse_expansion
 from .species import number_species
 
 NAME = "GSD"
@@ -43,7 +44,12 @@ def read_frames(path: Path) -> list[Frame]:
     _check_index(path)
     try:
         with gsd.fl.open(str(path), "r") as file:
-            frames = [_frame(path, file, number) for number in range(file.nframes)]
+            frames, taken = [], 0
+            for number in range(file.nframes):
+                frames.append(_frame(path, file, number))
+                # Frames without arrays of their own are as frame 0: a few bytes of the file, but the memory of a frame.
+                taken += 2048 + frames[-1].positions.nbytes + frames[-1].types.nbytes
+                refuse_expansion(path, taken, "its frames")
             numbers = range(1, file.nframes)
             # Step 0, and images as in the first frame, are not written. So a file without any tells nothing.
             if not any(file.chunk_exists(number, "configuration/step") for number in range(file.nframes)):
@@ -55,7 +61,7 @@ def read_frames(path: Path) -> list[Frame]:
         raise
     # The package tells what is wrong by many classes, down to errors of the operating system.
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = printable(str(error).split("\n")[0] or type(error).__name__, 120)
         raise DataError(f"{path}: truncated or damaged GSD ({reason}); copy the file again") from error
 
 

@@ -18,15 +18,14 @@ Files of frames (LAMMPS, GSD, extended XYZ, H5MD) are runs, with `{run}` in thei
 that hold whole ensembles (npz, pickle) are read as they are, and get their temperature and time from here.
 """
 
+import math
 import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ..errors import DataError
-from ..files import FilePath, did_you_mean, natural_key
+from ..files import FilePath, did_you_mean, is_file, natural_key, printable
 from ..paper import first_tag, times_of
 
 if sys.version_info >= (3, 11):
@@ -63,7 +62,7 @@ class FilePattern:
 
     @property
     def where(self) -> str:
-        return str(self.path) if self.path else self.pattern
+        return str(self.path) if self.path else printable(self.pattern)
 
 
 def is_pattern(path: FilePath) -> bool:
@@ -74,45 +73,72 @@ def is_pattern(path: FilePath) -> bool:
 def load_pattern(path: FilePath) -> FilePattern:
     """The pattern of a TOML file, or a pattern itself; DataError where it makes no sense."""
     path = Path(path)
-    if is_pattern(path) and not path.exists():
+    if is_pattern(path) and not is_file(path):
         spec = FilePattern(pattern=str(path))
     else:
         try:
-            entries = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise DataError(f"{path}: not a valid TOML file ({error})") from None
+            text = path.read_text(encoding="utf-8")
+            _refuse_tables(path, text)
+            entries = tomllib.loads(text)
+        except DataError:
+            raise
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+        # Text that is no UTF-8 or no TOML, lists in lists without end, integers of thousands of digits.
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}: not a valid TOML file ({printable(error)})") from None
         spec = FilePattern(root=path.parent, path=path, **_entries(path, entries))
     for pattern in (spec.pattern, spec.initial or ""):
         for name in FIELD.findall(pattern):
             if name not in _PLACEHOLDERS:
                 hint = did_you_mean(name, list(_PLACEHOLDERS), show="{{{}}}".format)
                 known = ", ".join(f"{{{key}}}" for key in _PLACEHOLDERS)
-                raise DataError(f"{spec.where}: {{{name}}} is no placeholder{hint}; there are {known}")
+                raise DataError(f"{spec.where}: {{{printable(name, 40)}}} is no placeholder{hint}; there are {known}")
+        if side_by_side := re.search(r"\{[^{}]*\}\{[^{}]*\}", pattern):
+            raise DataError(
+                f"{spec.where}: {side_by_side[0]} stand side by side, so no name tells where one ends and the other "
+                "begins; put a text between them, such as _"
+            )
     if spec.initial:
         extra = set(FIELD.findall(spec.initial)) - ({"temperature", "configuration"} & set(placeholders_of(spec)))
         if extra:
             raise DataError(
-                f"{spec.where}: initial has {{{min(extra)}}}; it can use only {{temperature}} and {{configuration}}, "
-                "and those only where the pattern does"
+                f"{spec.where}: initial has {{{printable(min(extra), 40)}}}; it can use only {{temperature}} and "
+                "{configuration}, and those only where the pattern does"
             )
     return spec
 
 
+def _refuse_tables(path: Path, text: str) -> None:
+    """DataError for tables and dotted keys, which no layout has: thousands of them in one another take minutes."""
+    for line in text.splitlines():
+        key = line.split("#")[0].split("=")[0].strip()
+        if key.startswith("[") or ("." in key and "=" in line.split("#")[0] and key[:1] not in "0123456789-+.\"'"):
+            raise DataError(
+                f"{path}: unknown entry {printable(key, 40)}; a layout has no tables, only {', '.join(_KINDS)}"
+            )
+
+
+_KINDS = {"pattern": str, "initial": str, "timestep": float, "times": list, "first": float, "temperature": float}
+
+
 def _entries(path: Path, entries: dict) -> dict:
-    kinds = {"pattern": str, "initial": str, "timestep": float, "times": list, "first": float, "temperature": float}
+    kinds = _KINDS
     for key, value in entries.items():
         if key not in kinds:
             hint = did_you_mean(key, list(kinds))
-            raise DataError(f"{path}: unknown entry {key}{hint}; there are {', '.join(kinds)}")
+            raise DataError(f"{path}: unknown entry {printable(key, 40)}{hint}; there are {', '.join(kinds)}")
         numbers = value if kinds[key] is list and isinstance(value, list) else [value] if kinds[key] is float else []
         for number in numbers:
-            if isinstance(number, bool) or not isinstance(number, (int, float)) or not np.isfinite(number):
+            if not _is_number(number):
                 raise DataError(
-                    f"{path}: {key} = {value!r}; expected {'numbers' if kinds[key] is list else 'a number'}"
+                    f"{path}: {key} = {printable(repr(value), 80)}; expected "
+                    f"{'numbers' if kinds[key] is list else 'a number'}"
                 )
         if kinds[key] is not float and not isinstance(value, kinds[key]):
             raise DataError(
-                f"{path}: {key} = {value!r}; expected a {'text' if kinds[key] is str else 'list of numbers'}"
+                f"{path}: {key} = {printable(repr(value), 80)}; expected a "
+                f"{'text' if kinds[key] is str else 'list of numbers'}"
             )
     if "pattern" not in entries:
         raise DataError(
@@ -127,6 +153,15 @@ def _entries(path: Path, entries: dict) -> dict:
     if "times" in entries:
         entries = {**entries, "times": tuple(float(time) for time in entries["times"])}
     return entries
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer larger than any float
+        return False
 
 
 def placeholders_of(spec: FilePattern) -> list[str]:
@@ -174,7 +209,8 @@ def files_of(spec: FilePattern) -> dict[tuple, list[tuple[dict, Path]]]:
         "[^/]*" if part == "*" else FIELD.sub(group, part) if part.startswith("{") else re.escape(part)
         for part in parts
     )
-    pattern = Path(FIELD.sub("*", spec.pattern))
+    # One * as good as several; two alone would look through all folders below.
+    pattern = Path(re.sub(r"\*+", "*", FIELD.sub("*", spec.pattern)))
     root = Path(pattern.anchor) if pattern.anchor else spec.root
     relative = str(pattern.relative_to(pattern.anchor)) if pattern.anchor else str(pattern)
     # ".." and "." cannot be globbed for; what comes before the first wildcard is walked as it stands.
@@ -183,17 +219,24 @@ def files_of(spec: FilePattern) -> dict[tuple, list[tuple[dict, Path]]]:
     while rest and "*" not in rest[0] and len(rest) > 1:
         fixed.append(rest.pop(0))
     if not rest or "\x00" in spec.pattern:
-        raise DataError(f"{spec.where}: pattern = {spec.pattern!r} names no file")
+        raise DataError(f"{spec.where}: pattern = {printable(repr(spec.pattern))} names no file")
     folder = root.joinpath(*fixed)
     escaped = "/".join(re.sub(r"([\[\]?])", r"[\1]", part) for part in rest)
     found: dict[tuple, list[tuple[dict, Path]]] = {}
     full = re.compile(expression)
-    for file in sorted(folder.glob(escaped), key=lambda file: natural_key(str(file))):
+    try:
+        files = sorted(folder.glob(escaped), key=lambda file: natural_key(str(file)))
+    except (OSError, ValueError, NotImplementedError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(
+            f"{spec.where}: pattern = {printable(repr(spec.pattern))} cannot be looked for ({reason})"
+        ) from None
+    for file in files:
         text = str(file) if pattern.anchor else Path(*fixed, file.relative_to(folder)).as_posix()
         match = full.fullmatch(text)
-        if match and file.is_file():
+        if match and is_file(file):
             values = match.groupdict()
             found.setdefault((values.get("temperature"), values.get("configuration")), []).append((values, file))
     if not found:
-        raise DataError(f"{spec.where}: no file matches '{spec.pattern}' in {root.resolve()}")
+        raise DataError(f"{spec.where}: no file matches '{printable(spec.pattern)}' in {root.resolve()}")
     return found

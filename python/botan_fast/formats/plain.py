@@ -12,17 +12,19 @@ In HDF5 these are datasets (or, for the numbers, attributes) of the root, or of 
 name is the configuration's.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from ..errors import DataError
-from ..files import name_of
+from ..files import check_name, name_of
 from .configuration import Configuration, check_configuration
-from .hdf5 import attribute, dataset, is_hdf5, open_hdf5, read_array
+from .hdf5 import attribute, child, dataset, has_child, is_hdf5, open_hdf5, read_array
 from .npz import is_zip, npz_keys, read_npz
 from .periodic import place_in_box
+from .sizes import MAX_GROUPS, MAX_TIMES, refuse_expansion
 from .species import types_from_zero
 
 NAME = "plain arrays (npz, HDF5)"
@@ -39,7 +41,7 @@ def recognises(path: Path, head: bytes) -> bool:
     if not is_hdf5(head):
         return False
     with open_hdf5(path) as file:
-        return "h5md" not in file and bool(_groups(file))
+        return not has_child(file, "h5md") and any(True for _ in _groups(path, file))
 
 
 def read(path: Path) -> list[Configuration]:
@@ -47,24 +49,34 @@ def read(path: Path) -> list[Configuration]:
         head = file.read(8)
     if is_zip(head):
         return _configurations(path, name_of(path), read_npz(path, KEYS, OPTIONAL))
-    result = []
+    result, declared = [], 0
     with open_hdf5(path) as file:
-        for group in _groups(file):
-            name = name_of(path) if group.name == "/" else group.name.strip("/")
-            result += _configurations(path, name, _arrays(path, group))
+        for name, group in _groups(path, file):
+            arrays = _arrays(path, group)
+            declared += sum(array.nbytes for array in arrays.values())
+            refuse_expansion(path, declared)
+            result += _configurations(path, name, arrays)
     return result
 
 
-def _groups(file: h5py.File) -> list[h5py.Group]:
-    """The root, or the groups in it, as far as they hold the arrays."""
+def _groups(path: Path, file: h5py.File) -> Iterator[tuple[str, h5py.Group]]:
+    """The root, or the groups in it, as far as they hold the arrays, with the configuration's name."""
     if _is_configuration(file):
-        return [file]
-    groups = [file[name] for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)]
-    return [group for group in groups if isinstance(group, h5py.Group) and _is_configuration(group)]
+        yield name_of(path), file
+        return
+    if len(file) > MAX_GROUPS:
+        raise DataError(f"{path}: the HDF5 file has {len(file)} groups; put at most {MAX_GROUPS} into one file")
+    for name in file:
+        group = child(path, file, name)
+        if isinstance(group, h5py.Group) and _is_configuration(group):
+            try:
+                yield check_name(name if isinstance(name, str) else name.decode("utf-8", "replace")), group
+            except DataError as error:
+                raise DataError(f"{path}: {error}") from None
 
 
 def _is_configuration(group: h5py.Group) -> bool:
-    return all(key in group or (key == "box" and key in group.attrs) for key in KEYS)
+    return all(has_child(group, key) or (key == "box" and key in group.attrs) for key in KEYS)
 
 
 def _arrays(path: Path, group: h5py.Group) -> dict[str, np.ndarray]:
@@ -89,11 +101,16 @@ def _configurations(path: Path, name: str, arrays: dict[str, np.ndarray]) -> lis
     types = types_from_zero(path, types)
     box = np.full(positions.shape[1], float(box)) if box.ndim == 0 else box.astype(np.float64)
     runs, propensity = arrays.get("trajectories"), arrays.get("propensity")
+    for key, array in (("trajectories", runs), ("propensity", propensity)):
+        if array is not None and array.ndim == 0:
+            raise DataError(f"{path}: {key} is one number; expected one for each particle")
     if runs is not None and runs.ndim == 3:
         runs = runs[None]
     if propensity is not None and propensity.ndim == 1:
         propensity = propensity[None]
     number = len(runs) if runs is not None else len(propensity) if propensity is not None else 0
+    if number > MAX_TIMES:
+        raise DataError(f"{path}: {number} times of one configuration; give at most {MAX_TIMES}")
     if runs is not None and (runs.ndim != 4 or runs.shape[2:] != positions.shape or 0 in runs.shape):
         raise DataError(
             f"{path}: trajectories have shape {arrays['trajectories'].shape}; expected (R, N, D) or (T, R, N, D) "

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import DataError
-from ..files import FilePath, name_of, near_matches
+from ..files import FilePath, is_file, name_of, near_matches
 from . import ensembles, pyg_botan
 from .configuration import Configuration, Reader
 from .frames import in_order
@@ -152,4 +152,4 @@ def read_trajectory(path: FilePath) -> Trajectory | None:
 def is_layout(path: FilePath) -> bool:
     """Does the path describe many files, as a pattern or as the TOML file of one?"""
     path = Path(path)
-    return (is_pattern(path) and not path.exists()) or choose(path, READERS) is ensembles
+    return (is_pattern(path) and not is_file(path)) or choose(path, READERS) is ensembles

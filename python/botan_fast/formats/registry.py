@@ -1,9 +1,10 @@
 """All readers of single files, and the choice of one by a file's content."""
 
+import itertools
 from pathlib import Path
 
 from ..errors import DataError
-from ..files import near_matches
+from ..files import is_file, near_matches, printable
 from . import (
     extended_xyz,
     glassbench,
@@ -18,7 +19,7 @@ from . import (
 )
 from .configuration import Reader
 from .hdf5 import is_hdf5, open_hdf5
-from .npz import is_zip, npz_keys
+from .npz import is_zip, npz_keys, shown_keys
 from .text import refuse_compressed, text_head
 
 __all__ = ["FILE_READERS", "choose"]
@@ -45,7 +46,7 @@ def choose(path: Path, readers: tuple[Reader, ...] = FILE_READERS) -> Reader:
     DataError
         The file is missing or broken, or no reader knows it; the message says what it holds and what is expected.
     """
-    if path.is_dir():
+    if not is_file(path) and path.is_dir():
         raise DataError(f"{path} is a directory; name the files in it, for example '{path / '*.npz'}'")
     try:
         with open(path, "rb") as file:
@@ -61,11 +62,12 @@ def choose(path: Path, readers: tuple[Reader, ...] = FILE_READERS) -> Reader:
     if not head:
         found = "is empty"
     elif is_zip(head):
-        found = f"is an npz with {', '.join(npz_keys(path)) or 'no arrays'}"
+        found = f"is an npz with {shown_keys(npz_keys(path)) or 'no arrays'}"
         expected = [text for text in expected if "npz" in text]
     elif is_hdf5(head):
         with open_hdf5(path) as file:
-            found = f"is an HDF5 file with {', '.join(list(file)[:10]) or 'nothing'}"
+            names = [printable(name, 40) for name in itertools.islice(file, 10)]
+            found = f"is an HDF5 file with {', '.join(names) or 'nothing'}"
         expected = [text for text in expected if "HDF5" in text or "H5MD" in text]
     else:
         refuse_compressed(path, head)

@@ -1,10 +1,7 @@
 """Models on disk: own files (safetensors), and the published weights of others."""
 
 import json
-import pickle
 import re
-import warnings
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,19 +12,21 @@ import torch
 
 from .. import __version__
 from ..errors import CheckpointError, InputError
-from ..files import FilePath, atomic_write, did_you_mean
+from ..files import FilePath, atomic_write, did_you_mean, printable
 from ..quantities import letter_of_version
 from .botan import BOTAN
 from .card import card_from_json
 from .config import check_config, state_shapes
 from .published import check_shapes, from_glassy_dynamics, from_pyg_botan, published_card
 from .tf_checkpoint import is_index_file
+from .torch_file import read_state_dict
 
 __all__ = ["load_model", "read_metadata", "save_model"]
 
 FORMAT = "botan_fast"
 FORMAT_VERSION = 2  # the letter of the node target is that of quantities.LETTERS_VERSION 2
 LAST = "last.safetensors"  # what a training run writes, and what loading its folder gives
+MAX_HEADER = 10_000_000  # bytes of names, shapes and metadata in front of the tensors
 _FLOATS = ("F16", "BF16", "F32", "F64")
 
 
@@ -108,9 +107,11 @@ def load_model(path: FilePath) -> BOTAN:
     checkpoint: its prefix, index or data file       seven steps, cutoff 2.0
     ===============================================  ==================================================================
 
-    The first two carry their configuration. No format can run code: ``.pth`` files are read with
-    ``weights_only=True``, and a file with anything but tensors in it is refused. TensorFlow is not needed; the
-    checksums of its index and tensors are verified. Sizes are compared before a model is built.
+    The first two carry their configuration. A ``.pth`` may be a ``state_dict``, or a dictionary with one beside an
+    epoch, an optimizer and the like; what DataParallel (``module.``) or torch.compile (``_orig_mod.``) put before the
+    names is left out. No format can run code: ``.pth`` files are read with ``weights_only=True``, and a file with
+    Python objects in it is refused. TensorFlow is not needed; the checksums of its index and tensors are verified.
+    Sizes are compared before a model is built.
 
     Parameters
     ----------
@@ -202,11 +203,15 @@ def _find(path: FilePath) -> Path:
             return index
     except (TypeError, ValueError, OSError) as error:  # not a path, a null byte, a name too long
         reason = getattr(error, "strerror", None) or error
-        raise CheckpointError(f"path = '{str(path)[:80]}' is not a path ({reason}); give the name of a file") from None
+        raise CheckpointError(
+            f"path = '{printable(path, 80)}' is not a path ({reason}); give the name of a file"
+        ) from None
     if is_folder:
         return _in_run_folder(path)
     if exists:
         raise CheckpointError(f"path = '{path}' is neither a file nor a folder; give a model file")
+    if path.is_symlink():
+        raise CheckpointError(f"path = '{path}' is a link that leads to no file; give a model file")
     folder = path.parent
     if not folder.is_dir():
         raise CheckpointError(f"path = '{path}': folder '{folder}' does not exist; check the spelling")
@@ -232,7 +237,7 @@ def _kind(file: Path) -> str:
         raise CheckpointError(f"path = '{file}' is empty; write or fetch it again")
     with open(file, "rb") as opened:
         start = opened.read(10)
-    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") < 100_000_000:
+    if start[8:9] == b"{" and int.from_bytes(start[:8], "little") <= MAX_HEADER:
         return "own"
     if start[:4] == b"PK\x03\x04" or re.match(rb"\x80[\x02-\x05]", start):
         return "pth"
@@ -272,8 +277,8 @@ def _header(file: Path, header: Mapping[str, str] | None) -> dict[str, Any]:
         raise CheckpointError(f"path = '{file}' has format_version = {version[:20]!r}; write it with save_model")
     if int(version) > FORMAT_VERSION:
         raise CheckpointError(
-            f"path = '{file}' has format_version = {version} (written by botan_fast {writer[:20]}), this botan_fast "
-            f"reads up to {FORMAT_VERSION}; update botan_fast"
+            f"path = '{file}' has format_version = {version} (written by botan_fast {printable(writer, 20)}), this "
+            f"botan_fast reads up to {FORMAT_VERSION}; update botan_fast"
         )
     try:
         config = check_config(json.loads(header.get("config", "null")))
@@ -281,6 +286,8 @@ def _header(file: Path, header: Mapping[str, str] | None) -> dict[str, Any]:
         card = card_from_json(header["card"]) if "card" in header else None
     except (InputError, ValueError, RecursionError) as error:
         raise CheckpointError(f"path = '{file}' has a wrong configuration: {_one_line(error)}") from None
+    if not isinstance(extra, dict):
+        raise CheckpointError(f"path = '{file}' has a wrong configuration: its metadata are a {type(extra).__name__}")
     config["node_target"] = letter_of_version(config["node_target"], int(version))
     return {
         "format_version": int(version),
@@ -292,57 +299,7 @@ def _header(file: Path, header: Mapping[str, str] | None) -> dict[str, Any]:
 
 
 def _read_pth(file: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
-    _check_archive(file)
-    try:
-        # Never weights_only=False: that would run whatever code the file holds. The restricted reader raises many
-        # kinds of exceptions on a broken stream, and all of them mean the same to the caller. It gets an open file,
-        # because torch.load takes some names as a format of their own.
-        with open(file, "rb") as opened, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            state = torch.load(opened, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError:
-        raise CheckpointError(
-            f"path = '{file}' is truncated or holds Python objects besides tensors, which could run code when read; "
-            "save model.state_dict() alone"
-        ) from None
-    except Exception as error:
-        raise _unreadable(file, error) from None
-    if not isinstance(state, Mapping) or not state:
-        raise CheckpointError(f"path = '{file}' holds a {type(state).__name__}; expected the state_dict of a model")
-    for name, tensor in state.items():
-        if not isinstance(name, str) or not isinstance(tensor, torch.Tensor):
-            raise CheckpointError(
-                f"path = '{file}': entry {str(name)[:60]!r} is a {type(tensor).__name__}; expected a state_dict, "
-                "names with tensors"
-            )
-        if tensor.layout != torch.strided or tensor.device.type != "cpu" or not tensor.is_floating_point():
-            raise CheckpointError(f"path = '{file}': tensor '{name}' is not a dense floating-point tensor")
-        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-            # An expanded tensor claims more than the file holds: a few bytes would ask for terabytes.
-            raise CheckpointError(f"path = '{file}': tensor '{name}' of shape {tuple(tensor.shape)} has too few data")
-    return from_pyg_botan(file, state)
-
-
-def _check_archive(file: Path) -> None:
-    """A .pth is a zip archive of a pickle and uncompressed tensors; others (.npz, .zip) get their own message."""
-    with open(file, "rb") as opened:
-        if opened.read(2) != b"PK":
-            return  # the older layout, one pickle
-    try:
-        with zipfile.ZipFile(file) as archive:
-            members = archive.infolist()
-            # Before anything is unpacked: a small compressed file could hold terabytes.
-            compressed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
-            damaged = None if compressed else archive.testzip()  # torch itself does not look at the checksums
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, RuntimeError, EOFError) as error:
-        raise _unreadable(file, error) from None
-    if not any(member.filename.endswith("/data.pkl") for member in members):
-        what = "an .npz data file" if any(m.filename.endswith(".npy") for m in members) else "a zip archive"
-        raise CheckpointError(f"path = '{file}' is {what}, not a model; give a model file")
-    if compressed:
-        raise CheckpointError(f"path = '{file}' is a compressed archive, which torch.save never writes; save it anew")
-    if damaged:
-        raise CheckpointError(f"path = '{file}' is corrupt: the checksum of '{damaged}' is wrong; fetch it again")
+    return from_pyg_botan(file, read_state_dict(file))
 
 
 def _with_sorted_metadata(content: bytes) -> bytes:
@@ -360,4 +317,4 @@ def _unreadable(file: Path, error: Exception) -> CheckpointError:
 
 
 def _one_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:200]
+    return printable(str(error).split("\n")[0] or type(error).__name__)

@@ -4,12 +4,12 @@ Nothing here allocates a tensor, so a file from a stranger can be compared with 
 built from it.
 """
 
-import math
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
 from ..errors import InputError
+from ..files import printable
 from ..quantities import NODE_TARGETS
 
 __all__ = ["check_arguments", "check_config", "state_shapes", "wrong_entry"]
@@ -17,7 +17,7 @@ __all__ = ["check_arguments", "check_config", "state_shapes", "wrong_entry"]
 DECODERS = ("separate", "shared", "node")
 _KINDS = {
     "hidden_size": "positive integer",
-    "num_steps": "non-negative integer",
+    "num_steps": "non-negative integer up to 1000",
     "decoders": f"one of {', '.join(DECODERS)}",
     "dimensions": "2 or 3",
     "edge_node_skip": "true or false",
@@ -38,14 +38,17 @@ def _fits(value: Any, kind: str) -> bool:
         return False
     if kind == "2 or 3":
         return isinstance(value, int) and value in (2, 3)
+    if kind.startswith("non-negative integer"):
+        # No weight depends on it: a number from a file could ask for years.
+        return isinstance(value, int) and 0 <= value <= int(kind.rpartition(" ")[2])
     if kind.endswith("integer"):
-        return isinstance(value, int) and (0 if kind.startswith("non") else 1) <= value < 2**31
-    return isinstance(value, int | float) and 0 < value < math.inf
+        return isinstance(value, int) and 1 <= value < 2**31
+    return isinstance(value, int | float) and 0 < value < 1e300  # an integer can be larger than any float
 
 
 def _wanted(name: str) -> str:
     kind = _KINDS[name]
-    return f"a {kind}" if kind.endswith(("integer", "number")) else kind
+    return f"a {kind}" if "integer" in kind or "number" in kind else kind
 
 
 def wrong_entry(config: Mapping[str, Any]) -> str | None:
@@ -70,13 +73,13 @@ def check_config(config: Any) -> dict[str, Any]:
     >>> check_config({"hidden_size": 64})
     Traceback (most recent call last):
         ...
-    botan_fast.errors.InputError: entry 'num_steps' is missing; it must be a non-negative integer
+    botan_fast.errors.InputError: entry 'num_steps' is missing; it must be a non-negative integer up to 1000
     """
     if not isinstance(config, Mapping):
         raise InputError(f"it is a {type(config).__name__}, not a dictionary of the arguments of BOTAN")
     for name in config:
         if name not in _KINDS:
-            raise InputError(f"entry '{name}' is unknown; known are {', '.join(_KINDS)}")
+            raise InputError(f"entry '{printable(name, 40)}' is unknown; known are {', '.join(_KINDS)}")
     config = {**_DEFAULTS, **config}
     for name in _KINDS:
         if name not in config:

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from ..errors import CheckpointError
+from ..files import printable
 from .card import ModelCard
 from .config import state_shapes
 from .tf_checkpoint import TensorBundle
@@ -96,7 +97,8 @@ def check_shapes(path: Any, found: Shapes, expected: Shapes, extra_allowed: bool
     for name, shape in found.items():
         if name not in expected and not extra_allowed:
             raise CheckpointError(
-                f"path = '{path}' is of another architecture: tensor '{name}' of shape {tuple(shape)} is not expected"
+                f"path = '{path}' is of another architecture: tensor '{printable(name)}' of shape {tuple(shape)} "
+                "is not expected"
             )
 
 

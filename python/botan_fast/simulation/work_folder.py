@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from ..errors import InputError
-from ..files import write_bytes
+from ..files import is_file, printable, write_bytes
 from .protocol import Protocol
 from .result import ConfigurationCheck
 
@@ -53,7 +53,7 @@ class WorkFolder:
         for name, value in ({**self.BEFORE, **stored} if stored else {}).items():
             if name not in self.FREE and options.get(name) != value:
                 raise InputError(
-                    f"{name} = {options.get(name)} but '{output}' was begun with {value}; "
+                    f"{printable(name, 40)} = {options.get(name)} but '{output}' was begun with {printable(value)}; "
                     "use that one, or another output"
                 )
         self._write_json(self.path / "protocol.json", options)
@@ -145,11 +145,12 @@ class WorkFolder:
 
     @staticmethod
     def _read_json(path: Path) -> dict | None:
+        is_file(path)  # refuses a pipe, which would be waited for
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
-        except (ValueError, RecursionError):
+        except (OSError, ValueError, RecursionError):
             raise _damaged(path) from None
         if not isinstance(value, dict):
             raise _damaged(path)
@@ -168,7 +169,7 @@ def _write_npz(path: Path, arrays: dict) -> None:
 
 def _read_npz(path: Path, wanted: dict[str, tuple[int, ...]]) -> dict | None:
     """The arrays of a file, numbers of these names and shapes."""
-    if not path.exists():
+    if not is_file(path):  # refuses a pipe, which would be waited for
         return None
     try:
         with zipfile.ZipFile(path) as archive:

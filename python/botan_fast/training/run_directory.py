@@ -24,8 +24,8 @@ import safetensors
 import safetensors.torch
 import torch
 
-from ..errors import CheckpointError, InputError
-from ..files import FilePath, remove_leftovers, write_bytes
+from ..errors import CheckpointError, DataError, InputError
+from ..files import FilePath, is_file, printable, remove_leftovers, write_bytes
 from ..interruption import deferred, orderly
 from ..lock import Lock
 from ..model.botan import BOTAN
@@ -80,12 +80,13 @@ class TrainingState:
 
     def restore(self, model: BOTAN, optimizer: torch.optim.Optimizer) -> None:
         """Put the state back into a model and its optimizer."""
-        try:
-            model.load_state_dict(self.weights)
-        except RuntimeError as error:
-            raise CheckpointError(
-                f"the run's weights do not fit its model ({str(error).splitlines()[0]}); start a new run"
-            ) from error
+        expected = {name: value.shape for name, value in model.state_dict().items()}
+        if {name: value.shape for name, value in self.weights.items()} != expected:
+            odd = sorted(self.weights.keys() ^ expected.keys()) or ["some shapes"]
+            raise CheckpointError(f"the run's weights do not fit its model ({printable(odd[0])}); start a new run")
+        if not all(value.is_floating_point() for value in (*self.weights.values(), *self.optimizer.values())):
+            raise CheckpointError("the run's weights or optimizer are not floating-point numbers; start a new run")
+        model.load_state_dict(self.weights)
         optimizer.state.clear()
         for name, parameter in model.named_parameters():
             moments = {
@@ -93,11 +94,24 @@ class TrainingState:
                 for key, value in self.optimizer.items()
                 if key.endswith(f".{name}") and "." not in key.removesuffix(f".{name}")
             }
+            shapes = {key: value.shape for key, value in moments.items()}
+            if shapes not in ({}, {"step": (), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}):
+                raise CheckpointError(f"the run's optimizer does not fit its model ({name}); start a new run")
             if moments:  # a decoder that the loss does not reach has none
                 # Adam counts its steps on the CPU; the moments live with their parameter.
                 optimizer.state[parameter] = {
                     key: value if key == "step" else value.to(parameter.device) for key, value in moments.items()
                 }
+
+
+def _check_history(history: Any, best_loss: Any) -> None:
+    """ValueError unless these are the rows of epochs, numbers or None in the known columns, and a number or None."""
+    numbers = (int, float, type(None))
+    rows = isinstance(history, list) and all(isinstance(row, dict) for row in history)
+    if not rows or not all(row.keys() <= set(HISTORY_COLUMNS) for row in history):
+        raise ValueError("its history has other columns")
+    if not isinstance(best_loss, numbers) or not all(isinstance(x, numbers) for row in history for x in row.values()):
+        raise ValueError("its history does not hold numbers")
 
 
 class RunDirectory:
@@ -190,13 +204,17 @@ class RunDirectory:
     def read_config(self) -> dict:
         """The contents of config.json; CheckpointError when it is missing or broken."""
         try:
+            is_file(self.config_file)  # refuses a pipe, which would be waited for
             config = json.loads(self.config_file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise CheckpointError(
                 f"output = '{self.path}' holds files of a run but no config.json; name another folder"
             ) from None
-        except (OSError, ValueError) as error:
-            raise CheckpointError(f"{self.config_file} cannot be read ({error}); name another folder") from error
+        except DataError:
+            raise
+        except (OSError, ValueError, RecursionError) as error:
+            reason = printable(getattr(error, "strerror", None) or error)
+            raise CheckpointError(f"{self.config_file} cannot be read ({reason}); name another folder") from error
         if not isinstance(config, dict):
             raise CheckpointError(f"{self.config_file} is not the config.json of a run; name another folder")
         return config
@@ -236,18 +254,19 @@ class RunDirectory:
 
     def read_state(self) -> TrainingState | None:
         """The saved state, or None before the first one; CheckpointError when the file is broken."""
-        if not self.state_file.exists():
-            return None
         try:
+            if not is_file(self.state_file):
+                return None
             with safetensors.safe_open(self.state_file, framework="pt") as file:
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
             if metadata.get("format") != _STATE_FORMAT:
                 raise ValueError(f"format is {metadata.get('format')!r}, expected {_STATE_FORMAT!r}")
             history, best_loss = json.loads(metadata["history"]), json.loads(metadata["best_loss"])
-        except (safetensors.SafetensorError, OSError, ValueError, KeyError) as error:
+            _check_history(history, best_loss)
+        except (safetensors.SafetensorError, OSError, ValueError, KeyError, RecursionError) as error:
             raise CheckpointError(
-                f"{self.state_file} cannot be read ({error}); start a new run, "
+                f"{self.state_file} cannot be read ({printable(error)}); start a new run, "
                 f"with init='{self.last_file}' to keep the weights"
             ) from error
         parts = {

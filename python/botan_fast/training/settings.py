@@ -12,8 +12,8 @@ import torch
 
 from ..arrays import Array
 from ..data.sample import Sample
-from ..errors import InputError
-from ..files import FilePath
+from ..errors import BotanFastError, InputError
+from ..files import FilePath, printable
 from ..model.botan import BOTAN
 from ..model.checkpoint import load_model
 from ..model.published import weights_digest
@@ -183,7 +183,7 @@ def check_resumed(recorded: dict, given: dict, folder: Path) -> None:
 
     def refuse(name: str, was: Any, now: Any) -> NoReturn:
         raise InputError(
-            f"{name} = {now} differs from the run in '{folder}', which has {name} = {was}; "
+            f"{name} = {now} differs from the run in '{folder}', which has {name} = {printable(was)}; "
             "resume with the same arguments, or name another output folder"
         )
 
@@ -209,9 +209,11 @@ def check_resumed(recorded: dict, given: dict, folder: Path) -> None:
             )
         for name in ("train", "test"):
             _check_data(name, recorded[name], given[name], refuse)
-    except (KeyError, TypeError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
+        if isinstance(error, BotanFastError):
+            raise
         raise InputError(
-            f"'{folder / 'config.json'}' is not of this version ({error!r}); name another output folder"
+            f"'{folder / 'config.json'}' is not of this version ({printable(repr(error))}); name another output folder"
         ) from error
 
 
