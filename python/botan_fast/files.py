@@ -266,6 +266,8 @@ def printable(text: object, most: int = 200) -> str:
     'conf?1?[2J'
     """
     text = str(text)
+    with contextlib.suppress(UnicodeError):  # a file name in a locale without its letters is UTF-8 all the same
+        text = text.encode("utf-8", "surrogateescape").decode("utf-8")
     shown = "".join(c if c.isprintable() else "?" for c in text[:most])
     return shown + "..." * (len(text) > most)
 

@@ -22,8 +22,13 @@ from tests.helpers.tiny_data import tiny_arrays
 FORMATS = (
     "lammps",
     "lammps gzip",
+    "lammps bzip2",
+    "lammps xz",
+    "lammps data",
     "xyz",
+    "plain xyz",
     "h5md",
+    "h5md groups",
     "glassy_dynamics",
     "glassy_dynamics protocol 5",
     "glassbench models",
@@ -127,6 +132,7 @@ def _bundle(model: bf.BOTAN) -> dict[str, np.ndarray]:
 def _run(kind: str, folder: Path) -> Target:
     """A run folder; its history.csv is written for people, and nothing reads it."""
     run = RunDirectory(folder / "run")
+    run.path.mkdir()
     model = _small_model()
     optimizer = torch.optim.Adam(model.parameters())
     sum(parameter.square().sum() for parameter in model.parameters()).backward()
@@ -148,6 +154,7 @@ def _run(kind: str, folder: Path) -> Target:
             model = _small_model()
             state.restore(model, torch.optim.Adam(model.parameters()))
             run_again = RunDirectory(folder / "again")
+            run_again.path.mkdir(exist_ok=True)
             run_again.write_config({})
             run_again.save(state, model)
 

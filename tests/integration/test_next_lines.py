@@ -79,7 +79,7 @@ def test_after_an_interruption(tmp_path):
     process.send_signal(2)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    [line] = re.findall(r"(?m)^continue with: botan-fast (.*)$", errors)
+    [line] = re.findall(r"(?m); continue with: botan-fast (.*)$", errors)
     words = shlex.split(line)
     words[words.index("10000")] = str(len((tmp_path / "b run" / "history.csv").read_text().splitlines()))
     assert "epochs, train loss" in botan_fast(*words, folder=tmp_path)

@@ -157,6 +157,7 @@ def convert(
             if complete:
                 continue
             for name, make, last in reading.records(file, finished.__contains__):
+                name = printable(name, 1000)
                 name = names[file] if name == printable(name_of(file), 1000) else name
                 if name not in finished:
                     record = make()

@@ -101,7 +101,7 @@ class DatasetWriter:
         self._mutex = threading.Lock()
         self._history: list = []
         self._added: list[tuple[tuple, Path]] = []  # by this writer: key and part
-        self._there = self._complete = False
+        self._there = self._complete = self._new_before = False
         if self.path.is_dir():
             raise InputError(f"path = '{path}' is a folder; give the name of a file to write in it")
         if not self.path.parent.is_dir():
@@ -174,6 +174,8 @@ class DatasetWriter:
             with write_file(part) as (file, _), deferred():
                 write_root(file, self.cutoff, self._session())
                 write_record(file.create_group("configurations/000000"), record, arrays, order)
+            if not self._added:
+                self._new_before = self._new
             self._new = False
             entry = self._entries.setdefault(key, _Location(record.name, order))
             entry.times += times
@@ -187,6 +189,8 @@ class DatasetWriter:
             for key, part in self._added:
                 part.unlink(missing_ok=True)
                 self._entries.pop(key, None)
+            if self._added and not finished_parts(self.path):
+                self._new = self._new_before
             self._added.clear()
             for part in finished_parts(self.path):  # of an earlier writer, with other times of the same configurations
                 self._index(part)

@@ -130,7 +130,8 @@ def forward_passes(
     home = next(model.parameters()).device
     device = choose_device(device, default=home)
     was_training = model.training
-    ops.warn_if_slow(model.config["hidden_size"], precision, device)
+    if "hidden_size" in model.config:  # a model of another kind has no width
+        ops.warn_if_slow(model.config["hidden_size"], precision, device)
     bar = progress_bar(samples, show=progress, desc=description, unit="graph", leave=False)
     try:
         model.to(device).eval()

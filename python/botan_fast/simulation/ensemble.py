@@ -111,6 +111,8 @@ def simulate(
     output = Path(output)
     if not output.name or output.is_dir():
         raise InputError(f"output = '{output}' is a folder; give the name of a file to write in it")
+    if not output.parent.is_dir():
+        raise InputError(f"output = '{output}': folder '{output.parent}' does not exist; create it first")
     quenches = range(protocol.num_quenches)
     if shard is not None:
         index, count = _check_shard(shard)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import io
 import json
 import math
@@ -180,7 +181,7 @@ def _read_npz(path: Path, wanted: dict[str, tuple[int, ...]]) -> dict | None:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in wanted}
     except OSError as error:
-        if error.errno is not None:  # the disk, not the contents
+        if error.errno not in (None, errno.EINVAL):  # the disk; the contents may be an offset that no file has
             raise
         raise _damaged(path) from None
     except Exception:  # NumPy and zipfile report damage with many kinds of errors
