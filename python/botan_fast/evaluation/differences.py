@@ -22,7 +22,7 @@ def differences(card: ModelCard, samples: Iterable[Sample], targets: bool = True
     """
     samples = list(samples)
     found = []
-    names = next((names for sample in samples if (names := getattr(sample, "species", None))), None)
+    names = next((names for sample in samples if (names := sample.species)), None)
     if names and card.species and _told(names) and _told(card.species) and tuple(names) != card.species:
         found.append(f"species {', '.join(names)} (trained: {', '.join(card.species)})")
     fractions = mean_composition(samples)
@@ -46,7 +46,7 @@ def differences(card: ModelCard, samples: Iterable[Sample], targets: bool = True
 def species_names(samples: Sequence[Sample]) -> tuple[str, ...]:
     """Names of types 0, 1, ...: those of the first sample that has some, else A, B, ..."""
     count = max(int(sample.types.max()) for sample in samples) + 1
-    names = next((names for sample in samples if (names := getattr(sample, "species", None))), ())
+    names = next((names for sample in samples if (names := sample.species)), ())
     letters = [string.ascii_uppercase[k] if k < 26 else str(k) for k in range(len(names), count)]
     return (*names, *letters)
 
