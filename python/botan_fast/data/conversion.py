@@ -99,9 +99,9 @@ def convert(
     Raises
     ------
     InputError
-        `output` exists, an argument is wrong, two configurations have one name and temperature, or one configuration
-        is there twice, with no or the same time. Of files with one run each, the message has the layout that joins
-        them.
+        `output` exists, or what an interrupted call with other inputs left of it; an argument is wrong, two
+        configurations have one name and temperature, or one configuration is there twice, with no or the same time. Of
+        files with one run each, the message has the layout that joins them. Nothing of the call stays then.
     DataError
         An input is missing or broken, or its positions do not fit the box. What was finished before stays.
 
@@ -150,11 +150,8 @@ def convert(
     with DatasetWriter(
         output, cutoff=cutoff, provenance=provenance, settings=settings, overwrite=force, append=append
     ) as writer:
-        other = (
-            None
-            if append or writer.complete
-            else _of_other_inputs(writer, {_identity(file, settings) for file in files})
-        )
+        identities = {_identity(file, settings) for file in files}
+        other = None if append or writer.complete else _of_other_inputs(writer, identities)
         if other is not None and not force:
             raise InputError(
                 f"'{output}' was begun from other inputs, {other} among them, and was interrupted; repeat with "

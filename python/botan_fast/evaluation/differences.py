@@ -36,10 +36,10 @@ def differences(card: ModelCard, samples: Iterable[Sample], targets: bool = True
         found.append(f"species {shown} (trained: none of it)")
     if card.density is not None:
         # The one that is farthest off: among many others the mean would hide it.
-        trained = card.density
-        density = max(_densities(samples), key=lambda value: abs(value / trained - 1), default=trained)
-        if abs(density / trained - 1) > TOLERANCE:
-            found.append(f"number density {density:.4g} (trained: {trained:.4g})")
+        usual = card.density
+        density = max(_densities(samples), key=lambda value: abs(value / usual - 1), default=usual)
+        if abs(density / usual - 1) > TOLERANCE:
+            found.append(f"number density {density:.4g} (trained: {usual:.4g})")
     values = {"temperature": {sample.temperature for sample in samples}}
     if targets:
         values["time"] = {sample.time for sample in samples if sample.has_targets}
