@@ -198,7 +198,7 @@ def test_train_resumes_on_a_data_set_and_notices_another_time(file, tmp_path):
     data = bf.Dataset(file)[:4]
     bf.train(data, time=1.0, epochs=1, **options)
     assert len(bf.train(data, time=1.0, epochs=2, resume=True, **options).history) == 2
-    with pytest.raises(InputError, match="train = files of the same names"):
+    with pytest.raises(InputError, match=r"other targets \(time of conf_0: 10 instead of 1\)"):
         bf.train(data, time=10.0, epochs=2, resume=True, **options)
 
 

@@ -6,9 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import botan_fast as bf
 from botan_fast.data.runs import pattern_of_runs
 from botan_fast.data.twins import Known
+from botan_fast.errors import DataError, InputError
 from tests.helpers.run_files import write_runs
+from tests.helpers.tiny_data import write_tiny
 
 
 def test_copies_are_found_and_others_are_not():
@@ -64,3 +67,36 @@ def test_no_pattern_where_the_names_do_not_tell(tmp_path, monkeypatch):
     Path("2_2.dump").rename("other/deeper.dump")
     files = [Path("1_1.dump"), Path("1_2.dump"), Path("deep.dump"), Path("other/deeper.dump")]
     assert pattern_of_runs(files[0], files[1], files) is None
+
+
+def test_data_sets_of_one_run_each(tmp_path, monkeypatch):
+    """Two data sets, and a data set and a file, get the line on the configuration, not one on their format."""
+    monkeypatch.chdir(tmp_path)
+    write_runs("r{r}.dump", (1,), (1, 2), times=[0.0, 1.0, 2.0, 3.0])
+    for r in (1, 2):
+        bf.convert(f"r{r}.dump", f"{r}.h5")
+    for inputs in (["1.h5", "2.h5"], ["1.h5", "r2.dump"], ["r1.dump", "2.h5"]):
+        with pytest.raises(InputError, match=rf"twice: {inputs[0]} and {inputs[1]}, both at time 1; leave one"):
+            bf.convert(inputs, "a.h5")
+
+
+@pytest.mark.parametrize("kept", [0, 1])
+def test_one_is_left_out_as_the_message_says(tmp_path, kept):
+    files = [write_tiny(tmp_path / name, 1) for name in ("a.npz", "b.npz")]
+    with pytest.raises(InputError, match="leave one of them out"):
+        bf.convert(files, tmp_path / "data.h5")
+    assert bf.Dataset(bf.convert(files[kept], tmp_path / "data.h5")).names == ["ab"[kept]]
+
+
+def test_what_an_interrupted_call_had_is_not_in_the_data_set_of_another(tmp_path):
+    """A file that stopped a conversion may go, and others may come; but one that was stored is not left out unsaid."""
+    good, other = write_tiny(tmp_path / "good.npz", 1), write_tiny(tmp_path / "other.npz", 2)
+    (tmp_path / "broken.npz").write_bytes(b"PK")
+    with pytest.raises(DataError):
+        bf.convert([good, tmp_path / "broken.npz"], tmp_path / "data.h5")
+    with pytest.raises(InputError, match=r"was begun from other inputs, .*good\.npz among them, .*--force"):
+        bf.convert(other, tmp_path / "data.h5")
+    assert bf.Dataset(bf.convert([good, other], tmp_path / "data.h5")).names == ["good", "other"]
+    with pytest.raises(DataError):
+        bf.convert([good, tmp_path / "broken.npz"], tmp_path / "data.h5", force=True)
+    assert bf.Dataset(bf.convert(other, tmp_path / "data.h5", force=True)).names == ["other"]

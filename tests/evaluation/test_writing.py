@@ -12,7 +12,7 @@ from botan_fast.errors import DataError, InputError
 from botan_fast.evaluation.prediction import ConfigurationPrediction, FramePrediction
 from botan_fast.evaluation.writing import write_trajectory, write_xyz
 from botan_fast.formats import read, read_trajectory
-from tests.helpers.format_files import frames_of, lammps_text, simulation, xyz_text
+from tests.helpers.format_files import frames_of, lammps_text, plain_xyz_text, simulation, xyz_text
 
 
 def prediction(types, kind=ConfigurationPrediction, **more):
@@ -123,6 +123,18 @@ def test_several_sources_and_files_without_frames(tmp_path, tiny_model):
     np.savez(tmp_path / "b.npz", positions=s.positions, types=s.types, box=s.box, trajectories=s.runs, time=s.times)
     predictions = list(bf.predict(tiny_model, [tmp_path / "a.xyz", tmp_path / "b.npz"], frames="all"))
     assert [(p.name, getattr(p, "frame", None)) for p in predictions] == [("a", 0), ("a", 1), ("b", None)]
+
+
+def test_frames_of_a_file_without_a_box_may_leave_the_one_that_is_given(tmp_path, tiny_model):
+    """The first frame tells whether the box can be right; later on particles have diffused."""
+    s = simulation(60)
+    later = s.positions + np.random.default_rng(1).integers(-3, 4, (60, 3)) * s.box
+    (tmp_path / "a.xyz").write_text(plain_xyz_text(s, [(0.0, s.positions), (1.0, later)]))
+    first, second = bf.predict(tiny_model, tmp_path / "a.xyz", box=s.box, frames="all")
+    assert np.allclose(first.positions, second.positions)
+    assert np.allclose(first.propensity, second.propensity, atol=1e-6)
+    with pytest.raises(DataError, match=r"frame 0: .*coordinates extend over"):
+        list(bf.predict(tiny_model, tmp_path / "a.xyz", box=0.8 * s.box, frames="all"))
 
 
 def test_what_frames_are_not(tmp_path, tiny_model):

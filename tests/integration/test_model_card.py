@@ -184,6 +184,7 @@ def test_data_that_differ_get_one_line(tmp_path):
             trajectories=arrays["positions"] * scale,
             **more,
         )
+        list(bf.predict(model, [path]))  # what is said once in a process (a width without kernels) is said here
         with said() as lines:
             list(bf.predict(model, [path]))
         with said() as again:
@@ -225,7 +226,9 @@ def test_the_card_chooses_temperature_and_time(several):
     with said() as lines:
         scores = bf.evaluate(model, several)
     assert scores == bf.evaluate(carded(), several, temperature=0.44, time=10.0)
-    assert lines == ["temperature 0.44 and time 10 is taken, which the model was trained for; the data hold others too"]
+    assert lines == [
+        "temperature 0.44 and time 10 are taken, which the model was trained for; the data hold others too"
+    ]
     with said() as lines:
         predictions = list(bf.predict(model, several))
     assert [p.name for p in predictions] == ["conf_0", "conf_1"]

@@ -121,6 +121,10 @@ def test_files_without_a_card_load(tmp_path):
         ({"num_runs": [0.5]}, "num_runs = "),
         ({"note": "two\nlines"}, "note = "),
         ({"units": 3}, "units = 3"),
+        # Of another model than the one in the file:
+        ({"dimensions": 2}, "dimensions = 2, but the model 3"),
+        ({"cutoff": 1.5}, "cutoff = 1.5, but the model 2.0"),
+        ({"outputs": ["D", "E"]}, "a node target = D, but the model S"),
     ],
 )
 def test_a_strangers_card_is_checked(tmp_path, change, message):

@@ -110,8 +110,12 @@ def test_order_of_the_protocol():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"temperature": 0.56}, r"known at temperature = 0.44, 0.5, 0.64, not at 0.56; give tau_alpha .* and times"),
-        ({"num_particles": 100}, "give at least 150 particles"),
+        (
+            {"temperature": 0.56},
+            r"known at temperature = 0.44, 0.5, 0.64, not at 0.56; give tau_alpha, an .* and times",
+        ),
+        ({"num_particles": 100}, "give at least 151 particles"),  # (150 / 1.2)^(1/3) is a little less than 5
+        ({"num_particles": 150}, "give at least 151 particles"),
         ({"times": [0.001, 0.2]}, "times: 0.001 is less than half a step of dt = 0.005"),
         ({"runs": 0}, "runs = 0"),
         ({"dt": float("nan")}, "dt = nan"),

@@ -41,7 +41,7 @@ def test_what_the_paper_has_is_the_default(temperature):
 
 def test_other_temperatures_need_numbers():
     for given in ({}, {"times": (1.0,)}):
-        with pytest.raises(InputError, match=r"0\.44, 0\.5, 0\.64, not at 0\.56; give tau_alpha \(--tau-alpha\)"):
+        with pytest.raises(InputError, match=r"0\.44, 0\.5, 0\.64, not at 0\.56; give tau_alpha, an estimate"):
             Protocol(temperature=0.56, **given).checked()
     protocol = Protocol(temperature=0.56, tau_alpha=60.0).checked()
     assert (protocol.times[0], protocol.times[-1], len(protocol.times)) == (0.13, 60.0, 8)

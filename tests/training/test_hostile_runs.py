@@ -86,10 +86,11 @@ def test_data_of_config(tmp_path, name):
             message_of(target)
 
 
-def test_a_number_beyond_floats(tmp_path):
+@pytest.mark.parametrize("mean", [10**400, [], [1.0], None, {}])  # an empty list compares equal to any number
+def test_a_mean_that_is_no_float(tmp_path, mean):
     target = make("run config", tmp_path)
     config = json.loads(target.path.read_text())
-    config["train"]["mean_propensity"] = 10**400
+    config["train"]["mean_propensity"] = mean
     target.path.write_text(json.dumps(config))
     assert "is not of this version" in message_of(target)
 

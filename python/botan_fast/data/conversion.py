@@ -99,9 +99,9 @@ def convert(
     Raises
     ------
     InputError
-        `output` exists, an argument is wrong, two configurations have one name and temperature, or one configuration
-        is there twice, with no or the same time. Of files with one run each, the message has the layout that joins
-        them.
+        `output` exists, or what an interrupted call with other inputs left of it; an argument is wrong, two
+        configurations have one name and temperature, or one configuration is there twice, with no or the same time. Of
+        files with one run each, the message has the layout that joins them. Nothing of the call stays then.
     DataError
         An input is missing or broken, or its positions do not fit the box. What was finished before stays.
 
@@ -150,6 +150,15 @@ def convert(
     with DatasetWriter(
         output, cutoff=cutoff, provenance=provenance, settings=settings, overwrite=force, append=append
     ) as writer:
+        identities = {_identity(file, settings) for file in files}
+        other = None if append or writer.complete else _of_other_inputs(writer, identities)
+        if other is not None and not force:
+            raise InputError(
+                f"'{output}' was begun from other inputs, {other} among them, and was interrupted; repeat with "
+                "those, or overwrite it with force=True (--force)"
+            )
+        if other is not None:
+            writer.clear()
         done, names, known = _finished(writer), unique_names(files), Stored(writer, files)
         for file in progress_bar(wanted, show=progress, desc="converting", unit="file"):
             identity = _identity(file, settings)
@@ -165,8 +174,8 @@ def convert(
                     try:
                         known.join(record, file)
                     except InputError:
-                        if known.runs_apart:  # what was stored has displacements of single runs, under wrong names
-                            writer.withdraw()
+                        # The inputs were wrong: whoever leaves one out must not find it in the data set all the same.
+                        writer.withdraw()
                         raise
                     if record.name in finished:
                         continue
@@ -340,6 +349,15 @@ def _finished(writer: DatasetWriter) -> dict[str, tuple[set[str], bool]]:
             names, complete = done.get(mark[1], (set(), False))
             done[mark[1]] = names | {name}, complete or mark[2] is not None
     return done
+
+
+def _of_other_inputs(writer: DatasetWriter, identities: set[str]) -> str | None:
+    """An input of an earlier call, interrupted, that is not (or no longer as it was) among those of this one."""
+    for _, source in writer.sources():
+        mark = re.search(r"^(.*) \[([0-9a-f]{16})( last)?\]$", source)
+        if mark and mark[2] not in identities:
+            return printable(mark[1], 200)
+    return None
 
 
 def _identity(file: Path, settings: dict[str, Any]) -> str:

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ..arrays import Array
 from ..errors import DataError, InputError
 from ..files import name_of
 from ..formats import is_layout, read_trajectory
+from ..formats.periodic import place_in_box
 from ..formats.registry import choose
 from ..formats.trajectory import Trajectory, static_configuration
 from ..graph.graph import Graph
@@ -100,13 +102,21 @@ def _reader(
         trajectory = source if isinstance(source, Trajectory) else read_trajectory(source)
         assert trajectory is not None  # its reader has frames
         order = SpeciesOrder(species)
+        first: np.ndarray | None = None  # the box of the first frame
         for number in range(trajectory.count):
             frame = trajectory.frame(number)
             try:
                 configuration = static_configuration(trajectory.name, trajectory.path, frame)
                 types, names = order.apply(configuration.types, configuration.species, str(configuration.path))
                 configuration = dataclasses.replace(configuration, types=types, species=names)
-                made = build_sample(configuration, **build, require_targets=False)
+                told = build
+                if first is not None and configuration.box is None and configuration.density is None:
+                    # The first frame tells whether a given box can be right; later ones may have diffused out of it.
+                    places, _ = place_in_box(configuration.path, configuration.positions, None, first)
+                    configuration = dataclasses.replace(configuration, positions=places, box=first)
+                    told = build | {"box": None, "density": None}
+                made = build_sample(configuration, **told, require_targets=False)
+                first = made.graph.box.numpy() if made.graph.box is not None else None
             except (DataError, InputError) as error:
                 raise type(error)(f"frame {number}: {error}") from error
             yield FrameSample(made.graph, trajectory.name, made.positions, number, frame.time, frame.step, names)

@@ -25,7 +25,6 @@ class Stored:
     def __init__(self, writer: DatasetWriter, files: list[Path]) -> None:
         self._known: Known[tuple[str, float | None, list[float | None], Path]] = Known()
         self._files = files
-        self.runs_apart = False  # were runs of one configuration given as configurations?
         self._single: list[str] = []
         self._majorities = Majorities()
         self._number = 0
@@ -44,9 +43,7 @@ class Stored:
                 record.name = name
 
     def _remedy(self, first: Path, second: Path) -> str:
-        remedy = remedy_for_runs(first, second, self._files) if first in self._files and first != second else ""
-        self.runs_apart |= bool(remedy)
-        return remedy
+        return remedy_for_runs(first, second, self._files) if first in self._files and first != second else ""
 
     def add(self, record: Record, file: Path) -> None:
         """Remember what was stored."""

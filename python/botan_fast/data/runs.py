@@ -7,6 +7,7 @@ from pathlib import Path
 from ..errors import BotanFastError
 from ..formats import holds_frames, is_layout, iterate
 from ..formats.pattern import files_of, load_pattern
+from .schema import is_dataset
 from .twins import Known
 
 __all__ = ["pattern_of_runs", "remedy_for_runs"]
@@ -22,9 +23,9 @@ def remedy_for_runs(a: Path, b: Path, files: Sequence[Path]) -> str:
 
     Nothing where they are no such files. `files` are all that were given.
     """
-    if is_layout(a) or is_layout(b) or not (holds_frames(a) and holds_frames(b)):
+    if any(is_dataset(file) or is_layout(file) or not holds_frames(file) for file in (a, b)):
         return ""
-    pattern = pattern_of_runs(a, b, [file for file in files if not is_layout(file)])
+    pattern = pattern_of_runs(a, b, [file for file in files if not (is_dataset(file) or is_layout(file))])
     if pattern is None:
         return "these are runs of one configuration: read them together by a pattern with {run}, see docs/formats.md"
     return f"these are runs of one configuration, whose mean is the propensity: use the pattern '{pattern}'"

@@ -101,7 +101,7 @@ class DatasetWriter:
         self._mutex = threading.Lock()
         self._history: list = []
         self._added: list[tuple[tuple, Path]] = []  # by this writer: key and part
-        self._there = self._complete = self._new_before = False
+        self._there = self.complete = self._new_before = False
         if self.path.is_dir():
             raise InputError(f"path = '{path}' is a folder; give the name of a file to write in it")
         if not self.path.parent.is_dir():
@@ -159,7 +159,7 @@ class DatasetWriter:
         with self._mutex:
             if self._lock is None:
                 raise InputError(f"the writer of '{self.path}' is closed; open a new one to add configurations")
-            if self._complete:
+            if self.complete:
                 raise InputError(exists_already(self.path))
             key = _key(record.name, record.temperature)
             known = self._entries.get(key)
@@ -194,6 +194,12 @@ class DatasetWriter:
             self._added.clear()
             for part in finished_parts(self.path):  # of an earlier writer, with other times of the same configurations
                 self._index(part)
+
+    def clear(self) -> None:
+        """Take out all that is stored, by earlier writers too, as `overwrite` does at the beginning."""
+        for file in [*finished_parts(self.path), self.path]:
+            file.unlink(missing_ok=True)
+        self._entries, self._added, self._history = {}, [], []
 
     def close(self, report: Callable[[], Any] | None = None) -> None:
         """Merge everything into the file and remove the parts. A second call does nothing.
@@ -231,9 +237,7 @@ class DatasetWriter:
                     lock = Lock.acquire(self._parts / ".lock")
                     break
         except OSError as error:
-            raise InputError(
-                f"path = '{self.path}' cannot be written ({error.strerror}); choose another folder"
-            ) from None
+            raise InputError(f"path = '{self.path}' cannot be written ({error.strerror}); take another one") from None
         if lock is None:
             raise InputError(
                 f"path = '{self.path}' is being written by another process; wait for it, or name another file"
@@ -270,11 +274,10 @@ class DatasetWriter:
             # did has nothing to add.
             if not self._there:
                 raise InputError(exists_already(self.path))
-            self._complete = True
+            self.complete = True
         if overwrite:
-            for file in [*parts, self.path]:
-                file.unlink(missing_ok=True)
-        if not (begun and found == wanted) and not self._complete:
+            self.clear()
+        if not (begun and found == wanted) and not self.complete:
             write_bytes(self._session_file, json.dumps(settings).encode())
 
     def _remove_parts(self) -> None:

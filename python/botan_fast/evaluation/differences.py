@@ -28,9 +28,18 @@ def differences(card: ModelCard, samples: Iterable[Sample], targets: bool = True
     fractions = mean_composition(samples)
     if card.fractions and not _alike(fractions, card.fractions):
         found.append(f"species fractions {_listed(fractions)} (trained: {_listed(card.fractions)})")
-    density = number_density(samples)
-    if card.density is not None and density is not None and abs(density / card.density - 1) > TOLERANCE:
-        found.append(f"number density {density:.4g} (trained: {card.density:.4g})")
+    # By the particles, not their fraction: one of a species that the model never met is enough.
+    unmet = [k for k in range(len(fractions)) if fractions[k] > 0 and not any(card.fractions[k : k + 1])]
+    if card.fractions and unmet:
+        called = species_names(samples)
+        shown = ", ".join(called[k] for k in unmet[:5]) + (", ..." if len(unmet) > 5 else "")
+        found.append(f"species {shown} (trained: none of it)")
+    if card.density is not None:
+        # The one that is farthest off: among many others the mean would hide it.
+        usual = card.density
+        density = max(_densities(samples), key=lambda value: abs(value / usual - 1), default=usual)
+        if abs(density / usual - 1) > TOLERANCE:
+            found.append(f"number density {density:.4g} (trained: {usual:.4g})")
     values = {"temperature": {sample.temperature for sample in samples}}
     if targets:
         values["time"] = {sample.time for sample in samples if sample.has_targets}
@@ -63,13 +72,18 @@ def mean_composition(samples: Sequence[Sample]) -> tuple[float, ...]:
 
 def number_density(samples: Sequence[Sample]) -> float | None:
     """Mean of N / V (N / area in two dimensions), or None where no box is known."""
+    values = _densities(samples)
+    return float(np.mean(values)) if values else None
+
+
+def _densities(samples: Iterable[Sample]) -> list[float]:
     values = []
     for sample in samples:
         box = sample.box
         if box is not None:
             volume = np.prod(box) if box.ndim == 1 else abs(np.linalg.det(box))
             values.append(len(sample.positions) / float(volume))
-    return float(np.mean(values)) if values else None
+    return values
 
 
 def _told(names: Sequence[str]) -> bool:

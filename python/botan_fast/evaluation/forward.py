@@ -106,7 +106,8 @@ def samples_for(
             else:
                 raise refused.get(name, error) from None
     if said:
-        warn(f"{' and '.join(said)} is taken, which {named.name} was trained for; the data hold others too")
+        taken = " and ".join(said) + (" is" if len(said) == 1 else " are")
+        warn(f"{taken} taken, which {named.name} was trained for; the data hold others too")
     if once:
         warn("the data hold several times and none is chosen: each configuration is predicted once, without targets")
     for sample in samples:

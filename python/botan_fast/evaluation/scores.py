@@ -85,10 +85,10 @@ def evaluate(
 
     Examples
     --------
-    >>> import numpy as np, tempfile
+    >>> import numpy as np, tempfile, torch
     >>> import botan_fast as bf
     >>> folder = tempfile.TemporaryDirectory()
-    >>> rng = np.random.default_rng(0)
+    >>> rng, generator = np.random.default_rng(0), torch.manual_seed(0)
     >>> x = rng.random((100, 3)) * (100 / 1.2) ** (1 / 3)
     >>> np.savez(folder.name + "/a.npz", types=np.arange(100) % 2, initial_positions=x,
     ...     positions=x + 0.1 * rng.standard_normal((8, 100, 3)))

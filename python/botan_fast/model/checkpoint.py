@@ -15,7 +15,7 @@ from ..errors import CheckpointError, InputError
 from ..files import FilePath, atomic_write, did_you_mean, printable
 from ..quantities import letter_of_version
 from .botan import BOTAN
-from .card import card_from_json
+from .card import ModelCard, card_from_json
 from .config import check_config, state_shapes
 from .published import check_shapes, from_glassy_dynamics, from_pyg_botan, published_card
 from .tf_checkpoint import is_index_file
@@ -284,11 +284,12 @@ def _header(file: Path, header: Mapping[str, str] | None) -> dict[str, Any]:
         config = check_config(json.loads(header.get("config", "null")))
         extra = json.loads(header.get("metadata", "{}"))
         card = card_from_json(header["card"]) if "card" in header else None
+        config["node_target"] = letter_of_version(config["node_target"], int(version))
+        _check_card(card, config)
     except (InputError, ValueError, RecursionError) as error:
         raise CheckpointError(f"path = '{file}' has a wrong configuration: {_one_line(error)}") from None
     if not isinstance(extra, dict):
         raise CheckpointError(f"path = '{file}' has a wrong configuration: its metadata are a {type(extra).__name__}")
-    config["node_target"] = letter_of_version(config["node_target"], int(version))
     return {
         "format_version": int(version),
         "botan_fast_version": writer,
@@ -296,6 +297,22 @@ def _header(file: Path, header: Mapping[str, str] | None) -> dict[str, Any]:
         "metadata": extra,
         "card": card,
     }
+
+
+def _check_card(card: ModelCard | None, config: dict[str, Any]) -> None:
+    """InputError where a card, edited or of another file, speaks of another model than this one."""
+    if card is None:
+        return
+    node = next((letter for letter in card.outputs if letter != "E"), None)
+    for name, said, real in (
+        ("dimensions", card.dimensions, config["dimensions"]),
+        ("cutoff", card.cutoff, config["cutoff"]),
+        ("a node target", node, config["node_target"]),
+    ):
+        if said is not None and said != real:
+            raise InputError(
+                f"the model card has {name} = {said}, but the model {real}; save the model with a right card"
+            )
 
 
 def _read_pth(file: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

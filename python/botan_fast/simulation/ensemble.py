@@ -94,7 +94,7 @@ def simulate(
     >>> import botan_fast as bf
     >>> bf.simulate("ka.h5", num_particles=100)
     Traceback (most recent call last):
-    botan_fast.errors.InputError: num_particles = 100 makes a box of 4.368, ...; give at least 150 particles
+    botan_fast.errors.InputError: num_particles = 100 makes a box of 4.368, ...; give at least 151 particles
     """
     from ..data.writer import DatasetWriter
 

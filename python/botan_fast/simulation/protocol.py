@@ -95,8 +95,7 @@ class Protocol:
         if not known:
             raise InputError(
                 f"tau_alpha and times are known at temperature = {', '.join(f'{at:g}' for at in TAU_ALPHA)}, not at "
-                f"{self.temperature}; give tau_alpha (--tau-alpha), an estimate which the simulation will measure, and "
-                "times (--times)"
+                f"{self.temperature}; give tau_alpha, an estimate which the simulation will measure, and times"
             )
         return known[0]
 
@@ -151,7 +150,11 @@ class Protocol:
         shortest = 2 * reach[name]
         if self.length < shortest:
             need = shortest * (shortest * self.density) * shortest
-            more = f"give at least {math.ceil(need)} particles" if need < 1e9 else "give a shorter range"
+            more = "give a shorter range"
+            if need < 1e9:
+                least = math.ceil(need)
+                least += self._length_of(least) < shortest  # by rounding
+                more = f"give at least {least} particles"
             raise InputError(
                 f"num_particles = {self.num_particles} makes a box of {self.length:.4g}, shorter than twice "
                 f"{name} = {reach[name]:.4g}; {more}"
@@ -192,7 +195,10 @@ class Protocol:
     @property
     def length(self) -> float:
         """Edge of the cubic box."""
-        return (self.num_particles / self.density) ** (1 / 3)
+        return self._length_of(self.num_particles)
+
+    def _length_of(self, number: int) -> float:
+        return (number / self.density) ** (1 / 3)
 
     @property
     def num_quenches(self) -> int:

@@ -223,17 +223,21 @@ def _check_data(name: str, was: dict, now: dict, refuse: Callable[[str, Any, Any
         if first and len(was["names"]) == len(now["names"]):
             refuse(name, f"{first[0]} in its place", first[1])
         refuse(name, f"{len(was['names'])} configurations", f"{len(now['names'])} configurations")
-    same_targets = np.allclose(was["mean_propensity"], now["mean_propensity"], rtol=1e-4)
-    if was["sha256"] != now["sha256"] or not same_targets:
+    # float() refuses what is no number: a comparison of an empty list would hold.
+    mean = float(was["mean_propensity"])
+    if was["sha256"] != now["sha256"]:
         refuse(
             name,
             f"other contents (sha256 {was['sha256'][:8]})",
             f"files of the same names (sha256 {now['sha256'][:8]})",
         )
+    difference = None
     if "targets" in was:  # runs of older versions have none
         difference = first_difference(now["names"], was["targets"], now["targets"])
-        if difference:
-            refuse(name, "other targets for the same positions", f"data with other targets ({difference})")
+    if difference is None and not np.isclose(mean, now["mean_propensity"], rtol=1e-4):
+        difference = f"mean propensity {now['mean_propensity']:.6g} instead of {mean:.6g}"
+    if difference:
+        refuse(name, "other targets for the same positions", f"data with other targets ({difference})")
 
 
 def _describe_data(samples: list[Sample], node_target: str) -> dict:
