@@ -127,8 +127,8 @@ def _read_frame(path: Path, number: int, comment: str, rows: list[str]) -> Frame
     if len(origin) < size:
         raise DataError(f"{path}: Origin of frame {number} has {len(origin)} numbers; expected {size}")
     time = float(_numbers(path, number, "Time", entries["time"])[0]) if "time" in entries else None
-    words = (re.fullmatch(r"\+?(\d{1,18})(?:\.0*)?", entries.get(key, "")) for key in ("step", "timestep"))
-    step = next((word[1] for word in words if word), None)
+    steps = (re.fullmatch(r"\+?(\d{1,18})(?:\.0*)?", entries.get(key, "")) for key in ("step", "timestep"))
+    step = next((match[1] for match in steps if match), None)
     return Frame(
         positions,
         types,
