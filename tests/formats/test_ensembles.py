@@ -339,3 +339,16 @@ def test_word_on_a_run_that_is_a_copy(tmp_path):
         (tmp_path / f"run{name}.dump").write_text(lammps_text(s, frames_of(s, run)))
     with pytest.warns(BotanFastWarning, match="runs 1 and 2 of a configuration are exactly the same"):
         read(str(tmp_path / "run{run}.dump"))
+
+
+@pytest.mark.parametrize("time", [0.0, -1.0])
+@pytest.mark.parametrize("key", ["trajectories", "propensity"])
+def test_targets_at_no_later_time_are_refused(tmp_path, time, key):
+    s = simulation()
+    arrays = {**plain_arrays(s), "time": [time, 4.0, 30.0], "propensity": np.ones((3, 40))}
+    wanted = {name: arrays[name] for name in ("positions", "types", "box", "time", key)}
+    np.savez(tmp_path / "a.npz", **wanted)
+    with pytest.raises(DataError, match=f"time = {time:g} is not after the initial configuration"):
+        read(tmp_path / "a.npz")
+    np.savez(tmp_path / "static.npz", positions=s.positions, types=s.types, box=s.box, time=time)
+    assert read(tmp_path / "static.npz")[0].time == time

@@ -98,6 +98,10 @@ def check_configuration(configuration: Configuration) -> Configuration:
                 f"{c.positions.shape}; expected trajectories of shape {expected}"
             )
         _require_finite(c, "trajectories", c.trajectories)
+    if c.time is not None and c.time <= 0 and (c.trajectories is not None or c.propensity is not None):
+        raise DataError(
+            f"{c.path}: time = {c.time:g} is not after the initial configuration; times count from it: leave 0 out"
+        )
     fields = {"propensity": c.propensity, **c.node_fields}
     for name, values in fields.items():
         if values is not None:
