@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import botan_fast as bf
-from botan_fast.errors import DataError
+from botan_fast.errors import DataError, InputError
 from botan_fast.formats import read
 from tests.helpers.format_files import (
     frames_of,
@@ -334,3 +334,12 @@ def test_comments_of_plain_xyz(tmp_path, comment):
     assert [c.time for c in configurations] == (TIMES if "{t" in comment else [None] * 3)
     for k, c in enumerate(configurations):
         np.testing.assert_allclose(c.trajectories[0] - c.positions, s.displacements[k, 0], atol=1e-12)
+
+
+@pytest.mark.parametrize("time", [[0, 1, 2], [-1, 1, 2]])
+def test_times_of_the_caller_come_after_the_initial_frame(tmp_path, time):
+    """--time 0 1 2 for four frames would be three: the first frame has no target."""
+    s = simulation(runs=1)
+    (tmp_path / "a.dump").write_text(lammps_text(s, frames_of(s)))
+    with pytest.raises(InputError, match=f"holds {time[0]}, which is not after the initial configuration"):
+        bf.convert(tmp_path / "a.dump", tmp_path / "a.h5", time=time)
