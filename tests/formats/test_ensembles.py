@@ -352,3 +352,11 @@ def test_targets_at_no_later_time_are_refused(tmp_path, time, key):
         read(tmp_path / "a.npz")
     np.savez(tmp_path / "static.npz", positions=s.positions, types=s.types, box=s.box, time=time)
     assert read(tmp_path / "static.npz")[0].time == time
+
+
+def test_runs_at_time_0_by_their_name_are_refused(tmp_path):
+    s = simulation()
+    for time in (0, 4):
+        np.savez(tmp_path / f"t{time}.npz", positions=s.positions, types=s.types, box=s.box, trajectories=s.runs[0])
+    with pytest.raises(DataError, match=r"t0.npz: time = 0 is the initial configuration itself"):
+        read(str(tmp_path / "t{time}.npz"))

@@ -253,8 +253,8 @@ class _Reading:
         early = [time for time in given if time is not None and time <= 0]
         if early and any(c.trajectories is not None or c.propensity is not None for c in unknown):
             raise InputError(
-                f"{file}: time = {self.time} holds {early[0]:g}, which is not after the initial configuration; give the "
-                "times of the later frames only"
+                f"{file}: time = {self.time} holds {early[0]:g}, which is not after the initial configuration; give "
+                "the times of the later frames only"
             )
         times = iter(given)
         return [dataclasses.replace(c, time=next(times)) if c.time is None else c for c in configurations]

@@ -85,6 +85,8 @@ def _whole_files(
             if time is None and c.time is None and "tc{index}" in spec.pattern and c.positions.shape[1] == 3:
                 known = c.temperature if temperature is None else temperature
                 time = None if known is None or index is None else time_of_tag(known, index)
+            if time == 0 and c.trajectories is not None:
+                raise DataError(f"{file}: time = 0 is the initial configuration itself; expected later times")
             if time is not None and time < 0:
                 raise DataError(f"{file}: time = {time:g} is before the initial configuration; expected later times")
             _word_on_contradiction(spec, c, temperature, time, said)
