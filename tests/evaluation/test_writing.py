@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import botan_fast as bf
-from botan_fast.errors import DataError, InputError
+from botan_fast.errors import BotanFastWarning, DataError, InputError
 from botan_fast.evaluation.prediction import ConfigurationPrediction, FramePrediction
 from botan_fast.evaluation.writing import write_trajectory, write_xyz
 from botan_fast.formats import read, read_trajectory
@@ -165,3 +165,29 @@ def test_the_first_frame_needs_no_time(tmp_path, tiny_model):
         assert p.target_propensity is None
     [p] = bf.predict(tiny_model, tmp_path / "c.xyz", time=4.0)
     np.testing.assert_allclose(p.target_propensity, np.linalg.norm(s.displacements[1, 0], axis=1), rtol=1e-5)
+
+
+def test_the_first_frame_of_frames_that_make_no_run(tmp_path, tiny_model):
+    """Wrapped frames, and one in which nothing has moved, are no targets; the first is predicted, with a word."""
+    s = simulation(number=80, step=0.9, runs=1)
+    zero, one, *_ = frames_of(s)
+    inside = [(t, s.wrapped(x)[0]) for t, x in frames_of(s)[:2]]
+    texts = {
+        "a.dump": (lammps_text(s, frames_of(s), "x y z"), "wrapped", None),
+        "b.dump": (lammps_text(s, frames_of(s)[::-1], "x y z"), "wrapped", None),
+        "c.dump": (lammps_text(s, [zero, (9.0, zero[1]), one]), "nothing has moved", None),
+        "d.xyz": (plain_xyz_text(s, inside), "wrapped", s.box),
+    }
+    (tmp_path / "first.dump").write_text(lammps_text(s, [zero]))
+    [expected] = bf.predict(tiny_model, tmp_path / "first.dump")
+    for name, (text, why, box) in texts.items():
+        (tmp_path / name).write_text(text)
+        with pytest.warns(BotanFastWarning, match=f"{why}.*; the first frame is taken alone, without targets"):
+            [p] = bf.predict(tiny_model, tmp_path / name, box=box)
+        np.testing.assert_allclose(p.propensity, expected.propensity, atol=1e-6)
+        assert p.target_propensity is None
+        with pytest.raises(DataError, match=why):
+            bf.load_samples(tmp_path / name, box=box)
+    (tmp_path / "cut.dump").write_text(lammps_text(s, frames_of(s), "x y z")[:-200])
+    with pytest.raises(DataError, match="declares 80 atoms"):
+        bf.predict(tiny_model, tmp_path / "cut.dump")

@@ -2,16 +2,19 @@
 
 import os
 import pickle
+import warnings
 
 import h5py
 import numpy as np
 import pytest
 
-from botan_fast.errors import DataError
+from botan_fast.errors import BotanFastWarning, DataError
 from botan_fast.formats import read
 from tests.helpers.format_files import (
+    frames_of,
     glassy_dynamics_bytes,
     glassy_dynamics_content,
+    lammps_text,
     plain_arrays,
     python_2_bytes,
     simulation,
@@ -308,3 +311,52 @@ def test_plain_refusals(tmp_path, changes, message):
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(DataError, match=message):
         read(tmp_path / "a.npz")
+
+
+# Words --------------------------------------------------------------------------------------------------------------
+
+
+def test_word_on_a_propensity_of_other_trajectories(tmp_path):
+    """S_i in another order of times than the runs: the runs count, and a line says so."""
+    s = simulation()
+    mean = np.linalg.norm(s.displacements, axis=3).mean(axis=1)
+    np.savez(tmp_path / "right.npz", **plain_arrays(s), propensity=np.round(mean, 4))
+    np.savez(tmp_path / "wrong.npz", **plain_arrays(s), propensity=mean[::-1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        read(tmp_path / "right.npz")
+    with pytest.warns(BotanFastWarning, match="propensity is not the mean displacement of its trajectories"):
+        read(tmp_path / "wrong.npz")
+
+
+def test_word_on_a_run_that_is_a_copy(tmp_path):
+    """As with one seed for all runs, or a file copied under another name."""
+    s = simulation(runs=2)
+    np.savez(tmp_path / "a.npz", **{**plain_arrays(s), "trajectories": s.runs[:, [0, 1, 0]]})
+    with pytest.warns(BotanFastWarning, match="runs 0 and 2 of a configuration are exactly the same"):
+        read(tmp_path / "a.npz")
+    for name, run in (("1", 0), ("2", 1), ("3", 1)):
+        (tmp_path / f"run{name}.dump").write_text(lammps_text(s, frames_of(s, run)))
+    with pytest.warns(BotanFastWarning, match="runs 1 and 2 of a configuration are exactly the same"):
+        read(str(tmp_path / "run{run}.dump"))
+
+
+@pytest.mark.parametrize("time", [0.0, -1.0])
+@pytest.mark.parametrize("key", ["trajectories", "propensity"])
+def test_targets_at_no_later_time_are_refused(tmp_path, time, key):
+    s = simulation()
+    arrays = {**plain_arrays(s), "time": [time, 4.0, 30.0], "propensity": np.ones((3, 40))}
+    wanted = {name: arrays[name] for name in ("positions", "types", "box", "time", key)}
+    np.savez(tmp_path / "a.npz", **wanted)
+    with pytest.raises(DataError, match=f"time = {time:g} is not after the initial configuration"):
+        read(tmp_path / "a.npz")
+    np.savez(tmp_path / "static.npz", positions=s.positions, types=s.types, box=s.box, time=time)
+    assert read(tmp_path / "static.npz")[0].time == time
+
+
+def test_runs_at_time_0_by_their_name_are_refused(tmp_path):
+    s = simulation()
+    for time in (0, 4):
+        np.savez(tmp_path / f"t{time}.npz", positions=s.positions, types=s.types, box=s.box, trajectories=s.runs[0])
+    with pytest.raises(DataError, match=r"t0.npz: time = 0 is the initial configuration itself"):
+        read(str(tmp_path / "t{time}.npz"))

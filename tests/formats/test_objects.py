@@ -9,7 +9,7 @@ import pytest
 import botan_fast as bf
 from botan_fast.errors import DataError, InputError
 from botan_fast.formats.objects import is_object, object_trajectory
-from tests.helpers.format_files import frames_of, simulation
+from tests.helpers.format_files import frames_of, lammps_text, simulation
 
 ase = pytest.importorskip("ase")
 MDAnalysis = pytest.importorskip("MDAnalysis")
@@ -225,3 +225,25 @@ def test_a_subclass_is_its_base():
         pass
 
     assert is_object(Mine("H"))
+
+
+@pytest.mark.parametrize("kind", [str, np.array, np.float32, lambda value: [value]])
+@pytest.mark.parametrize("key", ["time", "step"])
+def test_times_of_atoms_in_any_type(kind, key):
+    """Other packages write them as text, as arrays of one, as floats: they decide the order all the same."""
+    s = simulation(number=80, runs=1)
+    frames = frames_of(s)
+    atoms = [atoms_of(s, x, info={key: kind(t if key == "time" else 100 * t)}) for t, x in frames]
+    configurations = object_trajectory([atoms[k] for k in (2, 0, 3, 1)]).run()
+    assert [c.time for c in configurations] == ([0.5, 4.0, 30.0] if key == "time" else [None] * 3)
+    for k, c in enumerate(configurations):
+        np.testing.assert_allclose(c.trajectories[0] - c.positions, s.displacements[k, 0], atol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["dump.100", "dump.1000", "conf.1.lammpsdump"])
+def test_a_universe_has_the_name_of_its_file(tmp_path, name):
+    s = simulation()
+    (tmp_path / name).write_text(lammps_text(s, frames_of(s)[:1]))
+    options = {"format": "LAMMPSDUMP", "topology_format": "LAMMPSDUMP", "lammps_coordinate_convention": "unwrapped"}
+    universe = MDAnalysis.Universe(str(tmp_path / name), **options)
+    assert object_trajectory(universe).name == name.removesuffix(".lammpsdump")

@@ -5,9 +5,17 @@ import numpy as np
 import pytest
 
 import botan_fast as bf
-from botan_fast.errors import DataError
+from botan_fast.errors import DataError, InputError
 from botan_fast.formats import read
-from tests.helpers.format_files import frames_of, lammps_text, simulation, write_gsd, write_h5md, xyz_text
+from tests.helpers.format_files import (
+    frames_of,
+    lammps_text,
+    plain_xyz_text,
+    simulation,
+    write_gsd,
+    write_h5md,
+    xyz_text,
+)
 
 TIMES = [0.5, 4.0, 30.0]
 
@@ -277,3 +285,61 @@ def test_a_time_before_the_initial_configuration(tmp_path):
         (tmp_path / f"frame{time}.dump").write_text(lammps_text(s, [(abs(time), positions)]))
     with pytest.raises(DataError, match="time = -1 is before the initial configuration"):
         read(tmp_path / "frame{time}.dump")
+
+
+def test_late_start(tmp_path):
+    """A run that begins after 5e7 time units, 1e10 steps: steps and times are close together, not equal."""
+    s = simulation(runs=1)
+    frames = [(5e7 + time / 100, positions) for time, positions in frames_of(s)]
+    (tmp_path / "times.dump").write_text(lammps_text(s, frames, time=True, dt=0.005))
+    (tmp_path / "steps.dump").write_text(lammps_text(s, frames, dt=0.005))
+    for name in ("times.dump", "steps.dump"):
+        configurations = read(tmp_path / name)
+        assert all(np.allclose(c.trajectories, s.runs[k], atol=1e-12) for k, c in enumerate(configurations))
+    assert [c.time for c in read(tmp_path / "times.dump")] == [0.005, 0.04, 0.3]
+
+
+def test_time_that_a_restart_rounds(tmp_path):
+    """4 and 4.000000001 with the same places are one instant."""
+    s = simulation(runs=1)
+    zero, one, two, three = frames_of(s)
+    (tmp_path / "a.dump").write_text(lammps_text(s, [zero, one, two, (4.000000001, two[1]), three], time=True))
+    assert [c.time for c in read(tmp_path / "a.dump")] == TIMES
+
+
+@pytest.mark.parametrize("key", ["Step", "Timestep", "step"])
+@pytest.mark.parametrize("ending", ["", ".0"])
+def test_steps_of_xyz(tmp_path, key, ending):
+    """Steps of extended XYZ decide, in one file and in a layout with one frame in each, whatever the names say."""
+    s = simulation(runs=1)
+    texts = []
+    for number, (time, positions) in enumerate(reversed(frames_of(s))):
+        text = xyz_text(s, [(time, positions)]).replace(f" Time={time!r} ", f" {key}={round(time * 100)}{ending} ")
+        texts.append(text)
+        (tmp_path / f"frame{number}.xyz").write_text(text)
+    (tmp_path / "all.xyz").write_text("".join(texts))
+    (tmp_path / "runs.toml").write_text('pattern = "frame*.xyz"\ntimestep = 0.01\n')
+    for configurations in (read(tmp_path / "all.xyz"), read(tmp_path / "runs.toml")):
+        for k, c in enumerate(configurations):
+            np.testing.assert_allclose(c.trajectories[0] - c.positions, s.displacements[k, 0], atol=1e-12)
+    assert [c.time for c in read(tmp_path / "runs.toml")] == TIMES
+
+
+@pytest.mark.parametrize("comment", ["t = {t!r}", "i = {step}, E = -1.0", "i = {step}, time = {t!r}", "t={t!r} step=3"])
+def test_comments_of_plain_xyz(tmp_path, comment):
+    s = simulation(runs=1)
+    frames = frames_of(s)
+    (tmp_path / "a.xyz").write_text(plain_xyz_text(s, [frames[2], frames[0], frames[3], frames[1]], comment=comment))
+    configurations = read(tmp_path / "a.xyz")
+    assert [c.time for c in configurations] == (TIMES if "{t" in comment else [None] * 3)
+    for k, c in enumerate(configurations):
+        np.testing.assert_allclose(c.trajectories[0] - c.positions, s.displacements[k, 0], atol=1e-12)
+
+
+@pytest.mark.parametrize("time", [[0, 1, 2], [-1, 1, 2]])
+def test_times_of_the_caller_come_after_the_initial_frame(tmp_path, time):
+    """--time 0 1 2 for four frames would be three: the first frame has no target."""
+    s = simulation(runs=1)
+    (tmp_path / "a.dump").write_text(lammps_text(s, frames_of(s)))
+    with pytest.raises(InputError, match=f"holds {time[0]}, which is not after the initial configuration"):
+        bf.convert(tmp_path / "a.dump", tmp_path / "a.h5", time=time)

@@ -145,3 +145,37 @@ def test_frames_come_in_the_order_of_their_times(tmp_path):
     path.write_text("".join(plain_xyz_text(s, [frames[k]]) for k in (3, 0, 2, 0, 1)))
     assert [c.time for c in read(path)] == [0.5, 4.0, 30.0]
     np.testing.assert_allclose([c.trajectories[0] for c in read(path)], [x for _, x in frames[1:]])
+
+
+@pytest.mark.parametrize("initial", [False, True])
+@pytest.mark.parametrize("each", ["run", "frame"])
+def test_runs_of_a_layout(tmp_path, initial, each):
+    """Runs in files of their own, whose box the user gives."""
+    s = simulation(step=0.1)
+    (tmp_path / "c1").mkdir()
+    for run in range(s.runs.shape[1]):
+        frames = frames_of(s, run)[int(initial and each == "frame") :]
+        if each == "run":
+            write(tmp_path / "c1" / f"run{run}.xyz", plain_xyz_text(s, frames))
+        for frame in frames if each == "frame" else []:
+            write(tmp_path / "c1" / f"run{run}_{frame[0]}.xyz", plain_xyz_text(s, [frame], comment="no time"))
+    write(tmp_path / "c1" / "start.xyz", plain_xyz_text(s, frames_of(s)[:1]))
+    pattern = "{configuration}/run{run}" + ("_{time}.xyz" if each == "frame" else ".xyz")
+    text = f'pattern = "{pattern}"\n' + 'initial = "{configuration}/start.xyz"\n' * initial
+    path = write(tmp_path / "runs.toml", text)
+    for k, time in enumerate(s.times):
+        [sample] = bf.load_samples(path, time=time, box=s.box)
+        expected = np.linalg.norm(s.displacements[k], axis=2).mean(axis=0)
+        np.testing.assert_allclose(sample.targets.propensity, expected, atol=1e-6)
+        assert sample.targets.num_runs == s.runs.shape[1]
+    with pytest.raises(DataError, match="holds no box; give box= or density="):
+        bf.load_samples(path, time=4.0)
+
+
+def test_wrapped_runs_of_a_layout_are_refused(tmp_path):
+    s = simulation(step=0.1)
+    for run in range(2):
+        frames = [(t, s.wrapped(x)[0]) for t, x in frames_of(s, run)]
+        write(tmp_path / f"run{run}.xyz", plain_xyz_text(s, frames))
+    with pytest.raises(DataError, match="wrapped into the periodic box"):
+        bf.load_samples(str(tmp_path / "run{run}.xyz"), time=4.0, box=s.box)

@@ -7,7 +7,7 @@ import torch
 
 from ..arrays import Array
 from ..box import check_box
-from ..errors import BotanFastError, DataError, InputError
+from ..errors import BotanFastError, DataError, InputError, warn
 from ..formats import Configuration
 from ..formats.periodic import fractional, place_in_box, refuse_wrapped
 from ..graph.build import build_graph
@@ -31,7 +31,13 @@ def build_sample(
     told = box is not None or density is not None
     box = _box_of(c, box, density)
     if c.box is None and c.trajectories is not None and (told or c.density is None):
-        refuse_wrapped(c.path, c.positions, c.trajectories, box)  # the reader could not, without a box
+        try:
+            refuse_wrapped(c.path, c.positions, c.trajectories, box)  # the reader could not, without a box
+        except DataError as error:
+            if require_targets:
+                raise
+            warn(f"{error}; the first frame is taken alone, without targets")
+            c = replace(c, trajectories=None)
     if _anywhere(c):
         positions, trajectories = place_in_box(c.path, c.positions, c.trajectories, box)
         c = replace(c, positions=positions, trajectories=trajectories)

@@ -259,6 +259,12 @@ class _Reading:
         rising = all(early < late for early, late in itertools.pairwise(given))
         if not rising and (is_layout(file) or holds_frames(file)):
             raise InputError(f"{file}: time = {self.time} does not rise, as the frames of a run do; give them in order")
+        early = [time for time in given if time is not None and time <= 0]
+        if early and any(c.trajectories is not None or c.propensity is not None for c in unknown):
+            raise InputError(
+                f"{file}: time = {self.time} holds {early[0]:g}, which is not after the initial configuration; give "
+                "the times of the later frames only"
+            )
         times = iter(given)
         return [dataclasses.replace(c, time=next(times)) if c.time is None else c for c in configurations]
 

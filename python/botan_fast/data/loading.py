@@ -11,9 +11,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from ..arrays import Array
-from ..errors import DataError, InputError
+from ..errors import DataError, InputError, warn
 from ..files import FilePath
-from ..formats import Configuration, iterate_groups, stated
+from ..formats import Configuration, holds_frames, iterate_groups, read_trajectory, stated
 from ..formats.trajectory import Trajectory
 from ..quantities import NODE_TARGETS
 from ..terminal import progress_bar
@@ -260,11 +260,24 @@ def _from_groups(
 
 def _groups(source: Path | Trajectory, require_targets: bool) -> Iterator[list[Configuration]]:
     if isinstance(source, Path):
-        yield from iterate_groups(source)
+        yield from iterate_groups(source) if require_targets else _static_at_least(source)
     elif require_targets and source.count > 1:
         yield source.run()
     else:
         yield [source.static()]
+
+
+def _static_at_least(source: Path) -> Iterator[list[Configuration]]:
+    """As `iterate_groups`; of a file whose frames make no run, such as wrapped ones, the first frame with a word."""
+    try:
+        groups = list(iterate_groups(source)) if holds_frames(source) else iterate_groups(source)
+    except DataError as error:
+        trajectory = read_trajectory(source)
+        if trajectory is None or trajectory.count == 1:
+            raise
+        warn(f"{error}; the first frame is taken alone, without targets")
+        groups = [[trajectory.static(0)]]
+    yield from groups
 
 
 def _from_dataset(

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
-from ..errors import DataError
+from ..errors import DataError, warn
 from ..files import printable
 from .periodic import refuse_bad_box, refuse_wrapped
 
@@ -67,6 +67,8 @@ class Reader(Protocol):
 def check_configuration(configuration: Configuration) -> Configuration:
     """What no format may violate: shapes that agree, finite numbers, types that are not negative, unwrapped runs.
 
+    A word where runs are copies, or a ready-made propensity is not theirs.
+
     Raises
     ------
     DataError
@@ -96,6 +98,10 @@ def check_configuration(configuration: Configuration) -> Configuration:
                 f"{c.positions.shape}; expected trajectories of shape {expected}"
             )
         _require_finite(c, "trajectories", c.trajectories)
+    if c.time is not None and c.time <= 0 and (c.trajectories is not None or c.propensity is not None):
+        raise DataError(
+            f"{c.path}: time = {c.time:g} is not after the initial configuration; times count from it: leave 0 out"
+        )
     fields = {"propensity": c.propensity, **c.node_fields}
     for name, values in fields.items():
         if values is not None:
@@ -112,7 +118,32 @@ def check_configuration(configuration: Configuration) -> Configuration:
             box = np.full(dimensions, edge)
     if box is not None and c.trajectories is not None:
         refuse_wrapped(c.path, c.positions, c.trajectories, box)
+    if c.trajectories is not None:
+        _words_on_runs(c.positions, c.trajectories, c.propensity)
     return c
+
+
+def _words_on_runs(positions: np.ndarray, runs: np.ndarray, propensity: np.ndarray | None) -> None:
+    """Warnings where a run is a copy of another, and where a ready-made S_i is not that of the runs.
+
+    They name no file, so that many files with one fault get one line.
+    """
+    seen: dict[bytes, int] = {}
+    for number, run in enumerate(runs):
+        before = seen.setdefault(run.tobytes(), number)
+        if before != number:
+            warn(
+                f"runs {before} and {number} of a configuration are exactly the same: they count twice in the mean; "
+                "take copies out, and draw other velocities for each run"
+            )
+            break
+    if propensity is not None:
+        mean = np.linalg.norm(runs - positions, axis=2).mean(axis=0)
+        if not np.allclose(propensity, mean, rtol=1e-3, atol=1e-3 * mean.mean()):
+            warn(
+                f"propensity is not the mean displacement of its trajectories, but up to "
+                f"{np.abs(propensity - mean).max():.3g} away (order of the times?); the trajectories count"
+            )
 
 
 def _require_finite(configuration: Configuration, name: str, array: np.ndarray) -> None:

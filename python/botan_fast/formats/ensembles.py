@@ -14,7 +14,7 @@ from ..errors import DataError, warn
 from ..files import FilePath, name_of
 from ..paper import time_of_tag
 from .configuration import Configuration, check_configuration
-from .frames import SAME_PLACE, Frame, in_order, order_of, require_same_particles, same_place
+from .frames import SAME_PLACE, Frame, in_order, order_of, require_same_particles, same_place, time_between
 from .pattern import FIELD, FilePattern, files_of, first_index, load_pattern, placeholders_of
 from .periodic import place_in_box, refuse_wrapped
 from .pyg_botan import told_by_name
@@ -85,6 +85,8 @@ def _whole_files(
             if time is None and c.time is None and "tc{index}" in spec.pattern and c.positions.shape[1] == 3:
                 known = c.temperature if temperature is None else temperature
                 time = None if known is None or index is None else time_of_tag(known, index)
+            if time == 0 and c.trajectories is not None:
+                raise DataError(f"{file}: time = 0 is the initial configuration itself; expected later times")
             if time is not None and time < 0:
                 raise DataError(f"{file}: time = {time:g} is before the initial configuration; expected later times")
             _word_on_contradiction(spec, c, temperature, time, said)
@@ -175,10 +177,13 @@ def _ensemble(
     if not moved:
         raise DataError(f"{start_path}: no frames after the initial one; expected where the particles are later")
     assert start is not None  # of a file of its own or of the first run
-    positions, _ = place_in_box(start_path, start.positions, None, start.box, start.origin)
+    positions = start.positions  # without a box, which the user then gives, they stay where they are
+    if start.box.size:
+        positions, _ = place_in_box(start_path, start.positions, None, start.box, start.origin)
     shift = positions - start.positions
     for k, ((time, index), arrays) in enumerate(moved.items()):
-        refuse_wrapped(files[0][1].parent, start.positions, np.stack(arrays), start.box, wrapped)
+        if start.box.size:
+            refuse_wrapped(files[0][1].parent, start.positions, np.stack(arrays), start.box, wrapped)
         yield check_configuration(
             Configuration(
                 name=name,
@@ -186,7 +191,7 @@ def _ensemble(
                 positions=positions,
                 types=start.types,
                 species=species,
-                box=start.box,
+                box=start.box if start.box.size else None,
                 trajectories=np.stack(arrays) + shift,
                 temperature=temperature,
                 time=time,
@@ -290,7 +295,7 @@ def _by_frame(spec: FilePattern, collected: list, start: Frame | None) -> list[t
 
     def elapsed(values: list) -> list:
         zero = values[0] if start is None else values[-1] if values[-1] <= min(values[:-1]) else 0
-        return [value - zero for value in values[: len(frames)]]
+        return [time_between(zero, value) for value in values[: len(frames)]]
 
     keys: list[_Key]
     if spec.times is not None:
@@ -331,7 +336,7 @@ def _label(keys: list[_Key]) -> str:
 
 def _require_same_place(file: Path, start: Frame, frame: Frame, start_path: Path) -> None:
     """All runs of an isoconfigurational ensemble begin at the same place, up to the digits of a text file."""
-    edge = np.abs(start.box).max()
+    edge = np.abs(start.box if start.box.size else start.positions).max()
     difference = np.abs(frame.positions - start.positions).max()
     if not difference <= SAME_PLACE * edge:
         raise DataError(

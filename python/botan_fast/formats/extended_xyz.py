@@ -61,7 +61,7 @@ def read_frames(path: Path) -> list[Frame]:
             raise DataError(f"{path}: frame {number} declares {count} particles, but {len(rows)} lines follow")
         frames.append(_read_frame(path, number, lines[place + 1], rows))
         place += 2 + count
-    if len({frame.step for frame in frames}) == 1:  # a length of steps, not their number
+    if len(frames) > 1 and len({frame.step for frame in frames}) == 1:  # a length of steps, not their number
         for frame in frames:
             frame.step = None
     return drop_flat_axis(path, frames)
@@ -127,7 +127,8 @@ def _read_frame(path: Path, number: int, comment: str, rows: list[str]) -> Frame
     if len(origin) < size:
         raise DataError(f"{path}: Origin of frame {number} has {len(origin)} numbers; expected {size}")
     time = float(_numbers(path, number, "Time", entries["time"])[0]) if "time" in entries else None
-    step = next((entries[key] for key in ("step", "timestep") if re.fullmatch(r"\d{1,18}", entries.get(key, ""))), None)
+    steps = (re.fullmatch(r"\+?(\d{1,18})(?:\.0*)?", entries.get(key, "")) for key in ("step", "timestep"))
+    step = next((match[1] for match in steps if match), None)
     return Frame(
         positions,
         types,

@@ -24,6 +24,7 @@ __all__ = [
     "order_of",
     "require_same_particles",
     "same_place",
+    "time_between",
 ]
 
 SAME_PLACE = 1e-5  # in units of the largest edge: the digits of a text file
@@ -110,7 +111,9 @@ def frames_to_configurations(name: str, path: Path, frames: list[Frame]) -> list
         return [check_configuration(base)]
     assert moved is not None  # there are later frames
     refuse_wrapped(path, positions, moved, first.box, any(frame.wrapped for frame in frames))
-    times = [frame.time - first.time for frame in later if frame.time is not None and first.time is not None]
+    times = [
+        time_between(first.time, frame.time) for frame in later if frame.time is not None and first.time is not None
+    ]
     result = []
     for k in range(len(later)):
         configuration = replace(
@@ -122,6 +125,13 @@ def frames_to_configurations(name: str, path: Path, frames: list[Frame]) -> list
         )
         result.append(check_configuration(configuration))
     return result
+
+
+def time_between(first: float, later: float) -> float:
+    """later - first without the digits that neither has: 0.005 after 5e7, where the difference is 0.004999995."""
+    with np.errstate(all="ignore"):
+        last = np.spacing(max(abs(first), abs(later)))
+    return round(later - first, int(-np.log10(4 * last))) if first and np.isfinite(last) else later - first
 
 
 def in_order(path: FilePath, frames: list[Frame], moving: bool = True) -> list[Frame]:
@@ -148,13 +158,16 @@ def order_of(path: FilePath, frames: Sequence[Frame], names: Sequence[str], movi
         return _without_repeats(path, frames, names) if moving else list(range(len(frames)))
     kept: list[int] = []
     for k in sorted(range(len(frames)), key=instants.__getitem__):
-        if kept and math.isclose(instants[k], instants[kept[-1]], rel_tol=1e-9, abs_tol=1e-12):
-            if not same_place(frames[kept[-1]], frames[k]):
+        # Steps are compared exactly. A restart may round a time; but runs that begin late have times close together.
+        near, tolerance = instants[kept[-1]] if kept else math.nan, 1e-9 if kind == "time" else 0.0
+        if instants[k] == near or math.isclose(instants[k], near, rel_tol=tolerance, abs_tol=1e-3 * tolerance):
+            if same_place(frames[kept[-1]], frames[k]):
+                continue
+            if math.isclose(instants[k], near, rel_tol=1e-3 * tolerance, abs_tol=1e-3 * tolerance):
                 raise DataError(
-                    f"{path}: {names[kept[-1]]} and {names[k]} are both at {kind} {instants[k]:g}, but the particles "
-                    "are at different places; take out the frames that do not belong to the run"
+                    f"{path}: {names[kept[-1]]} and {names[k]} are both at {kind} {instants[k]:.12g}, but the "
+                    "particles are at different places; take out the frames that do not belong to the run"
                 )
-            continue
         kept.append(k)
     first = frames[kept[0]]
     for k in kept[1:] if moving else []:

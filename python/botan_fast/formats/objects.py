@@ -117,7 +117,7 @@ def _of_universe(item: Any, label: Path) -> Trajectory:
         finally:
             trajectory[here]  # the Universe stands where it stood
 
-    name = Path(str(getattr(trajectory, "filename", None) or "universe")).stem
+    name = name_of(str(getattr(trajectory, "filename", None) or "universe"))
     return Trajectory(name, label, len(trajectory), frame, trajectory.frame)
 
 
@@ -220,9 +220,16 @@ def _attribute(atoms: Any, name: str) -> Any:
 
 
 def _whole(value: Any) -> int | None:
-    return int(value) if isinstance(value, (int, np.integer)) and not isinstance(value, bool) else None
+    number = _number(value)
+    return int(number) if number is not None and number.is_integer() else None
 
 
 def _number(value: Any) -> float | None:
-    numeric = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    return float(value) if numeric and np.isfinite(value) else None
+    """A number, also as text or as an array of one; None for what is none."""
+    if value is None or isinstance(value, (bool, np.bool_)) or np.size(value) != 1:
+        return None
+    try:
+        number = float(np.reshape(value, -1)[0])
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) else None

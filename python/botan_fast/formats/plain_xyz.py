@@ -2,7 +2,8 @@
 
 The box comes from the user (box= or density=). Species are A, B, ..., other names, or numbers from 1 (`dump xyz` of
 LAMMPS) or 0. What follows z is left alone, unless the comment has `Properties`, as extended XYZ without a Lattice; that
-says which columns there are. `Timestep: 100` (LAMMPS) or `step=100` in the comment is the step, `time = 1.3` the time.
+says which columns there are. `Timestep: 100` (LAMMPS), `step=100` or `i = 100` in the comment is the step, `time = 1.3`
+or `t = 1.3` the time.
 Coordinates of several frames must be unwrapped.
 """
 
@@ -89,8 +90,8 @@ def _read_frame(path: Path, number: int, comment: str, rows: list[str]) -> Frame
     except ValueError:
         raise DataError(f"{path}: a coordinate of frame {number} is not a number") from None
     types, species = number_species(path, [words[label] for words in table])
-    step = re.search(r"(?i)\b(?:time)?step\s*[:=]\s*(\d{1,18})\b", comment)
-    time = re.search(rf"(?i)\btime\s*[:=]\s*{_NUMBER}", comment)
+    step = re.search(r"(?i)\b(?:(?:time)?step|i)\s*[:=]\s*(\d{1,18})\b", comment)
+    time = re.search(rf"(?i)\bt(?:ime)?\s*[:=]\s*{_NUMBER}", comment)
     return Frame(
         positions,
         types,

@@ -37,7 +37,8 @@ def number_species(
         raise DataError(f"{path}: {len(names)} different species; expected the particles' species, not their names")
     if all(re.fullmatch(r"[0-9]{1,9}", name) for name in names):
         numbers = np.array([int(name) for name in names], dtype=np.int64)
-        return (numbers - (numbers.min() > 0))[index], None
+        listed = [int(name) for name in order if re.fullmatch(r"[0-9]{1,9}", name)]  # a 0 that no particle has counts
+        return (numbers - (min([*numbers, *listed]) > 0))[index], None
     letters = _letters(names)
     if letters:
         return np.array([letters.index(name) for name in names], dtype=np.int64)[index], letters

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import DataError
 from .configuration import Configuration, check_configuration
-from .frames import Frame, frames_to_configurations, in_order, require_same_particles
+from .frames import Frame, frames_to_configurations, in_order, require_same_particles, time_between
 
 __all__ = ["NO_BOX", "Trajectory", "static_configuration", "without_box"]
 
@@ -65,7 +65,7 @@ def without_box(name: str, path: Path, frames: list[Frame]) -> list[Configuratio
             replace(
                 base,
                 trajectories=frame.positions[None],
-                time=None if frame.time is None or first.time is None else frame.time - first.time,
+                time=None if frame.time is None or first.time is None else time_between(first.time, frame.time),
                 time_index=k,
                 node_fields={},
             )

@@ -4,6 +4,7 @@ Operators live in `torch.ops.botan_fast`; the other modules of this folder defin
 """
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -56,7 +57,24 @@ def operator(name: str, schema: str) -> Callable[[Callable[..., Any]], Any]:
 
 
 def fake(name: str) -> Callable[[Callable[..., Any]], Any]:
-    return torch.library.register_fake(f"botan_fast::{name}", lib=library)
+    """Registers what botan_fast::name gives for tensors without numbers: those of a tracer, or of the device meta.
+
+    torch takes this also when one tensor alone is on meta. Then it is refused: the result would be uninitialised.
+    """
+
+    def register(function: Callable[..., Any]) -> Any:
+        @functools.wraps(function)
+        def checked(*arguments: Any) -> Any:
+            nested = [a if isinstance(a, (list, tuple)) else [a] for a in arguments]
+            devices = {t.device for part in nested for t in part if isinstance(t, Tensor)}
+            if len(devices) > 1:
+                shown = " and ".join(sorted(map(str, devices)))
+                raise InputError(f"{name} was given tensors on {shown}; put all on one device, for example by .to()")
+            return function(*arguments)
+
+        return torch.library.register_fake(f"botan_fast::{name}", checked, lib=library)
+
+    return register
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from ..device import CUDA_KERNELS, kernels_for
 from ..errors import InputError
 from . import cuda, reference
 from .library import check_index, differentiable_gradients, fake, library, operator
+from .precision import in_transform
 
 __all__ = ["Loss", "has_kernels", "loss"]
 
@@ -144,7 +145,7 @@ def loss(
     # What has no weight is cut off here, so that the backward pass does not reach its decoder.
     node = node.detach() if node is not None and p == 0 else node
     edge = edge.detach() if edge is not None and p == 1 else edge
-    if not has_kernels(given.device, given.dtype):
+    if in_transform() or not has_kernels(given.device, given.dtype):
         total, *parts = reference.loss(node, edge, node_target, edge_target, p, row_ptr)
         return Loss(total, *(part.detach() for part in parts))
     keep = (torch.is_grad_enabled() and t is not None and t.requires_grad for t in (node, edge))

@@ -13,10 +13,10 @@ from torch import Tensor
 from .. import _core
 from ..device import CUDA_KERNELS, empty
 from . import cuda, reference
-from .door import processor_tensors, topology_tensors
+from .door import processor_tensors, same_device, topology_tensors
 from .history import history_members
 from .library import addresses, dense_or_none, differentiable_gradients, fake, library, operator
-from .precision import PRECISIONS, check_precision, check_save_memory, has_fast_path, precision_on_cpu
+from .precision import PRECISIONS, check_precision, check_save_memory, has_fast_path, in_transform, precision_on_cpu
 
 __all__ = ["processor"]
 
@@ -242,9 +242,10 @@ def processor(
     weights = [*edge_weights, *node_weights]
     if num_steps == 0:
         return x0 if x is None else x, e0 if e is None else e
-    if not has_fast_path(x0.shape[1], x0.dtype, x0.device):
+    if in_transform() or not has_fast_path(x0.shape[1], x0.dtype, x0.device):
         (x, e, x0, e0), weights = processor_tensors(x, e, x0, e0, weights)
         senders, receivers = topology[:2]
+        same_device("senders", senders, x0, "x0")
         return reference.processor(
             x, e, x0, e0, senders, receivers, weights[:4], weights[4:], num_steps, precision, save_memory
         )

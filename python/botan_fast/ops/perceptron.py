@@ -12,7 +12,7 @@ from ..device import CUDA_KERNELS, empty
 from . import cuda, reference
 from .door import mlp_tensors
 from .library import address, addresses, differentiable_gradients, fake, library, operator
-from .precision import PRECISIONS, check_precision, has_fast_path, precision_on_cpu
+from .precision import PRECISIONS, check_precision, has_fast_path, in_transform, precision_on_cpu
 
 __all__ = ["mlp"]
 
@@ -112,7 +112,8 @@ def mlp(x: Tensor, weights: Sequence[Tensor], precision: str = "fp32") -> Tensor
     True
     """
     hidden = weights[0].shape[0]
-    if has_fast_path(hidden, x.dtype, x.device) and (x.device.type == "cpu" or 1 <= x.shape[-1] <= hidden):
+    fast = has_fast_path(hidden, x.dtype, x.device) and not in_transform()
+    if fast and (x.device.type == "cpu" or 1 <= x.shape[-1] <= hidden):
         return _mlp(x, list(weights), PRECISIONS.index(check_precision(precision)))
     x, weights = mlp_tensors(x, weights)
     return reference.mlp(x, weights, check_precision(precision))

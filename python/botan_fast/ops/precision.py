@@ -6,7 +6,15 @@ from .. import _core
 from ..device import kernels_for
 from ..errors import InputError, warn
 
-__all__ = ["PRECISIONS", "check_precision", "check_save_memory", "has_fast_path", "has_message_passing", "warn_if_slow"]
+__all__ = [
+    "PRECISIONS",
+    "check_precision",
+    "check_save_memory",
+    "has_fast_path",
+    "has_message_passing",
+    "in_transform",
+    "warn_if_slow",
+]
 
 PRECISIONS = ("fp32", "bf16", "tf32")  # operators take the position in this list, as the core does
 
@@ -45,6 +53,23 @@ def has_message_passing(device_index: int, hidden_size: int) -> bool:
 # What torch.compiler.assume_constant_result sets; that function would import the whole compiler here. Without it a
 # traced model is cut in two at this call.
 has_message_passing._dynamo_marked_constant = True  # type: ignore[attr-defined]  # functions have none for mypy
+
+
+def in_transform() -> bool:
+    """Whether a transform of torch.func (grad, vmap, jvp, hessian, ...) or forward-mode differentiation is at work.
+
+    The operators then run in plain torch. They have no rules for these, and torch leaves a tangent out of a result
+    without a word.
+
+    >>> import torch
+    >>> from botan_fast.ops.precision import in_transform
+    >>> in_transform(), torch.func.vmap(lambda x: x + in_transform())(torch.zeros(2))
+    (False, tensor([1., 1.]))
+    """
+    return torch._C._functorch.maybe_current_level() is not None or torch.autograd.forward_ad._current_level >= 0
+
+
+in_transform._dynamo_marked_constant = True  # type: ignore[attr-defined]  # as above
 
 
 def check_precision(precision: str) -> str:

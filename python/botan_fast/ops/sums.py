@@ -17,6 +17,7 @@ from ..errors import InputError
 from . import cuda, reference
 from .door import index_tensor
 from .library import address, bad_input, check_index, fake, library, operator
+from .precision import in_transform
 
 __all__ = ["has_kernels", "scatter_sum", "segment_sum"]
 
@@ -153,7 +154,7 @@ def segment_sum(values: Tensor, row_ptr: Tensor) -> Tensor:
     tensor([3., 0., 4.])
     """
     check_index("row_ptr", row_ptr, 1)
-    if has_kernels(values.device, values.dtype):
+    if has_kernels(values.device, values.dtype) and not in_transform():
         return _segment_sum(values, row_ptr)
     if not torch.compiler.is_compiling():
         _check_row_ptr(row_ptr, len(values))
@@ -182,6 +183,6 @@ def scatter_sum(values: Tensor, index: Tensor, dim_size: int) -> Tensor:
         raise InputError(f"index has {index.shape[0]} entries and values {values.shape[0]} rows; they must be equal")
     if dim_size < 0:
         raise InputError(f"dim_size = {dim_size}; it must not be negative")
-    if has_kernels(values.device, values.dtype):
+    if has_kernels(values.device, values.dtype) and not in_transform():
         return _scatter_sum(values, index, dim_size)
     return reference.scatter_sum(values, index, dim_size)
