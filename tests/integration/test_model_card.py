@@ -201,7 +201,10 @@ def test_data_that_differ_get_one_line(tmp_path):
     half = (np.arange(200) % 2).astype(int)
     assert lines_for(carded(), types=half) == [start + "species fractions 0.5, 0.5 (trained: 0.8, 0.2)"]
     three = arrays["types"] + (np.arange(200) == 0) * 2
-    assert lines_for(carded(), types=three)[0].startswith(start + "species fractions")
+    with pytest.raises(InputError, match=r"a has particles of type 2 \(C\), but the model was trained on A 0.8, B 0.2"):
+        lines_for(carded(), types=three)
+    with pytest.raises(InputError, match=r"a has particles of type 1 \(B\), but the model was trained on A 1, B 0"):
+        lines_for(carded(fractions=(1.0, 0.0)))
     both = lines_for(carded(temperatures=(0.44,), times=(13.0,)), scale=1.05, temperature=0.5, time=130.0)
     assert both == [
         start + "number density 1.037 (trained: 1.2), temperature 0.5 (trained: 0.44), time 130 (trained: 13)"

@@ -28,12 +28,6 @@ def differences(card: ModelCard, samples: Iterable[Sample], targets: bool = True
     fractions = mean_composition(samples)
     if card.fractions and not _alike(fractions, card.fractions):
         found.append(f"species fractions {_listed(fractions)} (trained: {_listed(card.fractions)})")
-    # By the particles, not their fraction: one of a species that the model never met is enough.
-    unmet = [k for k in range(len(fractions)) if fractions[k] > 0 and not any(card.fractions[k : k + 1])]
-    if card.fractions and unmet:
-        called = species_names(samples)
-        shown = ", ".join(called[k] for k in unmet[:5]) + (", ..." if len(unmet) > 5 else "")
-        found.append(f"species {shown} (trained: none of it)")
     if card.density is not None:
         # The one that is farthest off: among many others the mean would hide it.
         usual = card.density

@@ -13,6 +13,7 @@ from ..arrays import Array
 from ..data.loading import Data, read_samples
 from ..data.sample import Sample
 from ..data.selection import NotHeld, Numbers, SeveralValues
+from ..data.species import letter
 from ..device import Device, choose_device
 from ..errors import InputError, warn
 from ..files import FilePath
@@ -111,17 +112,27 @@ def samples_for(
     if once:
         warn("the data hold several times and none is chosen: each configuration is predicted once, without targets")
     for sample in samples:
-        check_dimensions(config, sample)
+        check_fits(named, sample)
     return samples
 
 
-def check_dimensions(config: dict[str, Any], sample: Sample) -> None:
-    """InputError unless the sample has the model's number of dimensions."""
-    if sample.positions.shape[1] != config["dimensions"]:
+def check_fits(named: NamedModel, sample: Sample) -> None:
+    """InputError unless the sample has the model's number of dimensions, and no species that the model never met."""
+    dimensions, card = named.model.config["dimensions"], named.card
+    if sample.positions.shape[1] != dimensions:
         raise InputError(
-            f"the model has dimensions = {config['dimensions']} but {sample.name} has "
+            f"the model has dimensions = {dimensions} but {sample.name} has "
             f"{sample.positions.shape[1]}-dimensional positions; use a model trained on such data"
         )
+    if card is None or not card.fractions:
+        return
+    for number in np.unique(sample.types).tolist():
+        if not any(card.fractions[number : number + 1]):
+            known = ", ".join(f"{name} {part:.4g}" for name, part in zip(card.species, card.fractions, strict=True))
+            raise InputError(
+                f"{sample.name} has particles of type {number} ({letter(number)}), but {named.name} was trained on "
+                f"{known}; number the species as its training data did, or name them by --species (species=)"
+            )
 
 
 def forward_passes(

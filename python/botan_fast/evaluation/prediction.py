@@ -16,7 +16,7 @@ from ..files import FilePath
 from ..ops.precision import check_precision
 from ..quantities import NODE_TARGETS
 from .differences import differences
-from .forward import Model, NamedModel, check_dimensions, forward_passes, named_model, samples_for
+from .forward import Model, NamedModel, check_fits, forward_passes, named_model, samples_for
 
 __all__ = ["ConfigurationPrediction", "FramePrediction", "predict"]
 
@@ -174,7 +174,7 @@ def frame_samples(named: NamedModel, sources: Iterable[FrameSource]) -> Iterator
     first = True
     for source in sources:
         for sample in source.samples():
-            check_dimensions(named.model.config, sample)
+            check_fits(named, sample)
             if first:
                 warn_of_differences(named, [sample])
                 first = False
