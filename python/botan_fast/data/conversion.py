@@ -24,12 +24,13 @@ from ..terminal import progress_bar
 from .build import build_sample
 from .dataset import Dataset
 from .inputs import Stored, over_names, told_to_be_chosen, unique_names
+from .output import exists_already
 from .record import Record, TimeRecord
 from .schema import is_dataset, parts_folder
 from .selection import Choice, Numbers
 from .sources import find_files
 from .species import SpeciesOrder
-from .writer import DatasetWriter, exists_already
+from .writer import DatasetWriter
 
 __all__ = ["convert"]
 
@@ -150,6 +151,13 @@ def convert(
     with DatasetWriter(
         output, cutoff=cutoff, provenance=provenance, settings=settings, overwrite=force, append=append
     ) as writer:
+        if not append and (stranger := _stranger(writer, files, settings)) is not None:
+            if not force:
+                raise InputError(
+                    f"output = '{output}' was begun with other inputs ({stranger}) and interrupted; repeat with those "
+                    "too, add to it with append=True (--append), or overwrite it with force=True (--force)"
+                )
+            writer.clear()
         done, names, known = _finished(writer), unique_names(files), Stored(writer, files)
         for file in progress_bar(wanted, show=progress, desc="converting", unit="file"):
             identity = _identity(file, settings)
@@ -340,6 +348,19 @@ def _finished(writer: DatasetWriter) -> dict[str, tuple[set[str], bool]]:
             names, complete = done.get(mark[1], (set(), False))
             done[mark[1]] = names | {name}, complete or mark[2] is not None
     return done
+
+
+def _stranger(writer: DatasetWriter, files: list[Path], settings: dict[str, Any]) -> str | None:
+    """The source of a configuration that another call has left, one that had other inputs; None where none has."""
+    names, identities = set(map(str, files)), {_identity(file, settings) for file in files}
+    marks: dict[str, list[re.Match]] = {}
+    for name, source in writer.sources():  # of a data set among the inputs also those from which it was made
+        if mark := re.search(r"^(.*) \[([0-9a-f]{16})( last)?\]$", source):
+            marks.setdefault(name, []).append(mark)
+    for found in marks.values():
+        if not any(mark[1] in names or mark[2] in identities for mark in found):
+            return printable(found[0][1])
+    return None
 
 
 def _identity(file: Path, settings: dict[str, Any]) -> str:
