@@ -354,9 +354,9 @@ def test_what_a_call_with_other_inputs_left_gets_into_no_data_set(tmp_path, merg
     if merged:  # and was killed when it had done its work the second time
         settings = json.loads((tmp_path / "d.h5.parts/session.json").read_text())
         bf.DatasetWriter(output, append=True, settings=settings)._release()
-    with pytest.raises(InputError, match="was begun with other inputs .*a.npz"):
+    with pytest.raises(InputError, match=r"was begun with other inputs .*a\.npz"):
         bf.convert([tmp_path / "b.npz"], output)
-    with pytest.raises(InputError, match="was begun with other inputs .*a.npz"):
+    with pytest.raises(InputError, match=r"was begun with other inputs .*a\.npz"):
         bf.convert([tmp_path / "b.npz"], output)
     bf.convert([tmp_path / "b.npz"], output, force=True)
     assert bf.Dataset(output).names == ["b"]
