@@ -1,5 +1,5 @@
-"""Ctrl-C, SIGTERM and SIGHUP (the end of a terminal). In the command: at once where nothing has to be tidied up, else in
-order, and never by half.
+"""Ctrl-C, SIGTERM and SIGHUP (the end of a terminal). In the command: at once where nothing has to be tidied up,
+else in order, and never by half.
 
 `install` is for the command alone; in a library it is the caller who decides what a signal does. Its handler ends the
 process in the first milliseconds, while modules load and where work leaves nothing behind. Inside of `orderly` it
@@ -69,6 +69,7 @@ def _handle(number: int, frame: FrameType | None) -> None:
     if number != signal.SIGALRM:
         _first = _first or number
     if not _open:
+        finish()  # a second signal in here would say it once more
         try:
             os.write(2, b"botan-fast: interrupted\n")
         finally:
