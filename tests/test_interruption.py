@@ -123,3 +123,19 @@ def test_what_the_caller_ignores_stays_ignored():
     # install() ran before: only a process that starts so keeps it, as a shell starts it in the background.
     code = f"import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n{textwrap.dedent(code)}"
     assert ended(code, signal.SIGINT) == (0, "", "")
+
+
+def test_a_second_signal_while_the_first_is_answered_is_still_one_line():
+    code = """
+        import os, signal
+        write, asked = os.write, []
+        def write_and_ask(*arguments):
+            write(*arguments)
+            if not asked:
+                asked.append(1)
+                os.kill(os.getpid(), signal.SIGTERM)
+        os.write = write_and_ask
+        print("ready", flush=True)
+        time.sleep(60)
+    """
+    assert ended(code, signal.SIGINT) == (130, "", "botan-fast: interrupted\n")

@@ -13,8 +13,11 @@ def start() -> int:
     from .interruption import install
 
     install()
-    from .cli.entry import main
-
+    try:
+        from .cli.entry import main
+    except OSError as error:  # such as so few file handles that no module can be loaded
+        print(f"botan-fast: error: {error.strerror or error}", file=sys.stderr)
+        return 2
     return main()
 
 

@@ -33,6 +33,9 @@ FilePath: TypeAlias = str | os.PathLike[str]
 _LONGEST_NAME = 1000  # bytes of a configuration's name
 _LONGEST_FILE = 250  # bytes of a file's name; file systems take 255, endings need some of them
 
+# They turn the direction of the text: "glass" + U+202E + "zpn.exe" shows as another file.
+_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
 _COMPRESSED = ("gz", "bz2", "xz", "zst", "zstd")
 _ENDINGS = {
     *("npz", "npy", "pickle", "pkl", "p", "h5", "hdf5", "hdf", "h5md", "gsd", "xyz", "extxyz", "exyz", "dump", "dmp"),
@@ -289,7 +292,7 @@ def check_name(name: str) -> str:
     wrong = None
     if not name:
         wrong = "is empty"
-    elif any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name):
+    elif any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") or c in _BIDI for c in name):
         wrong = "holds a character that cannot be printed"
     elif len(name.encode()) > _LONGEST_NAME:
         wrong = f"has more than {_LONGEST_NAME} bytes"

@@ -1,4 +1,5 @@
-"""Ctrl-C and SIGTERM. In the command: at once where nothing has to be tidied up, else in order, and never by half.
+"""Ctrl-C, SIGTERM and SIGHUP (the end of a terminal). In the command: at once where nothing has to be tidied up,
+else in order, and never by half.
 
 `install` is for the command alone; in a library it is the caller who decides what a signal does. Its handler ends the
 process in the first milliseconds, while modules load and where work leaves nothing behind. Inside of `orderly` it
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Interrupted", "begin", "deferred", "end", "finish", "install", "orderly", "status"]
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _PATIENCE = 5.0  # seconds of tidying up in which pressing again changes nothing
 _open = 0  # blocks that have to tidy up
 _first: int | None = None  # the signal that asked to stop
@@ -28,7 +29,7 @@ _raised = -_PATIENCE  # when the handler raised last
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM in the command.
+    """Ctrl-C, SIGTERM or SIGHUP in the command.
 
     saved   what is kept, for the line that the command ends with; ""
     """
@@ -37,9 +38,9 @@ class Interrupted(KeyboardInterrupt):
 
 
 def install() -> None:
-    """Handle Ctrl-C and SIGTERM for the command. A signal that its caller ignores stays ignored, as under nohup."""
-    for number, default in zip(_SIGNALS, (signal.default_int_handler, signal.SIG_DFL), strict=True):
-        if signal.getsignal(number) == default:
+    """Handle Ctrl-C, SIGTERM and SIGHUP for the command. What its caller ignores stays ignored, as under nohup."""
+    for number in _SIGNALS:
+        if signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):
             signal.signal(number, _handle)
     signal.signal(signal.SIGALRM, _handle)
     if sys.unraisablehook is not _unraisable:
@@ -55,7 +56,7 @@ def finish() -> None:
 
 
 def status() -> int | None:
-    """The status of a command that a signal has asked to stop: 130 for Ctrl-C, 143 for SIGTERM; None without one.
+    """The status of a command that a signal has asked to stop: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP; None without one.
 
     >>> from botan_fast.interruption import status
     >>> status()
@@ -68,6 +69,7 @@ def _handle(number: int, frame: FrameType | None) -> None:
     if number != signal.SIGALRM:
         _first = _first or number
     if not _open:
+        finish()  # a second signal in here would say it once more
         try:
             os.write(2, b"botan-fast: interrupted\n")
         finally:
@@ -116,7 +118,7 @@ class orderly:
 
 
 class deferred:
-    """A block during which Ctrl-C and SIGTERM wait; what they do then is what they would have done.
+    """A block during which those signals wait; what they do then is what they would have done.
 
     Threads other than the main one get no signals: there it does nothing.
 

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import json
 import os
 import signal
 import subprocess
@@ -339,3 +340,35 @@ def test_several_processes_append_to_one_data_set(tmp_path, pytestconfig):
         assert out.count("stored") == 6
     assert sorted(bf.Dataset(tmp_path / "a.h5").names) == sorted(f"c_{seed}" for seed in range(18))
     assert not (tmp_path / "a.h5.parts").exists()
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_what_a_call_with_other_inputs_left_gets_into_no_data_set(tmp_path, merged):
+    """A call that failed at its second file has stored the first; the next one is about other files."""
+    for seed, name in enumerate("abc"):
+        write_tiny(tmp_path / f"{name}.npz", seed)
+    (tmp_path / "bad.npz").write_text("no data")
+    output = tmp_path / "d.h5"
+    with pytest.raises(DataError):
+        bf.convert([tmp_path / "a.npz", tmp_path / "bad.npz"], output)
+    if merged:  # and was killed when it had done its work the second time
+        settings = json.loads((tmp_path / "d.h5.parts/session.json").read_text())
+        bf.DatasetWriter(output, append=True, settings=settings)._release()
+    with pytest.raises(InputError, match=r"was begun with other inputs .*a\.npz"):
+        bf.convert([tmp_path / "b.npz"], output)
+    with pytest.raises(InputError, match=r"was begun with other inputs .*a\.npz"):
+        bf.convert([tmp_path / "b.npz"], output)
+    bf.convert([tmp_path / "b.npz"], output, force=True)
+    assert bf.Dataset(output).names == ["b"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.npz", "b.npz", "bad.npz", "c.npz", "d.h5"]
+
+
+def test_a_call_goes_on_without_the_file_that_was_wrong(tmp_path):
+    for seed, name in enumerate("ab"):
+        write_tiny(tmp_path / f"{name}.npz", seed)
+    bf.convert([tmp_path / "a.npz"], tmp_path / "a.h5")
+    (tmp_path / "bad.npz").write_text("no data")
+    with pytest.raises(DataError):
+        bf.convert([tmp_path / "a.h5", tmp_path / "bad.npz"], tmp_path / "d.h5")
+    bf.convert([tmp_path / "b.npz", tmp_path / "a.h5"], tmp_path / "d.h5")
+    assert sorted(bf.Dataset(tmp_path / "d.h5").names) == ["a", "b"]

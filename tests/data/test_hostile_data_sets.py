@@ -16,7 +16,7 @@ from tests.helpers.command_line import error_line
 from tests.helpers.one_file import report
 
 NAMES = ["../../escaped", "/tmp/escaped", "a/../../escaped", "a//b", ".", "..", "a\0b", "a\nb", "\x1b]0;title\x07", "/"]
-NAMES += ["a/", "a\u2028b", "x" * 1001]
+NAMES += ["a/", "a\u2028b", "x" * 1001, "glass\u202ezpn.exe", "\u2066a"]
 
 
 def data_set(path, number=2):

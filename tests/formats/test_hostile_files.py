@@ -3,6 +3,7 @@
 import os
 import socket
 import struct
+import warnings
 import zipfile
 import zlib
 
@@ -217,6 +218,15 @@ def test_arrays_of_python_objects_are_named(tmp_path):
     assert "types holds Python objects" in message_of(tmp_path / "a.npz")
 
 
+def test_an_array_that_is_there_twice(tmp_path):
+    arrays = plain_arrays(SIMULATION)
+    np.savez(tmp_path / "a.npz", **arrays)
+    with warnings.catch_warnings(), zipfile.ZipFile(tmp_path / "a.npz", "a") as archive:
+        warnings.simplefilter("ignore")
+        archive.writestr("types.npy", archive.read("types.npy"))
+    assert "the npz holds types twice" in message_of(tmp_path / "a.npz")
+
+
 # ---- what is no file ------------------------------------------------------------------------------------------------
 
 
@@ -259,12 +269,15 @@ def test_a_name_that_is_no_utf_8(tmp_path):
         ("..", "no file matches"),
         ("a/../../{run}.dump", "no file matches"),
         ("{temperature}" + "*" * 5000, "no file matches"),
+        ("{run}" + "*" * 200 + ".xyz", "no file matches"),
+        ("*a" * 30, "more than 20 stars"),
     ],
 )
 def test_patterns(tmp_path, pattern, message):
     (tmp_path / "layout.toml").write_text(f'pattern = "{pattern}"\n')
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / ("x" * 200 + ".dump")).touch()  # a name that many stars could match in many ways
     assert message in message_of(tmp_path / "layout.toml")
 
 
@@ -273,6 +286,8 @@ def test_patterns(tmp_path, pattern, message):
     [
         ("temperature = " + "9" * 400, "expected a number"),
         ("temperature = " + "9" * 9000, "not a valid TOML file"),
+        ("temperature = 0x" + "f" * 9000, "too long to show; expected a number"),
+        ("times = 0x" + "f" * 9000, "expected a list of numbers"),
         ("timestep = [[1]]", "expected a number"),
         ("times = [" + "9" * 400 + "]", "expected numbers"),
         ('initial = "nul\\u0000"', "cannot be read"),

@@ -109,3 +109,13 @@ def test_runs_of_before_the_choice_resume(tiny_data, tmp_path):
 def test_bad_value(tiny_data, value):
     with pytest.raises(InputError, match=f"schedule = {value!r}: choose one of constant, cosine"):
         bf.train(tiny_data / "train/*.npz", epochs=1, **FAST, schedule=value)
+
+
+def test_a_size_that_is_left_out_is_the_default(tiny_data):
+    """Only num_steps, only hidden_size, or neither."""
+    file = str(tiny_data / "train/*.npz")
+    options = {"epochs": 1, "progress": False, "device": "cpu"}
+    assert bf.train(file, **options, hidden_size=32).model.config["num_steps"] == 7
+    assert bf.train(file, **options, num_steps=1).model.config["hidden_size"] == 64
+    with pytest.raises(bf.BotanFastError, match="hidden_size"):
+        bf.train(file, **options, hidden_size=0)

@@ -29,14 +29,15 @@ def main(argv: list[str] | None = None) -> int:
     Parameters
     ----------
     argv : list of str, optional
-        Arguments without the program's name; by default those of the process, which then also handles Ctrl-C and
-        SIGTERM at any moment (see `botan_fast.interruption`).
+        Arguments without the program's name; by default those of the process, which then also handles Ctrl-C, SIGTERM
+        and SIGHUP at any moment (see `botan_fast.interruption`).
 
     Returns
     -------
     int
         0: done. 2: wrong arguments, bad input or a full disk, after one line on standard error. 130: interrupted by
-        Ctrl-C, 143: by SIGTERM, after one line, with everything finished saved. 141: nobody reads standard output.
+        Ctrl-C, 143: by SIGTERM, 129: by SIGHUP, after one line, with everything finished saved. 141: nobody reads
+        standard output.
 
     Examples
     --------

@@ -13,6 +13,7 @@ species     which name is type 0, which type 1
 twins       configurations that are there twice
 words       warnings on samples that are legal but rarely meant
 schema      the layout of the file, read without trusting it
+marks       the inputs that a data set was made of
 output      the HDF5 file as it is written; a full disk
 writer      DatasetWriter: a kill loses nothing finished
 stored      Entry, and what makes the sample of one

@@ -1,12 +1,8 @@
 """From files in any readable format to one HDF5 data set."""
 
-import contextlib
 import dataclasses
 import functools
-import hashlib
 import itertools
-import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -24,12 +20,14 @@ from ..terminal import progress_bar
 from .build import build_sample
 from .dataset import Dataset
 from .inputs import Stored, over_names, told_to_be_chosen, unique_names
+from .marks import a_stranger, finished_inputs, identity
+from .output import exists_already
 from .record import Record, TimeRecord
 from .schema import is_dataset, parts_folder
 from .selection import Choice, Numbers
 from .sources import find_files
 from .species import SpeciesOrder
-from .writer import DatasetWriter, exists_already
+from .writer import DatasetWriter
 
 __all__ = ["convert"]
 
@@ -150,19 +148,17 @@ def convert(
     with DatasetWriter(
         output, cutoff=cutoff, provenance=provenance, settings=settings, overwrite=force, append=append
     ) as writer:
-        identities = {_identity(file, settings) for file in files}
-        other = None if append or writer.complete else _of_other_inputs(writer, identities)
-        if other is not None and not force:
-            raise InputError(
-                f"'{output}' was begun from other inputs, {other} among them, and was interrupted; repeat with "
-                "those, or overwrite it with force=True (--force)"
-            )
-        if other is not None:
+        if not (append or writer.complete) and (stranger := a_stranger(writer, files, settings)) is not None:
+            if not force:
+                raise InputError(
+                    f"output = '{output}' was begun with other inputs ({stranger}) and interrupted; repeat with those "
+                    "too, add to it with append=True (--append), or overwrite it with force=True (--force)"
+                )
             writer.clear()
-        done, names, known = _finished(writer), unique_names(files), Stored(writer, files)
+        done, names, known = finished_inputs(writer), unique_names(files), Stored(writer, files)
         for file in progress_bar(wanted, show=progress, desc="converting", unit="file"):
-            identity = _identity(file, settings)
-            finished, complete = done.get(identity, (set(), False))
+            digest = identity(file, settings)
+            finished, complete = done.get(digest, (set(), False))
             if complete:
                 continue
             for name, make, last in reading.records(file, finished.__contains__):
@@ -179,7 +175,7 @@ def convert(
                         raise
                     if record.name in finished:
                         continue
-                    mark = f"{file} [{identity}{' last' if last else ''}]"
+                    mark = f"{file} [{digest}{' last' if last else ''}]"
                     record.source = "\n".join(filter(None, (mark, record.source)))
                     writer.add(record)
                     known.add(record, file)
@@ -344,34 +340,6 @@ def _filled(value: float | None, given: Any) -> float | None:
 
 def _marking_last(records: list[_Named]) -> Iterator[tuple[str, Callable[[], Record], bool]]:
     return ((name, make, place == len(records)) for place, (name, make) in enumerate(records, 1))
-
-
-def _finished(writer: DatasetWriter) -> dict[str, tuple[set[str], bool]]:
-    """For each input file that the data set knows: the names of its stored records, and are they all of them?"""
-    done: dict[str, tuple[set[str], bool]] = {}
-    for name, source in writer.sources():
-        mark = re.search(r"\[([0-9a-f]{16})( last)?\]$", source)
-        if mark:
-            names, complete = done.get(mark[1], (set(), False))
-            done[mark[1]] = names | {name}, complete or mark[2] is not None
-    return done
-
-
-def _of_other_inputs(writer: DatasetWriter, identities: set[str]) -> str | None:
-    """An input of an earlier call, interrupted, that is not (or no longer as it was) among those of this one."""
-    for _, source in writer.sources():
-        mark = re.search(r"^(.*) \[([0-9a-f]{16})( last)?\]$", source)
-        if mark and mark[2] not in identities:
-            return printable(mark[1], 200)
-    return None
-
-
-def _identity(file: Path, settings: dict[str, Any]) -> str:
-    """Tells whether a file was converted already, with the same settings, and has not changed since."""
-    what: list[Any] = [str(file.resolve()), settings]
-    with contextlib.suppress(OSError):  # a pattern is no file; one that is missing the reader reports
-        what += [file.stat().st_size, file.stat().st_mtime_ns]
-    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
 
 
 def _check_targets(targets: Any) -> str:

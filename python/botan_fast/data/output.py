@@ -16,7 +16,7 @@ from ..interruption import deferred
 from .record import Record
 from .schema import FORMAT, LIBVER, UNITS, VERSION, known_number, read_text, write_array, write_species, write_text
 
-__all__ = ["copy_configuration", "write_file", "write_record", "write_root"]
+__all__ = ["copy_configuration", "difference_of", "exists_already", "write_file", "write_record", "write_root"]
 
 
 class _Disk(io.RawIOBase):
@@ -146,3 +146,22 @@ def copy_configuration(source: h5py.Group, groups: h5py.Group, name: str) -> Non
     sources = "\n".join(filter(None, (read_text("", group, "source") for group in (target, source))))
     del target.attrs["source"]
     write_text(target, "source", sources)
+
+
+def exists_already(path: FilePath) -> str:
+    """What is said of a data set that nobody asked to change."""
+    return f"output = '{path}' exists; add to it with append=True (--append), or overwrite it with force=True (--force)"
+
+
+def difference_of(was: dict | None, now: dict | None) -> str:
+    """The first setting in which a writer differs from the one that was interrupted, for a message.
+
+    >>> from botan_fast.data.output import difference_of
+    >>> difference_of({"cutoff": 2.0}, {"cutoff": 1.5})
+    'cutoff = 2.0 instead of 1.5'
+    """
+    was, now = was or {}, now or {}
+    for name in {**was, **now}:
+        if was.get(name) != now.get(name):
+            return f"{name} = {was.get(name)} instead of {now.get(name)}"
+    return "unknown"

@@ -22,7 +22,7 @@ from ..errors import BotanFastError, InputError
 from ..files import FilePath, remove_leftovers, write_bytes
 from ..interruption import deferred
 from ..lock import Lock
-from .output import copy_configuration, write_file, write_record, write_root
+from .output import copy_configuration, difference_of, exists_already, write_file, write_record, write_root
 from .record import Record, checked_arrays
 from .schema import (
     finished_parts,
@@ -196,10 +196,14 @@ class DatasetWriter:
                 self._index(part)
 
     def clear(self) -> None:
-        """Take out all that is stored, by earlier writers too, as `overwrite` does at the beginning."""
-        for file in [*finished_parts(self.path), self.path]:
-            file.unlink(missing_ok=True)
-        self._entries, self._added, self._history = {}, [], []
+        """Take everything out, also what an interrupted writer has left to be continued."""
+        with self._mutex:
+            for file in [*finished_parts(self.path), self.path]:
+                file.unlink(missing_ok=True)
+            self._entries.clear()
+            self._history.clear()
+            self._added.clear()
+            self._new = True
 
     def close(self, report: Callable[[], Any] | None = None) -> None:
         """Merge everything into the file and remove the parts. A second call does nothing.
@@ -266,7 +270,7 @@ class DatasetWriter:
             overwrite = False
         elif parts and not overwrite:
             raise InputError(
-                f"path = '{self.path}' was being written with other settings ({_difference(found, wanted)}) when "
+                f"path = '{self.path}' was being written with other settings ({difference_of(found, wanted)}) when "
                 "it was interrupted; repeat with those, or overwrite it"
             )
         elif not (append or overwrite) and self.path.exists():
@@ -381,19 +385,6 @@ class _Location:
     times: list[float | None] = field(default_factory=list)
     places: list[tuple[Path, str]] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
-
-
-def exists_already(path: FilePath) -> str:
-    """What is said of a data set that nobody asked to change."""
-    return f"output = '{path}' exists; add to it with append=True (--append), or overwrite it with force=True (--force)"
-
-
-def _difference(was: dict | None, now: dict | None) -> str:
-    was, now = was or {}, now or {}
-    for name in {**was, **now}:
-        if was.get(name) != now.get(name):
-            return f"{name} = {was.get(name)} instead of {now.get(name)}"
-    return "unknown"
 
 
 def _key(name: str, temperature: float | None) -> tuple[str, float | None]:

@@ -55,6 +55,8 @@ def read_npz(path: Path, keys: tuple[str, ...], optional: tuple[str, ...] = ()) 
                     f"{path}: the npz has no {', '.join(missing)}; it holds {shown_keys(names) or 'nothing'}"
                 )
             wanted = [key for key in keys + optional if key in names]
+            if twice := [key for key in wanted if names.count(key) > 1]:
+                raise DataError(f"{path}: the npz holds {twice[0]} twice; write the file again with one")
             refuse_expansion(path, sum(_declared(path, archive, key) for key in wanted))
         with np.load(path, allow_pickle=False) as archive:
             return {key: archive[key] for key in wanted}

@@ -119,6 +119,7 @@ def _refuse_tables(path: Path, text: str) -> None:
             )
 
 
+_MOST_STARS = 20  # each one more multiplies the ways in which a name can fail to match
 _KINDS = {"pattern": str, "initial": str, "timestep": float, "times": list, "first": float, "temperature": float}
 
 
@@ -132,13 +133,11 @@ def _entries(path: Path, entries: dict) -> dict:
         for number in numbers:
             if not _is_number(number):
                 raise DataError(
-                    f"{path}: {key} = {printable(repr(value), 80)}; expected "
-                    f"{'numbers' if kinds[key] is list else 'a number'}"
+                    f"{path}: {key} = {_shown(value)}; expected {'numbers' if kinds[key] is list else 'a number'}"
                 )
         if kinds[key] is not float and not isinstance(value, kinds[key]):
             raise DataError(
-                f"{path}: {key} = {printable(repr(value), 80)}; expected a "
-                f"{'text' if kinds[key] is str else 'list of numbers'}"
+                f"{path}: {key} = {_shown(value)}; expected a {'text' if kinds[key] is str else 'list of numbers'}"
             )
     if "pattern" not in entries:
         raise DataError(
@@ -153,6 +152,13 @@ def _entries(path: Path, entries: dict) -> dict:
     if "times" in entries:
         entries = {**entries, "times": tuple(float(time) for time in entries["times"])}
     return entries
+
+
+def _shown(value: object) -> str:
+    try:
+        return printable(repr(value), 80)
+    except (ValueError, RecursionError):  # an integer of more digits than Python writes, lists in lists without end
+        return "something too long to show"
 
 
 def _is_number(value: object) -> bool:
@@ -203,13 +209,15 @@ def files_of(spec: FilePattern) -> dict[tuple, list[tuple[dict, Path]]]:
         seen.add(name)
         return f"(?P<{name}>{_PLACEHOLDERS[name]})"
 
-    # A name in the pattern stands for itself, apart from the placeholders and *.
-    parts = re.split(r"(\{[^{}]*\}|\*)", spec.pattern)
+    # A name in the pattern stands for itself, apart from the placeholders and *. One * as good as several.
+    parts = re.split(r"(\{[^{}]*\}|\*+)", spec.pattern)
+    if sum(part.startswith("*") for part in parts) > _MOST_STARS:
+        raise DataError(f"{spec.where}: pattern has more than {_MOST_STARS} stars; write more of the names out")
     expression = "".join(
-        "[^/]*" if part == "*" else FIELD.sub(group, part) if part.startswith("{") else re.escape(part)
+        "[^/]*" if part.startswith("*") else FIELD.sub(group, part) if part.startswith("{") else re.escape(part)
         for part in parts
     )
-    # One * as good as several; two alone would look through all folders below.
+    # Two stars alone would look through all folders below.
     pattern = Path(re.sub(r"\*+", "*", FIELD.sub("*", spec.pattern)))
     root = Path(pattern.anchor) if pattern.anchor else spec.root
     relative = str(pattern.relative_to(pattern.anchor)) if pattern.anchor else str(pattern)

@@ -239,7 +239,7 @@ def _train(
     train_samples = load_samples(train, **reading, progress=progress)
     test_samples = [] if test is None else load_samples(test, **reading, progress=progress)
     dimensions = check_samples(train_samples, test_samples, settings.p)
-    give_words(train_samples, test_samples, config["num_steps"], loaded=given_samples(train) is None)
+    give_words(train_samples, test_samples, config.get("num_steps"), loaded=given_samples(train) is None)
     model = initial_model(source, config, dimensions, settings.seed)
     description = describe_run(settings, model, init, train_samples, test_samples, box, density)
     model.card = training_card(settings.p, model.config, train_samples)

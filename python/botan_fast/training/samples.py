@@ -25,7 +25,7 @@ def check_samples(train: list[Sample], test: list[Sample], p: float) -> int:
     return _same_dimensions(samples)
 
 
-def give_words(train: list[Sample], test: list[Sample], num_steps: int, loaded: bool) -> None:
+def give_words(train: list[Sample], test: list[Sample], num_steps: int | None, loaded: bool) -> None:
     """Warnings on what is legal but rarely meant. `loaded`: `load_samples` has said its own of the training files."""
     if num_steps == 0:
         warn("num_steps = 0: no messages are passed, so no particle knows its neighbours; the paper has num_steps = 7")
