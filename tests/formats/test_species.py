@@ -10,6 +10,7 @@ from botan_fast.formats.species import number_species
 from tests.helpers.format_files import (
     frames_of,
     lammps_text,
+    plain_arrays,
     simulation,
     write_gsd,
     write_h5md,
@@ -261,3 +262,18 @@ def test_an_enumerated_type_of_h5md(tmp_path, table):
     for c in read(tmp_path / "a.h5"):
         np.testing.assert_array_equal(c.types, s.types)
         assert c.species == tuple(table)[::-1]
+
+
+@pytest.mark.parametrize("kind", ["npz", "hdf5"])
+def test_names_in_arrays_are_told_to_be_numbers(tmp_path, kind):
+    arrays = {**plain_arrays(simulation()), "types": np.array([b"Si"] * 40)}
+    path = tmp_path / "a"
+    if kind == "npz":
+        with open(path, "wb") as file:
+            np.savez(file, **arrays)
+    else:
+        with h5py.File(path, "w") as file:
+            for key, value in arrays.items():
+                file[key] = value
+    with pytest.raises(DataError, match=r"types has dtype .*; expected numbers \(0 = A, 1 = B, \.\.\.\)"):
+        read(path)

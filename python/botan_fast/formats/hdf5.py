@@ -115,7 +115,8 @@ def attribute(path: Path, item: h5py.HLObject, name: str) -> np.ndarray | None:
 def read_array(path: Path, item: h5py.Dataset, selection: Any = ()) -> np.ndarray:
     """The numbers of a dataset, after a check that the file can hold them."""
     if item.dtype.kind not in "fiub":
-        raise DataError(f"{path}: {item.name} has dtype {item.dtype}; expected numbers")
+        of_species = " (0 = A, 1 = B, ...)" if str(item.name).endswith("/types") else ""
+        raise DataError(f"{path}: {item.name} has dtype {item.dtype}; expected numbers{of_species}")
     if item.shape is None:
         raise DataError(f"{path}: {item.name} is empty; expected numbers")
     declared, stored = item.size * item.dtype.itemsize, item.id.get_storage_size()

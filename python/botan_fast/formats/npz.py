@@ -108,7 +108,8 @@ def _declared(path: Path, archive: zipfile.ZipFile, key: str) -> int:
             f"save numbers, such as np.array({key}, dtype=float)"
         )
     if dtype.kind not in "fiub":
-        raise DataError(f"{path}: {key} has dtype {printable(dtype, 40)}; expected numbers")
+        of_species = " (0 = A, 1 = B, ...)" if key == "types" else ""
+        raise DataError(f"{path}: {key} has dtype {printable(dtype, 40)}; expected numbers{of_species}")
     declared = math.prod(shape) * dtype.itemsize
     if declared > member.file_size:
         raise DataError(f"{path}: {key} declares shape {shape} but the file holds {member.file_size} bytes of it")
