@@ -10,6 +10,7 @@ import botan_fast as bf
 from botan_fast.data.runs import pattern_of_runs
 from botan_fast.data.twins import Known
 from botan_fast.errors import DataError, InputError
+from tests.helpers.format_files import lammps_text, simulation
 from tests.helpers.run_files import write_runs
 from tests.helpers.tiny_data import write_tiny
 
@@ -100,3 +101,13 @@ def test_what_an_interrupted_call_had_is_not_in_the_data_set_of_another(tmp_path
     with pytest.raises(DataError):
         bf.convert([good, tmp_path / "broken.npz"], tmp_path / "data.h5", force=True)
     assert bf.Dataset(bf.convert(other, tmp_path / "data.h5", force=True)).names == ["other"]
+
+
+def test_configurations_without_targets_may_come_twice(tmp_path):
+    """There is nothing to mix: two copies are two names."""
+    s = simulation()
+    for folder in ("T0.44", "T0.50"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "conf.dump").write_text(lammps_text(s, [(0.0, s.positions)]))
+    bf.convert([tmp_path / "T0.44/conf.dump", tmp_path / "T0.50/conf.dump"], tmp_path / "a.h5")
+    assert bf.Dataset(tmp_path / "a.h5").names == ["T0.44_conf", "T0.50_conf"]

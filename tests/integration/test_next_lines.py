@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from botan_fast.cli.demo import demo_data
+from tests.helpers.format_files import lammps_text, simulation
 from tests.helpers.tiny_data import tiny_arrays
 
 QUICK = {"train": "--epochs 1 --hidden-size 32 --num-steps 1 --cutoff 1.5"}  # the same, in a second
@@ -58,6 +59,13 @@ def test_after_convert(tmp_path, times):
     printed = follow(printed, tmp_path)
     assert "1 epochs, train loss" in printed
     assert "wrote predictions" in follow(printed, tmp_path)
+
+
+def test_after_convert_of_configurations_without_runs(tmp_path):
+    """There is nothing to train on, and no line that says so."""
+    s = simulation(number=80, cell=[5.0] * 3)
+    (tmp_path / "a.dump").write_text(lammps_text(s, [(0.0, s.positions)]))
+    assert "next:" not in botan_fast("convert", "a.dump", "-o", "a.h5", folder=tmp_path)
 
 
 def test_after_simulate(tmp_path):

@@ -35,7 +35,9 @@ def run(arguments: argparse.Namespace) -> int:
     def report(path: Path) -> None:
         dataset = Dataset(path)
         print(dataset.describe())
-        print(f"next: {training_with(dataset)}", flush=True)
+        if dataset.has_targets:
+            print(f"next: {training_with(dataset)}")
+        sys.stdout.flush()
         finish()
 
     set_threads(arguments.threads)

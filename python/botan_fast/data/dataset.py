@@ -168,6 +168,11 @@ class Dataset(Sequence[Sample]):
         """Potential energy per particle of the configuration of each item, None where the file does not tell."""
         return [entry.energy for entry in self._entries]
 
+    @property
+    def has_targets(self) -> bool:
+        """Does any configuration have targets? Without them it serves for predictions."""
+        return any(entry.index is not None for entry in self._entries)
+
     def describe(self) -> str:
         """What the data set holds, as a text for people: one line for each temperature and time, one on the species."""
         configurations = len({entry.group for entry in self._entries})

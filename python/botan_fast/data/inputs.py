@@ -35,9 +35,11 @@ class Stored:
         """Give the record the name that the configuration has at other times; InputError where it comes twice."""
         positions, types = np.asarray(record.positions), np.asarray(record.types)
         for name, temperature, times, origin in self._known.same(positions, types):
+            if not (times and record.times):
+                continue  # no targets, so none that could be mixed
             a, b = (name, record.name) if origin == file else (str(origin), str(file))
-            for new, old in itertools.product([time.time for time in record.times] or [None], times or [None]):
-                remedy = functools.partial(self._remedy, origin, file) if record.times else str
+            remedy = functools.partial(self._remedy, origin, file)
+            for new, old in itertools.product([time.time for time in record.times], times):
                 refuse_twice((a, temperature, old), (b, record.temperature, new), remedy)
             if temperature == record.temperature:
                 record.name = name
