@@ -15,11 +15,29 @@ from tests.helpers.command_line import SMALL, data_arguments
 
 def start(*arguments):
     command = [sys.executable, "-m", "botan_fast", *map(str, arguments)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    # What runs the tests may ignore the end of a terminal (nohup), and the command would then, too.
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=lambda: _unignore(signal.SIGHUP)
+    )
+
+
+def _unignore(number):
+    signal.signal(number, signal.SIG_DFL)
+
+
+def test_what_the_caller_ignores_stays_ignored():
+    code = "import signal; from botan_fast import interruption; interruption.install(); print(signal.getsignal(1) == 1)"
+    done = subprocess.run(
+        ["nohup", sys.executable, "-c", code], capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    assert done.stdout == "True\n"
 
 
 def one_line(process, number):
-    out, error = process.communicate(timeout=60)
+    try:
+        out, error = process.communicate(timeout=60)
+    finally:
+        process.kill()  # one that goes on would go on for ever
     assert process.returncode == 128 + number, error
     assert out == ""
     assert error.startswith("botan-fast: interrupted")
