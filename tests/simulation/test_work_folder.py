@@ -1,6 +1,7 @@
 """What a simulation keeps on the disk: damage anywhere is one error that names the file."""
 
 import json
+import zipfile
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from botan_fast.errors import BotanFastError, InputError
 from botan_fast.simulation.protocol import Protocol
 from botan_fast.simulation.result import ConfigurationCheck
 from botan_fast.simulation.work_folder import WorkFolder
+from tests.fuzz.files import make
 from tests.helpers.simulations import TINY
 
 NAME = "T0.64-0000-00"
@@ -92,3 +94,22 @@ def test_wrong_reports(folder, text):
     (folder.path / "reports" / f"{NAME}.json").write_text(text)
     with pytest.raises(InputError, match=r"T0\.64-0000-00\.json' is damaged; remove it"):
         folder.load_report(NAME)
+
+
+def test_a_number_beyond_floats_and_a_member_that_is_no_array(tmp_path):
+    report = make("simulate report", tmp_path)
+    text = report.path.read_text()
+    report.path.write_text(text.replace("0.64", "1" + "0" * 400))
+    with pytest.raises(InputError, match="is damaged"):
+        report.read()
+    report.path.write_text(text)
+    (tmp_path / "another").mkdir()
+    system = make("simulate system", tmp_path / "another")
+    with zipfile.ZipFile(system.path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["types.npy"] = b"no array" + members["types.npy"][8:]
+    with zipfile.ZipFile(system.path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(InputError, match="is damaged"):
+        system.read()

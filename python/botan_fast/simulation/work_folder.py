@@ -179,7 +179,7 @@ def _read_npz(path: Path, wanted: dict[str, tuple[int, ...]]) -> dict | None:
         if any(sizes.get(f"{name}.npy", 0) > 8 * math.prod(shape) + 1024 for name, shape in wanted.items()):
             raise _damaged(path)
         with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in wanted}
+            arrays = {name: np.asarray(file[name]) for name in wanted}  # what is no array comes as bytes
     except OSError as error:
         if error.errno not in (None, errno.EINVAL):  # the disk; the contents may be an offset that no file has
             raise
@@ -194,7 +194,8 @@ def _read_npz(path: Path, wanted: dict[str, tuple[int, ...]]) -> dict | None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    # Compared, not converted: an integer of JSON may have any number of digits.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -1e300 < value < 1e300
 
 
 def _damaged(path: Path) -> InputError:
