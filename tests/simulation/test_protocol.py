@@ -228,3 +228,16 @@ def test_tau_alpha_of_a_result(tmp_path):
     assert short.tau_alpha is None
     assert np.isnan(short.scattering).all()
     assert short.falls_to_1_over_e() is None
+
+
+def test_where_nobody_looks_there_is_a_line_each_minute(monkeypatch, capsys):
+    monkeypatch.setattr(cost, "estimate", lambda *_: None)
+    clock = iter([0.0, 30.0, 90.0, 100.0])
+    monkeypatch.setattr(cost.time, "monotonic", lambda: next(clock))
+    progress = cost.Progress(True)
+    progress.start(None, 1000)
+    progress.say("T = 0.64: melt")
+    for _ in range(3):
+        progress.advance(300)
+    progress.stop()
+    assert capsys.readouterr().err == "simulate: T = 0.64: melt: 600 of 1,000 steps, 60 seconds left\n"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import InputError
-from ..terminal import progress_bar, say
+from ..terminal import is_terminal, progress_bar, say
 from .lammps import Lammps
 from .protocol import Protocol
 from .start import lattice, maxwell_boltzmann
@@ -83,10 +83,12 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """One bar over all time steps that are left (tqdm, on standard error), and lines above it."""
+    """One bar over all time steps that are left (tqdm, on standard error), or a line each minute where nobody looks."""
+
+    EVERY = 60.0  # seconds between two lines
 
     def __init__(self, show: bool) -> None:
-        self.show = show
+        self.show, self.text = show, "steps"
         self.bar: Any = None
         self.advance: Callable[[int], Any] | None = None
 
@@ -98,9 +100,21 @@ class Progress:
             self.bar = progress_bar(
                 total=steps, unit="step", unit_scale=True, desc="simulate", smoothing=0.05, dynamic_ncols=True
             )
-            self.advance = self.bar.update
+            self.total, self.done, self.lines = steps, 0, not is_terminal()
+            self.begun = self.last = time.monotonic()
+            self.advance = self._advance
+
+    def _advance(self, steps: int) -> None:
+        self.done += steps
+        self.bar.update(steps)
+        now = time.monotonic()
+        if self.lines and now - self.last >= self.EVERY:
+            left = (now - self.begun) / self.done * (self.total - self.done)
+            say(f"simulate: {self.text}: {self.done:,} of {self.total:,} steps, {duration(left)} left")
+            self.last = now
 
     def say(self, text: str) -> None:
+        self.text = text
         if self.bar is not None:
             self.bar.set_description(text)
 
