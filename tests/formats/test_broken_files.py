@@ -10,27 +10,9 @@ import pytest
 
 from botan_fast.errors import DataError
 from botan_fast.formats import read
+from tests.fuzz.files import FORMATS
 from tests.helpers.format_files import write_all
 
-FORMATS = [
-    "lammps",
-    "lammps gzip",
-    "lammps bzip2",
-    "lammps xz",
-    "lammps data",
-    "xyz",
-    "plain xyz",
-    "h5md",
-    "h5md groups",
-    "glassy_dynamics",
-    "glassy_dynamics protocol 5",
-    "glassbench models",
-    "glassbench trajectories",
-    "plain npz",
-    "plain hdf5",
-    "gsd",
-    "layout",
-]
 SECONDS = 1.0
 
 

@@ -9,6 +9,7 @@ The layout of the file: https://github.com/libAtoms/extxyz
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -44,12 +45,11 @@ def read(path: Path) -> list[Configuration]:
     return frames_to_configurations(name_of(path), path, read_frames(path))
 
 
-def read_frames(path: Path) -> list[Frame]:
+def frame_lines(path: Path) -> Iterator[tuple[int, str, list[str]]]:
+    """Of each frame of an XYZ file, extended or plain: its number, the comment line, and the lines of its particles."""
     lines = read_text(path).decode("utf-8", "replace").rstrip().split("\n")
-    frames: list[Frame] = []
-    place = 0
+    place = number = 0
     while place < len(lines):
-        number = len(frames)
         try:
             count = int(lines[place])
         except ValueError:
@@ -59,8 +59,12 @@ def read_frames(path: Path) -> list[Frame]:
         rows = lines[place + 2 : place + 2 + count] if count > 0 else []
         if count < 1 or len(rows) < count:
             raise DataError(f"{path}: frame {number} declares {count} particles, but {len(rows)} lines follow")
-        frames.append(_read_frame(path, number, lines[place + 1], rows))
-        place += 2 + count
+        yield number, lines[place + 1], rows
+        place, number = place + 2 + count, number + 1
+
+
+def read_frames(path: Path) -> list[Frame]:
+    frames = [_read_frame(path, number, comment, rows) for number, comment, rows in frame_lines(path)]
     if len(frames) > 1 and len({frame.step for frame in frames}) == 1:  # a length of steps, not their number
         for frame in frames:
             frame.step = None

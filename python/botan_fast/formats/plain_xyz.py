@@ -15,6 +15,7 @@ import numpy as np
 from ..errors import DataError
 from ..files import name_of
 from .configuration import Configuration
+from .extended_xyz import frame_lines
 from .frames import Frame
 from .species import number_species
 from .text import read_text, text_head
@@ -51,24 +52,11 @@ def read(path: Path) -> list[Configuration]:
 
 def read_frames(path: Path) -> list[Frame]:
     """Frames with an empty box."""
-    lines = read_text(path).decode("utf-8", "replace").rstrip().split("\n")
     frames: list[Frame] = []
-    place = 0
-    while place < len(lines):
-        number = len(frames)
-        try:
-            count = int(lines[place])
-        except ValueError:
-            raise DataError(
-                f"{path}: line {place + 1} reads {lines[place][:40]!r}; expected a number of particles"
-            ) from None
-        rows = lines[place + 2 : place + 2 + count] if count > 0 else []
-        if count < 1 or len(rows) < count:
-            raise DataError(f"{path}: frame {number} declares {count} particles, but {len(rows)} lines follow")
-        if "lattice" in lines[place + 1].lower():
+    for number, comment, rows in frame_lines(path):
+        if "lattice" in comment.lower():
             raise DataError(f"{path}: frame {number} has a Lattice, frame 0 has no Lattice; expected it in all or none")
-        frames.append(_read_frame(path, number, lines[place + 1], rows))
-        place += 2 + count
+        frames.append(_read_frame(path, number, comment, rows))
     flat = all((frame.positions[:, 2:] == frames[0].positions[0, 2:]).all() for frame in frames)
     if flat and frames and frames[0].positions.shape[1] == 3 and len(frames[0].positions) > 1:
         for frame in frames:
