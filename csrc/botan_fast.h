@@ -124,6 +124,55 @@ void surviving_bonds(const double* initial_positions, const T* trajectories, int
                      int dimensions, const int64_t* row_ptr, const int64_t* neighbors, const double* bonds,
                      const double* limits, int32_t* kept, int num_threads);
 
+// ---- energy and its minimum (minimization.cpp) ----------------------------------------------------------------
+
+// A mixture of Lennard-Jones particles; for species a, b with phi(r) = 4 epsilon [(sigma / r)^12 - (sigma / r)^6]:
+//
+//   plain          V(r) = phi(r)                                                   for r < cutoff, else 0
+//   shifted        V(r) = phi(r) - phi(cutoff)
+//   force_shifted  V(r) = phi(r) - phi(cutoff) - (r - cutoff) phi'(cutoff)
+enum class Truncation : int { plain = 0, shifted = 1, force_shifted = 2 };
+struct PairPotential {
+  int num_species;                         // S
+  const double *epsilon, *sigma, *cutoff;  // (S, S) symmetric; the cutoff is a distance
+  Truncation truncation;
+};
+
+// One configuration; all of it must outlive what is made from it.
+struct PairSystem {
+  int64_t num_nodes;
+  int dimensions;
+  const double* positions;  // (N, D) finite; they may lie outside of the box
+  const int32_t* types;     // (N,) in [0, S)
+  const double* cell;       // (D, D) row vectors; its heights hold the longest cutoff twice
+  PairPotential potential;
+};
+
+// energy (N,) of each particle, half of that of its pairs, and forces (N, D). Two particles at one point are refused.
+void pair_forces(const PairSystem& system, double* energy, double* forces, int num_threads);
+
+// Downhill from the positions to the minimum of the sum of the energies.
+class Minimization {
+ public:
+  Minimization(const PairSystem& system, double largest_move, int num_threads);
+  ~Minimization();
+  Minimization(const Minimization&) = delete;
+  Minimization& operator=(const Minimization&) = delete;
+
+  // At most `steps` more, until no component of a force is larger than `tolerance`. Whether it got there.
+  bool run(int64_t steps, double tolerance);
+
+  int64_t num_steps() const;
+  int64_t num_evaluations() const;
+  double largest_force() const;  // component
+  // positions (N, D) go on from those given, across the borders of the box; energy (N,)
+  void fill(double* positions, double* energy) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
 // ---- sums (segment_sum.cpp) ---------------------------------------------------------------------------------
 
 // T = float or double, I = int32_t or int64_t. Every sum is taken in float64 in the order of the rows and rounded

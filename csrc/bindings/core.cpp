@@ -138,6 +138,31 @@ void bind_targets(py::module_& m) {
       Release());
 }
 
+void bind_minimization(py::module_& m) {
+  // system: num_nodes, dimensions, positions, types, cell; potential: num_species, epsilon, sigma, cutoff, truncation
+  m.def(
+      "pair_forces",
+      [](const System& system, const Potential& potential, Address energy, Address forces, int num_threads) {
+        pair_forces(pair_system(system, potential), at<double>(energy), at<double>(forces), num_threads);
+      },
+      Release());
+  py::class_<Minimization>(m, "Minimization")
+      .def(py::init([](const System& system, const Potential& potential, double largest_move, int num_threads) {
+             return std::make_unique<Minimization>(pair_system(system, potential), largest_move, num_threads);
+           }),
+           Release())
+      .def("run", &Minimization::run, Release())
+      .def_property_readonly("num_steps", &Minimization::num_steps)
+      .def_property_readonly("num_evaluations", &Minimization::num_evaluations)
+      .def_property_readonly("largest_force", &Minimization::largest_force)
+      .def(
+          "fill",
+          [](const Minimization& self, Address positions, Address energy) {
+            self.fill(at<double>(positions), at<double>(energy));
+          },
+          Release());
+}
+
 // ---- sums ----------------------------------------------------------------------------------------------------
 
 template <class T, class I>
@@ -252,6 +277,7 @@ PYBIND11_MODULE(_core, m) {
   bind_pairs(m);
   bind_targets<float>(m);
   bind_targets<double>(m);
+  bind_minimization(m);
   bind_sums<float>(m);
   bind_sums<double>(m);
   bind_memory(m);

@@ -5,7 +5,7 @@ import math
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..physics.kob_andersen import DENSITY, Potential
+from ..physics.kob_andersen import DENSITY, PAIRS
 from .options import add_options, training_with
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model("--density", type=float, default=DENSITY, help="number density")
     model("--fraction-b", type=float, default=0.2, metavar="X", help="part of B particles")
     pairs = ("AA", "AB", "BB")
-    model("--epsilon", type=float, nargs=3, default=Potential.epsilon, metavar=pairs, help="energies")
-    model("--sigma", type=float, nargs=3, default=Potential.sigma, metavar=pairs, help="lengths")
+    model("--epsilon", type=float, nargs=3, default=PAIRS["epsilon"], metavar=pairs, help="energies")
+    model("--sigma", type=float, nargs=3, default=PAIRS["sigma"], metavar=pairs, help="lengths")
     model("--potential-cutoff", type=float, default=2.5, metavar="X", help="range of the potential, in sigma_ab")
     model("--dt", type=float, default=0.005, metavar="TIME", help="time step")
 

@@ -1,36 +1,29 @@
-"""The mixture of Kob and Andersen (Phys. Rev. E 51, 4626 (1995))."""
+"""The mixture of Kob and Andersen (Phys. Rev. E 51, 4626 (1995)); its potential is `KOB_ANDERSEN`."""
 
-from dataclasses import dataclass
+from .potential import KOB_ANDERSEN, LennardJones
 
-__all__ = ["DENSITY", "KOB_ANDERSEN_DIAMETERS", "Potential"]
+__all__ = ["CUTOFF", "DENSITY", "KOB_ANDERSEN_DIAMETERS", "PAIRS", "binary"]
+
+CUTOFF = 2.5  # in units of sigma_ab
+DENSITY = 1.2  # N sigma_AA^3 / V
+KOB_ANDERSEN_DIAMETERS = KOB_ANDERSEN.sigma  # sigma_ab of the species A and B
+Pairs = tuple[float, float, float]  # of AA, AB and BB
+PAIRS: dict[str, Pairs] = {
+    name: (table[0][0], table[0][1], table[1][1])
+    for name, table in (("epsilon", KOB_ANDERSEN.epsilon), ("sigma", KOB_ANDERSEN.sigma))
+}
 
 
-@dataclass(frozen=True)
-class Potential:
-    """The force-shifted Lennard-Jones potential of the mixture, values for the pairs (AA, AB, BB)::
+def binary(epsilon: Pairs, sigma: Pairs, cutoff: float) -> LennardJones:
+    """The force-shifted potential of two species from the values for the pairs (AA, AB, BB).
 
-        V_ab(r) = phi_ab(r) - phi_ab(r_c) - (r - r_c) phi_ab'(r_c)   for r < r_c = cutoff * sigma_ab,  else 0
-        phi_ab(r) = 4 epsilon_ab [ (sigma_ab / r)^12 - (sigma_ab / r)^6 ]
-
-    Energy and force go to zero continuously at the cutoff (LAMMPS pair style lj/smooth/linear).
-
-    Sources: Kob and Andersen, Phys. Rev. E 51, 4626 (1995); Shiba et al., J. Chem. Phys. 158, 084503 (2023), Sec. II.
-
-    >>> from botan_fast.physics.kob_andersen import Potential
-    >>> Potential().longest
-    2.5
+    >>> from botan_fast.physics.kob_andersen import CUTOFF, PAIRS, binary
+    >>> from botan_fast.physics.potential import KOB_ANDERSEN
+    >>> binary(**PAIRS, cutoff=CUTOFF) == KOB_ANDERSEN
+    True
     """
 
-    epsilon: tuple[float, float, float] = (1.0, 1.5, 0.5)
-    sigma: tuple[float, float, float] = (1.0, 0.8, 0.88)
-    cutoff: float = 2.5
+    def table(aa: float, ab: float, bb: float) -> tuple[tuple[float, float], tuple[float, float]]:
+        return ((aa, ab), (ab, bb))
 
-    @property
-    def longest(self) -> float:
-        """The largest distance at which particles interact."""
-        return self.cutoff * max(self.sigma)
-
-
-DENSITY = 1.2  # N sigma_AA^3 / V
-_AA, _AB, _BB = Potential.sigma
-KOB_ANDERSEN_DIAMETERS = ((_AA, _AB), (_AB, _BB))  # sigma_ab of the species A and B
+    return LennardJones(table(*epsilon), table(*sigma), cutoff)

@@ -74,7 +74,7 @@ def simulate(
         trajectory of one quench, `decorrelation` (10) tau_alpha apart, which saves equilibration.
     equilibration (40) : in tau_alpha. melt_temperature (5), melt_time (20), quench_time (20).
     dt (0.005) : time step. thermostat_time (0.5) : of Nose-Hoover.
-    epsilon (1, 1.5, 0.5), sigma (1, 0.8, 0.88), potential_cutoff (2.5) : see `botan_fast.simulation.lammps.Potential`.
+    epsilon (1, 1.5, 0.5), sigma (1, 0.8, 0.88), potential_cutoff (2.5) : see `LennardJones`.
     cutoff (2.0) : of the pairs whose E_ij is stored. wave_number (2 pi) : k of F_s, from which tau_alpha follows.
     seed (0), checkpoint_steps (100000), threads (1; OpenMP in LAMMPS, pays above some 10,000 particles).
 
