@@ -125,9 +125,9 @@ class Lammps:
         """2 K / (3 N - 3) at the last step."""
         return self._lammps.get_thermo("temp")
 
-    def minimize(self) -> None:
-        """Move particles that overlap apart; the velocities stay."""
-        self._command("min_style cg", "minimize 0.0 1.0e-2 100 1000", "reset_timestep 0")
+    def minimize(self, force: float = 1e-2, steps: int = 100) -> None:
+        """Move particles that overlap apart, until the norm of all forces together is `force`; the velocities stay."""
+        self._command("min_style cg", f"minimize 0.0 {float(force)!r} {steps} {10 * steps}", "reset_timestep 0")
 
     def thermostat(
         self, start: float, stop: float, steps: int, damping: float, progress: Callable[[int], Any] | None = None
