@@ -162,7 +162,7 @@ class Graph:
 
     def to(self, device: torch.device | str) -> "Graph":
         """The same graph with all tensors on `device`."""
-        moved = {
+        moved: dict[str, Any] = {
             field.name: value.to(device)
             for field in dataclasses.fields(self)
             if isinstance(value := getattr(self, field.name), torch.Tensor)
@@ -172,7 +172,7 @@ class Graph:
         return self.replace(**moved)
 
     def rotate(self, rotation: torch.Tensor) -> "Graph":
-        """The graph with its vectors, those at the inherent structure too, turned: v <- rotation v, for (D, D) rotation.
+        """The graph with its vectors, those at the inherent structure too, turned: v <- rotation v, rotation (D, D).
 
         Nothing else of a graph changes when the system is turned or reflected, for which rotation is orthogonal.
 
