@@ -169,9 +169,9 @@ def test_every_truncation_is_refused(tmp_path):
 
 
 def test_newer_or_wrong_format_version(tmp_path):
-    text = refused(write_own(tmp_path / "m", format_version="3", botan_fast_version="9.9"))
+    text = refused(write_own(tmp_path / "m", format_version="4", botan_fast_version="9.9"))
     assert (
-        "has format_version = 3 (written by botan_fast 9.9), this botan_fast reads up to 2; update botan_fast" in text
+        "has format_version = 4 (written by botan_fast 9.9), this botan_fast reads up to 3; update botan_fast" in text
     )
     assert "has format_version = 'one'" in refused(write_own(tmp_path / "m", format_version="one"))
 

@@ -1,5 +1,6 @@
 """Positions become a graph. Knows the compiled searches; everything it is given passes one door, `inputs`.
 
+attributes   named arrays of the particles of a graph
 build        build_graph, neighbor_list: the CPU or CUDA
 crowding     pairs that do not fit, found before they are searched
 graph        Graph, batch_graphs

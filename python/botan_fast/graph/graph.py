@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ..errors import InputError
+from .attributes import check_floats, checked_arrays, joined, joined_arrays, layout
 from .inputs import INT32_MAX
 
 __all__ = ["COINCIDENT", "INVALID", "NEGATIVE_TYPE", "OVERFLOW", "Graph", "batch_graphs"]
@@ -34,6 +35,13 @@ class Graph:
     status        (2,) int64        of a graph with a capacity, what `check` reads; else None
     ============  ================  ======================================================================
 
+    What a model reads besides (`BOTAN`, node_inputs and edge_inputs); None where nothing was asked for:
+
+    ================  ==============  ====================================================================
+    arrays            dict            name -> (N,) or (N, K) float: more of every particle
+    inherent_vectors  (E, D) float    the vectors of the same edges at the inherent structure
+    ================  ==============  ====================================================================
+
     Make one with `build_graph`; join several with `batch_graphs`.
 
     >>> import botan_fast as bf
@@ -55,6 +63,8 @@ class Graph:
     self_edges: bool
     graph_ptr: torch.Tensor
     status: torch.Tensor | None = None
+    arrays: dict[str, torch.Tensor] | None = None
+    inherent_vectors: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
         """What holds for the shapes and types of any graph: the kernels rely on it. Index tensors become int32."""
@@ -74,7 +84,14 @@ class Graph:
                 f"Graph.vectors is {self.vectors.dtype} of shape {tuple(self.vectors.shape)}; {edges} senders need "
                 f"floating vectors ({edges}, D)"
             )
+        if self.inherent_vectors is not None:
+            check_floats("Graph.inherent_vectors", self.inherent_vectors, tuple(self.vectors.shape))
         devices = {str(getattr(self, name).device) for name in (*lengths, "vectors")}
+        if self.inherent_vectors is not None:
+            devices.add(str(self.inherent_vectors.device))
+        if self.arrays is not None:
+            object.__setattr__(self, "arrays", checked_arrays(self.arrays, nodes))
+            devices |= {str(tensor.device) for tensor in self.arrays.values()}
         if len(devices) > 1:
             raise InputError(f"Graph has tensors on {' and '.join(sorted(devices))}; put all on one device by to()")
 
@@ -145,12 +162,36 @@ class Graph:
 
     def to(self, device: torch.device | str) -> "Graph":
         """The same graph with all tensors on `device`."""
-        moved = {
+        moved: dict[str, Any] = {
             field.name: value.to(device)
             for field in dataclasses.fields(self)
             if isinstance(value := getattr(self, field.name), torch.Tensor)
         }
+        if self.arrays is not None:
+            moved["arrays"] = {name: tensor.to(device) for name, tensor in self.arrays.items()}
         return self.replace(**moved)
+
+    def rotate(self, rotation: torch.Tensor) -> "Graph":
+        """The graph with its vectors, those at the inherent structure too, turned: v <- rotation v, rotation (D, D).
+
+        Nothing else of a graph changes when the system is turned or reflected, for which rotation is orthogonal.
+
+        >>> import botan_fast as bf, torch
+        >>> graph = bf.build_graph([[0.5, 0.0], [1.25, 0.0]], [0, 1], box=[4.0, 4.0])
+        >>> graph.rotate(torch.tensor([[0.0, -1.0], [1.0, 0.0]])).vectors.tolist()
+        [[0.0, -0.75], [0.0, 0.75]]
+        """
+        dimensions = self.vectors.shape[1]
+        if rotation.shape != (dimensions, dimensions):
+            raise InputError(
+                f"rotation has shape {tuple(rotation.shape)}; vectors of {dimensions} dimensions need "
+                f"({dimensions}, {dimensions})"
+            )
+        rotation = rotation.to(self.device, self.vectors.dtype)
+        turned = {"vectors": self.vectors @ rotation.T}
+        if self.inherent_vectors is not None:
+            turned["inherent_vectors"] = self.inherent_vectors @ rotation.T
+        return self.replace(**turned)
 
     def replace(self, **changes: Any) -> "Graph":
         """A copy with some fields replaced, for example ``graph.replace(vectors=graph.vectors @ rotation)``."""
@@ -180,8 +221,8 @@ def _as_int32(name: str, tensor: torch.Tensor) -> torch.Tensor:
 def batch_graphs(graphs: Iterable[Graph]) -> Graph:
     """The disjoint union of graphs: nodes and edges in order, ``graph_ptr`` with the offsets of the nodes.
 
-    All must have the same number of dimensions, cutoff, self_edges and device. The box is kept if all are equal,
-    else None. The edges of a batch are sorted by (receiver, sender) again.
+    All must have the same number of dimensions, cutoff, self_edges and device, and arrays of the same names and
+    widths. The box is kept if all are equal, else None. The edges of a batch are sorted by (receiver, sender) again.
 
     >>> import botan_fast as bf
     >>> one = bf.build_graph([[0.5, 0.0], [3.5, 0.0]], [0, 1], box=[4.0, 4.0], cutoff=1.5)
@@ -199,6 +240,8 @@ def batch_graphs(graphs: Iterable[Graph]) -> Graph:
             ("cutoff", graph.cutoff, first.cutoff),
             ("self_edges", graph.self_edges, first.self_edges),
             ("device", str(graph.device), str(first.device)),
+            ("arrays", layout(graph.arrays), layout(first.arrays)),
+            ("inherent_vectors", _given(graph.inherent_vectors), _given(first.inherent_vectors)),
         ):
             if value != wanted:
                 raise InputError(f"graphs[{k}] has {name} = {value}, graphs[0] has {wanted}; batch graphs of one kind")
@@ -234,7 +277,13 @@ def batch_graphs(graphs: Iterable[Graph]) -> Graph:
         cutoff=first.cutoff,
         self_edges=first.self_edges,
         graph_ptr=torch.cat(graph_ptr),
+        arrays=joined_arrays([graph.arrays for graph in graphs]),
+        inherent_vectors=joined([graph.inherent_vectors for graph in graphs]),
     )
+
+
+def _given(value: torch.Tensor | None) -> str:
+    return "none" if value is None else "some"
 
 
 def _offsets(counts: Iterable[int]) -> list[int]:

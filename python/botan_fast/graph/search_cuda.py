@@ -5,7 +5,7 @@
 
 import functools
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -53,7 +53,7 @@ class Search:
         number, flags = self.status.tolist()
         return None if flags else number
 
-    def graph(self) -> dict[str, Tensor]:
+    def graph(self) -> dict[str, Any]:
         """senders, receivers, reverse, vectors, row_ptr of a `Graph`, with room for `capacity` edges if given."""
         number = self.num_edges if self._inputs.capacity is None else self._inputs.capacity
         assert number is not None  # `build` has refused bad input

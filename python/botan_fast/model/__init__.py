@@ -3,6 +3,8 @@
 botan          BOTAN, BOTANLayer, MLP, Prediction
 card           ModelCard: what a model was trained for
 config         the configuration of a model, and the tensors that it implies
+inputs         what the encoders read: columns of particles and edges, from a graph
+scales         means and widths of inputs and outputs: their fit to training data
 checkpoint     load_model, save_model
 published      weights that others published, in terms of ours
 torch_file     a state_dict in a file of torch.save, read without running it

@@ -4,18 +4,20 @@ Names in the `state_dict` (every W is (out, in), H = hidden_size, D = dimensions
 
 | name | shape | input order |
 |---|---|---|
-| `node_encoder.fc1`, `.fc2` | (H, 1), (H, H) | type |
-| `edge_encoder.fc1`, `.fc2` | (H, D), (H, H) | r[receiver] - r[sender] |
+| `node_encoder.fc1`, `.fc2` | (H, Kn), (H, H) | the columns of node_inputs: type, Kn = 1 |
+| `edge_encoder.fc1`, `.fc2` | (H, Ke), (H, H) | the columns of edge_inputs: r[receiver] - r[sender], Ke = D |
 | `processor.edge_mlp.fc1`, `.fc2` | (H, 4 H), (H, H) | x_sender, x_receiver, e, e0 (then x0_sender, x0_receiver: 6 H) |
 | `processor.node_mlp.fc1`, `.fc2` | (H, 3 H), (H, H) | x, x0, sum of incoming e |
-| `node_decoder.fc1`, `.fc2`, `.fc3` | (H, H), (H, H), (1, H) | x |
+| `node_decoder.fc1`, `.fc2`, `.fc3` | (H, H), (H, H), (num_outputs, H) | x |
 | `edge_decoder.fc1`, `.fc2`, `.fc3` | the same | e |
 | `decoder.fc1`, `.fc2`, `.fc3` | the same, instead of the two above when shared | x and e |
 
-each with `.weight` and `.bias`.
+each with `.weight` and `.bias`. Before them, where there are such (`model/config.py`, buffer_shapes): `node_input_mean`
+and `_width` (Kn,), `edge_input_...` (Ke,), `node_output_...` (num_outputs, S), `edge_output_...` (num_outputs, S, S),
+where S = num_species.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -25,7 +27,8 @@ from .. import ops
 from ..errors import InputError
 from ..graph.graph import Graph
 from .card import ModelCard
-from .config import check_arguments
+from .config import buffer_shapes, check_arguments, input_widths, plain, stored_config
+from .inputs import check_species, edge_columns, node_columns, scaled_columns
 
 __all__ = ["BOTAN", "MLP", "BOTANLayer", "Prediction"]
 
@@ -33,6 +36,7 @@ __all__ = ["BOTAN", "MLP", "BOTANLayer", "Prediction"]
 class Prediction(NamedTuple):
     """What BOTAN predicts: `node` (N,) propensity S_i, `edge` (E,) pair-distance change E_ij, or None.
 
+    With num_outputs K > 1, (N, K) and (E, K): one column for each time that `model.card.times` names.
     Lengths are in the units of the training targets (sigma_AA for the authors' data).
 
     >>> import torch, botan_fast as bf
@@ -45,10 +49,10 @@ class Prediction(NamedTuple):
 
 
 class MLP(nn.Module):
-    """y = relu(W2 relu(W1 x + b1) + b2), (M, num_inputs) to (M, H); with decode=True, W3 y + b3, to (M,).
+    """y = relu(W2 relu(W1 x + b1) + b2), (M, num_inputs) to (M, H); with decode=True, W3 y + b3, to (M,) or (M, K).
 
     The perceptron of the encoders, of the processor and (decode=True) of the decoders: two hidden layers, all of
-    width H (Shiba et al. 2023, section II). float32 runs in the compiled core for H = 32, 64, 128.
+    width H (Shiba et al. 2023, section II); K = num_outputs. float32 runs in the compiled core for H = 32, 64, 128.
     `mlp(x, precision="bf16")` rounds the factors of products to bfloat16 (docs/precision.md).
 
     >>> import torch, botan_fast as bf
@@ -56,12 +60,12 @@ class MLP(nn.Module):
     (torch.Size([10, 64]), torch.Size([10]))
     """
 
-    def __init__(self, num_inputs: int, hidden_size: int, *, decode: bool = False) -> None:
+    def __init__(self, num_inputs: int, hidden_size: int, *, decode: bool = False, num_outputs: int = 1) -> None:
         super().__init__()
         self.fc1 = nn.Linear(num_inputs, hidden_size)
         self.fc2 = nn.Linear(hidden_size, hidden_size)
         if decode:
-            self.fc3 = nn.Linear(hidden_size, 1)
+            self.fc3 = nn.Linear(hidden_size, num_outputs)
 
     def weights(self) -> list[Tensor]:
         """[W1, b1, W2, b2], and W3, b3 of a decoder."""
@@ -206,10 +210,28 @@ class BOTAN(nn.Module):
         self_edges: the graphs hold an edge from every particle to itself (Bapst et al. 2020).
         cutoff: neighbour distance of the graphs that the model is meant for, in the units of the positions.
         node_target: what the node output means: "S" the propensity, or another letter of `Targets` (R, C, D, G, L).
+        node_inputs: what EN_n reads, in this order: "type" (the number of the species), "species" (one column for each
+            of num_species, 1 for the particle's), and any other name: an entry of `graph.arrays`.
+        edge_inputs: what EN_e reads: "vector" (r[receiver] - r[sender]), "radial" (`radial` of its length), "inherent"
+            (`graph.inherent_vectors`, then `radial` of their lengths).
+        input_columns: columns of the entries of `graph.arrays`, {"descriptors": 61}; 1 for those that are not here.
+        num_species: S, for "species" and `scaled`.
+        radial: (first centre, last centre, number, w): functions exp(-(r - c_k)^2 / (2 w^2)), centres c_k evenly from
+            the first to the last, in the units of the positions.
+        num_outputs: K outputs of each decoder, such as one for each time (`model.card.times`).
+        scaled: S_i = mean[k, type] + width[k, type] * DE_n(x_i)_k, and E_ij by pairs of types, with means and widths
+            of the training data (`botan_fast.model.scales.fit_outputs`). Inputs that are not the default ones are
+            scaled always (`fit_inputs`), but for types and vectors.
+        structure: plain data, not read here: how arrays and inherent_vectors are made from positions.
 
-    `model.config` holds these arguments, `model.card` what the weights were trained for (`ModelCard`), or None.
+    `model.config` holds these arguments as plain data (lists, not tuples), `model.card` what the weights were trained
+    for (`ModelCard`), or None.
 
-    Raises InputError for an argument outside these, and when a graph does not fit the model.
+    `model(graph, raw=True)` gives the decoders' outputs before means and widths, what the loss compares with
+    `model.scale_targets(graph, node, edge)`.
+
+    Raises InputError for an argument outside these, and when a graph does not fit the model: another number of
+    dimensions, no array of a name in node_inputs, another number of columns, a species that the model does not know.
 
     >>> import numpy as np, botan_fast as bf
     >>> rng = np.random.default_rng(0)
@@ -217,6 +239,9 @@ class BOTAN(nn.Module):
     >>> prediction = bf.BOTAN()(graph)
     >>> prediction.node.shape == (100,), prediction.edge.shape == (graph.num_edges,)
     (True, True)
+    >>> wide = bf.BOTAN(node_inputs=["species"], num_species=2, edge_inputs=["vector", "radial"], num_outputs=3)
+    >>> wide(graph).node.shape
+    torch.Size([100, 3])
     """
 
     def __init__(
@@ -229,6 +254,14 @@ class BOTAN(nn.Module):
         self_edges: bool = False,
         cutoff: float = 2.0,
         node_target: str = "S",
+        node_inputs: Sequence[str] = ("type",),
+        edge_inputs: Sequence[str] = ("vector",),
+        input_columns: Mapping[str, int] | None = None,
+        num_species: int = 0,
+        radial: Sequence[float] = (0.75, 2.0, 18, 0.08),
+        num_outputs: int = 1,
+        scaled: bool = False,
+        structure: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.card: ModelCard | None = None
@@ -241,32 +274,94 @@ class BOTAN(nn.Module):
             "self_edges": bool(self_edges),
             "cutoff": cutoff,
             "node_target": node_target,
+            "node_inputs": plain(node_inputs),
+            "edge_inputs": plain(edge_inputs),
+            "input_columns": plain({} if input_columns is None else input_columns),
+            "num_species": num_species,
+            "radial": plain(radial),
+            "num_outputs": num_outputs,
+            "scaled": bool(scaled),
+            "structure": plain({} if structure is None else structure),
         }
         check_arguments(self.config)
         self.config["cutoff"] = float(cutoff)
-        self.node_encoder = MLP(1, hidden_size)
-        self.edge_encoder = MLP(dimensions, hidden_size)
+        for name, shape in buffer_shapes(self.config).items():
+            self.register_buffer(name, torch.zeros(shape) if name.endswith("mean") else torch.ones(shape))
+        nodes, edges = (sum(widths.values()) for widths in input_widths(self.config))
+        self.node_encoder = MLP(nodes, hidden_size)
+        self.edge_encoder = MLP(edges, hidden_size)
         self.processor = BOTANLayer(hidden_size, edge_node_skip)
-        if decoders == "shared":
-            self.decoder = MLP(hidden_size, hidden_size, decode=True)
-        else:
-            self.node_decoder = MLP(hidden_size, hidden_size, decode=True)
-            if decoders == "separate":
-                self.edge_decoder = MLP(hidden_size, hidden_size, decode=True)
 
-    def forward(self, graph: Graph, precision: str = "fp32", save_memory: bool = False) -> Prediction:
+        def decoder() -> MLP:
+            return MLP(hidden_size, hidden_size, decode=True, num_outputs=num_outputs)
+
+        if decoders == "shared":
+            self.decoder = decoder()
+        else:
+            self.node_decoder = decoder()
+            if decoders == "separate":
+                self.edge_decoder = decoder()
+
+    def forward(
+        self, graph: Graph, precision: str = "fp32", save_memory: bool = False, raw: bool = False
+    ) -> Prediction:
         self._check(graph)
         dtype = self.node_encoder.fc1.weight.dtype
-        x0 = self.node_encoder(graph.types.to(dtype)[:, None], precision)
-        e0 = self.edge_encoder(graph.vectors.to(dtype), precision)
+        x0 = self.node_encoder(self._scaled("node", node_columns(self.config, graph, dtype)), precision)
+        e0 = self.edge_encoder(self._scaled("edge", edge_columns(self.config, graph, dtype)), precision)
         steps, topology = self.config["num_steps"], graph_topology(graph)
         x, e = self.processor.run(None, None, x0, e0, topology, steps, precision, save_memory)
         decoders = self.config["decoders"]
         if decoders == "shared":
-            return Prediction(self.decoder(x, precision), self.decoder(e, precision))
-        return Prediction(
-            self.node_decoder(x, precision), self.edge_decoder(e, precision) if decoders == "separate" else None
+            prediction = Prediction(self.decoder(x, precision), self.decoder(e, precision))
+        else:
+            edge = self.edge_decoder(e, precision) if decoders == "separate" else None
+            prediction = Prediction(self.node_decoder(x, precision), edge)
+        if raw or not self.config.get("scaled"):
+            return prediction
+        (node_mean, node_width), of_edges = self._output_scales(graph)
+        edge = prediction.edge
+        if edge is not None:
+            edge = torch.addcmul(of_edges[0], of_edges[1], edge)
+        return Prediction(torch.addcmul(node_mean, node_width, prediction.node), edge)
+
+    def scale_targets(self, graph: Graph, node: Tensor | None, edge: Tensor | None) -> tuple[Tensor | None, ...]:
+        """(target - mean) / width of targets (N,) or (N, K), and (E,) or (E, K), in the units of ``raw=True``.
+
+        What they are without scaled=True, the same tensors. None stays None.
+
+        >>> import torch, botan_fast as bf
+        >>> graph = bf.build_graph([[0.5, 0.0], [1.5, 0.0]], [0, 1], box=[4.0, 4.0])
+        >>> model = bf.BOTAN(dimensions=2, scaled=True, num_species=2)
+        >>> model.node_output_mean[:] = torch.tensor([1.0, 2.0])
+        >>> model.scale_targets(graph, torch.tensor([1.5, 1.5]), None)
+        (tensor([ 0.5000, -0.5000]), None)
+        """
+        if not self.config.get("scaled"):
+            return node, edge
+        scales = self._output_scales(graph)
+        return tuple(
+            target if target is None or not scale else ((target - scale[0]) / scale[1]).to(target.dtype)
+            for target, scale in zip((node, edge), scales, strict=True)
         )
+
+    def _scaled(self, end: str, columns: Tensor) -> Tensor:
+        mean = getattr(self, f"{end}_input_mean", None)
+        return columns if mean is None else scaled_columns(columns, mean, getattr(self, f"{end}_input_width"))
+
+    def _output_scales(self, graph: Graph) -> tuple[list[Tensor], list[Tensor]]:
+        """Means and widths of every particle and every edge, in the shapes of the outputs; none without edge output."""
+        check_species(graph, self.config["num_species"])
+        places = {"node": graph.types}
+        if self.config["decoders"] != "node":
+            senders, receivers = (graph.types.index_select(0, ends) for ends in (graph.senders, graph.receivers))
+            places["edge"] = senders * self.config["num_species"] + receivers
+        found: dict[str, list[Tensor]] = {"node": [], "edge": []}
+        for end, place in places.items():
+            for name in ("mean", "width"):
+                values = getattr(self, f"{end}_output_{name}").flatten(1)[:, place]
+                found[end].append(values[0] if len(values) == 1 else values.T)
+        return found["node"], found["edge"]
 
     def _check(self, graph: Graph) -> None:
         if graph.vectors.shape[1] != self.config["dimensions"]:
@@ -280,4 +375,4 @@ class BOTAN(nn.Module):
             )
 
     def extra_repr(self) -> str:
-        return ", ".join(f"{key}={value!r}" for key, value in self.config.items())
+        return ", ".join(f"{key}={value!r}" for key, value in stored_config(self.config).items())

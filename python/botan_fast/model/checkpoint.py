@@ -16,7 +16,7 @@ from ..files import FilePath, atomic_write, did_you_mean, printable
 from ..quantities import letter_of_version
 from .botan import BOTAN
 from .card import ModelCard, card_from_json
-from .config import check_config, state_shapes
+from .config import buffer_shapes, check_config, state_shapes, stored_config
 from .published import check_shapes, from_glassy_dynamics, from_pyg_botan, published_card
 from .tf_checkpoint import is_index_file
 from .torch_file import read_state_dict
@@ -24,9 +24,15 @@ from .torch_file import read_state_dict
 __all__ = ["load_model", "read_metadata", "save_model"]
 
 FORMAT = "botan_fast"
-FORMAT_VERSION = 2  # the letter of the node target is that of quantities.LETTERS_VERSION 2
+# 2: the letter of the node target is that of quantities.LETTERS_VERSION 2. 3: inputs, outputs and their scales.
+FORMAT_VERSION = 3
 LAST = "last.safetensors"  # what a training run writes, and what loading its folder gives
 MAX_HEADER = 10_000_000  # bytes of names, shapes and metadata in front of the tensors
+# Entries of a configuration that every version knows.
+_FIRST_ENTRIES = (
+    *("hidden_size", "num_steps", "decoders", "dimensions"),
+    *("edge_node_skip", "self_edges", "cutoff", "node_target"),
+)
 _FLOATS = ("F16", "BF16", "F32", "F64")
 
 
@@ -80,10 +86,9 @@ def save_model(model: BOTAN, path: FilePath, metadata: Mapping[str, Any] | None 
         raise InputError(f"metadata cannot be written as JSON ({error}); use numbers, strings, lists, dicts") from None
     header = {
         "format": FORMAT,
-        # 2 only where 1 would say something else: earlier versions of botan_fast read all other models as ever.
-        "format_version": str(FORMAT_VERSION if config["node_target"] == "R" else 1),
+        "format_version": str(_version_of(config)),
         "botan_fast_version": __version__,
-        "config": json.dumps(config),
+        "config": json.dumps(stored_config(config)),
         "metadata": extra,
     }
     card = getattr(model, "card", None)  # a model from a pickle of an earlier version has none
@@ -153,6 +158,7 @@ def load_model(path: FilePath) -> BOTAN:
         config, state = readers[kind](file)
         config = check_config(config)
         card = read_metadata(file)["card"] if kind == "own" else None
+        _check_scales(file, config, state)
     except InputError as error:
         raise CheckpointError(f"path = '{file}' is of another architecture: {error}") from None
     except OSError as error:
@@ -187,6 +193,21 @@ def read_metadata(path: FilePath) -> dict[str, Any]:
             return _header(file, opened.metadata())
     except (OSError, safetensors.SafetensorError) as error:
         raise _unreadable(file, error) from None
+
+
+def _version_of(config: dict[str, Any]) -> int:
+    """The lowest version that says all of it: earlier versions of botan_fast read all other models as ever."""
+    if set(stored_config(config)) - set(_FIRST_ENTRIES):
+        return 3
+    return 2 if config["node_target"] == "R" else 1
+
+
+def _check_scales(file: Path, config: dict[str, Any], state: Mapping[str, torch.Tensor]) -> None:
+    for name in buffer_shapes(config):
+        fits = state[name].isfinite().all() and (name.endswith("mean") or (state[name] > 0).all())
+        if not fits:
+            wanted = "finite numbers" if name.endswith("mean") else "positive numbers"
+            raise CheckpointError(f"path = '{file}': tensor '{name}' holds something else than {wanted}; save it again")
 
 
 def _find(path: FilePath) -> Path:

@@ -75,7 +75,7 @@ def index_tensor(name: str, index: Tensor, like: Tensor, like_name: str) -> Tens
 
 
 def mlp_tensors(x: Tensor, weights: Sequence[Tensor], name: str = "x") -> tuple[Tensor, list[Tensor]]:
-    """x (M, K) and W1 (H, K), b1 (H,), W2 (H, H), b2 (H,), and of a decoder W3 (1, H), b3 (1,).
+    """x (M, K) and W1 (H, K), b1 (H,), W2 (H, H), b2 (H,), and of a decoder W3 (O, H), b3 (O,).
 
     >>> import torch
     >>> from botan_fast.ops.door import mlp_tensors
@@ -90,7 +90,8 @@ def mlp_tensors(x: Tensor, weights: Sequence[Tensor], name: str = "x") -> tuple[
             f"{first.shape[-1]} inputs of W1 (H, K)"
         )
     hidden, inputs = first.shape
-    shapes = ((hidden, inputs), (hidden,), (hidden, hidden), (hidden,), (1, hidden), (1,))
+    outputs = weights[4].shape[0] if len(weights) == 6 and weights[4].ndim == 2 else 1
+    shapes = ((hidden, inputs), (hidden,), (hidden, hidden), (hidden,), (outputs, hidden), (outputs,))
     if len(weights) not in (4, 6):
         raise InputError(f"weights holds {len(weights)} tensors; give W1, b1, W2, b2, and W3, b3 for a third layer")
     taken = [number_tensor(*one, x, name) for one in zip(MLP_NAMES, weights, shapes, strict=False)]

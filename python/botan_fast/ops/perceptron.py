@@ -102,7 +102,10 @@ if CUDA_KERNELS is not None:
 
 
 def mlp(x: Tensor, weights: Sequence[Tensor], precision: str = "fp32") -> Tensor:
-    """`reference.mlp` in the given precision, by the compiled core where it has a fast path: (M, K) to (M, H) or (M,).
+    """`reference.mlp` in the given precision, by the compiled core where it has a fast path: (M, K) to (M, H),
+    or of a decoder to (M,) or (M, O).
+
+    The core knows the third layer of one output; several are a product of torch behind the two layers of the core.
 
     >>> import torch
     >>> from botan_fast import ops
@@ -113,6 +116,9 @@ def mlp(x: Tensor, weights: Sequence[Tensor], precision: str = "fp32") -> Tensor
     """
     hidden = weights[0].shape[0]
     fast = has_fast_path(hidden, x.dtype, x.device) and not in_transform()
+    if len(weights) == 6 and weights[4].shape[:1] != (1,):
+        mlp_tensors(x, weights)
+        return reference.last_layer(mlp(x, weights[:4], precision), weights[4], weights[5], precision)
     if fast and (x.device.type == "cpu" or 1 <= x.shape[-1] <= hidden):
         return _mlp(x, list(weights), PRECISIONS.index(check_precision(precision)))
     x, weights = mlp_tensors(x, weights)

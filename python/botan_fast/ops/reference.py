@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 _Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # x and e before a step to those after it
 
-__all__ = ["linear", "loss", "mlp", "processor", "scatter_sum", "segment_sum"]
+__all__ = ["last_layer", "linear", "loss", "mlp", "processor", "scatter_sum", "segment_sum"]
 
 
 def segment_sum(values: Tensor, row_ptr: Tensor) -> Tensor:
@@ -89,9 +89,9 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None, precision: str
 
 
 def mlp(x: Tensor, weights: list[Tensor], precision: str = "fp32") -> Tensor:
-    """relu(W2 relu(W1 x + b1) + b2), and with six weights W3 of that plus b3, squeezed: (M, K) to (M, H) or (M,).
+    """relu(W2 relu(W1 x + b1) + b2), and with six weights W3 of that plus b3: (M, K) to (M, H), or (M,), or (M, O).
 
-    `weights` is [W1, b1, W2, b2] or [W1, b1, W2, b2, W3, b3], each W (out, in).
+    `weights` is [W1, b1, W2, b2] or [W1, b1, W2, b2, W3, b3], each W (out, in); an output O = 1 is squeezed.
 
     >>> import torch
     >>> from botan_fast.ops import reference
@@ -101,7 +101,18 @@ def mlp(x: Tensor, weights: list[Tensor], precision: str = "fp32") -> Tensor:
     """
     w1, b1, w2, b2 = weights[:4]
     hidden = torch.relu(linear(torch.relu(linear(x, w1, b1, precision)), w2, b2, precision))
-    return hidden if len(weights) == 4 else linear(hidden, weights[4], weights[5], precision).squeeze(-1)
+    return hidden if len(weights) == 4 else last_layer(hidden, weights[4], weights[5], precision)
+
+
+def last_layer(hidden: Tensor, weight: Tensor, bias: Tensor, precision: str = "fp32") -> Tensor:
+    """W3 y + b3 of a decoder: (M, H) to (M,) for W3 (1, H), else to (M, O).
+
+    >>> import torch
+    >>> from botan_fast.ops import reference
+    >>> reference.last_layer(torch.ones(5, 2), torch.ones(1, 2), torch.zeros(1)).shape
+    torch.Size([5])
+    """
+    return linear(hidden, weight, bias, precision).squeeze(-1)
 
 
 def processor(

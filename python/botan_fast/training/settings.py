@@ -16,6 +16,7 @@ from ..errors import BotanFastError, InputError
 from ..files import FilePath, printable
 from ..model.botan import BOTAN
 from ..model.checkpoint import load_model
+from ..model.config import DEFAULTS, stored_config
 from ..model.published import weights_digest
 from ..ops.precision import check_precision, check_save_memory
 from ..quantities import LETTERS_VERSION, letter_of_version
@@ -162,7 +163,7 @@ def describe_run(
         "settings": asdict(settings),
         "box": None if box is None else np.asarray(box, dtype=float).tolist(),
         "density": None if density is None else float(density),
-        "model": model.config,
+        "model": stored_config(model.config),
         "init": None if init is None else {"from": _init_name(init), "sha256": weights_digest(model.state_dict())},
         "train": _describe_data(train, model.config["node_target"]),
         "test": _describe_data(test, model.config["node_target"]),
@@ -191,9 +192,9 @@ def check_resumed(recorded: dict, given: dict, folder: Path) -> None:
         # What runs had before there was a choice.
         settings = {"schedule": "constant", "precision": "fp32", "save_memory": False} | recorded["settings"]
         pairs = [(name, settings[name], now) for name, now in given["settings"].items()]
-        model = {**recorded["model"]}
+        model = {**DEFAULTS, **recorded["model"]}
         model["node_target"] = letter_of_version(model["node_target"], recorded.get("letters_version", 1))
-        pairs += [(name, model[name], now) for name, now in given["model"].items()]
+        pairs += [(name, model[name], now) for name, now in (DEFAULTS | given["model"]).items()]
         pairs += [(name, recorded[name], given[name]) for name in ("box", "density")]
         # The end of a run decides every step of a schedule; a constant step size lets a run be extended.
         free = ("checkpoint_every", "save_memory", *(["epochs"] if settings["schedule"] == "constant" else []))
