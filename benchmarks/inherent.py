@@ -1,8 +1,9 @@
 """Inherent structures against LAMMPS: `python -m benchmarks.inherent FILES...`, into benchmarks/results/accuracy.
 
-For each file: the minimum by `inherent_structure` and by LAMMPS (`min_style cg`, needs the extra `md`), whether they are
-the same one (energies within 1e-6 per particle), how far they differ, and the seconds of each with one thread and with
-two. Then the first file repeated 2 x 2 x 2 and 4 x 4 x 4 times, its particles displaced at random: what is linear in N.
+For each file: the minimum by `inherent_structure` and by LAMMPS (`min_style cg`, needs the extra `md`), whether they
+are the same one (energies within 1e-6 per particle), how far they differ, and the seconds of each with one thread and
+with two. Then the first file repeated 2 x 2 x 2 and 4 x 4 x 4 times, its particles displaced at random: what is linear
+in N.
 """
 
 import argparse
