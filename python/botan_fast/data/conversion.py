@@ -77,7 +77,7 @@ def convert(
         without trajectories give those that they hold.
     inherent : bool
         Store the inherent structure of every configuration too, positions and energies (see `inherent_structure`).
-        Without it only those are kept that the inputs hold.
+        Those that the inputs hold are kept, with it those alone that are minima of the same potential.
     potential : LennardJones or str
         Of which it is the minimum; types count after `species`.
     append : bool

@@ -31,6 +31,7 @@ __all__ = [
     "write_extras",
 ]
 
+STORED_FORCE = 1e-2  # a minimum that was kept in float32 has forces of this size
 MOST_ARRAYS = 64  # of a configuration
 MOST_COLUMNS = 4096
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
@@ -112,8 +113,8 @@ class Minima:
         self._known: dict[bytes, InherentStructure] = {}
 
     def of(self, positions: Array, types: Array, box: Array, stored: InherentStructure | None) -> InherentStructure:
-        """The minimum of this potential: the one that is stored where it is of that, or else computed now."""
-        if stored is not None and stored.potential == self.potential:
+        """The minimum of this potential: what is stored where it is one, or else computed now."""
+        if stored is not None and stored.potential == self.potential and stored.largest_force <= STORED_FORCE:
             return stored
         digest = hashlib.sha256()
         for array in (positions, types, box):

@@ -65,7 +65,7 @@ def inherent_structure(
 
     Limited-memory BFGS (Nocedal, Math. Comp. 35, 773 (1980)), every step downhill and bounded by `largest_move`, so
     that the way does not leave the basin by a leap. Basins of a glass are fractal: another method, or another machine,
-    may end in a neighbouring minimum in which a few particles sit otherwise (`docs/accuracy.md`).
+    may end in a neighbouring minimum in which a few particles sit otherwise (`docs/decisions.md`).
 
     Parameters
     ----------
