@@ -29,6 +29,7 @@ class InherentStructure:
     energy         (N,) float64    potential energy of each particle, half of that of each of its pairs
     largest_force  float           the largest component of a force that is left
     steps          int             how many it took
+    potential      LennardJones    whose minimum it is, or None where nobody knows it
     =============  ============  =================================================================================
 
     >>> import numpy as np
@@ -42,6 +43,7 @@ class InherentStructure:
     energy: np.ndarray
     largest_force: float
     steps: int
+    potential: LennardJones | None = None
 
     @property
     def mean_energy(self) -> float:
@@ -63,7 +65,7 @@ def inherent_structure(
 
     Limited-memory BFGS (Nocedal, Math. Comp. 35, 773 (1980)), every step downhill and bounded by `largest_move`, so
     that the way does not leave the basin by a leap. Basins of a glass are fractal: another method, or another machine,
-    may end in a neighbouring minimum in which a few particles sit otherwise (`docs/accuracy.md`).
+    may end in a neighbouring minimum in which a few particles sit otherwise (`docs/decisions.md`).
 
     Parameters
     ----------
@@ -114,7 +116,7 @@ def inherent_structure(
         )
     found, energy = np.empty_like(system.inputs.host_positions), np.empty(system.inputs.num_nodes)
     minimization.fill(found.ctypes.data, energy.ctypes.data)
-    return InherentStructure(found, energy, minimization.largest_force, minimization.num_steps)
+    return InherentStructure(found, energy, minimization.largest_force, minimization.num_steps, potential)
 
 
 def potential_energy(positions: Array, types: Array, box: Array, potential: PotentialLike = KOB_ANDERSEN) -> np.ndarray:
