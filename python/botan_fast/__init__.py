@@ -18,6 +18,8 @@ _PUBLIC = {
     "Targets": "physics.targets",
     "isoconfigurational_targets": "physics.targets",
     "local_displacement_field": "physics.targets",
+    "descriptors": "physics.descriptors",
+    "DescriptorSettings": "physics.descriptor_settings",
     "self_intermediate_scattering": "physics.correlations",
     "relaxation_time": "physics.relaxation",
     "TwoStepFit": "physics.relaxation",
@@ -82,6 +84,8 @@ if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ woul
     from .physics.correlations import chi_4 as chi_4
     from .physics.correlations import overlap as overlap
     from .physics.correlations import self_intermediate_scattering as self_intermediate_scattering
+    from .physics.descriptor_settings import DescriptorSettings as DescriptorSettings
+    from .physics.descriptors import descriptors as descriptors
     from .physics.relaxation import TwoStepFit as TwoStepFit
     from .physics.relaxation import relaxation_time as relaxation_time
     from .physics.targets import Targets as Targets
