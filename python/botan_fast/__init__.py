@@ -23,6 +23,8 @@ _PUBLIC = {
     "InherentStructure": "physics.inherent",
     "inherent_structure": "physics.inherent",
     "potential_energy": "physics.inherent",
+    "descriptors": "physics.descriptors",
+    "DescriptorSettings": "physics.descriptor_settings",
     "self_intermediate_scattering": "physics.correlations",
     "relaxation_time": "physics.relaxation",
     "TwoStepFit": "physics.relaxation",
@@ -92,6 +94,8 @@ if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ woul
     from .physics.inherent import potential_energy as potential_energy
     from .physics.potential import KOB_ANDERSEN as KOB_ANDERSEN
     from .physics.potential import LennardJones as LennardJones
+    from .physics.descriptor_settings import DescriptorSettings as DescriptorSettings
+    from .physics.descriptors import descriptors as descriptors
     from .physics.relaxation import TwoStepFit as TwoStepFit
     from .physics.relaxation import relaxation_time as relaxation_time
     from .physics.targets import Targets as Targets

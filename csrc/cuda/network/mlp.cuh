@@ -1,5 +1,6 @@
-// y = relu(W2 relu(W1 x + b1) + b2), with a third layer y = w3 . that + b3, and its gradients; for 1 <= K <= H inputs.
-// Rows stay in registers from x to y, as in message passing.
+// y = relu(W2 relu(W1 x + b1) + b2), with a third layer y = w3 . that + b3, and its gradients, for any number K of inputs.
+// Rows stay in registers from x to y, as in message passing. `wide` is K > H: W1 and its gradient then stay in global
+// memory, the gradient by slices of H columns of x (outer_kernel).
 #pragma once
 
 #include "cuda/network/dense.cuh"
@@ -64,7 +65,7 @@ size_t mlp_forward_shared_bytes() {
   return kWeightsShared<H> ? 2 * packed_bytes<P>(H, H) : scratch_bytes<H>(kWarps);
 }
 
-template <Precision P, int H>
+template <Precision P, int H, bool wide>
 __global__ void __launch_bounds__(kThreads, H <= 64 ? 2 : 1) mlp_forward_kernel(MlpLayers a, float* y) {
   constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16);
   static_assert(kWeightsShared<H> != kStaged<H>, "shared memory holds either weights or left factors");
@@ -72,16 +73,22 @@ __global__ void __launch_bounds__(kThreads, H <= 64 ? 2 : 1) mlp_forward_kernel(
   const Bits4 *first = a.first, *second = a.second;
   if constexpr (kWeightsShared<H>) {
     Bits4* weights = dynamic_shared<Bits4>();
-    const Bits4* const packed[2] = {a.first, a.second};
-    load_weights<P, H>(weights, packed);
-    first = weights;
-    second = weights + kVectors;
+    if constexpr (wide) {
+      const Bits4* const packed[1] = {a.second};
+      load_weights<P, H>(weights, packed);
+      second = weights;
+    } else {
+      const Bits4* const packed[2] = {a.first, a.second};
+      load_weights<P, H>(weights, packed);
+      first = weights;
+      second = weights + kVectors;
+    }
   }
   const int t = lane_id() % 4;
   const int64_t step = static_cast<int64_t>(gridDim.x) * kTile;
   for (int64_t begin = static_cast<int64_t>(blockIdx.x) * kTile + 16 * warp_id(); begin < a.num_rows; begin += step) {
     const Rows rows(begin, a.num_rows);
-    if (a.num_inputs == H) prefetch_rows<H>(a.x, begin + step, a.num_rows);
+    if (!wide && a.num_inputs == H) prefetch_rows<H>(a.x, begin + step, a.num_rows);
     Fragment<H> hidden, out;
     two_layers<P>(hidden, out, a, first, second, rows, scratch);
     apply_relu(out);
@@ -111,8 +118,9 @@ struct MlpBackwardLayers {
   const float* grad_y;                            // (M, H) or (M,)
   const Bits4 *first_backward, *second_backward;  // the first null where grad_x is
   float* grad_x;                                  // (M, K) or null
+  int slices;                                     // wide: matrices (H, H) of first_backward, one for H columns of x
   float *partial, *vectors;    // per block: (kParts, H, H) of W2, then as much of W1; b1, b2, w3 (H,) each, b3 (4,)
-  Stored<P>*dy, *hidden, *dz;  // without fused weight gradients: (M, H), their factors
+  Stored<P>*dy, *hidden, *dz;  // without fused weight gradients: (M, H), their factors; wide: dz
 };
 
 template <int H>
@@ -125,9 +133,10 @@ size_t mlp_backward_shared_bytes() {
          sizeof(float) * kWarps * kMlpVectors<H>;
 }
 
-template <Precision P, int H>
+template <Precision P, int H, bool wide>
 __global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackwardLayers<P> a) {
   using T = Stored<P>;
+  constexpr bool kFusedFirst = kFusedGradients<H> && !wide;
   constexpr bool kInShared = kStaged<H> || (H == 64 && P != Precision::bf16);  // for want of registers
   constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16);
   Bits4* weights = dynamic_shared<Bits4>();
@@ -137,16 +146,24 @@ __global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackwardLa
   float* sums = kFusedGradients<H> ? reinterpret_cast<float*>(b_tile + kTile * kPitch<H>) : scratch + kTile * kPitch<H>;
   const Bits4 *first = a.layers.first, *second = a.layers.second, *second_backward = a.second_backward;
   if constexpr (kWeightsShared<H>) {
-    const Bits4* const packed[3] = {first, second, second_backward};
-    load_weights<P, H>(weights, packed);
-    first = weights;
-    second = weights + kVectors;
-    second_backward = weights + 2 * kVectors;
+    if constexpr (wide) {
+      const Bits4* const packed[2] = {second, second_backward};
+      load_weights<P, H>(weights, packed);
+      second = weights;
+      second_backward = weights + kVectors;
+    } else {
+      const Bits4* const packed[3] = {first, second, second_backward};
+      load_weights<P, H>(weights, packed);
+      first = weights;
+      second = weights + kVectors;
+      second_backward = weights + 2 * kVectors;
+    }
   }
   float* my_sums = sums + warp_id() * kMlpVectors<H>;
   for (int f = lane_id(); f < kMlpVectors<H>; f += kWarpSize) my_sums[f] = 0;
   __syncwarp();
-  Outer second_gradient[OuterShape<H>::kOuters], first_gradient[OuterShape<H>::kOuters];
+  Outer second_gradient[OuterShape<H>::kOuters];
+  [[maybe_unused]] Outer first_gradient[OuterShape<H>::kOuters];
   if constexpr (kFusedGradients<H>) {
 #pragma unroll
     for (int o = 0; o < OuterShape<H>::kOuters; ++o) {
@@ -159,7 +176,7 @@ __global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackwardLa
   for (int64_t begin = static_cast<int64_t>(blockIdx.x) * kTile; begin < a.layers.num_rows; begin += step) {
     const Rows rows(begin + 16 * warp_id(), a.layers.num_rows);
     const int64_t next = begin + step + 16 * warp_id();
-    if (k == H) prefetch_rows<H>(a.layers.x, next, a.layers.num_rows);
+    if (!wide && k == H) prefetch_rows<H>(a.layers.x, next, a.layers.num_rows);
     if (!a.layers.w3) prefetch_rows<H>(a.grad_y, next, a.layers.num_rows);
     Fragment<H> dz;
     {
@@ -199,6 +216,8 @@ __global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackwardLa
       __syncthreads();
       add_outers<P, H>(second_gradient, a_tile, b_tile);
       __syncthreads();
+    }
+    if constexpr (kFusedFirst) {
       stage<H>(a_tile, dz);
       Fragment<H> x;
       set_zero(x);
@@ -220,7 +239,18 @@ __global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackwardLa
     } else {
       store_rows(a.dz, dz, rows);
     }
-    if (a.grad_x) {
+    if constexpr (wide) {
+      for (int slice = 0; a.grad_x && slice < a.slices; ++slice) {
+        Fragment<H> dx;
+        set_zero(dx);
+        multiply<P, H, kInShared>(dx, dz, a.first_backward + static_cast<int64_t>(slice) * kVectors, scratch);
+        for_each<H>([&](int q, int h, int m) {
+          const int column = slice * H + 16 * q + 4 * t + m;
+          if (rows.valid[h] && column < k) a.grad_x[static_cast<int64_t>(rows.row[h]) * k + column] = dx.at(q, h, m);
+        });
+      }
+      if (kInShared && kFusedGradients<H>) __syncthreads();  // scratch is the tile that others fill next
+    } else if (a.grad_x) {
       Fragment<H> dx;
       set_zero(dx);
       multiply<P, H, kInShared>(dx, dz, a.first_backward, scratch);
@@ -237,7 +267,9 @@ __global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackwardLa
   if constexpr (kFusedGradients<H>) {
     constexpr int64_t kNumbers = OuterShape<H>::kParts * H * H;
     store_outers<H>(a.partial + blockIdx.x * kNumbers, second_gradient, false);
-    store_outers<H>(a.partial + (gridDim.x + blockIdx.x) * kNumbers, first_gradient, false);
+    if constexpr (kFusedFirst) {
+      store_outers<H>(a.partial + (gridDim.x + blockIdx.x) * kNumbers, first_gradient, false);
+    }
   }
   __syncthreads();
   for (int f = static_cast<int>(threadIdx.x); f < kMlpVectors<H>; f += kThreads) {
