@@ -23,6 +23,8 @@ _PUBLIC = {
     "InherentStructure": "physics.inherent",
     "inherent_structure": "physics.inherent",
     "potential_energy": "physics.inherent",
+    "LocalMechanics": "physics.mechanics",
+    "local_mechanics": "physics.mechanics",
     "descriptors": "physics.descriptors",
     "DescriptorSettings": "physics.descriptor_settings",
     "self_intermediate_scattering": "physics.correlations",
@@ -92,6 +94,8 @@ if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ woul
     from .physics.inherent import InherentStructure as InherentStructure
     from .physics.inherent import inherent_structure as inherent_structure
     from .physics.inherent import potential_energy as potential_energy
+    from .physics.mechanics import LocalMechanics as LocalMechanics
+    from .physics.mechanics import local_mechanics as local_mechanics
     from .physics.potential import KOB_ANDERSEN as KOB_ANDERSEN
     from .physics.potential import LennardJones as LennardJones
     from .physics.descriptor_settings import DescriptorSettings as DescriptorSettings
