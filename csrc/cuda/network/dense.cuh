@@ -167,7 +167,7 @@ struct OuterJob {
   const void* b;  // (rows - first_rows, b_columns); columns beyond count as zeros
   bool b_stored;
   int b_columns, b_pitch;  // numbers from row to row of a float b; 0: b_columns
-  int64_t rows;  // where row_ptr is given, its last entry is the number of rows
+  int64_t rows;            // where row_ptr is given, its last entry is the number of rows
   const int32_t* row_ptr;
   int64_t num_nodes;
   float *partial, *vector;  // vector may be null

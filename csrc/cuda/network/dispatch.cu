@@ -39,10 +39,9 @@ void check_shape(const char* function, const ProcessorShape& shape) {
 
 void check_rows(const char* function, int64_t num_rows, int64_t num_inputs) {
   if (num_rows >= 0 && num_rows <= kMost && num_inputs >= 1 && num_inputs <= kMostInputs) return;
-  throw std::invalid_argument(
-      std::string(function) + ": num_rows = " + std::to_string(num_rows) +
-      ", num_inputs = " + std::to_string(num_inputs) +
-      "; rows are at most 2^31 - 1024, inputs 1 to " + std::to_string(kMostInputs));
+  throw std::invalid_argument(std::string(function) + ": num_rows = " + std::to_string(num_rows) +
+                              ", num_inputs = " + std::to_string(num_inputs) +
+                              "; rows are at most 2^31 - 1024, inputs 1 to " + std::to_string(kMostInputs));
 }
 
 }  // namespace
