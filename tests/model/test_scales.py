@@ -42,6 +42,19 @@ def test_constant_columns_have_width_one():
     assert model.node_input_width.tolist() == [1.0]
 
 
+def test_a_function_of_distances_that_no_pair_has_is_not_blown_up():
+    rng = np.random.default_rng(0)
+    grid = np.stack(np.meshgrid(*[np.arange(4)] * 3), -1).reshape(-1, 3) * 1.1
+    graph = bf.build_graph(grid + rng.normal(0, 0.02, grid.shape), np.zeros(64, int), 4.4)
+    closest = float(graph.vectors.norm(dim=1).min())
+    model = bf.BOTAN(edge_inputs=["radial"], radial=[closest - 0.9, 2.0, 2, 0.1])
+    columns = edge_columns(model.config, graph, torch.float64)
+    assert 0 < columns[:, 0].std() < 1e-6
+    fit_inputs(model, [graph])
+    assert model.edge_input_width[0] == np.float32(1e-3)
+    assert model.edge_input_width[1] == pytest.approx(float(columns[:, 1].std(correction=0)), rel=1e-6)
+
+
 def test_fit_refuses_numbers_that_are_not_finite():
     graph = make_graph()
     graph.arrays["energy"][3] = float("nan")
