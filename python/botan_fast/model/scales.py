@@ -80,7 +80,7 @@ class Moments:
 def fit_inputs(model: BOTAN, graphs: Iterable[Graph]) -> None:
     """Set the means and widths of the input columns of `model` from training graphs: one pass, float64, repeatable.
 
-    A column that is constant over all of them gets the width 1, and no function of the distance one below 0.001. Nothing
+    A column that is constant over all of them gets the width 1, no function of the distance one below 0.001. Nothing
     happens for a model of today's default inputs.
 
     Raises
