@@ -124,6 +124,97 @@ void surviving_bonds(const double* initial_positions, const T* trajectories, int
                      int dimensions, const int64_t* row_ptr, const int64_t* neighbors, const double* bonds,
                      const double* limits, int32_t* kept, int num_threads);
 
+// ---- energy and its minimum (minimization.cpp) ----------------------------------------------------------------
+
+// A mixture of Lennard-Jones particles; for species a, b with phi(r) = 4 epsilon [(sigma / r)^12 - (sigma / r)^6]:
+//
+//   plain          V(r) = phi(r)                                                   for r < cutoff, else 0
+//   shifted        V(r) = phi(r) - phi(cutoff)
+//   force_shifted  V(r) = phi(r) - phi(cutoff) - (r - cutoff) phi'(cutoff)
+enum class Truncation : int { plain = 0, shifted = 1, force_shifted = 2 };
+struct PairPotential {
+  int num_species;                         // S
+  const double *epsilon, *sigma, *cutoff;  // (S, S) symmetric; the cutoff is a distance
+  Truncation truncation;
+};
+
+// One configuration; all of it must outlive what is made from it.
+struct PairSystem {
+  int64_t num_nodes;
+  int dimensions;
+  const double* positions;  // (N, D) finite; they may lie outside of the box
+  const int32_t* types;     // (N,) in [0, S)
+  const double* cell;       // (D, D) row vectors; its heights hold the longest cutoff twice
+  PairPotential potential;
+};
+
+// energy (N,) of each particle, half of that of its pairs, and forces (N, D). Two particles at one point are refused.
+void pair_forces(const PairSystem& system, double* energy, double* forces, int num_threads);
+
+// virial (N,), half of - r V'(r) of each pair to each end, and hessian (N, D, D), d^2 U / dr_i dr_i of each particle i
+// alone, all others held fast.
+void pair_curvature(const PairSystem& system, double* virial, double* hessian, int num_threads);
+
+// Downhill from the positions to the minimum of the sum of the energies.
+class Minimization {
+ public:
+  Minimization(const PairSystem& system, double largest_move, int num_threads);
+  ~Minimization();
+  Minimization(const Minimization&) = delete;
+  Minimization& operator=(const Minimization&) = delete;
+
+  // At most `steps` more, until no component of a force is larger than `tolerance`. Whether it got there.
+  bool run(int64_t steps, double tolerance);
+
+  int64_t num_steps() const;
+  int64_t num_evaluations() const;
+  double largest_force() const;  // component
+  // positions (N, D) go on from those given, across the borders of the box; energy (N,)
+  void fill(double* positions, double* energy) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// ---- descriptors (descriptors.cpp) ---------------------------------------------------------------------------
+
+// What surrounds each particle, with w(x) = exp(-x^2 / 2) for |x| < 5, else 0, and sums over r_ij > 0, minimum image:
+//
+//   g_i(c, s)    = sum over j of species s of w((r_ij - centres[c]) / width)
+//   q_i(t, s, l) = | sum_j w_t Y_l(u_ij) | / sum_j w_t,  w_t = w((r_ij - shells[t][0]) / shells[t][1]),  0 without a j
+//
+// Y_l are the 2 l + 1 real spherical harmonics with |Y_l(u)| = 1, so that q is sqrt(4 pi / (2 l + 1) sum_m |q_lm|^2);
+// in two dimensions the cosine and sine of l theta. j goes over species s with by_species, else over all.
+// types (N,) in [0, num_species); orders rise. A row of out holds g (species, centres), then q (shells, species or 1,
+// orders); rows are stride numbers apart. Sums are in float64. The box must hold twice the largest centre + 5 widths.
+struct LocalStructure {
+  int num_species;
+  const double* centres;
+  int64_t num_centres;
+  double width;
+  const double* shells;  // (num_shells, 2): centre and width
+  int64_t num_shells;
+  const int32_t* orders;
+  int64_t num_orders;
+  bool by_species;
+};
+void local_structure(const double* positions, const int32_t* types, int64_t num_nodes, int dimensions,
+                     const double* cell, const LocalStructure& settings, float* out, int64_t stride, int num_threads);
+
+// out[i, m, s, f] = sum of e_ij values[j, f] / sum of e_ij, e_ij = exp(-r_ij / lengths[m]), over the j of species s, i
+// itself among them, with r_ij < cutoffs[m]; 0 without a j. values (N, num_values), rows values_stride apart, out
+// (N, num_lengths, num_species, num_values), rows stride apart. With num_species = 1 all particles count, types unread.
+// Memory O(N num_values), whatever the cutoffs; the box must hold each twice.
+struct WeightedMeans {
+  int num_species;
+  const double *lengths, *cutoffs;
+  int64_t num_lengths, num_values;
+};
+void weighted_means(const double* positions, const int32_t* types, int64_t num_nodes, int dimensions,
+                    const double* cell, const WeightedMeans& settings, const float* values, int64_t values_stride,
+                    float* out, int64_t stride, int num_threads);
+
 // ---- sums (segment_sum.cpp) ---------------------------------------------------------------------------------
 
 // T = float or double, I = int32_t or int64_t. Every sum is taken in float64 in the order of the rows and rounded

@@ -125,4 +125,18 @@ inline ProcessorBackward processor_backward_of(const Shape& shape, const Address
   return p;
 }
 
+// (num_nodes, dimensions, positions, types, cell) and (num_species, epsilon, sigma, cutoff, truncation)
+using System = std::tuple<std::int64_t, int, Address, Address, Address>;
+using Potential = std::tuple<int, Address, Address, Address, int>;
+
+inline PairSystem pair_system(const System& s, const Potential& p) {
+  return {std::get<0>(s),
+          std::get<1>(s),
+          at<const double>(std::get<2>(s)),
+          at<const std::int32_t>(std::get<3>(s)),
+          at<const double>(std::get<4>(s)),
+          {std::get<0>(p), at<const double>(std::get<1>(p)), at<const double>(std::get<2>(p)),
+           at<const double>(std::get<3>(p)), static_cast<Truncation>(std::get<4>(p))}};
+}
+
 }  // namespace botan_fast

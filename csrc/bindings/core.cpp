@@ -138,6 +138,64 @@ void bind_targets(py::module_& m) {
       Release());
 }
 
+void bind_minimization(py::module_& m) {
+  // system: num_nodes, dimensions, positions, types, cell; potential: num_species, epsilon, sigma, cutoff, truncation
+  m.def(
+      "pair_forces",
+      [](const System& system, const Potential& potential, Address energy, Address forces, int num_threads) {
+        pair_forces(pair_system(system, potential), at<double>(energy), at<double>(forces), num_threads);
+      },
+      Release());
+  m.def(
+      "pair_curvature",
+      [](const System& system, const Potential& potential, Address virial, Address hessian, int num_threads) {
+        pair_curvature(pair_system(system, potential), at<double>(virial), at<double>(hessian), num_threads);
+      },
+      Release());
+  py::class_<Minimization>(m, "Minimization")
+      .def(py::init([](const System& system, const Potential& potential, double largest_move, int num_threads) {
+             return std::make_unique<Minimization>(pair_system(system, potential), largest_move, num_threads);
+           }),
+           Release())
+      .def("run", &Minimization::run, Release())
+      .def_property_readonly("num_steps", &Minimization::num_steps)
+      .def_property_readonly("num_evaluations", &Minimization::num_evaluations)
+      .def_property_readonly("largest_force", &Minimization::largest_force)
+      .def(
+          "fill",
+          [](const Minimization& self, Address positions, Address energy) {
+            self.fill(at<double>(positions), at<double>(energy));
+          },
+          Release());
+}
+
+void bind_descriptors(py::module_& m) {
+  m.def(
+      "local_structure",
+      [](Address positions, Address types, std::int64_t num_nodes, int dimensions, Address cell, int num_species,
+         Address centres, std::int64_t num_centres, double width, Address shells, std::int64_t num_shells,
+         Address orders, std::int64_t num_orders, bool by_species, Address out, std::int64_t stride, int num_threads) {
+        const LocalStructure settings{
+            num_species, at<const double>(centres),      num_centres, width,     at<const double>(shells),
+            num_shells,  at<const std::int32_t>(orders), num_orders,  by_species};
+        local_structure(at<const double>(positions), at<const std::int32_t>(types), num_nodes, dimensions,
+                        at<const double>(cell), settings, at<float>(out), stride, num_threads);
+      },
+      Release());
+  m.def(
+      "weighted_means",
+      [](Address positions, Address types, std::int64_t num_nodes, int dimensions, Address cell, int num_species,
+         Address lengths, Address cutoffs, std::int64_t num_lengths, Address values, std::int64_t num_values,
+         std::int64_t values_stride, Address out, std::int64_t stride, int num_threads) {
+        const WeightedMeans settings{num_species, at<const double>(lengths), at<const double>(cutoffs), num_lengths,
+                                     num_values};
+        weighted_means(at<const double>(positions), at<const std::int32_t>(types), num_nodes, dimensions,
+                       at<const double>(cell), settings, at<const float>(values), values_stride, at<float>(out), stride,
+                       num_threads);
+      },
+      Release());
+}
+
 // ---- sums ----------------------------------------------------------------------------------------------------
 
 template <class T, class I>
@@ -252,6 +310,8 @@ PYBIND11_MODULE(_core, m) {
   bind_pairs(m);
   bind_targets<float>(m);
   bind_targets<double>(m);
+  bind_minimization(m);
+  bind_descriptors(m);
   bind_sums<float>(m);
   bind_sums<double>(m);
   bind_memory(m);

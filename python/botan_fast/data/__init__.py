@@ -8,6 +8,7 @@ sources     what a path, a pattern or a list names
 selection   one temperature and time out of several
 loading     load_samples
 frames      every frame of a trajectory as a sample
+extras      the inherent structure and the arrays of a configuration
 record      Record, TimeRecord: what is written
 species     which name is type 0, which type 1
 twins       configurations that are there twice
@@ -19,5 +20,6 @@ writer      DatasetWriter: a kill loses nothing finished
 stored      Entry, and what makes the sample of one
 dataset     Dataset: the file as a sequence of samples
 inputs      the inputs of convert among each other: names, and what comes again
+reading     how configurations of files and data sets become records
 conversion  convert: any readable files into one data set
 """

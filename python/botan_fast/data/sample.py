@@ -2,14 +2,18 @@
 
 import threading
 from collections import deque
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
+from ..arrays import Array
 from ..graph.graph import Graph
+from ..physics.inherent import InherentStructure
 from ..physics.targets import Targets
 from ..quantities import NODE_TARGETS
+from .extras import checked_extras
 
 __all__ = ["Sample", "SampleMaker"]
 
@@ -40,6 +44,8 @@ class Sample:
     source       where the data come from, as a data set tells it; or ""
     species      names of types 0, 1, ... in the words of the data, ("Si", "Ge"), or None
     energy       potential energy per particle in units of epsilon_AA, or None where the file does not tell
+    inherent     InherentStructure that the data hold, or None
+    arrays       other values that the data hold by name: (N,) or (N, k) of the particles, or one number; float64
 
     Samples of a data set make graph and targets when they are asked for, and drop them again when a few others were
     used in between. Two samples are equal when they are the same object.
@@ -67,10 +73,13 @@ class Sample:
         temperature: float | None = None,
         time: float | None = None,
         species: tuple[str, ...] | None = None,
+        inherent: InherentStructure | None = None,
+        arrays: Mapping[str, Array] | None = None,
     ) -> None:
         self.name, self.positions, self.temperature, self.time = name, positions, temperature, time
         self.source, self.species = "", species
         self.energy: float | None = None
+        self.inherent, self.arrays = checked_extras(inherent, arrays, np.asarray(positions))
         self._maker: SampleMaker | None = None
         self._made: tuple[Graph, Targets | None] | None = (graph, targets)
 
@@ -89,6 +98,7 @@ class Sample:
         sample = object.__new__(cls)
         sample.name, sample.positions, sample.temperature, sample.time = name, positions, temperature, time
         sample.source, sample.species, sample.energy = source, species, None
+        sample.inherent, sample.arrays = None, {}
         sample._maker, sample._made = maker, None
         return sample
 
@@ -161,6 +171,8 @@ class Sample:
             self.temperature,
             self.time,
             self.species,
+            self.inherent,
+            self.arrays,
         )
         moved.source, moved.energy = self.source, self.energy
         return moved

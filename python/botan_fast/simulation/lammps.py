@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import BotanFastError, InputError
-from ..physics.kob_andersen import Potential
+from ..physics.potential import KOB_ANDERSEN, LennardJones
 
 __all__ = ["Lammps", "SimulationError", "require_lammps"]
 
@@ -39,7 +39,7 @@ class Lammps:
     velocities : (N, 3) float64.
     types : (N,) integers, 0 = A, 1 = B.
     length : edge of the box.
-    potential, time_step : see `Potential`; default 0.005.
+    potential, time_step : a `LennardJones` of two species, force-shifted; default 0.005.
     threads : OpenMP threads of LAMMPS.
 
     Raises `InputError` when LAMMPS is not installed, with the remedy, `SimulationError` with LAMMPS' message later.
@@ -51,20 +51,18 @@ class Lammps:
         velocities: np.ndarray,
         types: np.ndarray,
         length: float,
-        potential: Potential | None = None,
+        potential: LennardJones = KOB_ANDERSEN,
         time_step: float = 0.005,
         threads: int = 1,
     ) -> None:
-        potential = potential or Potential()
         self.num_particles, self.length = len(positions), float(length)
         # Steps between two returns to Python, about half a second: there progress is shown and Ctrl-C is heard.
         self.slice = max(10, int(5e5 / max(1, self.num_particles)))
         self._lammps = _open(threads)
+        distances = potential.distances.tolist()
         pairs = [
-            f"pair_coeff {a} {b} {epsilon!r} {sigma!r} {potential.cutoff * sigma!r}"
-            for (a, b), epsilon, sigma in zip(
-                ((1, 1), (1, 2), (2, 2)), map(float, potential.epsilon), map(float, potential.sigma), strict=True
-            )
+            f"pair_coeff {a + 1} {b + 1} {potential.epsilon[a][b]!r} {potential.sigma[a][b]!r} {distances[a][b]!r}"
+            for a, b in ((0, 0), (0, 1), (1, 1))
         ]
         edge = f"0.0 {self.length!r}"
         self._command(
@@ -127,9 +125,9 @@ class Lammps:
         """2 K / (3 N - 3) at the last step."""
         return self._lammps.get_thermo("temp")
 
-    def minimize(self) -> None:
-        """Move particles that overlap apart; the velocities stay."""
-        self._command("min_style cg", "minimize 0.0 1.0e-2 100 1000", "reset_timestep 0")
+    def minimize(self, force: float = 1e-2, steps: int = 100) -> None:
+        """Move particles that overlap apart, until the norm of all forces together is `force`; the velocities stay."""
+        self._command("min_style cg", f"minimize 0.0 {float(force)!r} {steps} {10 * steps}", "reset_timestep 0")
 
     def thermostat(
         self, start: float, stop: float, steps: int, damping: float, progress: Callable[[int], Any] | None = None

@@ -10,7 +10,8 @@ import numpy as np
 from ..checks import positive
 from ..errors import InputError
 from ..paper import TAU_ALPHA, times_of
-from ..physics.kob_andersen import DENSITY, Potential
+from ..physics.kob_andersen import CUTOFF, DENSITY, EPSILON, SIGMA
+from ..physics.potential import LennardJones, binary
 
 __all__ = ["REPLICAS", "Protocol", "whole_number"]
 
@@ -38,9 +39,9 @@ class Protocol:
     times: tuple[float, ...] | None = None
     density: float = DENSITY
     fraction_b: float = 0.2
-    epsilon: tuple[float, float, float] = Potential.epsilon
-    sigma: tuple[float, float, float] = Potential.sigma
-    potential_cutoff: float = Potential.cutoff
+    epsilon: tuple[float, float, float] = EPSILON
+    sigma: tuple[float, float, float] = SIGMA
+    potential_cutoff: float = CUTOFF
     dt: float = 0.005
     melt_temperature: float = 5.0
     melt_time: float = 20.0
@@ -189,8 +190,8 @@ class Protocol:
         return self.tau_alpha
 
     @property
-    def potential(self) -> Potential:
-        return Potential(self.epsilon, self.sigma, self.potential_cutoff)
+    def potential(self) -> LennardJones:
+        return binary(self.epsilon, self.sigma, self.potential_cutoff)
 
     @property
     def length(self) -> float:
