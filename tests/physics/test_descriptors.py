@@ -121,7 +121,7 @@ def test_names_say_what_columns_are():
     settings = bf.DescriptorSettings(**SMALL, geometry="both")
     energy = np.zeros(40)
     both, names = bf.descriptors(positions, types, TILTED, inherent=quenched, energy=energy, settings=settings)
-    assert names == settings.names(3, 2, inherent=True, energy=True)
+    assert names == settings.names(3, 2, displacement=True, energy=True)
     plain = bf.DescriptorSettings(**SMALL)
     for start, prefix in ((quenched, ""), (positions, "thermal ")):
         alone, alone_names = bf.descriptors(start, types, TILTED, settings=plain)
