@@ -91,6 +91,8 @@ if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ woul
     from .physics.correlations import chi_4 as chi_4
     from .physics.correlations import overlap as overlap
     from .physics.correlations import self_intermediate_scattering as self_intermediate_scattering
+    from .physics.descriptor_settings import DescriptorSettings as DescriptorSettings
+    from .physics.descriptors import descriptors as descriptors
     from .physics.inherent import InherentStructure as InherentStructure
     from .physics.inherent import inherent_structure as inherent_structure
     from .physics.inherent import potential_energy as potential_energy
@@ -98,8 +100,6 @@ if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ woul
     from .physics.mechanics import local_mechanics as local_mechanics
     from .physics.potential import KOB_ANDERSEN as KOB_ANDERSEN
     from .physics.potential import LennardJones as LennardJones
-    from .physics.descriptor_settings import DescriptorSettings as DescriptorSettings
-    from .physics.descriptors import descriptors as descriptors
     from .physics.relaxation import TwoStepFit as TwoStepFit
     from .physics.relaxation import relaxation_time as relaxation_time
     from .physics.targets import Targets as Targets
