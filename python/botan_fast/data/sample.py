@@ -102,6 +102,23 @@ class Sample:
         sample._maker, sample._made = maker, None
         return sample
 
+    # Pairs (2, P) as `pair_list` has them and E_ij of each (P,), beyond those of the graph, where a file told them.
+    _held_pairs: tuple[np.ndarray, np.ndarray] | None = None
+
+    @property
+    def held_pairs(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Pairs (2, P), sorted, and E_ij of each, where more of them are held than the graph has; else None."""
+        return getattr(self._maker, "held_pairs", None) if self._held_pairs is None else self._held_pairs
+
+    @property
+    def in_memory(self) -> bool:
+        """Is the graph there, rather than made when it is asked for?"""
+        return self._maker is None
+
+    def make(self) -> tuple[Graph, Targets | None]:
+        """Graph and targets; those that are made on demand are not kept."""
+        return self._graph_and_targets() if self._maker is None else self._made or self._maker()
+
     @property
     def graph(self) -> Graph:
         """The graph, made now if need be."""
@@ -174,7 +191,7 @@ class Sample:
             self.inherent,
             self.arrays,
         )
-        moved.source, moved.energy = self.source, self.energy
+        moved.source, moved.energy, moved._held_pairs = self.source, self.energy, self.held_pairs
         return moved
 
     def __repr__(self) -> str:
