@@ -1,4 +1,4 @@
-"""What a model reads besides types and vectors, made from positions: arrays of the particles, vectors at the minimum."""
+"""What a model reads besides types and vectors, made from positions: arrays of particles, vectors at the minimum."""
 
 import copy
 from collections.abc import Mapping, Sequence
