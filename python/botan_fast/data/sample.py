@@ -40,6 +40,7 @@ class Sample:
     source       where the data come from, as a data set tells it; or ""
     species      names of types 0, 1, ... in the words of the data, ("Si", "Ge"), or None
     energy       potential energy per particle in units of epsilon_AA, or None where the file does not tell
+    times        of a sample of `join_times`, whose targets are (N, K) and (E, K): the K times; else None
 
     Samples of a data set make graph and targets when they are asked for, and drop them again when a few others were
     used in between. Two samples are equal when they are the same object.
@@ -71,6 +72,7 @@ class Sample:
         self.name, self.positions, self.temperature, self.time = name, positions, temperature, time
         self.source, self.species = "", species
         self.energy: float | None = None
+        self.times: tuple[float, ...] | None = None
         self._maker: SampleMaker | None = None
         self._made: tuple[Graph, Targets | None] | None = (graph, targets)
 
@@ -89,7 +91,7 @@ class Sample:
         sample = object.__new__(cls)
         sample.name, sample.positions, sample.temperature, sample.time = name, positions, temperature, time
         sample.source, sample.species, sample.energy = source, species, None
-        sample._maker, sample._made = maker, None
+        sample.times, sample._maker, sample._made = None, maker, None
         return sample
 
     @property
@@ -142,11 +144,16 @@ class Sample:
     @property
     def has_pair_targets(self) -> bool:
         """Is E_ij among the targets?"""
-        return self._holds("pair_change")
+        return self.holds_target("pair_change")
 
     def has_node_target(self, letter: str) -> bool:
         """Is this node target (a letter of `NODE_TARGETS`) among the targets?"""
-        return self._holds(NODE_TARGETS[letter])
+        return self.holds_target(NODE_TARGETS[letter])
+
+    @property
+    def on_file(self) -> bool:
+        """Are graph and targets made when they are asked for?"""
+        return self._maker is not None
 
     def to(self, device: torch.device | str) -> "Sample":
         """The sample with graph and targets on `device`. One that makes them on demand, on the CPU, is itself there."""
@@ -162,7 +169,7 @@ class Sample:
             self.time,
             self.species,
         )
-        moved.source, moved.energy = self.source, self.energy
+        moved.source, moved.energy, moved.times = self.source, self.energy, self.times
         return moved
 
     def __repr__(self) -> str:
@@ -172,7 +179,8 @@ class Sample:
         """What is made on demand is made again by whoever reads the pickle."""
         return self.__dict__ if self._maker is None else {**self.__dict__, "_made": None}
 
-    def _holds(self, field: str) -> bool:
+    def holds_target(self, field: str) -> bool:
+        """Is this field of `Targets` among the targets?"""
         if self._maker is not None:
             return field in self._maker.targets_held
         targets = self._graph_and_targets()[1]
