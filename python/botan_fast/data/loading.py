@@ -146,11 +146,13 @@ def read_samples(
     require_targets: bool,
     progress: bool,
     time_optional: bool = False,
+    joined: bool = False,
 ) -> list[Sample]:
-    """`load_samples` with one option more.
+    """`load_samples` with two options more.
 
     With `time_optional`, configurations that hold several times come once and without targets when no time is chosen;
-    without it that is refused (`SeveralValues`).
+    without it that is refused (`SeveralValues`). With `joined`, each time will have a column of its own (`join_times`):
+    that there are several needs no word.
     """
     if node_target not in NODE_TARGETS:
         raise InputError(f"node_target = {node_target!r}; choose one of {', '.join(map(repr, NODE_TARGETS))}")
@@ -199,7 +201,7 @@ def read_samples(
         raise NotHeld.of("time", f"no configuration has {choice.describe()} together; choose others")
     order.check_found()
     _refuse_twins(samples, origins, require_targets)
-    words_on_samples(samples, targets=require_targets)
+    words_on_samples(samples, targets=require_targets, joined=joined)
     return samples
 
 

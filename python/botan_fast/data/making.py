@@ -210,7 +210,7 @@ def check_sample(sample: Sample, structure: "Structure") -> None:
     """InputError in one line for what a sample lacks, before anything is made."""
     name = sample.name
     for wanted in structure.arrays:
-        if wanted in sample.arrays or (sample.in_memory and wanted in (sample.graph.arrays or {})):
+        if wanted in sample.arrays or (not sample.on_file and wanted in (sample.graph.arrays or {})):
             continue
         if wanted == "temperature" and sample.temperature is None:
             raise InputError(

@@ -36,9 +36,12 @@ def pair_values(graph: Graph, values: Array) -> np.ndarray:
 
 
 def edge_values(graph: Graph, values: np.ndarray) -> np.ndarray:
-    """The values (E,) of the directed edges, from those (P,) of the pairs of `pair_list`; self edges get 0."""
+    """The values (E,) of the directed edges, from those (P,) of the pairs of `pair_list`; self edges get 0.
+
+    Rows of K values, (P, K) to (E, K), too.
+    """
     edges = _upper(graph)
-    result = np.zeros(graph.num_edges, values.dtype)
+    result = np.zeros((graph.num_edges, *values.shape[1:]), values.dtype)
     result[edges] = values
     result[graph.reverse.cpu().numpy()[edges]] = values
     return result
