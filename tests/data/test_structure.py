@@ -9,6 +9,8 @@ import torch
 
 import botan_fast as bf
 from botan_fast.data import making
+from botan_fast.data.loading import read_samples
+from botan_fast.data.times import join_times
 from botan_fast.errors import BotanFastWarning, DataError, InputError
 from botan_fast.graph.images import minimum_image
 from botan_fast.graph.pairs import pair_list
@@ -64,7 +66,9 @@ def test_arrays_are_those_of_physics():
     found = minimum(sample)
     x = sample.positions.numpy()
     wanted = {
-        "descriptors": bf.descriptors(x, sample.types, BOX, inherent=found, settings=SETTINGS)[0],
+        "descriptors": bf.descriptors(
+            x, sample.types, BOX, inherent=found, potential=bf.KOB_ANDERSEN, settings=SETTINGS
+        )[0],
         "energy": found.energy,
         "displacement": np.linalg.norm(found.positions - x, axis=1),
         "thermal_energy": bf.potential_energy(x, sample.types, BOX),
@@ -128,7 +132,7 @@ def test_descriptors_are_computed_once(monkeypatch):
     sample = bf.with_structure(make_sample(), bf.Structure(("descriptors",), descriptors=SETTINGS))
     for _ in range(2):
         sample._made = None
-        assert sample.graph.arrays["descriptors"].shape == (NUMBER, len(SETTINGS.names(3, 2, True, True)))
+        assert sample.graph.arrays["descriptors"].shape[0] == NUMBER
     assert len(calls) == 1
 
 
@@ -217,6 +221,22 @@ def test_pairs_of_the_minimum(tmp_path, pairs):
     assert bf.BOTAN(hidden_size=8, num_steps=1, cutoff=1.6)(graph).edge.shape == (graph.num_edges,)
 
 
+@pytest.mark.parametrize("pairs", ["inherent", "union"])
+def test_files_know_their_runs(tmp_path, pairs, counted):
+    """Of files every pair has its E_ij, whatever the cutoff, and the minimum that it took is used again."""
+    path, targets, _ = stored(tmp_path, 2.5)
+    structure = bf.Structure((), True, pairs)
+    reading = {"self_edges": False, "box": None, "density": None, "temperature": None, "time": None, "species": None}
+    reading |= {"node_target": "S", "require_targets": True, "progress": False}
+    [sample] = read_samples(tmp_path / "runs.npz", cutoff=1.6, **reading, structure=structure)
+    [other] = bf.load_samples(path, cutoff=1.6)
+    made, same = bf.with_structure(sample, structure), bf.with_structure(other, structure)
+    assert torch.equal(made.graph.senders, same.graph.senders)
+    assert torch.equal(made.targets.pair_change, same.targets.pair_change)
+    assert torch.equal(made.targets.propensity, targets.propensity)
+    assert len(counted) == 2  # of each sample once
+
+
 def test_pairs_whose_targets_nobody_has(tmp_path):
     path, _, _ = stored(tmp_path, 1.6)
     [sample] = bf.load_samples(path, cutoff=1.6)
@@ -228,6 +248,30 @@ def test_pairs_whose_targets_nobody_has(tmp_path):
     assert only_nodes.targets.pair_change is None
     assert not only_nodes.has_pair_targets
     assert torch.equal(only_nodes.targets.propensity, sample.targets.propensity)
+    graph, targets = (found := bf.with_structure(sample, structure, pair_targets=None)).graph, found.targets
+    beyond = graph.vectors.norm(dim=1) >= 1.6
+    assert torch.equal(targets.pair_change.isnan(), beyond)
+    assert torch.equal(targets.pair_change[~beyond], sample.targets.pair_change)
+
+
+def test_joined_times(tmp_path):
+    """Targets of other pairs are those of each time, whether samples are joined before or after."""
+    path, _, _ = stored(tmp_path, 2.5)
+    x, types = liquid()
+    runs = x + 0.4 * np.random.default_rng(8).standard_normal((4, NUMBER, 3))
+    np.savez(tmp_path / "late.npz", types=types, initial_positions=x, positions=runs, box=BOX)
+    bf.convert(tmp_path / "late.npz", tmp_path / "late.h5", cutoff=2.5, time=10.0)
+    parts = bf.load_samples([path, tmp_path / "late.h5"], cutoff=1.6, time=[1.0, 10.0])
+    structure = bf.Structure(("energy",), True, "union")
+    [after] = bf.with_structure(join_times(parts, [1.0, 10.0]), structure)
+    [before] = join_times(bf.with_structure(parts, structure), [1.0, 10.0])
+    single = [bf.with_structure(part, structure).targets for part in parts]
+    for joined in (after, before):
+        assert joined.graph.arrays is not None
+        assert joined.graph.inherent_vectors is not None
+        for name in ("pair_change", "propensity"):
+            wanted = torch.stack([getattr(targets, name) for targets in single], 1)
+            assert torch.equal(getattr(joined.targets, name), wanted)
 
 
 def test_self_edges(tmp_path):

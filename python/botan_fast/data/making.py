@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from ..arrays import Array
 from ..errors import DataError, InputError, warn
 from ..files import printable
 from ..graph.build import build_graph
@@ -21,7 +22,7 @@ from ..graph.pairs import edge_values, graph_of_pairs, pair_list, pair_values
 from ..physics.descriptors import descriptors
 from ..physics.inherent import InherentStructure, inherent_structure, potential_energy
 from ..physics.potential import KOB_ANDERSEN, LennardJones
-from ..physics.targets import Targets
+from ..physics.targets import Targets, isoconfigurational_targets
 from ..quantities import NODE_TARGETS
 from .extras import STORED_FORCE
 from .sample import Sample
@@ -29,7 +30,7 @@ from .sample import Sample
 if TYPE_CHECKING:
     from .structure import Structure
 
-__all__ = ["MADE", "Kept", "StructureMaker", "check_sample", "pairs_of", "shared", "word_on_potentials"]
+__all__ = ["MADE", "Kept", "StructureMaker", "check_sample", "hold_pairs", "pairs_of", "shared", "word_on_potentials"]
 
 # Arrays that are made from what every configuration has.
 MADE = ("descriptors", "energy", "displacement", "thermal_energy", "mean_energy", "temperature", "diameter")
@@ -66,13 +67,14 @@ def shared(samples: Sequence[Sample]) -> list[Kept]:
 class StructureMaker:
     """Makes graph and targets of a sample with structure, see `SampleMaker`; `base` is the sample without."""
 
-    def __init__(self, base: Sample, structure: "Structure", kept: Kept, pair_targets: bool) -> None:
+    def __init__(self, base: Sample, structure: "Structure", kept: Kept, pair_targets: bool | None) -> None:
         self.base, self.structure, self.kept = base, structure, kept
+        self.pairs_needed = pair_targets is True
         self.cutoff, self.self_edges = base.cutoff, base.self_edges
         self.types, self.num_runs = base.types, base.num_runs
         self.box: Any = base.box
         held = {field for letter, field in NODE_TARGETS.items() if base.has_node_target(letter)}
-        pairs = base.has_pair_targets and (pair_targets or structure.pairs == "thermal")
+        pairs = base.has_pair_targets and (pair_targets is not False or structure.pairs == "thermal")
         self.targets_held = frozenset(held | ({"pair_change"} if pairs else set()))
 
     def __call__(self) -> tuple[Graph, Targets | None]:
@@ -145,11 +147,13 @@ class StructureMaker:
 
     def _descriptors(self) -> np.ndarray:
         minimum = self.minimum if self.structure.descriptors_need_minimum else None
-        key = self.structure.descriptors, None if minimum is None else id(minimum)
+        potential = self.potential if self.structure.descriptors_read_potential else None
+        settings = self.structure.descriptors
+        key = settings, potential, None if minimum is None else id(minimum)
         with _making:
             made = self.kept.descriptors.get(key)
             if made is None:
-                made, _ = descriptors(*self._system, inherent=minimum, settings=self.structure.descriptors)
+                made, _ = descriptors(*self._system, inherent=minimum, potential=potential, settings=settings)
                 self.kept.descriptors = {key: made}
             return made
 
@@ -172,7 +176,9 @@ class StructureMaker:
         known, wanted = (part[0].astype(np.int64) * number + part[1] for part in (held[0], pairs))
         place = np.minimum(np.searchsorted(known, wanted), max(0, len(known) - 1))
         missing = known[place] != wanted if len(known) else np.ones(len(wanted), bool)
-        if missing.any():
+        values = held[1][place] if len(known) else np.empty((len(wanted), *held[1].shape[1:]), held[1].dtype)
+        values[missing] = np.nan
+        if missing.any() and self.pairs_needed:
             edges = np.isin(other.receivers.numpy().astype(np.int64) * number + other.senders.numpy(), wanted[missing])
             farthest = float(other.vectors[torch.from_numpy(edges)].norm(dim=1).max())
             raise DataError(
@@ -181,8 +187,19 @@ class StructureMaker:
                 f"of samples, a data set of convert with cutoff = {math.ceil(10 * farthest) / 10 + 0.2:.1f} or more, "
                 "or read pairs = 'thermal'"
             )
-        change = torch.from_numpy(edge_values(other, held[1][place]))
+        change = torch.from_numpy(edge_values(other, values))
         return change.to(graph.device)
+
+
+def hold_pairs(sample: Sample, structure: "Structure", trajectories: Array) -> None:
+    """Let a sample hold E_ij of the pairs that `structure.pairs` says, from the runs (R, N, D) that its file has."""
+    held = None if sample.inherent is None else sample.inherent.potential
+    structure = dataclasses.replace(structure, potential=structure.potential or held or KOB_ANDERSEN)
+    check_sample(sample, dataclasses.replace(structure, arrays=()))
+    graph, _ = StructureMaker(sample, structure, *shared([sample]), False)._other_pairs(sample.graph, None)
+    targets = isoconfigurational_targets(sample.positions, trajectories, graph, which="E")
+    assert targets.pair_change is not None
+    sample._held_pairs = pair_list(graph), pair_values(graph, targets.pair_change)
 
 
 def pairs_of(graph: Graph, minimum: InherentStructure, which: str) -> np.ndarray:
@@ -224,10 +241,13 @@ def check_sample(sample: Sample, structure: "Structure") -> None:
                 f"{', '.join(MADE)}"
             )
     minimise = structure.needs_minimum and not is_usable(sample.inherent, structure)
-    diameter = "diameter" in structure.arrays and "diameter" not in sample.arrays
-    if (structure.needs_minimum or "thermal_energy" in structure.arrays) and sample.box is None:
+    reads = "thermal_energy" in structure.arrays or (
+        "descriptors" in structure.arrays and structure.descriptors_read_potential
+    )
+    reads = reads or ("diameter" in structure.arrays and "diameter" not in sample.arrays)
+    if (structure.needs_minimum or {"thermal_energy", "descriptors"} & set(structure.arrays)) and sample.box is None:
         raise InputError(f"{name}: graph.box is None, and the model reads what is made in the box; build it with one")
-    if minimise or diameter or "thermal_energy" in structure.arrays:
+    if minimise or reads:
         potential = structure.potential or KOB_ANDERSEN
         most = int(sample.types.max(initial=0))
         if most >= potential.num_species:

@@ -104,6 +104,11 @@ class Structure:
         d = self.descriptors
         return d.geometry != "thermal" or d.groups is None or bool({"energy", "displacement"} & set(d.groups))
 
+    @property
+    def descriptors_read_potential(self) -> bool:
+        """Are virial, stiffness and softness among the descriptors?"""
+        return self.descriptors.groups is None or "mechanics" in self.descriptors.groups
+
     def potential_for(self, samples: Sequence[Sample]) -> LennardJones:
         """Its own potential, or else that of the minima that the samples hold, or else Kob-Andersen.
 
@@ -123,20 +128,24 @@ class Structure:
 
 @overload
 def with_structure(
-    samples: Sample, structure: Structure, progress: bool = False, *, pair_targets: bool = True
+    samples: Sample, structure: Structure, progress: bool = False, *, pair_targets: bool | None = True
 ) -> Sample: ...
 @overload
 def with_structure(
-    samples: Sequence[Sample], structure: Structure, progress: bool = False, *, pair_targets: bool = True
+    samples: Sequence[Sample], structure: Structure, progress: bool = False, *, pair_targets: bool | None = True
 ) -> list[Sample]: ...
 def with_structure(
-    samples: Sample | Sequence[Sample], structure: Structure, progress: bool = False, *, pair_targets: bool = True
+    samples: Sample | Sequence[Sample],
+    structure: Structure,
+    progress: bool = False,
+    *,
+    pair_targets: bool | None = True,
 ) -> Sample | list[Sample]:
     """Samples whose graphs carry what the model reads; the same objects for a model that reads nothing more.
 
     `graph.arrays` gets, of the names in `structure.arrays`, float32, in the units of the data:
 
-    - "descriptors" (N, K): `botan_fast.descriptors` of positions and inherent structure;
+    - "descriptors" (N, K): `botan_fast.descriptors` of positions, inherent structure and potential;
     - "energy", "displacement", "mean_energy" (N,): potential energy of each particle at the inherent structure,
       |r_IS - r| by minimum image, and the mean of the energy over the configuration;
     - "thermal_energy" (N,): potential energy of each particle where it is;
@@ -156,8 +165,9 @@ def with_structure(
     structure : Structure
     progress : bool
         Minimise now, with a progress bar on standard error when that is a terminal.
-    pair_targets : bool
-        Are E_ij wanted? Without, pairs whose E_ij the data do not hold are no error.
+    pair_targets : bool or None
+        Are E_ij needed? With False other pairs than the thermal ones come without, with None they have NaN where the
+        data do not hold it.
 
     Raises
     ------
@@ -165,7 +175,7 @@ def with_structure(
         The temperature or an array is unknown, or the potential lacks a species; when the graph is made, as
         `inherent_structure` and `descriptors`.
     DataError
-        When targets are made: E_ij of a pair is not in the data.
+        When graph and targets are made: an E_ij that is needed is not in the data.
 
     Warns
     -----
@@ -185,7 +195,7 @@ def with_structure(
     return _all(list(samples), structure, progress, pair_targets)
 
 
-def _all(samples: list[Sample], structure: Structure, progress: bool, pair_targets: bool) -> list[Sample]:
+def _all(samples: list[Sample], structure: Structure, progress: bool, pair_targets: bool | None) -> list[Sample]:
     if not isinstance(structure, Structure):
         raise InputError(f"structure is a {type(structure).__name__}; give Structure.from_config(model.config)")
     if structure.is_plain:
