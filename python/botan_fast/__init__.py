@@ -49,6 +49,8 @@ _PUBLIC = {
     "DatasetWriter": "data.writer",
     "Record": "data.record",
     "TimeRecord": "data.record",
+    "Structure": "data.structure",
+    "with_structure": "data.structure",
     "convert": "data.conversion",
     "evaluate": "evaluation.scores",
     "predict": "evaluation.prediction",
@@ -67,6 +69,8 @@ if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ woul
     from .data.record import Record as Record
     from .data.record import TimeRecord as TimeRecord
     from .data.sample import Sample as Sample
+    from .data.structure import Structure as Structure
+    from .data.structure import with_structure as with_structure
     from .data.writer import DatasetWriter as DatasetWriter
     from .errors import BotanFastError as BotanFastError
     from .errors import BotanFastWarning as BotanFastWarning

@@ -38,9 +38,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _json(scores: dict) -> str:
     def number(value: Any) -> Any:  # JSON has no NaN and no infinity
+        if isinstance(value, dict):
+            return {name: number(part) for name, part in value.items()}
+        if isinstance(value, list):
+            return [number(part) for part in value]
         return None if isinstance(value, float) and not math.isfinite(value) else value
 
-    return json.dumps({name: number(value) for name, value in scores.items()})
+    return json.dumps(number(scores))
 
 
 def _table(scores: dict) -> str:
@@ -50,6 +54,8 @@ def _table(scores: dict) -> str:
         return "-" if scores[name] is None else f"{scores[name]:.5f}"
 
     lines = [f"{'':42}{'mean over':>16}{'pooled':>10}", f"{'':42}{'configurations':>16}"]
+    if "times" in scores:
+        lines.append(f"mean over {len(scores['times'])} times")
     for label, mean, pooled in (
         ("node Pearson (type A)", "node_pearson", "node_pearson_pooled"),
         ("edge Pearson (A-A pairs, r_ij(0) < 1.35)", "edge_pearson", "edge_pearson_pooled"),
@@ -57,4 +63,43 @@ def _table(scores: dict) -> str:
         ("edge loss (mean squared error)", "edge_loss", None),
     ):
         lines.append(f"{label:42}{number(mean):>16}{number(pooled):>10}".rstrip())
-    return "\n".join([*lines, f"{scores['num_configurations']} configurations"])
+    lines.append(f"{scores['num_configurations']} configurations")
+    rows = scores.get("conditions") or scores.get("times", [])
+    if rows:
+        lines += ["", *_rows(rows)]
+    for name in ("node", "edge"):
+        if any(f"{name}_transfer" in row for row in rows):
+            lines += ["", *_transfer(name, rows, scores["outputs"])]
+    return "\n".join(lines)
+
+
+def _rows(rows: list[dict]) -> list[str]:
+    """A line for each temperature and time of the data."""
+    names = ("node_pearson", "node_pearson_pooled", "edge_pearson", "edge_pearson_pooled")
+    lines = [
+        f"{'temperature':>11}{'time':>12}{'node':>10}{'pooled':>10}{'edge':>10}{'pooled':>10}{'configurations':>16}"
+    ]
+    for row in rows:
+        cells = "".join(f"{_cell(row[name]):>10}" for name in names)
+        where = f"{_value(row.get('temperature')):>11}{_value(row['time']):>12}"
+        lines.append(f"{where}{cells}{row['num_configurations']:>16}")
+    return lines
+
+
+def _transfer(name: str, rows: list[dict], times: list) -> list[str]:
+    """Each output of a model against the data of each temperature and time."""
+    heads = [f"t={_value(time)}" for time in times]
+    lines = [f"{name} Pearson of each output with the data of each line", f"{'temperature':>11}{'time':>12}"]
+    lines[-1] += "".join(f"{head:>12}" for head in heads)
+    for row in rows:
+        cells = "".join(f"{_cell(value):>12}" for value in row.get(f"{name}_transfer", ()))
+        lines.append(f"{_value(row.get('temperature')):>11}{_value(row['time']):>12}{cells}")
+    return lines
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:.5f}"
+
+
+def _value(value: float | None) -> str:
+    return "-" if value is None else f"{value:g}"

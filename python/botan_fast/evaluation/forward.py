@@ -14,12 +14,14 @@ from ..data.loading import Data, read_samples
 from ..data.sample import Sample
 from ..data.selection import NotHeld, Numbers, SeveralValues
 from ..data.species import letter
+from ..data.structure import Structure, with_structure
 from ..device import Device, choose_device
 from ..errors import InputError, warn
 from ..files import FilePath
 from ..model.card import ModelCard
 from ..model.checkpoint import load_model
 from ..terminal import progress_bar
+from .times import num_outputs, once_each
 
 
 class Model(Protocol):
@@ -70,9 +72,11 @@ def samples_for(
     """The samples for a model. Of several temperatures or times, those that the model's card names, if nobody chose.
 
     Without need of targets, a configuration with several times comes once and without targets where the card does not
-    help. What was chosen is said in a warning.
+    help. What was chosen is said in a warning. A model with several outputs gets each configuration once, with a column
+    of targets for each time. The graphs carry what the model reads (`with_structure`).
     """
     config, card = named.model.config, named.card
+    structure, several = structure_of(named), num_outputs(config) > 1
     chosen: dict[str, Numbers] = {"temperature": temperature, "time": time}
     refused: dict[str, SeveralValues] = {}  # names for which the card was asked
     once, said = False, []
@@ -90,6 +94,8 @@ def samples_for(
                 require_targets=require_targets,
                 progress=progress,
                 time_optional=once,
+                joined=several,
+                structure=structure,
             )
             break
         except (SeveralValues, NotHeld) as error:
@@ -113,7 +119,23 @@ def samples_for(
         warn("the data hold several times and none is chosen: each configuration is predicted once, without targets")
     for sample in samples:
         check_fits(named, sample)
-    return samples
+    if several:
+        samples = once_each(config, card, named.name, samples, require_targets, chosen["time"] is not None)
+    pair_targets = _has_pairs(named) and (require_targets or None)
+    return with_structure(samples, structure, progress, pair_targets=pair_targets)
+
+
+def structure_of(named: NamedModel) -> Structure:
+    """What the graphs for the model carry; InputError that names the model where its configuration is none."""
+    try:
+        return Structure.from_config(named.model.config)
+    except InputError as error:
+        raise InputError(f"{named.name}: {error}") from None
+
+
+def _has_pairs(named: NamedModel) -> bool:
+    """Are E_ij compared with the model's?"""
+    return named.model.config["decoders"] != "node" and (named.card is None or named.card.trains("E"))
 
 
 def check_fits(named: NamedModel, sample: Sample) -> None:

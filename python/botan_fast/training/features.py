@@ -1,0 +1,100 @@
+"""What a model reads besides the graph, for the samples of a run: the entries of its configuration, and the arrays."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ..data.sample import Sample
+from ..errors import InputError
+from ..model.botan import BOTAN
+from ..model.scales import fit_inputs, fit_outputs
+from ..physics.potential import PotentialLike, check_potential
+
+__all__ = ["columns_of", "fit_scales", "reads_species", "reads_structure", "structure_config", "with_features"]
+
+PAIRS = ("thermal", "inherent", "union")
+
+
+def reads_structure(config: Mapping[str, Any]) -> bool:
+    """Does a model of this configuration read more than types and vectors of thermal positions?"""
+    return bool(
+        set(config.get("node_inputs", ["type"])) - {"type", "species"}
+        or "inherent" in config.get("edge_inputs", ["vector"])
+        or config.get("structure", {}).get("pairs", "thermal") != "thermal"
+    )
+
+
+def reads_species(config: Mapping[str, Any]) -> bool:
+    """Does it have to be known how many species there are?"""
+    return config.get("scaled", False) or "species" in config.get("node_inputs", ()) or reads_structure(config)
+
+
+def structure_config(
+    source: BOTAN | None, config: Mapping[str, Any], pairs: str | None, potential: PotentialLike | None
+) -> dict[str, Any]:
+    """The entry `structure` of a model: that of `source`, else from the options; {} where the model reads no structure.
+
+    Raises InputError for what `pairs` and `potential` cannot be, and where `source` has others.
+    """
+    if pairs is not None and pairs not in PAIRS:
+        raise InputError(f"pairs = {pairs!r} is unknown; choose one of {', '.join(PAIRS)}")
+    given = {"pairs": pairs, "potential": None if potential is None else check_potential(potential).as_dict()}
+    given = {name: value for name, value in given.items() if value is not None}
+    if source is None:
+        structure = {"pairs": "thermal"} | given
+        return structure if reads_structure({**config, "structure": structure}) else {}
+    structure = dict(source.config["structure"])
+    for name, value in given.items():
+        held = structure.get(name, "thermal" if name == "pairs" else value)
+        if held != value:
+            raise InputError(
+                f"{name} = {value!r} but init has {name} = {held!r}; leave {name} out or start from other weights"
+            )
+    return structure
+
+
+def with_features(
+    parts: Sequence[list[Sample]], config: Mapping[str, Any], pair_targets: bool, progress: bool
+) -> tuple[list[list[Sample]], dict[str, Any]]:
+    """The samples of each part, their graphs with all that the model reads, and the entry `structure` of the model.
+
+    Samples that have all of it stay as they are. Without a potential in the entry it is that of the minima that the
+    data hold, or Kob-Andersen (`Structure.potential_for`).
+    """
+    samples = [sample for part in parts for sample in part]
+    if not reads_structure(config) or all(_has(sample, config) for sample in samples):
+        return list(parts), dict(config["structure"])
+    from ..data.structure import Structure, with_structure
+
+    structure = Structure.from_config(config)
+    structure = replace(structure, potential=structure.potential_for(samples))
+    made = [with_structure(part, structure, progress, pair_targets=pair_targets) for part in parts]
+    return made, structure.as_dict()
+
+
+def columns_of(samples: list[Sample], config: Mapping[str, Any]) -> dict[str, int]:
+    """The entry `input_columns` of a model: of each array among its node inputs, where it has more than one column."""
+    arrays = samples[0].graph.arrays or {}
+    names = [name for name in config.get("node_inputs", ["type"]) if name in arrays and arrays[name].ndim == 2]
+    return {name: arrays[name].shape[1] for name in names if arrays[name].shape[1] != 1}
+
+
+def fit_scales(model: BOTAN, samples: list[Sample]) -> None:
+    """Set the means and widths of the inputs, and with target scaling of the outputs, from training samples."""
+    fit_inputs(model, (sample.graph for sample in samples))
+    if model.config["scaled"]:
+        fit_outputs(model, (_targets(model, sample) for sample in samples))
+
+
+def _has(sample: Sample, config: Mapping[str, Any]) -> bool:
+    graph = sample.graph
+    arrays = set(config.get("node_inputs", ["type"])) - {"type", "species"}
+    vectors = "inherent" not in config.get("edge_inputs", ["vector"]) or graph.inherent_vectors is not None
+    return vectors and arrays <= set(graph.arrays or {})
+
+
+def _targets(model: BOTAN, sample: Sample) -> tuple[Any, ...]:
+    graph, targets = sample.graph, sample.targets
+    assert targets is not None  # training reads no samples without
+    edge = targets.pair_change if model.config["decoders"] != "node" else None
+    return graph.types, graph.senders, graph.receivers, targets.node(model.config["node_target"]), edge
