@@ -151,6 +151,10 @@ struct PairSystem {
 // energy (N,) of each particle, half of that of its pairs, and forces (N, D). Two particles at one point are refused.
 void pair_forces(const PairSystem& system, double* energy, double* forces, int num_threads);
 
+// virial (N,), half of - r V'(r) of each pair to each end, and hessian (N, D, D), d^2 U / dr_i dr_i of each particle i
+// alone, all others held fast.
+void pair_curvature(const PairSystem& system, double* virial, double* hessian, int num_threads);
+
 // Downhill from the positions to the minimum of the sum of the energies.
 class Minimization {
  public:
@@ -172,6 +176,44 @@ class Minimization {
   struct State;
   std::unique_ptr<State> state_;
 };
+
+// ---- descriptors (descriptors.cpp) ---------------------------------------------------------------------------
+
+// What surrounds each particle, with w(x) = exp(-x^2 / 2) for |x| < 5, else 0, and sums over r_ij > 0, minimum image:
+//
+//   g_i(c, s)    = sum over j of species s of w((r_ij - centres[c]) / width)
+//   q_i(t, s, l) = | sum_j w_t Y_l(u_ij) | / sum_j w_t,  w_t = w((r_ij - shells[t][0]) / shells[t][1]),  0 without a j
+//
+// Y_l are the 2 l + 1 real spherical harmonics with |Y_l(u)| = 1, so that q is sqrt(4 pi / (2 l + 1) sum_m |q_lm|^2);
+// in two dimensions the cosine and sine of l theta. j goes over species s with by_species, else over all.
+// types (N,) in [0, num_species); orders rise. A row of out holds g (species, centres), then q (shells, species or 1,
+// orders); rows are stride numbers apart. Sums are in float64. The box must hold twice the largest centre + 5 widths.
+struct LocalStructure {
+  int num_species;
+  const double* centres;
+  int64_t num_centres;
+  double width;
+  const double* shells;  // (num_shells, 2): centre and width
+  int64_t num_shells;
+  const int32_t* orders;
+  int64_t num_orders;
+  bool by_species;
+};
+void local_structure(const double* positions, const int32_t* types, int64_t num_nodes, int dimensions,
+                     const double* cell, const LocalStructure& settings, float* out, int64_t stride, int num_threads);
+
+// out[i, m, s, f] = sum of e_ij values[j, f] / sum of e_ij, e_ij = exp(-r_ij / lengths[m]), over the j of species s, i
+// itself among them, with r_ij < cutoffs[m]; 0 without a j. values (N, num_values), rows values_stride apart, out
+// (N, num_lengths, num_species, num_values), rows stride apart. With num_species = 1 all particles count, types unread.
+// Memory O(N num_values), whatever the cutoffs; the box must hold each twice.
+struct WeightedMeans {
+  int num_species;
+  const double *lengths, *cutoffs;
+  int64_t num_lengths, num_values;
+};
+void weighted_means(const double* positions, const int32_t* types, int64_t num_nodes, int dimensions,
+                    const double* cell, const WeightedMeans& settings, const float* values, int64_t values_stride,
+                    float* out, int64_t stride, int num_threads);
 
 // ---- sums (segment_sum.cpp) ---------------------------------------------------------------------------------
 

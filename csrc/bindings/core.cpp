@@ -146,6 +146,12 @@ void bind_minimization(py::module_& m) {
         pair_forces(pair_system(system, potential), at<double>(energy), at<double>(forces), num_threads);
       },
       Release());
+  m.def(
+      "pair_curvature",
+      [](const System& system, const Potential& potential, Address virial, Address hessian, int num_threads) {
+        pair_curvature(pair_system(system, potential), at<double>(virial), at<double>(hessian), num_threads);
+      },
+      Release());
   py::class_<Minimization>(m, "Minimization")
       .def(py::init([](const System& system, const Potential& potential, double largest_move, int num_threads) {
              return std::make_unique<Minimization>(pair_system(system, potential), largest_move, num_threads);
@@ -161,6 +167,33 @@ void bind_minimization(py::module_& m) {
             self.fill(at<double>(positions), at<double>(energy));
           },
           Release());
+}
+
+void bind_descriptors(py::module_& m) {
+  m.def(
+      "local_structure",
+      [](Address positions, Address types, std::int64_t num_nodes, int dimensions, Address cell, int num_species,
+         Address centres, std::int64_t num_centres, double width, Address shells, std::int64_t num_shells,
+         Address orders, std::int64_t num_orders, bool by_species, Address out, std::int64_t stride, int num_threads) {
+        const LocalStructure settings{
+            num_species, at<const double>(centres),      num_centres, width,     at<const double>(shells),
+            num_shells,  at<const std::int32_t>(orders), num_orders,  by_species};
+        local_structure(at<const double>(positions), at<const std::int32_t>(types), num_nodes, dimensions,
+                        at<const double>(cell), settings, at<float>(out), stride, num_threads);
+      },
+      Release());
+  m.def(
+      "weighted_means",
+      [](Address positions, Address types, std::int64_t num_nodes, int dimensions, Address cell, int num_species,
+         Address lengths, Address cutoffs, std::int64_t num_lengths, Address values, std::int64_t num_values,
+         std::int64_t values_stride, Address out, std::int64_t stride, int num_threads) {
+        const WeightedMeans settings{num_species, at<const double>(lengths), at<const double>(cutoffs), num_lengths,
+                                     num_values};
+        weighted_means(at<const double>(positions), at<const std::int32_t>(types), num_nodes, dimensions,
+                       at<const double>(cell), settings, at<const float>(values), values_stride, at<float>(out), stride,
+                       num_threads);
+      },
+      Release());
 }
 
 // ---- sums ----------------------------------------------------------------------------------------------------
@@ -278,6 +311,7 @@ PYBIND11_MODULE(_core, m) {
   bind_targets<float>(m);
   bind_targets<double>(m);
   bind_minimization(m);
+  bind_descriptors(m);
   bind_sums<float>(m);
   bind_sums<double>(m);
   bind_memory(m);

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "botan_fast.h"
+#include "cpu/geometry/descriptor_kernels.h"
 #include "cpu/geometry/neighbor_kernels.h"
 #include "cpu/network/kernel_timers.h"
 #include "cpu/network/kernels.h"
@@ -70,6 +71,14 @@ const NeighborKernels& neighbor_kernels() {
   if (level() == kAvx2) return neighbor_kernels_avx2();
 #endif
   return neighbor_kernels_generic();
+}
+
+const DescriptorKernels& descriptor_kernels() {
+#if defined(BOTAN_FAST_HAVE_AVX512)
+  if (level() >= kAvx512) return descriptor_kernels_avx512();
+  if (level() == kAvx2) return descriptor_kernels_avx2();
+#endif
+  return descriptor_kernels_generic();
 }
 
 }  // namespace botan_fast

@@ -23,6 +23,10 @@ _PUBLIC = {
     "InherentStructure": "physics.inherent",
     "inherent_structure": "physics.inherent",
     "potential_energy": "physics.inherent",
+    "LocalMechanics": "physics.mechanics",
+    "local_mechanics": "physics.mechanics",
+    "descriptors": "physics.descriptors",
+    "DescriptorSettings": "physics.descriptor_settings",
     "self_intermediate_scattering": "physics.correlations",
     "relaxation_time": "physics.relaxation",
     "TwoStepFit": "physics.relaxation",
@@ -45,6 +49,8 @@ _PUBLIC = {
     "DatasetWriter": "data.writer",
     "Record": "data.record",
     "TimeRecord": "data.record",
+    "Structure": "data.structure",
+    "with_structure": "data.structure",
     "convert": "data.conversion",
     "evaluate": "evaluation.scores",
     "predict": "evaluation.prediction",
@@ -63,6 +69,8 @@ if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ woul
     from .data.record import Record as Record
     from .data.record import TimeRecord as TimeRecord
     from .data.sample import Sample as Sample
+    from .data.structure import Structure as Structure
+    from .data.structure import with_structure as with_structure
     from .data.writer import DatasetWriter as DatasetWriter
     from .errors import BotanFastError as BotanFastError
     from .errors import BotanFastWarning as BotanFastWarning
@@ -87,9 +95,13 @@ if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ woul
     from .physics.correlations import chi_4 as chi_4
     from .physics.correlations import overlap as overlap
     from .physics.correlations import self_intermediate_scattering as self_intermediate_scattering
+    from .physics.descriptor_settings import DescriptorSettings as DescriptorSettings
+    from .physics.descriptors import descriptors as descriptors
     from .physics.inherent import InherentStructure as InherentStructure
     from .physics.inherent import inherent_structure as inherent_structure
     from .physics.inherent import potential_energy as potential_energy
+    from .physics.mechanics import LocalMechanics as LocalMechanics
+    from .physics.mechanics import local_mechanics as local_mechanics
     from .physics.potential import KOB_ANDERSEN as KOB_ANDERSEN
     from .physics.potential import LennardJones as LennardJones
     from .physics.relaxation import TwoStepFit as TwoStepFit

@@ -164,7 +164,7 @@ def test_append_adds_files_and_times_and_skips_what_is_there(tiny_data, tmp_path
     assert [len(bf.Dataset(path).select(time=t)) for t in (1, 5)] == [6, 2]
     before = contents(path)
     with monkeypatch.context() as patch:
-        patch.setattr("botan_fast.data.conversion.iterate_groups", lambda *_: pytest.fail("read again"))
+        patch.setattr("botan_fast.data.reading.iterate_groups", lambda *_: pytest.fail("read again"))
         bf.convert(tiny_data / "test/*.npz", path, time=5, temperature=0.44, append=True)
     assert contents(path) == before
     bf.convert(tiny_data / "test/*.npz", path, force=True)
@@ -263,10 +263,10 @@ def test_a_kill_loses_nothing_that_was_finished(tmp_path):
 
 
 def test_nothing_finished_is_read_again_after_an_interruption(tiny_data, tmp_path, monkeypatch, capsys):
-    from botan_fast.data import conversion
+    from botan_fast.data import reading
 
     arguments = ["convert", str(tiny_data / "t*/*.npz"), "-o", str(tmp_path / "a.h5"), "--quiet"]
-    iterate, seen = conversion.iterate_groups, []
+    iterate, seen = reading.iterate_groups, []
 
     def interrupted(file, skip):
         seen.append(file.name)
@@ -275,7 +275,7 @@ def test_nothing_finished_is_read_again_after_an_interruption(tiny_data, tmp_pat
         return iterate(file, skip)
 
     with monkeypatch.context() as patch:
-        patch.setattr(conversion, "iterate_groups", interrupted)
+        patch.setattr(reading, "iterate_groups", interrupted)
         assert main(arguments) == 130
         assert "2 finished configurations are kept, repeat the command" in capsys.readouterr().err
         assert main(arguments) == 0

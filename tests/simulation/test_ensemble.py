@@ -17,7 +17,8 @@ import pytest
 from botan_fast.cli import main
 from botan_fast.cli.simulate import add_arguments
 from botan_fast.errors import InputError
-from botan_fast.physics.kob_andersen import PAIRS, binary
+from botan_fast.physics.kob_andersen import EPSILON
+from botan_fast.physics.potential import binary
 from botan_fast.simulation import ensemble as simulation
 from botan_fast.simulation import lammps as kob_andersen
 from botan_fast.simulation.ensemble import simulate
@@ -323,4 +324,4 @@ def test_mpi_is_found_or_named(monkeypatch):
 
 
 def test_potential_range():
-    assert binary(PAIRS["epsilon"], (1.0, 0.8, 1.4), 2.5).longest == 3.5
+    assert binary(EPSILON, (1.0, 0.8, 1.4), 2.5).longest == 3.5

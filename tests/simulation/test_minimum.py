@@ -7,6 +7,7 @@ import botan_fast as bf
 from botan_fast.physics.inherent import energy_and_forces
 from botan_fast.simulation.lammps import Lammps
 from botan_fast.simulation.start import lattice, maxwell_boltzmann, wrap
+from tests.helpers.simulations import TINY
 
 NUMBER = 500
 LENGTH = (NUMBER / 1.2) ** (1 / 3)
@@ -45,3 +46,18 @@ def test_minimum(liquid):
         energy, moved = lmp.potential_energy, lmp.positions - wrap(start, LENGTH)
     assert found.energy.sum() == pytest.approx(energy, abs=1e-6 * NUMBER)
     np.testing.assert_allclose(moved, found.positions - start, atol=1e-3)
+
+
+def test_simulate_stores_it(tmp_path):
+    """Of the potential that is simulated, at the positions that the runs start from."""
+    pytest.importorskip("lammps", reason="the extra md is not installed")
+    options = TINY | {"configurations": 1, "configurations_per_quench": 1, "epsilon": (1.0, 1.4, 0.5)}
+    bf.simulate(tmp_path / "ka.h5", inherent=True, **options)
+    sample = bf.Dataset(tmp_path / "ka.h5")[0]
+    potential = bf.LennardJones(((1.0, 1.4), (1.4, 0.5)), bf.KOB_ANDERSEN.sigma)
+    assert sample.inherent.potential == potential
+    found = bf.inherent_structure(sample.positions, sample.types, sample.box, potential)
+    np.testing.assert_array_equal(sample.inherent.positions, found.positions)
+    assert sample.inherent.mean_energy < sample.energy - 0.1
+    bf.simulate(tmp_path / "plain.h5", **options)
+    assert bf.Dataset(tmp_path / "plain.h5")[0].inherent is None

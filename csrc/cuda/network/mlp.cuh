@@ -1,5 +1,6 @@
-// y = relu(W2 relu(W1 x + b1) + b2), with a third layer y = w3 . that + b3, and its gradients; for 1 <= K <= H inputs.
-// Rows stay in registers from x to y, as in message passing.
+// y = relu(W2 relu(W1 x + b1) + b2), with a third layer y = w3 . that + b3, and its gradients; for any K inputs.
+// Rows stay in registers from x to y, as in message passing. `wide` is K > H: W1 and its gradient then stay in global
+// memory, the gradient by slices of H columns of x (outer_kernel).
 #pragma once
 
 #include "cuda/network/dense.cuh"
@@ -64,7 +65,7 @@ size_t mlp_forward_shared_bytes() {
   return kWeightsShared<H> ? 2 * packed_bytes<P>(H, H) : scratch_bytes<H>(kWarps);
 }
 
-template <Precision P, int H>
+template <Precision P, int H, bool wide>
 __global__ void __launch_bounds__(kThreads, H <= 64 ? 2 : 1) mlp_forward_kernel(MlpLayers a, float* y) {
   constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16);
   static_assert(kWeightsShared<H> != kStaged<H>, "shared memory holds either weights or left factors");
@@ -72,16 +73,22 @@ __global__ void __launch_bounds__(kThreads, H <= 64 ? 2 : 1) mlp_forward_kernel(
   const Bits4 *first = a.first, *second = a.second;
   if constexpr (kWeightsShared<H>) {
     Bits4* weights = dynamic_shared<Bits4>();
-    const Bits4* const packed[2] = {a.first, a.second};
-    load_weights<P, H>(weights, packed);
-    first = weights;
-    second = weights + kVectors;
+    if constexpr (wide) {
+      const Bits4* const packed[1] = {a.second};
+      load_weights<P, H>(weights, packed);
+      second = weights;
+    } else {
+      const Bits4* const packed[2] = {a.first, a.second};
+      load_weights<P, H>(weights, packed);
+      first = weights;
+      second = weights + kVectors;
+    }
   }
   const int t = lane_id() % 4;
   const int64_t step = static_cast<int64_t>(gridDim.x) * kTile;
   for (int64_t begin = static_cast<int64_t>(blockIdx.x) * kTile + 16 * warp_id(); begin < a.num_rows; begin += step) {
     const Rows rows(begin, a.num_rows);
-    if (a.num_inputs == H) prefetch_rows<H>(a.x, begin + step, a.num_rows);
+    if (!wide && a.num_inputs == H) prefetch_rows<H>(a.x, begin + step, a.num_rows);
     Fragment<H> hidden, out;
     two_layers<P>(hidden, out, a, first, second, rows, scratch);
     apply_relu(out);
@@ -111,8 +118,9 @@ struct MlpBackwardLayers {
   const float* grad_y;                            // (M, H) or (M,)
   const Bits4 *first_backward, *second_backward;  // the first null where grad_x is
   float* grad_x;                                  // (M, K) or null
+  int slices;                                     // wide: matrices (H, H) of first_backward, one for H columns of x
   float *partial, *vectors;    // per block: (kParts, H, H) of W2, then as much of W1; b1, b2, w3 (H,) each, b3 (4,)
-  Stored<P>*dy, *hidden, *dz;  // without fused weight gradients: (M, H), their factors
+  Stored<P>*dy, *hidden, *dz;  // without fused weight gradients: (M, H), their factors; wide: dz
 };
 
 template <int H>
@@ -125,9 +133,10 @@ size_t mlp_backward_shared_bytes() {
          sizeof(float) * kWarps * kMlpVectors<H>;
 }
 
-template <Precision P, int H>
+template <Precision P, int H, bool wide>
 __global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackwardLayers<P> a) {
   using T = Stored<P>;
+  constexpr bool kFusedFirst = kFusedGradients<H> && !wide;
   constexpr bool kInShared = kStaged<H> || (H == 64 && P != Precision::bf16);  // for want of registers
   constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16);
   Bits4* weights = dynamic_shared<Bits4>();
@@ -137,16 +146,24 @@ __global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackwardLa
   float* sums = kFusedGradients<H> ? reinterpret_cast<float*>(b_tile + kTile * kPitch<H>) : scratch + kTile * kPitch<H>;
   const Bits4 *first = a.layers.first, *second = a.layers.second, *second_backward = a.second_backward;
   if constexpr (kWeightsShared<H>) {
-    const Bits4* const packed[3] = {first, second, second_backward};
-    load_weights<P, H>(weights, packed);
-    first = weights;
-    second = weights + kVectors;
-    second_backward = weights + 2 * kVectors;
+    if constexpr (wide) {
+      const Bits4* const packed[2] = {second, second_backward};
+      load_weights<P, H>(weights, packed);
+      second = weights;
+      second_backward = weights + kVectors;
+    } else {
+      const Bits4* const packed[3] = {first, second, second_backward};
+      load_weights<P, H>(weights, packed);
+      first = weights;
+      second = weights + kVectors;
+      second_backward = weights + 2 * kVectors;
+    }
   }
   float* my_sums = sums + warp_id() * kMlpVectors<H>;
   for (int f = lane_id(); f < kMlpVectors<H>; f += kWarpSize) my_sums[f] = 0;
   __syncwarp();
-  Outer second_gradient[OuterShape<H>::kOuters], first_gradient[OuterShape<H>::kOuters];
+  Outer second_gradient[OuterShape<H>::kOuters];
+  [[maybe_unused]] Outer first_gradient[OuterShape<H>::kOuters];
   if constexpr (kFusedGradients<H>) {
 #pragma unroll
     for (int o = 0; o < OuterShape<H>::kOuters; ++o) {
@@ -159,7 +176,7 @@ __global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackwardLa
   for (int64_t begin = static_cast<int64_t>(blockIdx.x) * kTile; begin < a.layers.num_rows; begin += step) {
     const Rows rows(begin + 16 * warp_id(), a.layers.num_rows);
     const int64_t next = begin + step + 16 * warp_id();
-    if (k == H) prefetch_rows<H>(a.layers.x, next, a.layers.num_rows);
+    if (!wide && k == H) prefetch_rows<H>(a.layers.x, next, a.layers.num_rows);
     if (!a.layers.w3) prefetch_rows<H>(a.grad_y, next, a.layers.num_rows);
     Fragment<H> dz;
     {
@@ -199,6 +216,8 @@ __global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackwardLa
       __syncthreads();
       add_outers<P, H>(second_gradient, a_tile, b_tile);
       __syncthreads();
+    }
+    if constexpr (kFusedFirst) {
       stage<H>(a_tile, dz);
       Fragment<H> x;
       set_zero(x);
@@ -220,7 +239,17 @@ __global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackwardLa
     } else {
       store_rows(a.dz, dz, rows);
     }
-    if (a.grad_x) {
+    if constexpr (wide) {
+      for (int slice = 0; a.grad_x && slice < a.slices; ++slice) {
+        Fragment<H> dx;
+        set_zero(dx);
+        multiply<P, H, kInShared>(dx, dz, a.first_backward + static_cast<int64_t>(slice) * kVectors, scratch);
+        for_each<H>([&](int q, int h, int m) {
+          const int column = slice * H + 16 * q + 4 * t + m;
+          if (rows.valid[h] && column < k) a.grad_x[static_cast<int64_t>(rows.row[h]) * k + column] = dx.at(q, h, m);
+        });
+      }
+    } else if (a.grad_x) {
       Fragment<H> dx;
       set_zero(dx);
       multiply<P, H, kInShared>(dx, dz, a.first_backward, scratch);
@@ -237,7 +266,9 @@ __global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackwardLa
   if constexpr (kFusedGradients<H>) {
     constexpr int64_t kNumbers = OuterShape<H>::kParts * H * H;
     store_outers<H>(a.partial + blockIdx.x * kNumbers, second_gradient, false);
-    store_outers<H>(a.partial + (gridDim.x + blockIdx.x) * kNumbers, first_gradient, false);
+    if constexpr (kFusedFirst) {
+      store_outers<H>(a.partial + (gridDim.x + blockIdx.x) * kNumbers, first_gradient, false);
+    }
   }
   __syncthreads();
   for (int f = static_cast<int>(threadIdx.x); f < kMlpVectors<H>; f += kThreads) {
@@ -254,27 +285,36 @@ inline unsigned mlp_blocks(Stream stream, int64_t num_rows, int per_processor) {
   return static_cast<unsigned>(std::max<int64_t>(1, std::min(most, ceil_div<int64_t>(num_rows, kTile))));
 }
 
+constexpr int kMaxSlices = 16;  // of x whose weight gradients are taken by one launch
+
 template <Precision P, int H>
 struct MlpPlan {
+  int num_inputs, slices;  // of H inputs
+  bool wide;
   Bits4 *first, *second, *first_backward = nullptr, *second_backward = nullptr;
   float *partial[2] = {}, *vectors = nullptr;
+  unsigned slice_blocks = 0;  // wide: blocks, and partial sums, of each slice
   Stored<P>*dy = nullptr, *hidden = nullptr, *dz = nullptr;
-  MlpPlan(Arena& arena, Stream stream, int64_t num_rows, bool backward) {
-    const auto matrix = [&] { return arena.take<Bits4>(packed_bytes<P>(H, H) / 16); };
-    first = matrix();
-    second = matrix();
+  MlpPlan(Arena& arena, Stream stream, int64_t num_rows, int64_t inputs, bool backward)
+      : num_inputs(static_cast<int>(inputs)), slices(ceil_div(num_inputs, H)), wide(num_inputs > H) {
+    const auto matrices = [&](int count) { return arena.take<Bits4>(count * packed_bytes<P>(H, H) / 16); };
+    first = matrices(slices);
+    second = matrices(1);
     if (!backward) return;
-    first_backward = matrix();
-    second_backward = matrix();
+    first_backward = matrices(slices);
+    second_backward = matrices(1);
     const int64_t blocks = mlp_blocks(stream, num_rows, 1), numbers = OuterShape<H>::kParts * H * H;
-    partial[0] = arena.take<float>(2 * blocks * numbers);
+    const int64_t together = std::min(slices, kMaxSlices);
+    slice_blocks = static_cast<unsigned>(std::max<int64_t>(1, blocks / together));
+    partial[0] = arena.take<float>((blocks + (wide ? together * slice_blocks : blocks)) * numbers);
     partial[1] = partial[0] ? partial[0] + blocks * numbers : nullptr;
     vectors = arena.take<float>(blocks * kMlpVectors<H>);
     if (!kFusedGradients<H>) {
-      for (Stored<P>** array : {&dy, &hidden, &dz}) *array = arena.take<Stored<P>>(num_rows * H);
+      for (Stored<P>** array : {&dy, &hidden}) *array = arena.take<Stored<P>>(num_rows * H);
     }
+    if (!kFusedGradients<H> || wide) dz = arena.take<Stored<P>>(num_rows * H);
   }
-  Jobs<PackJob> jobs(const MlpWeights& w, int num_inputs) const {
+  Jobs<PackJob> jobs(const MlpWeights& w) const {
     PackJob of_w1{};
     of_w1.weight = w.w1;
     of_w1.pitch = of_w1.columns = num_inputs;
@@ -283,7 +323,7 @@ struct MlpPlan {
     Jobs<PackJob> jobs;
     jobs.add(of_w1);
     jobs.add(square_job<H>(w.w2, 1, 0, false, second));
-    if (first_backward) {
+    if (first_backward && !wide) {
       of_w1.backward = true;
       of_w1.k = H;
       of_w1.out = first_backward;
@@ -292,7 +332,46 @@ struct MlpPlan {
     if (second_backward) jobs.add(square_job<H>(w.w2, 1, 0, true, second_backward));
     return jobs;
   }
-  MlpLayers layers(int64_t num_rows, int num_inputs, const float* x, const MlpWeights& w) const {
+  // wide: W1 for gradients, slice by slice
+  void pack_slices(Stream stream, const float* w1) const {
+    Jobs<PackJob> jobs;
+    for (int slice = 0; slice < slices; ++slice) {
+      PackJob job{};
+      job.weight = w1;
+      job.pitch = num_inputs;
+      job.offset = slice * H;
+      job.columns = std::min(H, num_inputs - slice * H);
+      job.backward = true;
+      job.k = H;
+      job.out = first_backward + slice * packed_bytes<P>(H, H) / 16;
+      jobs.add(job);
+      if (jobs.count < kMaxSlices && slice + 1 < slices) continue;
+      pack<P, H>(stream, jobs);
+      jobs.count = 0;
+    }
+  }
+  // wide: gradient (H, K) = dz^T x, slice by slice
+  void first_gradient(Stream stream, int64_t num_rows, const float* x, float* gradient) const {
+    Jobs<OuterJob> outers;
+    Jobs<ReduceJob> sums;
+    for (int slice = 0; slice < slices; ++slice) {
+      OuterJob job{};
+      job.a = dz;
+      job.a_stored = true;
+      job.b = x + slice * H;
+      job.b_columns = std::min(H, num_inputs - slice * H);
+      job.b_pitch = num_inputs;
+      job.rows = num_rows;
+      job.partial = partial[1] + static_cast<int64_t>(outers.count) * slice_blocks * OuterShape<H>::kParts * H * H;
+      outers.add(job);
+      sums.add(matrix_sum<H>(job.partial, slice_blocks, gradient, num_inputs, slice * H, job.b_columns));
+      if (outers.count < kMaxSlices && slice + 1 < slices) continue;
+      outer<P, H>(stream, outers, slice_blocks);
+      reduce<P, H>(stream, sums);
+      outers.count = sums.count = 0;
+    }
+  }
+  MlpLayers layers(int64_t num_rows, const float* x, const MlpWeights& w) const {
     MlpLayers layers{};
     layers.num_rows = num_rows;
     layers.num_inputs = num_inputs;
@@ -308,42 +387,43 @@ struct MlpPlan {
 };
 
 template <Precision P, int H>
-size_t mlp_bytes(Stream stream, int64_t num_rows, bool backward) {
+size_t mlp_bytes(Stream stream, int64_t num_rows, int64_t num_inputs, bool backward) {
   Arena arena(nullptr);
-  const MlpPlan<P, H> plan(arena, stream, num_rows, backward);
+  const MlpPlan<P, H> plan(arena, stream, num_rows, num_inputs, backward);
   return arena.used();
 }
 
 template <Precision P, int H>
 void mlp_forward_with(Stream stream, const MlpForward& mlp, void* workspace) {
-  const int num_inputs = static_cast<int>(mlp.num_inputs);
   Arena arena(workspace);
-  const MlpPlan<P, H> plan(arena, stream, mlp.num_rows, false);
-  pack<P, H>(stream, plan.jobs(mlp.weights, num_inputs));
-  launch("mlp_forward", mlp_forward_kernel<P, H>, dim3(mlp_blocks(stream, mlp.num_rows, 2)), dim3(kThreads),
-         mlp_forward_shared_bytes<P, H>(), stream, plan.layers(mlp.num_rows, num_inputs, mlp.x, mlp.weights), mlp.y);
+  const MlpPlan<P, H> plan(arena, stream, mlp.num_rows, mlp.num_inputs, false);
+  pack<P, H>(stream, plan.jobs(mlp.weights));
+  const auto kernel = plan.wide ? mlp_forward_kernel<P, H, true> : mlp_forward_kernel<P, H, false>;
+  launch("mlp_forward", kernel, dim3(mlp_blocks(stream, mlp.num_rows, 2)), dim3(kThreads),
+         mlp_forward_shared_bytes<P, H>(), stream, plan.layers(mlp.num_rows, mlp.x, mlp.weights), mlp.y);
 }
 
 template <Precision P, int H>
 void mlp_backward_with(Stream stream, const MlpBackward& mlp, void* workspace) {
-  const int num_inputs = static_cast<int>(mlp.num_inputs);
   Arena arena(workspace);
-  const MlpPlan<P, H> plan(arena, stream, mlp.num_rows, true);
-  pack<P, H>(stream, plan.jobs(mlp.weights, num_inputs));
+  const MlpPlan<P, H> plan(arena, stream, mlp.num_rows, mlp.num_inputs, true);
+  pack<P, H>(stream, plan.jobs(mlp.weights));
+  if (plan.wide && mlp.grad_x) plan.pack_slices(stream, mlp.weights.w1);
   const unsigned blocks = mlp_blocks(stream, mlp.num_rows, 1);
   MlpBackwardLayers<P> layers{};
-  layers.layers = plan.layers(mlp.num_rows, num_inputs, mlp.x, mlp.weights);
+  layers.layers = plan.layers(mlp.num_rows, mlp.x, mlp.weights);
   layers.grad_y = mlp.grad_y;
   layers.first_backward = plan.first_backward;
   layers.second_backward = plan.second_backward;
   layers.grad_x = mlp.grad_x;
+  layers.slices = plan.slices;
   layers.partial = plan.partial[0];
   layers.vectors = plan.vectors;
   layers.dy = plan.dy;
   layers.hidden = plan.hidden;
   layers.dz = plan.dz;
-  launch("mlp_backward", mlp_backward_kernel<P, H>, dim3(blocks), dim3(kThreads), mlp_backward_shared_bytes<P, H>(),
-         stream, layers);
+  const auto kernel = plan.wide ? mlp_backward_kernel<P, H, true> : mlp_backward_kernel<P, H, false>;
+  launch("mlp_backward", kernel, dim3(blocks), dim3(kThreads), mlp_backward_shared_bytes<P, H>(), stream, layers);
   if (!kFusedGradients<H>) {
     OuterJob second{}, first{};
     second.a = plan.dy;
@@ -353,20 +433,24 @@ void mlp_backward_with(Stream stream, const MlpBackward& mlp, void* workspace) {
     second.partial = plan.partial[0];
     first.a = plan.dz;
     first.b = mlp.x;
-    first.b_columns = num_inputs;
+    first.b_columns = plan.num_inputs;
     first.partial = plan.partial[1];
     Jobs<OuterJob> jobs;
     for (OuterJob* job : {&second, &first}) {
       job->a_stored = true;
       job->rows = mlp.num_rows;
-      jobs.add(*job);
+      if (job == &second || !plan.wide) jobs.add(*job);
     }
     outer<P, H>(stream, jobs, blocks);
   }
   const MlpGradients& gradients = mlp.gradients;
   Jobs<ReduceJob> sums;
   sums.add(matrix_sum<H>(plan.partial[0], blocks, gradients.w2, H, 0, H));
-  sums.add(matrix_sum<H>(plan.partial[1], blocks, gradients.w1, num_inputs, 0, num_inputs));
+  if (plan.wide) {
+    plan.first_gradient(stream, mlp.num_rows, mlp.x, gradients.w1);
+  } else {
+    sums.add(matrix_sum<H>(plan.partial[1], blocks, gradients.w1, plan.num_inputs, 0, plan.num_inputs));
+  }
   sums.add(vector_sum(plan.vectors, kMlpVectors<H>, blocks, gradients.b1, H));
   sums.add(vector_sum(plan.vectors + H, kMlpVectors<H>, blocks, gradients.b2, H));
   if (mlp.weights.w3) {

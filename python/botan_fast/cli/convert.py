@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, "--time", help="time of the data; where the files tell, which to take")
     add_options(parser, "--temperature", help="temperature, in the same manner")
     add("--targets", default="SE", metavar="LETTERS", help="targets to store: S, and any of E, R, C, D, L")
+    add("--inherent", action="store_true", help="store inherent structures too, of the Kob-Andersen potential")
     add("--cutoff", type=float, help="largest pair distance of E (default: 2, or that of the data sets)")
     add_options(parser, "--box", "--density", "--species", "--threads", "--quiet")
 
@@ -47,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         **data_options(arguments),
         cutoff=arguments.cutoff,
         targets=arguments.targets,
+        inherent=arguments.inherent,
         append=arguments.append,
         force=arguments.force,
         progress=not arguments.quiet,

@@ -5,7 +5,7 @@ import math
 from typing import TYPE_CHECKING
 
 from ..errors import InputError
-from ..physics.kob_andersen import DENSITY, PAIRS
+from ..physics.kob_andersen import DENSITY, EPSILON, SIGMA
 from .options import add_options, training_with
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--shard", metavar="I/N", help="make part I of N (1 ... N) of the quenches, into FILE.I-of-N.h5")
     add("--keep-trajectories", action="store_true", help="keep the positions of all runs in FILE.h5.work")
     add("--energy-tolerance", type=float, default=0.005, metavar="X", help="largest |E(t) - E(0)| / (N T) of a run")
+    add("--inherent", action="store_true", help="store the inherent structure of each configuration too")
     add_options(parser, "--quiet")
 
     ensemble = parser.add_argument_group("ensemble").add_argument
@@ -63,8 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     model("--density", type=float, default=DENSITY, help="number density")
     model("--fraction-b", type=float, default=0.2, metavar="X", help="part of B particles")
     pairs = ("AA", "AB", "BB")
-    model("--epsilon", type=float, nargs=3, default=PAIRS["epsilon"], metavar=pairs, help="energies")
-    model("--sigma", type=float, nargs=3, default=PAIRS["sigma"], metavar=pairs, help="lengths")
+    model("--epsilon", type=float, nargs=3, default=EPSILON, metavar=pairs, help="energies")
+    model("--sigma", type=float, nargs=3, default=SIGMA, metavar=pairs, help="lengths")
     model("--potential-cutoff", type=float, default=2.5, metavar="X", help="range of the potential, in sigma_ab")
     model("--dt", type=float, default=0.005, metavar="TIME", help="time step")
 

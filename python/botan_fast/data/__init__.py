@@ -9,6 +9,9 @@ selection   one temperature and time out of several
 loading     load_samples
 times       samples at several times become one
 frames      every frame of a trajectory as a sample
+extras      the inherent structure and the arrays of a configuration
+structure   Structure, with_structure: what a model reads besides types and vectors
+making      what makes a graph with structure, and remembers what took long
 record      Record, TimeRecord: what is written
 species     which name is type 0, which type 1
 twins       configurations that are there twice
@@ -20,5 +23,6 @@ writer      DatasetWriter: a kill loses nothing finished
 stored      Entry, and what makes the sample of one
 dataset     Dataset: the file as a sequence of samples
 inputs      the inputs of convert among each other: names, and what comes again
+reading     how configurations of files and data sets become records
 conversion  convert: any readable files into one data set
 """

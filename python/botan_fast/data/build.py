@@ -12,6 +12,7 @@ from ..formats import Configuration
 from ..formats.periodic import fractional, place_in_box, refuse_wrapped
 from ..graph.build import build_graph
 from ..physics.targets import Targets, isoconfigurational_targets
+from .extras import extras_of
 from .sample import Sample
 
 
@@ -40,7 +41,8 @@ def build_sample(
             c = replace(c, trajectories=None)
     if _anywhere(c):
         positions, trajectories = place_in_box(c.path, c.positions, c.trajectories, box)
-        c = replace(c, positions=positions, trajectories=trajectories)
+        moved = None if c.inherent_positions is None else c.inherent_positions + (positions - c.positions)
+        c = replace(c, positions=positions, trajectories=trajectories, inherent_positions=moved)
     targets = None
     try:
         graph = build_graph(c.positions, c.types, box, cutoff=cutoff, self_edges=self_edges)
@@ -50,7 +52,8 @@ def build_sample(
             targets = Targets(torch.from_numpy(c.propensity.astype(np.float32)), None, 0)
     except BotanFastError as error:
         raise type(error)(f"{c.path}: {error}") from error
-    return Sample(graph, targets, c.name, torch.from_numpy(c.positions), c.temperature, c.time, c.species)
+    extras = extras_of(c, box)
+    return Sample(graph, targets, c.name, torch.from_numpy(c.positions), c.temperature, c.time, c.species, *extras)
 
 
 def _anywhere(configuration: Configuration) -> bool:

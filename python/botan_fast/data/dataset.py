@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import DataError, InputError
 from ..files import FilePath, check_name, natural_key, printable
+from .extras import shown_extras
 from .sample import Sample
 from .schema import known_number, open_dataset, read_attribute, read_group, read_json, read_text, reading
 from .selection import Choice, Numbers
@@ -119,13 +120,17 @@ class Dataset(Sequence[Sample]):
         known = entry.temperature, entry.time, stored.source, stored.species
         sample = Sample.on_demand(maker, entry.name, stored.positions, *known)
         sample.energy = entry.energy
+        sample.inherent, sample.arrays = stored.inherent, stored.arrays
         return sample
 
     def arrays(self, index: int) -> dict[str, np.ndarray]:
-        """Everything that the file holds of the item: `positions`, `types`, `box`, `pairs`, and the targets by name."""
+        """Everything that the file holds of the item: `positions`, `types`, `box`, `pairs`, the targets by name, of an
+        inherent structure `inherent_positions` and `inherent_energy`, and other arrays by their names."""
         _, stored, targets = self._read(index)
         own = {name: np.asarray(getattr(stored, name)) for name in ("positions", "types", "box", "pairs")}
-        return own | targets
+        if stored.inherent is not None:
+            own |= {"inherent_positions": stored.inherent.positions, "inherent_energy": stored.inherent.energy}
+        return stored.arrays | own | targets
 
     def _read(self, index: int) -> tuple[Entry, StoredArrays, dict[str, np.ndarray]]:
         entry = self._entries[index]
@@ -189,7 +194,9 @@ class Dataset(Sequence[Sample]):
             )
         if self._entries:
             _, stored, _ = self._read(0)
-            lines.append(f"  {self._entries[0].name}: {describe_types(stored.types, stored.species)}")
+            more = shown_extras(stored.inherent, stored.arrays)
+            species = describe_types(stored.types, stored.species)
+            lines.append(f"  {self._entries[0].name}: {species}" + (f"; {more}" if more else ""))
         return "\n".join(lines)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..files import FilePath, atomic_write
 from ..interruption import deferred
+from .extras import copy_extras, write_extras
 from .record import Record
 from .schema import FORMAT, LIBVER, UNITS, VERSION, known_number, read_text, write_array, write_species, write_text
 
@@ -118,6 +119,7 @@ def write_record(group: h5py.Group, record: Record, arrays: dict, order: int) ->
     write_array(group, "positions", arrays["positions"])
     write_array(group, "types", arrays["types"], compress=True)
     write_array(group, "pairs", arrays["pairs"], compress=True)
+    write_extras(group, arrays["inherent"], arrays["arrays"])
     times = group.create_group("times")
     for number, targets in enumerate(arrays["targets"]):
         one = times.create_group(f"{number:03d}")
@@ -139,6 +141,7 @@ def copy_configuration(source: h5py.Group, groups: h5py.Group, name: str) -> Non
         count += 1
     if "energy" in source.attrs and "energy" not in target.attrs:
         target.attrs["energy"] = source.attrs["energy"]
+    copy_extras(source, target)
     for attribute in ("time", "num_runs"):
         joined = np.concatenate([target.attrs[attribute], source.attrs[attribute][chosen]])
         del target.attrs[attribute]

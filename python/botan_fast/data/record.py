@@ -12,8 +12,10 @@ from ..files import check_name
 from ..graph.build import build_graph
 from ..graph.graph import Graph
 from ..graph.pairs import pair_list, pair_values
+from ..physics.inherent import InherentStructure
 from ..physics.targets import Targets
 from ..quantities import TARGETS
+from .extras import checked_extras
 from .schema import known_number
 
 __all__ = ["Record", "TimeRecord", "checked_arrays"]
@@ -78,6 +80,8 @@ class Record:
     species      names of types 0, 1, ... in the words of the source, ("Si", "Ge"), or None
     source       where the data came from, for the record
     energy       potential energy of the configuration per particle in units of epsilon_AA, or None
+    inherent     what `inherent_structure` gave, or None
+    arrays       other values of the configuration by name: (N,) or (N, k) of its particles, or one number; float64
 
     Examples
     --------
@@ -97,6 +101,8 @@ class Record:
     source: str = ""
     species: tuple[str, ...] | None = None
     energy: float | None = None
+    inherent: InherentStructure | None = None
+    arrays: dict[str, Array] = field(default_factory=dict)
 
 
 def checked_arrays(record: Record, cutoff: float) -> dict[str, Any]:
@@ -119,6 +125,7 @@ def checked_arrays(record: Record, cutoff: float) -> dict[str, Any]:
     graph = build_graph(positions, record.types, record.box, cutoff=cutoff)
     assert graph.box is not None  # the graph of one configuration has one box
     pairs = pair_list(graph)
+    inherent, named = checked_extras(record.inherent, record.arrays, positions)
     lengths = {"particle": len(positions), "pair": pairs.shape[1]}
     if len({known_number(time.time) for time in record.times}) < len(record.times):
         raise InputError(f"times = {[time.time for time in record.times]} holds one time twice")
@@ -144,4 +151,6 @@ def checked_arrays(record: Record, cutoff: float) -> dict[str, Any]:
         "box": graph.box.numpy(),
         "pairs": pairs,
         "targets": targets,
+        "inherent": inherent,
+        "arrays": named,
     }

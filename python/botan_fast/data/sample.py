@@ -2,14 +2,18 @@
 
 import threading
 from collections import deque
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
+from ..arrays import Array
 from ..graph.graph import Graph
+from ..physics.inherent import InherentStructure
 from ..physics.targets import Targets
 from ..quantities import NODE_TARGETS
+from .extras import checked_extras
 
 __all__ = ["Sample", "SampleMaker"]
 
@@ -40,6 +44,8 @@ class Sample:
     source       where the data come from, as a data set tells it; or ""
     species      names of types 0, 1, ... in the words of the data, ("Si", "Ge"), or None
     energy       potential energy per particle in units of epsilon_AA, or None where the file does not tell
+    inherent     InherentStructure that the data hold, or None
+    arrays       other values that the data hold by name: (N,) or (N, k) of the particles, or one number; float64
     times        of a sample of `join_times`, whose targets are (N, K) and (E, K): the K times; else None
 
     Samples of a data set make graph and targets when they are asked for, and drop them again when a few others were
@@ -68,10 +74,13 @@ class Sample:
         temperature: float | None = None,
         time: float | None = None,
         species: tuple[str, ...] | None = None,
+        inherent: InherentStructure | None = None,
+        arrays: Mapping[str, Array] | None = None,
     ) -> None:
         self.name, self.positions, self.temperature, self.time = name, positions, temperature, time
         self.source, self.species = "", species
         self.energy: float | None = None
+        self.inherent, self.arrays = checked_extras(inherent, arrays, np.asarray(positions))
         self.times: tuple[float, ...] | None = None
         self._maker: SampleMaker | None = None
         self._made: tuple[Graph, Targets | None] | None = (graph, targets)
@@ -91,8 +100,21 @@ class Sample:
         sample = object.__new__(cls)
         sample.name, sample.positions, sample.temperature, sample.time = name, positions, temperature, time
         sample.source, sample.species, sample.energy = source, species, None
-        sample.times, sample._maker, sample._made = None, maker, None
+        sample.inherent, sample.arrays, sample.times = None, {}, None
+        sample._maker, sample._made = maker, None
         return sample
+
+    # Pairs (2, P) as `pair_list` has them and E_ij of each (P,), beyond those of the graph, where a file told them.
+    _held_pairs: tuple[np.ndarray, np.ndarray] | None = None
+
+    @property
+    def held_pairs(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Pairs (2, P), sorted, and E_ij of each, where more of them are held than the graph has; else None."""
+        return getattr(self._maker, "held_pairs", None) if self._held_pairs is None else self._held_pairs
+
+    def make(self) -> tuple[Graph, Targets | None]:
+        """Graph and targets; those that are made on demand are not kept."""
+        return self._graph_and_targets() if self._maker is None else self._made or self._maker()
 
     @property
     def graph(self) -> Graph:
@@ -168,8 +190,11 @@ class Sample:
             self.temperature,
             self.time,
             self.species,
+            self.inherent,
+            self.arrays,
         )
         moved.source, moved.energy, moved.times = self.source, self.energy, self.times
+        moved._held_pairs = self.held_pairs
         return moved
 
     def __repr__(self) -> str:

@@ -29,6 +29,7 @@ __all__ = [
     "finished_parts",
     "is_dataset",
     "known_number",
+    "number_of_axes",
     "open_dataset",
     "parts_folder",
     "read_array",
@@ -125,6 +126,13 @@ def read_group(path: FilePath, parent: h5py.Group, name: str) -> h5py.Group:
 def _is_own(group: h5py.Group, name: str) -> bool:
     """Is there a link of this name that leads to an item of this file? Asked before it is followed."""
     return has_child(group, name) and group.id.links.get_info(name.encode()).type == h5py.h5l.TYPE_HARD
+
+
+def number_of_axes(path: FilePath, group: h5py.Group, name: str) -> int:
+    """1 or 2, of an array whose shape depends on what it holds; `read_array` says what is wrong with another."""
+    if not _is_own(group, name) or not isinstance(group[name], h5py.Dataset):
+        return 1
+    return min(max(len(group[name].shape or ()), 1), 2)
 
 
 def read_array(path: FilePath, group: h5py.Group, name: str, dtype: str, shape: tuple[int | None, ...]) -> np.ndarray:

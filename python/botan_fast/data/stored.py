@@ -6,7 +6,7 @@ takes 2 ms, less than a hundredth of a training step, so they are not kept but f
 
 import dataclasses
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,10 @@ from ..formats.hdf5 import has_child
 from ..graph.build import build_graph
 from ..graph.graph import Graph
 from ..graph.pairs import edge_values, graph_from_pairs, pair_list
+from ..physics.inherent import InherentStructure
 from ..physics.targets import Targets
 from ..quantities import TARGETS
+from .extras import read_extras
 from .schema import read_array, read_attribute, read_group, read_species, read_text
 
 __all__ = ["Entry", "StoredArrays", "StoredMaker", "read_configuration", "read_targets"]
@@ -51,6 +53,8 @@ class StoredArrays:
     cutoff: float
     source: str = ""
     species: tuple[str, ...] | None = None
+    inherent: InherentStructure | None = None
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class StoredMaker:
@@ -77,6 +81,11 @@ class StoredMaker:
     def __call__(self) -> tuple[Graph, Targets | None]:
         graph = self._graph()
         return graph, self._targets(graph) if self.targets else None
+
+    @property
+    def held_pairs(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The file's pairs and E_ij of each, or None where it has none."""
+        return (self.stored.pairs, self.targets["pair_change"]) if "pair_change" in self.targets else None
 
     def _graph(self) -> Graph:
         s = self.stored
@@ -129,7 +138,8 @@ def read_configuration(path: Path, group: h5py.Group, cutoff: float) -> StoredAr
             "(N, 3), and types from 0; make the data set again"
         )
     source, species = read_text(path, group, "source"), read_species(path, group)
-    return StoredArrays(torch.from_numpy(positions), types, box, pairs, cutoff, source, species)
+    extras = read_extras(path, group, positions)
+    return StoredArrays(torch.from_numpy(positions), types, box, pairs, cutoff, source, species, *extras)
 
 
 def read_targets(path: Path, group: h5py.Group, entry: Entry, stored: StoredArrays) -> dict[str, np.ndarray]:

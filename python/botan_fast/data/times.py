@@ -94,6 +94,20 @@ class _Maker:
             name for name in _FIELDS if all(part.holds_target(name) for part in parts.values())
         )
 
+    @property
+    def held_pairs(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Pairs (2, P) and E_ij of each (P, K), where all parts hold the same ones beyond those of their graphs."""
+        held = {place: pairs for place, part in self.parts.items() if (pairs := part.held_pairs) is not None}
+        first = self.first.held_pairs
+        if first is None or len(held) < len(self.parts):
+            return None
+        values = np.full((first[0].shape[1], self.number), np.nan, first[1].dtype)
+        for place, (pairs, column) in held.items():
+            if not np.array_equal(pairs, first[0]):
+                return None
+            values[:, place] = column
+        return first[0], values
+
     def __call__(self) -> tuple[Graph, Targets | None]:
         graph = self.first.graph
         columns: dict[str, torch.Tensor] = {}
@@ -135,6 +149,7 @@ def _joined(parts: dict[int, Sample], times: tuple[float, ...]) -> Sample:
         sample = Sample.on_demand(maker, *about, species=first.species)
     else:  # at once: their own graphs are no longer needed
         sample = Sample(*maker(), *about, species=first.species)
+        sample._held_pairs = maker.held_pairs
     for name in ("source", "energy", "inherent", "arrays"):
         if hasattr(first, name):
             setattr(sample, name, getattr(first, name))

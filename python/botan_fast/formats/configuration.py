@@ -32,6 +32,11 @@ class Configuration:
     time_index    which of the file's target times this is, counted from 0 as the file counts; None: it has only one
     propensity    (N,) float64, S_i where the file holds it ready-made; trajectories, if given too, agree with it
     node_fields   other values per particle that the file holds ready-made at this time: name -> (N,) float64
+    inherent_positions, inherent_energy
+                  (N, D) and (N,) float64, the inherent structure that the file holds, continuous with `positions`,
+                  and its energy of each particle; or None
+    potential     name of the potential of that structure, "kob-andersen", or None
+    arrays        other values that the file holds at the initial time: name -> (N,) or (N, k) float64, or one number
     told_by_name  which of "temperature" and "time" only the file's name tells; what a user says counts more
     """
 
@@ -49,6 +54,10 @@ class Configuration:
     node_fields: dict[str, np.ndarray] = field(default_factory=dict)
     species: tuple[str, ...] | None = None
     told_by_name: frozenset[str] = frozenset()
+    inherent_positions: np.ndarray | None = None
+    inherent_energy: np.ndarray | None = None
+    potential: str | None = None
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 class Reader(Protocol):
@@ -102,7 +111,18 @@ def check_configuration(configuration: Configuration) -> Configuration:
         raise DataError(
             f"{c.path}: time = {c.time:g} is not after the initial configuration; times count from it: leave 0 out"
         )
-    fields = {"propensity": c.propensity, **c.node_fields}
+    if c.inherent_positions is not None:
+        if c.inherent_positions.shape != c.positions.shape:
+            raise DataError(
+                f"{c.path}: inherent positions have shape {c.inherent_positions.shape}; expected {c.positions.shape}, "
+                "that of the positions"
+            )
+        _require_finite(c, "inherent positions", c.inherent_positions)
+    for name, array in c.arrays.items():
+        if array.ndim > 2 or (array.ndim and len(array) != number):
+            raise DataError(f"{c.path}: {name} has shape {array.shape}; expected a row for each of {number} particles")
+        _require_finite(c, name, array)
+    fields = {"propensity": c.propensity, "inherent energy": c.inherent_energy, **c.node_fields}
     for name, values in fields.items():
         if values is not None:
             if values.shape != (number,):

@@ -4,9 +4,13 @@ Two kinds, both with `types` (N,) from 1 or from 0 and `initial_positions` (N, D
 
 - `KA_models`, `KA2D_models`: `md_prop` (T, N), the propensity S_i at each of T times, and `bb_prop` (T, N), the
   bond-breaking propensity, which goes into `node_fields["bond_breaking"]`. No runs, so targets of nodes only; no times
-  in the file. `initial_positions_inherent`, `initial_positions_cage` and predictions of models are left alone.
+  in the file. Predictions of models are left alone.
 - `KA2D_trajectories`: `box`, one number, and `positions` (R, N, 2), where the particles are at one time in each of the
   R runs. Where they are all inside the box, a displacement is the shortest one: r = r_0 + minimum image of (r - r_0).
+
+Of either kind, `initial_positions_inherent` (N, D) is the inherent structure of the initial positions, and
+`initial_positions_cage` (N, D) goes into `arrays["cage_positions"]`: where the particles are in their cages, averaged
+over short runs. The potential of two species in three dimensions is that of Kob and Andersen; others have none here.
 
 The three-dimensional system is the one of the authors of BOTAN: N = 4096 at the density 1.2, L = 15.0566; the two-
 dimensional one has N = 1290 and L = 32.8962, as GlassBench says. The temperature and the number of the time (`tc07`)
@@ -23,10 +27,12 @@ from ..errors import DataError
 from ..files import name_of
 from .configuration import Configuration, check_configuration
 from .npz import is_zip, npz_keys, read_npz
-from .periodic import place_in_box, refuse_bad_box
+from .periodic import nearest_to, place_in_box, refuse_bad_box
 from .sizes import MAX_TIMES
 
 NAME = "GlassBench npz"
+SITES = ("initial_positions_inherent", "initial_positions_cage")
+POTENTIAL = "kob-andersen"
 COMMON = ("types", "initial_positions")
 EXPECTED = f"a GlassBench npz with {', '.join(COMMON)} and md_prop, or positions and box"
 EDGES = {(4096, 3): 15.0566, (1290, 2): 32.8962}  # four digits, as the data was made
@@ -43,7 +49,7 @@ def recognises(path: Path, head: bytes) -> bool:
 
 
 def read(path: Path) -> list[Configuration]:
-    arrays = read_npz(path, COMMON, ("md_prop", "bb_prop", "positions", "box"))
+    arrays = read_npz(path, COMMON, ("md_prop", "bb_prop", "positions", "box", *SITES))
     types, initial = arrays["types"], arrays["initial_positions"].astype(np.float64)
     if initial.ndim != 2 or initial.shape[1] not in (2, 3) or not len(initial) or types.shape != (len(initial),):
         raise DataError(
@@ -60,6 +66,10 @@ def read(path: Path) -> list[Configuration]:
     stated = re.search(r"T(\d+\.\d+)", name_of(path))
     temperature = float(stated[1]) if stated else None
     base: dict[str, Any] = {"name": name_of(path), "path": path, "positions": positions, "types": types, "box": box}
+    inherent, cage = (_sites(path, key, arrays.get(key), initial, box, positions) for key in SITES)
+    if inherent is not None:
+        base |= {"inherent_positions": inherent, "potential": POTENTIAL if size == 3 and types.max() < 2 else None}
+    base["arrays"] = {} if cage is None else {"cage_positions": cage}
     if "md_prop" not in arrays:
         if "positions" not in arrays:
             raise DataError(f"{path}: the npz has neither md_prop nor positions; expected one of them")
@@ -92,6 +102,17 @@ def read(path: Path) -> list[Configuration]:
         )
         result.append(check_configuration(c))
     return result
+
+
+def _sites(
+    path: Path, key: str, sites: np.ndarray | None, initial: np.ndarray, box: np.ndarray, positions: np.ndarray
+) -> np.ndarray | None:
+    """Other places of the particles at the initial time, moved to where their initial positions went."""
+    if sites is None:
+        return None
+    if sites.shape != initial.shape:
+        raise DataError(f"{path}: {key} has shape {sites.shape}; expected {initial.shape}, that of initial_positions")
+    return nearest_to(sites.astype(np.float64) - initial + positions, positions, box)
 
 
 def _box(path: Path, box: np.ndarray | None, number: int, size: int) -> np.ndarray:

@@ -5,7 +5,7 @@ import numpy as np
 from ..errors import DataError
 from ..files import FilePath
 
-__all__ = ["fractional", "place_in_box", "plain_box", "refuse_bad_box", "refuse_wrapped", "same_box"]
+__all__ = ["fractional", "nearest_to", "place_in_box", "plain_box", "refuse_bad_box", "refuse_wrapped", "same_box"]
 
 
 def refuse_bad_box(path: FilePath, box: np.ndarray, dimensions: int) -> None:
@@ -42,6 +42,13 @@ def same_box(one: np.ndarray, two: np.ndarray) -> bool:
 def fractional(vectors: np.ndarray, box: np.ndarray) -> np.ndarray:
     """(..., D) vectors in units of the box edges."""
     return vectors / box if box.ndim == 1 else vectors @ np.linalg.inv(box)
+
+
+def nearest_to(places: np.ndarray, others: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """`places` (N, D), each moved by whole box vectors to where it is next to its row of `others`."""
+    difference = places - others
+    boxes = np.rint(fractional(difference, box))
+    return others + difference - (boxes * box if box.ndim == 1 else boxes @ box)
 
 
 def place_in_box(

@@ -7,6 +7,9 @@
     propensity    optional, (N,) or (T, N): S_i, where it is known ready-made
     time          optional, number or (T,), in Lennard-Jones units
     temperature   optional, number
+    inherent_positions, inherent_energy
+                  optional, (N, D) and (N,): the inherent structure of the positions and its energy of each particle
+    diameter      optional, (N,)
 
 In HDF5 these are datasets (or, for the numbers, attributes) of the root, or of one group for each configuration, whose
 name is the configuration's.
@@ -23,13 +26,16 @@ from ..files import check_name, name_of
 from .configuration import Configuration, check_configuration
 from .hdf5 import attribute, child, dataset, has_child, is_hdf5, open_hdf5, read_array
 from .npz import is_zip, npz_keys, read_npz
-from .periodic import place_in_box
+from .periodic import nearest_to, place_in_box
 from .sizes import MAX_GROUPS, MAX_TIMES, refuse_expansion
 from .species import types_from_zero
 
 NAME = "plain arrays (npz, HDF5)"
 KEYS = ("positions", "types", "box")
-OPTIONAL = ("trajectories", "propensity", "time", "temperature")
+OPTIONAL = (
+    *("trajectories", "propensity", "time", "temperature"),
+    *("inherent_positions", "inherent_energy", "diameter"),
+)
 EXPECTED = f"an npz or HDF5 file with {', '.join(KEYS)} and optionally {', '.join(OPTIONAL)}"
 
 
@@ -129,6 +135,12 @@ def _configurations(path: Path, name: str, arrays: dict[str, np.ndarray]) -> lis
         raise DataError(f"{path}: temperature holds {temperature.tolist()}; expected one number")
     if times is not None and not np.isfinite(times).all():
         raise DataError(f"{path}: time holds a value that is not finite; expected numbers")
+    inherent, energy, diameter = (
+        None if (array := arrays.get(key)) is None else array.astype(np.float64)
+        for key in ("inherent_positions", "inherent_energy", "diameter")
+    )
+    if inherent is not None and inherent.shape == positions.shape:
+        inherent = nearest_to(inherent - positions + start, start, box)
     result = []
     order = range(max(number, 1)) if times is None else np.argsort(times.ravel(), kind="stable")
     for k in order:
@@ -143,6 +155,9 @@ def _configurations(path: Path, name: str, arrays: dict[str, np.ndarray]) -> lis
             time=None if times is None else float(times.ravel()[k]),
             time_index=int(k) if number > 1 else None,
             propensity=None if propensity is None else propensity[k].astype(np.float64),
+            inherent_positions=inherent,
+            inherent_energy=energy,
+            arrays={} if diameter is None else {"diameter": diameter},
         )
         result.append(check_configuration(configuration))
     return result

@@ -29,6 +29,7 @@ class InherentStructure:
     energy         (N,) float64    potential energy of each particle, half of that of each of its pairs
     largest_force  float           the largest component of a force that is left
     steps          int             how many it took
+    potential      LennardJones    whose minimum it is, or None where nobody knows it
     =============  ============  =================================================================================
 
     >>> import numpy as np
@@ -42,6 +43,7 @@ class InherentStructure:
     energy: np.ndarray
     largest_force: float
     steps: int
+    potential: LennardJones | None = None
 
     @property
     def mean_energy(self) -> float:
@@ -63,7 +65,7 @@ def inherent_structure(
 
     Limited-memory BFGS (Nocedal, Math. Comp. 35, 773 (1980)), every step downhill and bounded by `largest_move`, so
     that the way does not leave the basin by a leap. Basins of a glass are fractal: another method, or another machine,
-    may end in a neighbouring minimum in which a few particles sit otherwise (`docs/accuracy.md`).
+    may end in a neighbouring minimum in which a few particles sit otherwise (`docs/decisions.md`).
 
     Parameters
     ----------
@@ -96,8 +98,8 @@ def inherent_structure(
     move = positive("largest_move", largest_move) * potential.sigma[0][0]
     if isinstance(max_steps, bool) or not isinstance(max_steps, (int, np.integer)) or max_steps < 0:
         raise InputError(f"max_steps = {max_steps!r} must be a whole number, at least 0")
-    system = _System(positions, types, box, potential)
-    minimization = _call(_core.Minimization, *system.arguments, move, torch.get_num_threads())
+    system = System(positions, types, box, potential)
+    minimization = call(_core.Minimization, *system.arguments, move, torch.get_num_threads())
     slice_steps = max(1, _SLICE // max(1, system.inputs.num_nodes))
     done = converged = False
     while not done:
@@ -114,7 +116,7 @@ def inherent_structure(
         )
     found, energy = np.empty_like(system.inputs.host_positions), np.empty(system.inputs.num_nodes)
     minimization.fill(found.ctypes.data, energy.ctypes.data)
-    return InherentStructure(found, energy, minimization.largest_force, minimization.num_steps)
+    return InherentStructure(found, energy, minimization.largest_force, minimization.num_steps, potential)
 
 
 def potential_energy(positions: Array, types: Array, box: Array, potential: PotentialLike = KOB_ANDERSEN) -> np.ndarray:
@@ -139,13 +141,13 @@ def energy_and_forces(
     >>> energy_and_forces([[0.0, 0.0], [1.0, 0.0]], [0, 0], 6.0, LennardJones(1.0, 1.0, truncation="plain"))[1].tolist()
     [[-24.0, 0.0], [24.0, 0.0]]
     """
-    system = _System(positions, types, box, check_potential(potential))
+    system = System(positions, types, box, check_potential(potential))
     energy, forces = np.empty(system.inputs.num_nodes), np.empty_like(system.inputs.host_positions)
-    _call(_core.pair_forces, *system.arguments, energy.ctypes.data, forces.ctypes.data, torch.get_num_threads())
+    call(_core.pair_forces, *system.arguments, energy.ctypes.data, forces.ctypes.data, torch.get_num_threads())
     return energy, forces
 
 
-class _System:
+class System:
     """The arguments of the core, with the arrays that they point into."""
 
     def __init__(self, positions: Array, types: Array, box: Array, potential: LennardJones) -> None:
@@ -170,7 +172,7 @@ class _System:
         )
 
 
-def _call(function: Any, *arguments: Any) -> Any:
+def call(function: Any, *arguments: Any) -> Any:
     try:
         return function(*arguments)
     except ValueError as error:

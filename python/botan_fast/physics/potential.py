@@ -9,8 +9,9 @@ import numpy as np
 
 from ..checks import positive
 from ..errors import InputError
+from .kob_andersen import CUTOFF, EPSILON, SIGMA
 
-__all__ = ["KOB_ANDERSEN", "LennardJones", "PotentialLike", "check_potential"]
+__all__ = ["KOB_ANDERSEN", "LennardJones", "PotentialLike", "binary", "check_potential"]
 
 TRUNCATIONS = ("plain", "shifted", "force-shifted")  # as the core counts them
 MOST_SPECIES = 1000
@@ -121,7 +122,20 @@ class LennardJones:
         return f"Lennard-Jones, {self.num_species} species, {self.truncation} at {self.longest:g}"
 
 
-KOB_ANDERSEN = LennardJones(epsilon=((1.0, 1.5), (1.5, 0.5)), sigma=((1.0, 0.8), (0.8, 0.88)))
+def binary(
+    epsilon: tuple[float, float, float], sigma: tuple[float, float, float], cutoff: float = CUTOFF
+) -> LennardJones:
+    """The force-shifted potential of two species from the values for the pairs (AA, AB, BB).
+
+    >>> from botan_fast.physics.potential import KOB_ANDERSEN, binary
+    >>> binary((1.0, 1.5, 0.5), (1.0, 0.8, 0.88)) == KOB_ANDERSEN
+    True
+    """
+    epsilon_table, sigma_table = (((aa, ab), (ab, bb)) for aa, ab, bb in (epsilon, sigma))
+    return LennardJones(epsilon_table, sigma_table, cutoff)
+
+
+KOB_ANDERSEN = binary(EPSILON, SIGMA)
 """The mixture of Kob and Andersen, Phys. Rev. E 51, 4626 (1995), force-shifted as in Shiba et al., J. Chem. Phys. 158,
 084503 (2023), Sec. II."""
 

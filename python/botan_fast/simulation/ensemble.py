@@ -33,6 +33,7 @@ def simulate(
     shard: str | tuple[int, int] | None = None,
     keep_trajectories: bool = False,
     energy_tolerance: float = 0.005,
+    inherent: bool = False,
     progress: bool = True,
     **options: Any,
 ) -> SimulationResult:
@@ -56,6 +57,8 @@ def simulate(
         ka.2-of-8.h5. The parts together equal the whole.
     keep_trajectories : keep the positions of all runs in `output` + ".work", runs/NAME/RUN.npz.
     energy_tolerance : largest |E(t) - E(0)| / (N T) in a run at constant energy; beyond, the simulation stops.
+    inherent : store the inherent structure of each configuration too (see `inherent_structure`); of those that are in
+        the data set already, nothing changes.
     progress : show a bar with the time left, and, where it will take more than a minute, a line beforehand that tells
         steps and time, from a rate measured for a second.
 
@@ -128,7 +131,7 @@ def simulate(
     # The writer holds a lock: two processes cannot work on one output, nor on its work folder.
     with DatasetWriter(output, cutoff=protocol.cutoff, provenance=provenance) as writer:
         work = WorkFolder(output, protocol)
-        task = _Task(protocol, work, writer, energy_tolerance, keep_trajectories, Progress(progress))
+        task = _Task(protocol, work, writer, energy_tolerance, keep_trajectories, inherent, Progress(progress))
         due = [quench for quench in quenches if task.unfinished(quench)]
         task.bar.start(protocol, sum(task.remaining_steps(quench) for quench in due))
         try:
@@ -150,6 +153,7 @@ class _Task:
     writer: "DatasetWriter"
     energy_tolerance: float
     keep_trajectories: bool
+    inherent: bool
     bar: Progress
 
     def unfinished(self, quench: int) -> list[int]:
@@ -203,6 +207,7 @@ class _Task:
         from ..data.record import Record, TimeRecord
         from ..graph.build import build_graph
         from ..physics.correlations import self_intermediate_scattering
+        from ..physics.inherent import inherent_structure
         from ..physics.targets import isoconfigurational_targets
 
         protocol = self.protocol
@@ -236,6 +241,8 @@ class _Task:
         record = Record(
             name, positions, types, protocol.length, protocol.temperature, times, source=source, energy=energy
         )
+        if self.inherent:
+            record.inherent = inherent_structure(positions, types, protocol.length, protocol.potential)
         self.writer.add(record)
         if not self.keep_trajectories:
             self.work.remove_runs(name)

@@ -10,8 +10,8 @@ import numpy as np
 from ..checks import positive
 from ..errors import InputError
 from ..paper import TAU_ALPHA, times_of
-from ..physics.kob_andersen import CUTOFF, DENSITY, PAIRS, binary
-from ..physics.potential import LennardJones
+from ..physics.kob_andersen import CUTOFF, DENSITY, EPSILON, SIGMA
+from ..physics.potential import LennardJones, binary
 
 __all__ = ["REPLICAS", "Protocol", "whole_number"]
 
@@ -39,8 +39,8 @@ class Protocol:
     times: tuple[float, ...] | None = None
     density: float = DENSITY
     fraction_b: float = 0.2
-    epsilon: tuple[float, float, float] = PAIRS["epsilon"]
-    sigma: tuple[float, float, float] = PAIRS["sigma"]
+    epsilon: tuple[float, float, float] = EPSILON
+    sigma: tuple[float, float, float] = SIGMA
     potential_cutoff: float = CUTOFF
     dt: float = 0.005
     melt_temperature: float = 5.0
