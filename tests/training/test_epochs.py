@@ -121,11 +121,21 @@ def test_patience_needs_something_to_look_at(tiny_data):
 
 # ---- resume ----------------------------------------------------------------------------------------------------------
 
-ALL = {
-    **INPUTS,
-    **dict(hidden_size=32, num_steps=1, progress=False, evaluate_every=1, seed=4, augmentation="o3"),
-    **dict(ema=0.7, input_noise=0.2, weight_decay=0.02, patience=3, validation=1, target_scaling=True),
-    **dict(species_weights="equal", learning_rate=1e-2),
+ALL = INPUTS | {
+    "hidden_size": 32,
+    "num_steps": 1,
+    "augmentation": "o3",
+    "learning_rate": 1e-2,
+    "evaluate_every": 1,
+    "seed": 4,
+    "ema": 0.7,
+    "input_noise": 0.2,
+    "weight_decay": 0.02,
+    "patience": 3,
+    "validation": 1,
+    "target_scaling": True,
+    "species_weights": "equal",
+    "progress": False,
 }
 
 

@@ -128,7 +128,7 @@ def test_a_part_without_weight_gets_no_gradient(p):
 
 def test_the_loss_of_other_configurations_is_the_mean_over_them():
     samples, model, chosen = several((1, 2, 3)), model_of(), settings(augmentation="o3", input_noise=0.5)
-    each = [float(batch_loss(model, *make_batch([s], model, chosen, None), chosen)[0]) for s in samples]
+    each = [batch_loss(model, *make_batch([s], model, chosen, None), chosen)[0].item() for s in samples]
     assert mean_loss(model, samples, chosen) == pytest.approx(np.mean(each), rel=1e-12)
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import botan_fast as bf
-from botan_fast.errors import BotanFastError, InputError
+from botan_fast.errors import InputError
 from botan_fast.training.recipes import RECIPES, resolve
 from tests.helpers.runs import FAST, assert_same_run, run
 from tests.helpers.structured import several
@@ -21,10 +21,8 @@ def test_given_options_win():
 
 
 def test_the_default_is_the_paper(tiny_data, tmp_path):
-    a, b = (
-        run(tiny_data, epochs=1, output=tmp_path / name, **o) for name, o in (("a", {}), ("b", {"recipe": "paper"}))
-    )
-    assert_same_run(a, b)
+    options = {"a": {}, "b": {"recipe": "paper"}}
+    assert_same_run(*(run(tiny_data, epochs=1, output=tmp_path / name, **o) for name, o in options.items()))
     settings = json.loads((tmp_path / "a/config.json").read_text())["settings"]
     assert settings["p"] == 0.4
     assert settings["augmentation"] == "octahedral"
@@ -50,8 +48,9 @@ def test_options_of_the_recipe_reach_run_and_model(tmp_path):
 
 def test_a_resumed_run_has_the_recipe_that_it_began_with(tiny_data, tmp_path):
     run(tiny_data, epochs=1, output=tmp_path / "run")
+    inputs = {"node_inputs": ["type"], "edge_inputs": ["vector"]}
     with pytest.raises(InputError, match="differs from the run in"):
-        run(tiny_data, epochs=2, recipe="structure", output=tmp_path / "run", resume=True)
+        run(tiny_data, epochs=2, recipe="structure", **inputs, output=tmp_path / "run", resume=True)
 
 
 def test_weights_to_start_from_keep_their_architecture(tiny_data, tiny_model):
@@ -59,9 +58,7 @@ def test_weights_to_start_from_keep_their_architecture(tiny_data, tiny_model):
     options = {"init": tiny_model, "recipe": "structure", "hidden_size": None, "num_steps": None, "epochs": 1}
     result = run(tiny_data, **options)
     assert result.model.config == tiny_model.config
-    with pytest.raises(
-        InputError, match=r"edge_inputs = \['vector', 'radial'\] but init has edge_inputs = \['vector'\]"
-    ):
+    with pytest.raises(InputError, match=r"edge_inputs = \['vector', 'radial'\] but init has edge_inputs = "):
         run(tiny_data, **{**options, "edge_inputs": ("vector", "radial")})
     with pytest.raises(InputError, match="scaled = True but init has scaled = False"):
         run(tiny_data, **{**options, "target_scaling": True})
@@ -111,8 +108,6 @@ def test_the_command_says_what_it_cannot_read(capsys, tmp_path):
         assert main(["train", "--train", "a.npz", "-o", str(tmp_path / "run"), *option]) == 2
         assert option[0] in capsys.readouterr().err
     (tmp_path / "bad.json").write_text('{"epsilon": 1}')
-    assert (
-        main(["train", "--train", "a.npz", "-o", str(tmp_path / "run"), "--potential", str(tmp_path / "bad.json")]) == 2
-    )
+    bad = ["--potential", str(tmp_path / "bad.json")]
+    assert main(["train", "--train", "a.npz", "-o", str(tmp_path / "run"), *bad]) == 2
     assert "potential holds ['epsilon']" in capsys.readouterr().err
-    assert issubclass(InputError, BotanFastError)
