@@ -1,9 +1,11 @@
 """What a model reads besides the graph, for the samples of a run: the entries of its configuration, and the arrays."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..box import largest_cutoff
 from ..data.sample import Sample
 from ..data.structure import PAIRS, Structure, with_structure
 from ..errors import InputError
@@ -77,9 +79,18 @@ def with_features(
     if not reads_structure(config) or all(_has(sample, config) for sample in samples):
         return list(parts), dict(config["structure"])
     structure = Structure.from_config(config)
+    if "descriptors" not in config["structure"]:
+        structure = replace(structure, descriptors=_that_fit(structure.descriptors, samples))
     structure = replace(structure, potential=structure.potential_for(samples))
     made = [with_structure(part, structure, progress, pair_targets=pair_targets) for part in parts]
     return made, structure.as_dict()
+
+
+def _that_fit(settings: DescriptorSettings, samples: list[Sample]) -> DescriptorSettings:
+    """The settings, their means over as large a distance as the smallest box holds twice: for N = 1,000 less than 7."""
+    boxes = [sample.box for sample in samples]
+    reach = min((largest_cutoff(box) for box in boxes if box is not None), default=settings.smear_radius)
+    return replace(settings, smear_radius=min(settings.smear_radius, math.floor(reach * 100) / 100))
 
 
 def columns_of(samples: list[Sample], config: Mapping[str, Any]) -> dict[str, int]:
