@@ -70,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--potential", metavar="NAME", help="of inherent structures: kob-andersen (default), or a JSON file with tables"
     )
+    add("--descriptors", metavar="FILE", help="JSON file with settings of descriptors")
     add_options(parser, *DATA_OPTIONS, *RUN_OPTIONS)
 
 
@@ -82,7 +83,12 @@ def run(arguments: argparse.Namespace) -> int:
     train_files, test_files = options.pop("train"), options.pop("test")
     quiet = options.pop("quiet")
     options["species_weights"] = _weights(options["species_weights"])
-    options["potential"] = _potential(options["potential"])
+    if (options["potential"] or "").endswith(".json"):
+        from ..physics.potential import LennardJones
+
+        options["potential"] = LennardJones.from_dict(_json("--potential", options["potential"]))
+    if options["descriptors"] is not None:
+        options["descriptors"] = _json("--descriptors", options["descriptors"])
     result = train(in_order(train_files), test_files and in_order(test_files), progress=not quiet, **options)
     last = result.history[-1]
     labels = {"node_pearson": "node Pearson", "edge_pearson": "edge Pearson", "validation_loss": "validation loss"}
@@ -113,19 +119,13 @@ def _weights(words: list[str] | None) -> Any:
         raise InputError(f"--species-weights {' '.join(words)}: give particles, equal, or numbers") from None
 
 
-def _potential(text: str | None) -> Any:
-    """The name of a potential, or the LennardJones of a file."""
-    if text is None or not text.endswith(".json"):
-        return text
-    from ..physics.potential import LennardJones
-
+def _json(option: str, path: str) -> Any:
     try:
-        is_file(text)  # refuses a pipe, which would be waited for
-        data = json.loads(Path(text).read_text(encoding="utf-8"))
+        is_file(path)  # refuses a pipe, which would be waited for
+        return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         reason = printable(getattr(error, "strerror", None) or error)
-        raise InputError(f"--potential {printable(text)} cannot be read ({reason}); give a JSON file") from None
-    return LennardJones.from_dict(data)
+        raise InputError(f"{option} {printable(path)} cannot be read ({reason}); give a JSON file") from None
 
 
 def interrupted(arguments: argparse.Namespace, argv: list[str]) -> str:

@@ -5,14 +5,15 @@ from dataclasses import replace
 from typing import Any
 
 from ..data.sample import Sample
+from ..data.structure import PAIRS, Structure, with_structure
 from ..errors import InputError
 from ..model.botan import BOTAN
+from ..model.config import plain
 from ..model.scales import fit_inputs, fit_outputs
+from ..physics.descriptor_settings import DescriptorSettings
 from ..physics.potential import PotentialLike, check_potential
 
 __all__ = ["columns_of", "fit_scales", "reads_species", "reads_structure", "structure_config", "with_features"]
-
-PAIRS = ("thermal", "inherent", "union")
 
 
 def reads_structure(config: Mapping[str, Any]) -> bool:
@@ -30,27 +31,38 @@ def reads_species(config: Mapping[str, Any]) -> bool:
 
 
 def structure_config(
-    source: BOTAN | None, config: Mapping[str, Any], pairs: str | None, potential: PotentialLike | None
+    source: BOTAN | None,
+    config: Mapping[str, Any],
+    pairs: str | None = None,
+    potential: PotentialLike | None = None,
+    descriptors: DescriptorSettings | Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The entry `structure` of a model: that of `source`, else from the options; {} where the model reads no structure.
 
-    Raises InputError for what `pairs` and `potential` cannot be, and where `source` has others.
+    Raises InputError for what the options cannot be, and where `source` has others.
     """
-    if pairs is not None and pairs not in PAIRS:
-        raise InputError(f"pairs = {pairs!r} is unknown; choose one of {', '.join(PAIRS)}")
-    given = {"pairs": pairs, "potential": None if potential is None else check_potential(potential).as_dict()}
-    given = {name: value for name, value in given.items() if value is not None}
+    given: dict[str, Any] = {}
+    if pairs is not None:
+        given["pairs"] = pairs
+        if pairs not in PAIRS:
+            raise InputError(f"pairs = {pairs!r} is unknown; choose one of {', '.join(PAIRS)}")
+    if potential is not None:
+        given["potential"] = check_potential(potential).as_dict()
+    if descriptors is not None:
+        settings = descriptors
+        if not isinstance(settings, DescriptorSettings):
+            settings = DescriptorSettings.from_dict(settings)
+        given["descriptors"] = plain(settings.as_dict())
     if source is None:
         structure = {"pairs": "thermal"} | given
         return structure if reads_structure({**config, "structure": structure}) else {}
-    structure = dict(source.config["structure"])
+    held = Structure.from_config(source.config).as_dict()
     for name, value in given.items():
-        held = structure.get(name, "thermal" if name == "pairs" else value)
-        if held != value:
+        if held.get(name, value) != value:
             raise InputError(
-                f"{name} = {value!r} but init has {name} = {held!r}; leave {name} out or start from other weights"
+                f"{name} = {value!r} but init has {name} = {held[name]!r}; leave {name} out or start from other weights"
             )
-    return structure
+    return dict(source.config["structure"])
 
 
 def with_features(
@@ -64,8 +76,6 @@ def with_features(
     samples = [sample for part in parts for sample in part]
     if not reads_structure(config) or all(_has(sample, config) for sample in samples):
         return list(parts), dict(config["structure"])
-    from ..data.structure import Structure, with_structure
-
     structure = Structure.from_config(config)
     structure = replace(structure, potential=structure.potential_for(samples))
     made = [with_structure(part, structure, progress, pair_targets=pair_targets) for part in parts]

@@ -1,7 +1,7 @@
 """train(): from data to a trained model. The loop itself is in `epochs`."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from ..device import Device, choose_device
 from ..errors import InputError
 from ..files import FilePath
 from ..model.botan import BOTAN
+from ..physics.descriptor_settings import DescriptorSettings
 from ..physics.potential import PotentialLike
 from ..terminal import say
 from .callbacks import Callback, FunctionCallback, default_callbacks
@@ -27,7 +28,7 @@ from .card import training_card
 from .epochs import RunData, TrainingError, make_learner, train_epochs
 from .features import columns_of, fit_scales, reads_species, structure_config, with_features
 from .preconditions import check_alone
-from .recipes import MODEL_OPTIONS, OPTIONS, resolve
+from .recipes import MODEL_OPTIONS, OPTIONS, STRUCTURE_OPTIONS, resolve
 from .run_directory import RunDirectory, TrainingState
 from .samples import check_samples, give_words, number_of_outputs, number_of_species, resolved_weights
 from .settings import TrainingSettings, describe_run, initial_model, load_init, model_config
@@ -98,6 +99,7 @@ def train(
     num_species: int | None = None,
     pairs: str | None = None,
     potential: PotentialLike | None = None,
+    descriptors: DescriptorSettings | Mapping[str, Any] | None = None,
     box: Array | None = None,
     density: float | None = None,
     temperature: Numbers = None,
@@ -184,6 +186,8 @@ def train(
         Positions by whose distance pairs are edges, where the model reads the inherent structure.
     potential : LennardJones or "kob-andersen"
         Whose minimum the inherent structure is; by default that of the minima which the data hold, or Kob-Andersen.
+    descriptors : DescriptorSettings or dict of its entries
+        Which descriptors, for the node input of that name: smaller systems need a smaller `smear_radius`.
     box, density, temperature, time, species : optional
         Periodic box of the files, the choice of temperature and time, and which species is A, see `load_samples`. With
         several times the model has an output for each, in ascending order (`model.card.times`); the loss is the mean
@@ -316,12 +320,12 @@ def _model_config(
     def of_model(options: dict[str, Any]) -> dict[str, Any]:
         names = {"target_scaling": "scaled"}
         chosen = {name: options[name] for name in MODEL_OPTIONS if name in options}
-        return {names.get(name, name): value for name, value in chosen.items() if name not in ("pairs", "potential")}
+        return {names.get(name, name): value for name, value in chosen.items() if name not in STRUCTURE_OPTIONS}
 
     config = model_config(source, of_model(model_options), p, of_model(resolved))
     options = model_options if source is not None else resolved
-    structure = structure_config(source, config, options.get("pairs"), options.get("potential"))
-    return config | {"structure": structure}
+    of_structure = {name: options[name] for name in STRUCTURE_OPTIONS if name in options}
+    return config | {"structure": structure_config(source, config, **of_structure)}
 
 
 def _load(data: Data, reading: dict[str, Any], progress: bool) -> list[Sample]:

@@ -5,12 +5,14 @@ from typing import Any
 
 from ..errors import InputError
 
-__all__ = ["MODEL_OPTIONS", "OPTIONS", "RECIPES", "resolve"]
+__all__ = ["MODEL_OPTIONS", "OPTIONS", "RECIPES", "STRUCTURE_OPTIONS", "resolve"]
 
+STRUCTURE_OPTIONS = ("pairs", "potential", "descriptors")  # entries of `structure` in the configuration of a model
 # Options that belong to the model: with `init` they come from there, whatever the recipe says.
 MODEL_OPTIONS = (
     *("hidden_size", "num_steps", "decoders", "edge_node_skip", "self_edges", "cutoff", "node_target"),
-    *("node_inputs", "edge_inputs", "num_species", "radial", "target_scaling", "pairs", "potential"),
+    *("node_inputs", "edge_inputs", "num_species", "radial", "target_scaling"),
+    *STRUCTURE_OPTIONS,
 )
 
 # Shiba et al., J. Chem. Phys. 158, 084503 (2023), as in the authors' code. What is not here is the default of `BOTAN`.
