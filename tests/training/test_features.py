@@ -5,6 +5,7 @@ import pytest
 import torch
 
 import botan_fast as bf
+from botan_fast.cli.demo import demo_data
 from botan_fast.errors import InputError
 from botan_fast.training.features import columns_of, reads_structure, structure_config
 from tests.helpers.authors_archive import warned
@@ -150,6 +151,25 @@ def test_another_potential_than_init_has():
         structure_config(model, model.config, descriptors={"averages": 1})
     with pytest.raises(InputError, match="entry 'average' is no setting of descriptors"):
         structure_config(None, {"node_inputs": ["descriptors"]}, descriptors={"average": 1})
+
+
+def test_from_positions_to_scores(tmp_path):
+    """The recipe on configurations that hold nothing but positions: minimised, described, learnt, saved, loaded."""
+    train, rest = bf.Dataset(demo_data()).train_test_split(test=0.8)
+    test = rest.train_test_split(test=0.1)[1]
+    settings = {"averages": 0, "smear_lengths": [1.0], "smear_radius": 4.5}
+    options = {"time": [4.0, 16.5], "recipe": "structure", "descriptors": settings, "epochs": 1, "progress": False}
+    result = bf.train(train, test, **options, output=tmp_path / "run")
+    config = result.model.config
+    assert config["structure"]["potential"] == bf.KOB_ANDERSEN.as_dict()
+    assert bf.DescriptorSettings.from_dict(config["structure"]["descriptors"]).smear_lengths == (1.0,)
+    assert config["num_outputs"] == 2
+    scores = bf.evaluate(tmp_path / "run", test, time=[4.0, 16.5])
+    row = result.history[-1]
+    assert row["node_pearson"] == scores["node_pearson"]
+    assert [row[f"edge_pearson[t={t}]"] for t in ("4", "16.5")] == [one["edge_pearson"] for one in scores["times"]]
+    again = bf.train(train, test, **options, output=tmp_path / "run", resume=True)
+    assert again.history == result.history
 
 
 def test_columns():
