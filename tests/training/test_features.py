@@ -6,6 +6,7 @@ import torch
 
 import botan_fast as bf
 from botan_fast.cli.demo import demo_data
+from botan_fast.data.making import StructureMaker
 from botan_fast.errors import InputError
 from botan_fast.training.features import columns_of, reads_structure, structure_config
 from tests.helpers.authors_archive import warned
@@ -174,3 +175,13 @@ def test_from_positions_to_scores(tmp_path):
 
 def test_columns():
     assert columns_of(several((1,)), {"node_inputs": ["species", "energy", "shells"]}) == {"shells": 3}
+
+
+def test_samples_with_structure_are_made_once(monkeypatch):
+    """Graphs and arrays of few configurations stay, whatever they were made of; no epoch makes them again."""
+    calls, made = [], StructureMaker.__call__
+    monkeypatch.setattr(StructureMaker, "__call__", lambda self: calls.append(1) or made(self))
+    data = bf.Dataset(demo_data()).select(time=4.0)
+    options = {"node_inputs": ("species", "energy"), "edge_inputs": ("vector", "inherent")}
+    bf.train(data.train_test_split(test=0.2)[1], **options, **{**FAST, "epochs": 3})
+    assert len(calls) == 2
