@@ -18,6 +18,10 @@ from ..physics.potential import PotentialLike, check_potential
 __all__ = ["columns_of", "fit_scales", "reads_species", "reads_structure", "structure_config", "with_features"]
 
 
+# Samples with structure that stay made: about 12 MB each for 4,096 particles, a fifth of a training step to make again.
+MOST_KEPT = 64
+
+
 def reads_structure(config: Mapping[str, Any]) -> bool:
     """Does a model of this configuration read more than types and vectors of thermal positions?"""
     return bool(
@@ -72,8 +76,8 @@ def with_features(
 ) -> tuple[list[list[Sample]], dict[str, Any]]:
     """The samples of each part, their graphs with all that the model reads, and the entry `structure` of the model.
 
-    Samples that have all of it stay as they are. Without a potential in the entry it is that of the minima that the
-    data hold, or Kob-Andersen (`Structure.potential_for`).
+    Samples that have all of it stay as they are; up to MOST_KEPT are made at once and for good. Without a potential in
+    the entry it is that of the minima that the data hold, or Kob-Andersen (`Structure.potential_for`).
     """
     samples = [sample for part in parts for sample in part]
     if not reads_structure(config) or all(_has(sample, config) for sample in samples):
@@ -83,6 +87,8 @@ def with_features(
         structure = replace(structure, descriptors=_that_fit(structure.descriptors, samples))
     structure = replace(structure, potential=structure.potential_for(samples))
     made = [with_structure(part, structure, progress, pair_targets=pair_targets) for part in parts]
+    if len(samples) <= MOST_KEPT:
+        made = [[sample.kept() for sample in part] for part in made]
     return made, structure.as_dict()
 
 
