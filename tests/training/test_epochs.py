@@ -90,6 +90,7 @@ def test_it_stops_and_the_best_is_the_result(tiny_data, tmp_path):
     losses = [row["test_loss"] for row in result.history]
     best = int(np.argmin(losses))
     assert len(losses) == best + 4 < 60
+    assert result.epoch == best
     assert_equal_weights(result.model.state_dict(), scored[best])
     for file in ("last.safetensors", "best.safetensors"):
         assert_equal_weights(bf.load_model(tmp_path / "run" / file).state_dict(), scored[best])

@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     if options["descriptors"] is not None:
         options["descriptors"] = _json("--descriptors", options["descriptors"])
     result = train(in_order(train_files), test_files and in_order(test_files), progress=not quiet, **options)
-    last = result.history[-1]
+    last = result.history[result.epoch]
     labels = {"node_pearson": "node Pearson", "edge_pearson": "edge Pearson", "validation_loss": "validation loss"}
     scores = "".join(f", {label} {last[name]:.4f}" for name, label in labels.items() if last.get(name) is not None)
     print(f"{len(result.history)} epochs, train loss {last['train_loss']:.5f}{scores}")

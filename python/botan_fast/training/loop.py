@@ -33,7 +33,7 @@ from .recipes import MODEL_OPTIONS, OPTIONS, STRUCTURE_OPTIONS, resolve
 from .run_directory import RunDirectory, TrainingState
 from .samples import check_samples, give_words, number_of_outputs, number_of_species, resolved_weights
 from .settings import TrainingSettings, describe_run, initial_model, load_init, model_config
-from .validation import check_patience, hold_out, is_over
+from .validation import check_patience, hold_out, is_over, result_epoch
 
 __all__ = ["TrainingError", "TrainingResult", "train"]
 
@@ -46,14 +46,16 @@ class TrainingResult:
               `card` says what it was trained for
     history   list of dict, one for each epoch; its keys are the columns of history.csv
     output    the run directory, or None
+    epoch     the epoch that the model is of: the last one, but with `patience`
     """
 
     model: BOTAN
     history: list[dict[str, Any]]
     output: Path | None
+    epoch: int = -1
 
     def __repr__(self) -> str:
-        last = self.history[-1] if self.history else {}
+        last = self.history[self.epoch] if self.history else {}
         names = ("train_loss", "test_loss", "node_pearson", "edge_pearson")
         numbers = "".join(f", {name}={last[name]:.4g}" for name in names if last.get(name) is not None)
         output = "" if self.output is None else f", output={str(self.output)!r}"
@@ -311,7 +313,8 @@ def _train(
         if progress:
             _say_what(device, data, state, settings)
         state = train_epochs(learner, state, run, data, settings, watchers, progress)
-    return TrainingResult(learner.result(state).eval(), state.history, None if run is None else run.path)
+    model, path = learner.result(state).eval(), None if run is None else run.path
+    return TrainingResult(model, state.history, path, result_epoch(state.history, settings))
 
 
 def _model_config(

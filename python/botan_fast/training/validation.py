@@ -10,7 +10,7 @@ from ..data.twins import Known
 from ..errors import InputError
 from .settings import TrainingSettings
 
-__all__ = ["check_patience", "epochs_without_gain", "hold_out", "is_over", "loss_column"]
+__all__ = ["check_patience", "epochs_without_gain", "hold_out", "is_over", "loss_column", "result_epoch"]
 
 
 def hold_out(samples: list[Sample], settings: TrainingSettings) -> tuple[list[Sample], list[Sample]]:
@@ -61,6 +61,14 @@ def epochs_without_gain(history: list[dict[str, Any]], settings: TrainingSetting
     column = loss_column(settings)
     losses = {row["epoch"]: row[column] for row in history if row.get(column) is not None}
     return max(losses) - min(losses, key=losses.__getitem__) if losses else 0
+
+
+def result_epoch(history: list[dict[str, Any]], settings: TrainingSettings) -> int:
+    """The epoch whose model is the result: the last one, or with patience the one of the lowest loss."""
+    last = history[-1]["epoch"] if history else 0
+    column = loss_column(settings)
+    losses = {row["epoch"]: row[column] for row in history if row.get(column) is not None}
+    return min(losses, key=losses.__getitem__) if settings.patience and losses else last
 
 
 def is_over(history: list[dict[str, Any]], settings: TrainingSettings) -> bool:
