@@ -73,9 +73,7 @@ def save_model(model: BOTAN | LinearBaseline, path: FilePath, metadata: Mapping[
     """
     model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
     if not isinstance(model, BOTAN | LinearBaseline):
-        raise InputError(
-            f"model is a {type(model).__name__}; save_model writes botan_fast.BOTAN and botan_fast.LinearBaseline models"
-        )
+        raise InputError(f"model is a {type(model).__name__}; save_model writes BOTAN and LinearBaseline models")
     try:
         config = _checked(model.config)
     except InputError as error:
