@@ -114,11 +114,9 @@ class LinearBaseline(nn.Module):
         place = windows(graph, self.config["num_species"])
         each = x @ self.edge_node_weight.flatten(0, -2).T
         # What a pair reads of its two ends is a sum of what each end gives alone: (N, ...) numbers, not (E, ...).
-        ends = _chosen(each[graph.senders], place, self.edge_bias) + _chosen(
-            each[graph.receivers], place, self.edge_bias
-        )
-        terms = edge_terms(self.config, graph, x.dtype) @ self.edge_weight.flatten(0, -2).T + self.edge_bias.flatten()
-        return Prediction(node, ends + _chosen(terms, place, self.edge_bias))
+        terms = each[graph.senders] + each[graph.receivers]
+        terms += edge_terms(self.config, graph, x.dtype) @ self.edge_weight.flatten(0, -2).T
+        return Prediction(node, _chosen(terms + self.edge_bias.flatten(), place, self.edge_bias))
 
     node_input_mean: Tensor
     node_input_width: Tensor
