@@ -95,10 +95,9 @@ def main() -> None:
         f"{end} of networks": [float(f([row[f"{end}_pearson"] for row in nodes])) for f in (np.mean, np.std)]
         for end in ("node", "edge")
     }
-    report = {"machine": machine.description(), "threads": arguments.threads, "summary": summary, "results": results}
     path = machine.RESULTS / "accuracy" / NAME
-    path.write_text(json.dumps(report, indent=1) + "\n")
-    print(path)
+    machine.write_json(path, {"format": 1, **machine.describe(arguments.threads), "summary": summary, **results})
+    print(f"wrote {path}")
 
 
 if __name__ == "__main__":
