@@ -49,7 +49,7 @@ def largest_cutoff(box: np.ndarray) -> float:
 
     >>> import numpy as np
     >>> from botan_fast.box import largest_cutoff
-    >>> largest_cutoff(np.array([8.0, 6.0])), largest_cutoff(np.array([[6.0, 0.0], [3.0, 4.0]]))
+    >>> largest_cutoff(np.array([8.0, 6.0])), round(largest_cutoff(np.array([[6.0, 0.0], [3.0, 4.0]])), 9)
     (3.0, 2.0)
     """
     return float(_heights(*check_box(box, len(box))).min()) / 2

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..files import natural_key
+from ..files import is_file, natural_key, printable
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -21,6 +23,8 @@ __all__ = [
     "data_options",
     "data_options_text",
     "in_order",
+    "potential_option",
+    "read_json",
     "set_threads",
     "training_with",
 ]
@@ -109,6 +113,25 @@ def training_with(dataset: Dataset) -> str:
         if len(values) > 1
     )
     return f"botan-fast train --train {shlex.quote(str(dataset.path))}{choice} --output run"
+
+
+def read_json(option: str, path: str) -> Any:
+    """What the JSON file of an option holds."""
+    try:
+        is_file(path)  # refuses a pipe, which would be waited for
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = printable(getattr(error, "strerror", None) or error)
+        raise InputError(f"{option} {printable(path)} cannot be read ({reason}); give a JSON file") from None
+
+
+def potential_option(value: str | None) -> Any:
+    """The value of --potential: a name, or the potential in a JSON file."""
+    if value is None or not value.endswith(".json"):
+        return value
+    from ..physics.potential import LennardJones
+
+    return LennardJones.from_dict(read_json("--potential", value))
 
 
 def set_threads(number: int | None) -> None:

@@ -1,13 +1,10 @@
 """botan-fast train: a model from configurations with trajectories."""
 
 import argparse
-import json
 import shlex
-from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..files import is_file, printable
 from .options import (
     DATA_HELP,
     DATA_OPTIONS,
@@ -16,6 +13,8 @@ from .options import (
     data_options,
     data_options_text,
     in_order,
+    potential_option,
+    read_json,
     set_threads,
 )
 
@@ -83,12 +82,9 @@ def run(arguments: argparse.Namespace) -> int:
     train_files, test_files = options.pop("train"), options.pop("test")
     quiet = options.pop("quiet")
     options["species_weights"] = _weights(options["species_weights"])
-    if (options["potential"] or "").endswith(".json"):
-        from ..physics.potential import LennardJones
-
-        options["potential"] = LennardJones.from_dict(_json("--potential", options["potential"]))
+    options["potential"] = potential_option(options["potential"])
     if options["descriptors"] is not None:
-        options["descriptors"] = _json("--descriptors", options["descriptors"])
+        options["descriptors"] = read_json("--descriptors", options["descriptors"])
     result = train(in_order(train_files), test_files and in_order(test_files), progress=not quiet, **options)
     last = result.history[result.epoch]
     labels = {"node_pearson": "node Pearson", "edge_pearson": "edge Pearson", "validation_loss": "validation loss"}
@@ -117,15 +113,6 @@ def _weights(words: list[str] | None) -> Any:
         return [float(word) for word in words]
     except ValueError:
         raise InputError(f"--species-weights {' '.join(words)}: give particles, equal, or numbers") from None
-
-
-def _json(option: str, path: str) -> Any:
-    try:
-        is_file(path)  # refuses a pipe, which would be waited for
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        reason = printable(getattr(error, "strerror", None) or error)
-        raise InputError(f"{option} {printable(path)} cannot be read ({reason}); give a JSON file") from None
 
 
 def interrupted(arguments: argparse.Namespace, argv: list[str]) -> str:

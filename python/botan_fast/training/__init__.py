@@ -8,6 +8,8 @@ average        the moving average of weights
 preconditions  what must hold before a run begins
 settings       the settings of a run: checks, record, comparison on resume
 samples        what the samples must be, and what is said about them
+baseline       train_baseline: ridge regression on descriptors
+ridge          sums over rows, their ridge regression, its penalty by leaving configurations out
 features       what a model reads besides the graph
 validation     configurations that are held back; early stopping
 testing        scores along the run
