@@ -148,6 +148,22 @@ def test_conditions_of_a_model_with_one_output(tiny_model, tmp_path):
     assert scores["node_pearson"] == pytest.approx((cold["node_pearson"] + 2 * warm["node_pearson"]) / 3)
 
 
+def test_the_temperatures_of_the_card(tiny_model, tmp_path):
+    with bf.DatasetWriter(tmp_path / "data.h5", cutoff=2.0) as writer:
+        for k, temperature in enumerate((0.44, 0.5, 0.6)):
+            [sample] = bf.load_samples(write_tiny(tmp_path / f"{k}.npz", k))
+            record = bf.TimeRecord.from_targets(13.0, sample.targets, sample.graph)
+            box = sample.graph.box.numpy()
+            writer.add(bf.Record(f"{k}", sample.positions.numpy(), sample.types, box, temperature, times=[record]))
+    tiny_model.card = bf.ModelCard(outputs=("S", "E"), temperatures=(0.44, 0.5), times=(13.0,))
+    with pytest.warns(BotanFastWarning, match="temperature 0.44, 0.5 is taken, which the model was trained for"):
+        scores = bf.evaluate(tiny_model, tmp_path / "data.h5")
+    assert [row["temperature"] for row in scores["conditions"]] == [0.44, 0.5]
+    tiny_model.card = bf.ModelCard(outputs=("S", "E"), temperatures=(0.44, 0.7), times=(13.0,))
+    with pytest.raises(InputError, match=r"the data hold temperatures 0.44, 0.5, 0.6; choose with temperature="):
+        bf.evaluate(tiny_model, tmp_path / "data.h5")
+
+
 def test_columns_for_a_model_with_one_output(tiny_model, data):
     joined = bf.data.times.join_times(bf.load_samples(data, time=[1.0, 13.0]), [1.0, 13.0])
     with pytest.raises(InputError, match="a holds targets at 2 times in columns, and the model has one output"):

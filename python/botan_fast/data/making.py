@@ -51,7 +51,8 @@ _making = threading.Lock()  # two threads that ask at once minimise once; each m
 
 def shared(samples: Sequence[Sample]) -> list[Kept]:
     """What is kept for each sample; samples of one configuration, such as those at several times, share it."""
-    result, known = [], {}
+    result: list[Kept] = []
+    known: dict[bytes, Kept] = {}
     for sample in samples:
         kept = _kept.get(sample)
         if kept is None:
@@ -196,7 +197,8 @@ def hold_pairs(sample: Sample, structure: "Structure", trajectories: Array) -> N
     held = None if sample.inherent is None else sample.inherent.potential
     structure = dataclasses.replace(structure, potential=structure.potential or held or KOB_ANDERSEN)
     check_sample(sample, dataclasses.replace(structure, arrays=()))
-    graph, _ = StructureMaker(sample, structure, *shared([sample]), False)._other_pairs(sample.graph, None)
+    [kept] = shared([sample])
+    graph, _ = StructureMaker(sample, structure, kept, False)._other_pairs(sample.graph, None)
     targets = isoconfigurational_targets(sample.positions, trajectories, graph, which="E")
     assert targets.pair_change is not None
     sample._held_pairs = pair_list(graph), pair_values(graph, targets.pair_change)

@@ -97,15 +97,15 @@ class _Maker:
     @property
     def held_pairs(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Pairs (2, P) and E_ij of each (P, K), where all parts hold the same ones beyond those of their graphs."""
-        held = {place: pair for place, part in self.parts.items() if (pair := part.held_pairs) is not None}
         first = self.first.held_pairs
-        if first is None or len(held) < len(self.parts):
+        if first is None:
             return None
         values = np.full((first[0].shape[1], self.number), np.nan, first[1].dtype)
-        for place, (pairs, column) in held.items():
-            if not np.array_equal(pairs, first[0]):
+        for place, part in self.parts.items():
+            held = part.held_pairs
+            if held is None or not np.array_equal(held[0], first[0]):
                 return None
-            values[:, place] = column
+            values[:, place] = held[1]
         return first[0], values
 
     def __call__(self) -> tuple[Graph, Targets | None]:

@@ -101,9 +101,11 @@ def samples_for(
         except (SeveralValues, NotHeld) as error:
             name = error.name
             default: tuple[float, ...] = () if card is None else getattr(card, f"{name}s")
-            if isinstance(error, SeveralValues) and name not in refused and len(default) == 1:
-                refused[name], chosen[name] = error, default[0]
-                said.append(f"{name} {default[0]:g}")
+            # A model of several temperatures is for all of them; several times with one output are no choice.
+            usable = len(default) == 1 or (name == "temperature" and len(default) > 1)
+            if isinstance(error, SeveralValues) and name not in refused and usable:
+                refused[name], chosen[name] = error, default[0] if len(default) == 1 else list(default)
+                said.append(f"{name} {', '.join(f'{value:g}' for value in default)}")
             elif isinstance(error, NotHeld) and name not in refused:
                 raise
             elif name == "time" and not require_targets and not once:

@@ -37,7 +37,7 @@ def output_times(config: dict[str, Any], card: ModelCard | None) -> tuple[float,
 def columns(config: dict[str, Any], card: ModelCard | None, sample: Sample) -> list[Column]:
     """The outputs that the targets of a sample belong to, in the order of the targets; InputError where to none."""
     number, times = num_outputs(config), output_times(config, card)
-    held = (sample.time,) if sample.times is None else sample.times
+    held: tuple[float | None, ...] = (sample.time,) if sample.times is None else sample.times
     if number == 1:
         if sample.times is not None:
             raise InputError(
@@ -51,7 +51,7 @@ def columns(config: dict[str, Any], card: ModelCard | None, sample: Sample) -> l
                 f"the model has {number} outputs and its card does not name their times; set model.card to a ModelCard "
                 f"with {number} times"
             )
-        times = held
+        times = sample.times
     found = []
     for place, time in enumerate(held):
         output = next((k for k, own in enumerate(times) if same_number(time, own)), None)

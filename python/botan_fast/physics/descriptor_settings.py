@@ -177,13 +177,13 @@ class DescriptorSettings:
         ]
         alone = [group for group in groups if group in ("energy", "displacement")]
         alone += [*(MECHANICS if "mechanics" in groups else ()), *scalars]
-        names = [name + (f" @{n}" if n else "") for n in range(self.averages + 1) for name in base + alone]
         smeared = base * self.smear_local + alone
+        number = len(base + alone) * (self.averages + 1) + len(smeared) * num_species * len(self.smear_lengths)
+        if number > MAX_COLUMNS:
+            raise InputError(f"the settings give {number} descriptors, more than {MAX_COLUMNS}; choose fewer")
+        names = [name + (f" @{n}" if n else "") for n in range(self.averages + 1) for name in base + alone]
         letters = [species_name(s) for s in range(num_species)]
-        names += [f"{name}~{s},{length:.10g}" for length in self.smear_lengths for s in letters for name in smeared]
-        if len(names) > MAX_COLUMNS:
-            raise InputError(f"the settings give {len(names)} descriptors, more than {MAX_COLUMNS}; choose fewer")
-        return names
+        return names + [f"{name}~{s},{L:.10g}" for L in self.smear_lengths for s in letters for name in smeared]
 
 
 def species_name(species: int) -> str:

@@ -103,6 +103,8 @@ def fit_scales(model: BOTAN, samples: list[Sample]) -> None:
 
 
 def _has(sample: Sample, config: Mapping[str, Any]) -> bool:
+    if config.get("structure", {}).get("pairs", "thermal") != "thermal":
+        return False  # whose pairs the graph has, it does not tell
     graph = sample.graph
     arrays = set(config.get("node_inputs", ["type"])) - {"type", "species"}
     vectors = "inherent" not in config.get("edge_inputs", ["vector"]) or graph.inherent_vectors is not None

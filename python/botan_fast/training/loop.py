@@ -15,6 +15,7 @@ from ..data.loading import Data, given_samples, read_samples
 from ..data.sample import Sample
 from ..data.selection import Numbers
 from ..data.species import describe_types
+from ..data.structure import Structure
 from ..data.times import join_times
 from ..device import Device, choose_device
 from ..errors import InputError
@@ -274,6 +275,7 @@ def _train(
     source = load_init(init)
     config = _model_config(source, model_options, resolved, settings.p)
     read = reading | {name: config[name] for name in ("cutoff", "self_edges", "node_target")}
+    read["structure"] = Structure.from_config(config)
     data = RunData(_load(train, read, progress), [] if test is None else _load(test, read, progress), [])
     dimensions = check_samples(data.train, data.test, settings.p)
     give_words(data.train, data.test, config, settings, loaded=given_samples(train) is None)

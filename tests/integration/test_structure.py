@@ -1,0 +1,39 @@
+"""A model that reads structure is trained on files, kept, and scored on files: every step makes the same graphs."""
+
+import numpy as np
+import pytest
+
+import botan_fast as bf
+from botan_fast.errors import DataError
+
+pytestmark = pytest.mark.filterwarnings("ignore:hidden_size")
+
+SOFT = bf.LennardJones(((0.1, 0.1), (0.1, 0.1)), ((0.5, 0.4), (0.4, 0.44)), cutoff=2.0)  # tiny_data are ideal gases
+OPTIONS = {
+    "epochs": 1, "hidden_size": 8, "num_steps": 1, "p": 0.5, "progress": False, "potential": SOFT, "pairs": "union",
+    "node_inputs": ("species", "energy", "displacement"), "edge_inputs": ("vector", "radial", "inherent"),
+}  # fmt: skip
+
+
+def test_train_and_evaluate_files(tiny_data, tmp_path):
+    train, test = tiny_data / "train/*.npz", tiny_data / "test/*.npz"
+    result = bf.train(train, test=test, output=tmp_path / "run", **OPTIONS)
+    scores = bf.evaluate(tmp_path / "run", test)
+    for name in ("node_pearson", "edge_pearson", "edge_pearson_pooled"):
+        assert scores[name] == pytest.approx(result.history[-1][name], abs=1e-6)
+    structure = bf.Structure.from_config(bf.load_model(tmp_path / "run").config)
+    assert (structure.pairs, structure.potential) == ("union", SOFT)
+    prediction = next(bf.predict(tmp_path / "run", test))
+    assert np.isfinite(prediction.target_pair_change).all()
+    assert (prediction.distance > 2.0).any()
+
+
+def test_a_data_set_of_too_few_pairs(tiny_data, tmp_path):
+    """One clear error, and none where no E_ij is needed."""
+    bf.convert(tiny_data / "train/*.npz", tmp_path / "a.h5", time=1.0, temperature=0.5, density=1.2)
+    with pytest.raises(DataError, match=r"E_ij of \d+ pairs is not in the data.*convert with cutoff"):
+        bf.train(tmp_path / "a.h5", **OPTIONS)
+    result = bf.train(tmp_path / "a.h5", **(OPTIONS | {"p": 1.0}))
+    scores = bf.evaluate(result.model, tmp_path / "a.h5")
+    assert scores["edge_pearson"] is None
+    assert abs(scores["node_pearson"]) <= 1
