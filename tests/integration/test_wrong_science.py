@@ -355,16 +355,6 @@ class TestAWordEach:
         assert len(lines) == 1
         assert lines[0].startswith(f"botan-fast: warning: {expected}")
 
-    def test_given_samples_of_several_times_are_mixed(self, archive):
-        """From files, each time is an output of its own, and there is nothing to say."""
-        samples, said = warned(lambda: bf.load_samples(archive / "train/*.npz", time=[0.13, 4120]))
-        mixed, said_again = warned(lambda: bf.train(samples, **FAST))
-        assert said == said_again
-        assert said[0].startswith("two times are mixed in one target: 0.13, 4120; a model is for one")
-        apart, said = warned(lambda: bf.train(archive / "train/*.npz", time=[0.13, 4120], **FAST))
-        assert said == []
-        assert [result.model.config["num_outputs"] for result in (mixed, apart)] == [1, 2]
-
     def test_a_test_at_another_time(self, archive):
         test = bf.load_samples(archive / "test/isoconfig_N80T0.44_3_*.npz", time=0.13)
         train = bf.load_samples(archive / "train/*.npz", time=4120)

@@ -5,6 +5,8 @@ import pytest
 import torch
 
 import botan_fast as bf
+from botan_fast.cli.demo import demo_data
+from botan_fast.data.making import StructureMaker
 from botan_fast.errors import InputError
 from botan_fast.training.features import columns_of, reads_structure, structure_config
 from tests.helpers.authors_archive import warned
@@ -152,5 +154,34 @@ def test_another_potential_than_init_has():
         structure_config(None, {"node_inputs": ["descriptors"]}, descriptors={"average": 1})
 
 
+def test_from_positions_to_scores(tmp_path):
+    """The recipe on configurations that hold nothing but positions: minimised, described, learnt, saved, loaded."""
+    train, rest = bf.Dataset(demo_data()).train_test_split(test=0.8)
+    test = rest.train_test_split(test=0.1)[1]
+    settings = {"averages": 0, "smear_lengths": [1.0], "smear_radius": 4.5}
+    options = {"time": [4.0, 16.5], "recipe": "structure", "descriptors": settings, "epochs": 1, "progress": False}
+    result = bf.train(train, test, **options, output=tmp_path / "run")
+    config = result.model.config
+    assert config["structure"]["potential"] == bf.KOB_ANDERSEN.as_dict()
+    assert bf.DescriptorSettings.from_dict(config["structure"]["descriptors"]).smear_lengths == (1.0,)
+    assert config["num_outputs"] == 2
+    scores = bf.evaluate(tmp_path / "run", test, time=[4.0, 16.5])
+    row = result.history[-1]
+    assert row["node_pearson"] == scores["node_pearson"]
+    assert [row[f"edge_pearson[t={t}]"] for t in ("4", "16.5")] == [one["edge_pearson"] for one in scores["times"]]
+    again = bf.train(train, test, **options, output=tmp_path / "run", resume=True)
+    assert again.history == result.history
+
+
 def test_columns():
     assert columns_of(several((1,)), {"node_inputs": ["species", "energy", "shells"]}) == {"shells": 3}
+
+
+def test_samples_with_structure_are_made_once(monkeypatch):
+    """Graphs and arrays of few configurations stay, whatever they were made of; no epoch makes them again."""
+    calls, made = [], StructureMaker.__call__
+    monkeypatch.setattr(StructureMaker, "__call__", lambda self: calls.append(1) or made(self))
+    data = bf.Dataset(demo_data()).select(time=4.0)
+    options = {"node_inputs": ("species", "energy"), "edge_inputs": ("vector", "inherent")}
+    bf.train(data.train_test_split(test=0.2)[1], **options, **{**FAST, "epochs": 3})
+    assert len(calls) == 2

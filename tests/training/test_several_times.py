@@ -116,6 +116,17 @@ def test_samples_of_other_times_do_not_mix():
         bf.train(two, **{**FAST, "hidden_size": None, "num_steps": None}, epochs=1, init=single)
 
 
+def test_given_samples_of_several_times_are_mixed_with_a_word(archive):
+    """From files, each time is an output of its own, and there is nothing to say."""
+    samples, said = warned(lambda: bf.load_samples(archive / "train/*.npz", time=[0.13, 4120]))
+    mixed, said_again = warned(lambda: bf.train(samples, **FAST, epochs=1))
+    assert said == said_again
+    assert said[0].startswith("two times are mixed in one target: 0.13, 4120; a model is for one")
+    apart, said = warned(lambda: bf.train(archive / "train/*.npz", time=[0.13, 4120], **FAST, epochs=1))
+    assert said == []
+    assert [result.model.config["num_outputs"] for result in (mixed, apart)] == [1, 2]
+
+
 def test_the_validation_part_has_them_too(archive):
     result = bf.train(archive / "train/*.npz", time=TIMES, **FAST, epochs=1, validation=1)
     row = result.history[-1]

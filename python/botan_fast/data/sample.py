@@ -1,5 +1,6 @@
 """`Sample`: one configuration, ready for training and prediction."""
 
+import copy
 import threading
 from collections import deque
 from collections.abc import Mapping
@@ -196,6 +197,14 @@ class Sample:
         moved.source, moved.energy, moved.times = self.source, self.energy, self.times
         moved._held_pairs = self.held_pairs
         return moved
+
+    def kept(self) -> "Sample":
+        """The sample with graph and targets made for good, for where they are asked for over and over."""
+        if self._maker is None:
+            return self
+        other = copy.copy(self)
+        other._made, other._held_pairs, other._maker = self._graph_and_targets(), self.held_pairs, None
+        return other
 
     def __repr__(self) -> str:
         return f"Sample({self.name!r}, temperature={self.temperature}, time={self.time}, N={len(self.positions)})"

@@ -144,15 +144,15 @@ def _places(graph: Graph, other: Graph) -> tuple[torch.Tensor, torch.Tensor] | N
 def _joined(parts: dict[int, Sample], times: tuple[float, ...]) -> Sample:
     maker = _Maker(parts, len(times))
     first = maker.first
-    about = first.name, first.positions, first.temperature
+    name, positions, temperature, species = first.name, first.positions, first.temperature, first.species
     if any(part.on_file for part in parts.values()):
-        sample = Sample.on_demand(maker, *about, species=first.species)
+        sample = Sample.on_demand(maker, name, positions, temperature, species=species)
     else:  # at once: their own graphs are no longer needed
-        sample = Sample(*maker(), *about, species=first.species)
+        graph, targets = maker()
+        sample = Sample(graph, targets, name, positions, temperature, species=species)
         sample._held_pairs = maker.held_pairs
-    for name in ("source", "energy", "inherent", "arrays"):
-        if hasattr(first, name):
-            setattr(sample, name, getattr(first, name))
+    sample.source, sample.energy = first.source, first.energy
+    sample.inherent, sample.arrays = first.inherent, first.arrays
     sample.times = times
     return sample
 

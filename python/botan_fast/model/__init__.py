@@ -1,6 +1,7 @@
 """A graph becomes a prediction; models on disk, of every origin.
 
 botan          BOTAN, BOTANLayer, MLP, Prediction
+linear         LinearBaseline: ridge regression on what a network would read
 card           ModelCard: what a model was trained for
 config         the configuration of a model, and the tensors that it implies
 inputs         what the encoders read: columns of particles and edges, from a graph

@@ -48,7 +48,7 @@ def first_difference(names: Sequence[str], was: Sequence[dict], now: Sequence[di
 def _describe(sample: Sample, node_target: str) -> dict[str, Any]:
     targets = sample.targets
     assert targets is not None  # training reads no samples without
-    arrays = {}
+    arrays: dict[str, list[float]] = {}
     for name in dict.fromkeys(("propensity", "pair_change", NODE_TARGETS[node_target])):
         values: torch.Tensor | None = getattr(targets, name)
         if values is not None:

@@ -56,17 +56,18 @@ def batch_loss(
     over the particles of species s, and the sums go over the species that there are.
     """
     prediction = model(graph, settings.precision, settings.save_memory, raw=model.config["scaled"])
-    node_target, edge_target = model.scale_targets(graph, node_target, edge_target)
+    scaled_node, edge_target = model.scale_targets(graph, node_target, edge_target)
     if model.config["num_outputs"] == 1 and settings.species_weights == "particles":
         # A decoder whose loss has no weight gets no gradient, rather than one of zeros.
-        return ops.loss(prediction.node, prediction.edge, node_target, edge_target, settings.p)
+        return ops.loss(prediction.node, prediction.edge, scaled_node, edge_target, settings.p)
     weights = None if isinstance(settings.species_weights, str) else settings.species_weights
-    node, edge = prediction.node, prediction.edge
-    node = weighted_mean_square(node if settings.p > 0 else node.detach(), node_target, graph.types, weights)
-    if edge is None or edge_target is None:
-        edge = torch.zeros_like(node)
-    else:
-        edge = weighted_mean_square(edge if settings.p < 1 else edge.detach(), edge_target)
+    of_nodes, of_edges = prediction.node, prediction.edge
+    assert scaled_node is not None  # it was given
+    of_nodes = of_nodes if settings.p > 0 else of_nodes.detach()
+    node = weighted_mean_square(of_nodes, scaled_node, graph.types, weights)
+    edge = torch.zeros_like(node)
+    if of_edges is not None and edge_target is not None:
+        edge = weighted_mean_square(of_edges if settings.p < 1 else of_edges.detach(), edge_target)
     total = settings.p * node + (1 - settings.p) * edge if 0 < settings.p < 1 else node if settings.p else edge
     return total, node.detach(), edge.detach()
 
@@ -131,8 +132,8 @@ def _with_noise(graph: Graph, model: BOTAN, noise: float, generator: torch.Gener
     """The graph with Gaussian noise on its node inputs, `noise` times the width of each column."""
     arrays = dict(graph.arrays or {})
     for name, place in noisy_columns(model.config).items():
-        array = arrays[name]
-        width = noise * model.node_input_width[place]
+        array, widths = arrays[name], model.get_buffer("node_input_width")
+        width = noise * widths[place]
         drawn = torch.randn(graph.num_nodes, place.stop - place.start, generator=generator, device="cpu")
         arrays[name] = array + (drawn.to(width.device) * width).reshape(array.shape).to(array.dtype)
     return graph.replace(arrays=arrays)

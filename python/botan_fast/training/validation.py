@@ -21,7 +21,7 @@ def hold_out(samples: list[Sample], settings: TrainingSettings) -> tuple[list[Sa
     if not settings.validation:
         return samples, []
     known: Known[int] = Known()
-    places = []
+    places: list[int] = []
     for sample in samples:
         positions = np.asarray(sample.positions)
         same = known.same(positions, sample.types)
