@@ -52,7 +52,8 @@ def _describe(sample: Sample, node_target: str) -> dict[str, Any]:
     for name in dict.fromkeys(("propensity", "pair_change", NODE_TARGETS[node_target])):
         values: torch.Tensor | None = getattr(targets, name)
         if values is not None:
-            columns = values.detach().cpu().double().reshape(len(values), -1).nan_to_num().numpy().T
+            values = values[:, None] if values.ndim == 1 else values
+            columns = values.detach().cpu().double().nan_to_num().numpy().T
             arrays |= {
                 name if sample.times is None else f"{name}[{k}]": [float(f"{x:.9g}") for x in _projections(column)]
                 for k, column in enumerate(columns)

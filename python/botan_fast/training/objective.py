@@ -86,7 +86,7 @@ def weighted_mean_square(
     >>> weighted_mean_square(torch.zeros(5), target), weighted_mean_square(torch.zeros(5), target, types, (1.0, 1.0))
     (tensor(3.), tensor(5.))
     """
-    columns = prediction.reshape(len(prediction), -1)
+    columns = prediction[:, None] if prediction.ndim == 1 else prediction
     target = target.reshape(columns.shape).to(columns.dtype)
     known = ~target.isnan()
     # What is not known is its own target: its square and its gradient are 0, and no NaN comes near either.
