@@ -14,6 +14,7 @@ from botan_fast.data.times import join_times
 from botan_fast.errors import BotanFastWarning, DataError, InputError
 from botan_fast.graph.images import minimum_image
 from botan_fast.graph.pairs import pair_list
+from botan_fast.physics.inherent import energy_and_forces
 from tests.helpers.records import make_record, write
 
 NUMBER, EDGE = 160, (160 / 1.2) ** (1 / 3)
@@ -22,7 +23,7 @@ SETTINGS = bf.DescriptorSettings(
     radial_centres=[0.9, 1.1, 1.4], bond_orders=[4, 6], bond_shells=[(1.0, 0.15)], averages=1, average_radius=1.5,
     smear_lengths=[0.5], smear_radius=2.0, num_species=2,
 )  # fmt: skip
-ALL = ("descriptors", "energy", "displacement", "thermal_energy", "mean_energy", "temperature", "diameter")
+ALL = ("descriptors", "energy", "displacement", "thermal_energy", "force", "mean_energy", "temperature", "diameter")
 
 
 @functools.cache
@@ -72,6 +73,7 @@ def test_arrays_are_those_of_physics():
         "energy": found.energy,
         "displacement": np.linalg.norm(found.positions - x, axis=1),
         "thermal_energy": bf.potential_energy(x, sample.types, BOX),
+        "force": np.linalg.norm(energy_and_forces(x, sample.types, BOX)[1], axis=1),
         "mean_energy": np.full(NUMBER, found.energy.mean()),
         "temperature": np.full(NUMBER, 0.5),
         "diameter": np.where(sample.types == 0, 1.0, 0.88),

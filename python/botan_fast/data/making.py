@@ -20,7 +20,7 @@ from ..graph.graph import Graph
 from ..graph.images import edge_vectors, minimum_image
 from ..graph.pairs import edge_values, graph_of_pairs, pair_list, pair_values
 from ..physics.descriptors import descriptors
-from ..physics.inherent import InherentStructure, inherent_structure, potential_energy
+from ..physics.inherent import InherentStructure, energy_and_forces, inherent_structure
 from ..physics.potential import KOB_ANDERSEN, LennardJones
 from ..physics.targets import Targets, isoconfigurational_targets
 from ..quantities import NODE_TARGETS
@@ -33,7 +33,11 @@ if TYPE_CHECKING:
 __all__ = ["MADE", "Kept", "StructureMaker", "check_sample", "hold_pairs", "pairs_of", "shared", "word_on_potentials"]
 
 # Arrays that are made from what every configuration has.
-MADE = ("descriptors", "energy", "displacement", "thermal_energy", "mean_energy", "temperature", "diameter")
+MADE = (
+    *("descriptors", "energy", "displacement", "thermal_energy", "force", "mean_energy", "temperature", "diameter"),
+)
+
+OF_THE_POTENTIAL = ("thermal_energy", "force")  # where the particles are
 
 
 @dataclass(eq=False)
@@ -41,7 +45,7 @@ class Kept:
     """What was made of a configuration and took long; the descriptors of the last settings alone, which are large."""
 
     minima: dict[LennardJones, InherentStructure] = field(default_factory=dict)
-    thermal: dict[LennardJones, np.ndarray] = field(default_factory=dict)
+    thermal: dict[LennardJones, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     descriptors: dict[Any, np.ndarray] = field(default_factory=dict)
 
 
@@ -137,11 +141,12 @@ class StructureMaker:
             return np.linalg.norm(minimum_image(self.minimum.positions - positions, box), axis=1)
         if name == "temperature":
             return np.asarray(self.base.temperature, np.float64)
-        if name == "thermal_energy":
+        if name in OF_THE_POTENTIAL:
             with _making:
                 if self.potential not in self.kept.thermal:
-                    self.kept.thermal[self.potential] = potential_energy(*self._system, self.potential)
-                return self.kept.thermal[self.potential]
+                    energy, forces = energy_and_forces(*self._system, self.potential)
+                    self.kept.thermal[self.potential] = energy, np.linalg.norm(forces, axis=1)
+                return self.kept.thermal[self.potential][OF_THE_POTENTIAL.index(name)]
         if name == "diameter" and name not in self.base.arrays:
             return np.diagonal(np.asarray(self.potential.sigma))[self.types]
         return self.base.arrays[name]
@@ -243,11 +248,11 @@ def check_sample(sample: Sample, structure: "Structure") -> None:
                 f"{', '.join(MADE)}"
             )
     minimise = structure.needs_minimum and not is_usable(sample.inherent, structure)
-    reads = "thermal_energy" in structure.arrays or (
+    reads = bool(set(OF_THE_POTENTIAL) & set(structure.arrays)) or (
         "descriptors" in structure.arrays and structure.descriptors_read_potential
     )
     reads = reads or ("diameter" in structure.arrays and "diameter" not in sample.arrays)
-    if (structure.needs_minimum or {"thermal_energy", "descriptors"} & set(structure.arrays)) and sample.box is None:
+    if (structure.needs_minimum or {*OF_THE_POTENTIAL, "descriptors"} & set(structure.arrays)) and sample.box is None:
         raise InputError(f"{name}: graph.box is None, and the model reads what is made in the box; build it with one")
     if minimise or reads:
         potential = structure.potential or KOB_ANDERSEN

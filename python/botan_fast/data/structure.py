@@ -148,7 +148,8 @@ def with_structure(
     - "descriptors" (N, K): `botan_fast.descriptors` of positions, inherent structure and potential;
     - "energy", "displacement", "mean_energy" (N,): potential energy of each particle at the inherent structure,
       |r_IS - r| by minimum image, and the mean of the energy over the configuration;
-    - "thermal_energy" (N,): potential energy of each particle where it is;
+    - "thermal_energy", "force" (N,): potential energy of each particle where it is, and the length of the force on it,
+      which decides where it goes first (the inherent structure knows nothing of it);
     - "temperature" (N,): that of the sample; "diameter" (N,): the array of the data, or else sigma_aa of the potential;
     - any other name: that array of `Sample.arrays`, one number standing for all particles.
 
