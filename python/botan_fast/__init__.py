@@ -40,6 +40,8 @@ _PUBLIC = {
     "BOTANLayer": "model.botan",
     "BOTAN": "model.botan",
     "LinearBaseline": "model.linear",
+    "Ensemble": "model.ensemble",
+    "shipped_models": "model.shipped",
     "BaselineResult": "training.baseline",
     "train_baseline": "training.baseline",
     "Prediction": "model.botan",
@@ -91,6 +93,9 @@ if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ woul
     from .model.card import ModelCard as ModelCard
     from .model.checkpoint import load_model as load_model
     from .model.checkpoint import save_model as save_model
+    from .model.ensemble import Ensemble as Ensemble
+    from .model.linear import LinearBaseline as LinearBaseline
+    from .model.shipped import shipped_models as shipped_models
     from .ops import scatter_sum as scatter_sum
     from .ops import segment_sum as segment_sum
     from .physics.correlations import BondBreaking as BondBreaking
@@ -113,6 +118,8 @@ if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ woul
     from .physics.targets import isoconfigurational_targets as isoconfigurational_targets
     from .physics.targets import local_displacement_field as local_displacement_field
     from .simulation.ensemble import simulate as simulate
+    from .training.baseline import BaselineResult as BaselineResult
+    from .training.baseline import train_baseline as train_baseline
     from .training.loop import train as train
 
 else:

@@ -5,7 +5,7 @@ import json
 import math
 from typing import Any
 
-from .options import DATA_OPTIONS, RUN_OPTIONS, add_options, data_options, in_order, set_threads
+from .options import DATA_OPTIONS, RUN_OPTIONS, SEVERAL, add_options, data_options, in_order, set_threads
 
 __all__ = ["DESCRIPTION", "NAME", "add_arguments", "run"]
 
@@ -15,17 +15,19 @@ DESCRIPTION = "Print the scores of a model on configurations with trajectories."
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command to its parser."""
-    add_options(parser, "--model", "--data", "--json", "--precision", *DATA_OPTIONS, *RUN_OPTIONS)
+    add_options(parser, "--model", **SEVERAL)
+    add_options(parser, "--data", "--rotations", "--json", "--precision", *DATA_OPTIONS, *RUN_OPTIONS)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
     from ..device import choose_device
+    from ..evaluation.forward import named_model
     from ..evaluation.scores import evaluate
 
     set_threads(arguments.threads)
     scores = evaluate(
-        arguments.model,
+        named_model(arguments.model, arguments.rotations),
         in_order(arguments.data),
         **data_options(arguments),
         device=choose_device(arguments.device),
@@ -64,6 +66,7 @@ def _table(scores: dict) -> str:
     ):
         lines.append(f"{label:42}{number(mean):>16}{number(pooled):>10}".rstrip())
     lines.append(f"{scores['num_configurations']} configurations")
+    lines += _of_members(scores)
     rows = scores.get("conditions") or scores.get("times", [])
     if rows:
         lines += ["", *_rows(rows)]
@@ -71,6 +74,26 @@ def _table(scores: dict) -> str:
         if any(f"{name}_transfer" in row for row in rows):
             lines += ["", *_transfer(name, rows, scores["outputs"])]
     return "\n".join(lines)
+
+
+def _of_members(scores: dict) -> list[str]:
+    """Of an ensemble: its members, what it gains over them, and what its spread tells."""
+    members = scores.get("members", [])
+    lines = ["", f"{'member':>11}{'node':>12}{'edge':>12}"] if members else []
+    for number, row in enumerate(members, start=1):
+        lines.append(f"{number:>11}{_cell(row['node_pearson']):>12}{_cell(row['edge_pearson']):>12}")
+    if members:
+        gains = []
+        for name in ("node_pearson", "edge_pearson"):
+            known = [row[name] for row in members if row[name] is not None]
+            gains.append(f"{scores[name] - sum(known) / len(known):+.5f}" if known else "-")
+        lines.append(f"{'gain':>11}{gains[0]:>12}{gains[1]:>12}   over the mean of the members")
+    if "calibration" in scores:
+        found = scores["calibration"]
+        lines += ["", f"node spread and error, Pearson {_cell(found['pearson'])}; by fifths of the spread"]
+        lines.append(f"{'spread':>11}" + "".join(f"{row['spread']:>12.5f}" for row in found["bins"]))
+        lines.append(f"{'error':>11}" + "".join(f"{row['error']:>12.5f}" for row in found["bins"]))
+    return lines
 
 
 def _rows(rows: list[dict]) -> list[str]:

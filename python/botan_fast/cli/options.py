@@ -19,6 +19,7 @@ __all__ = [
     "DATA_OPTIONS",
     "MAX_THREADS",
     "RUN_OPTIONS",
+    "SEVERAL",
     "add_options",
     "data_options",
     "data_options_text",
@@ -35,6 +36,12 @@ DATA_HELP = "data sets, other files, or quoted glob patterns such as 'data/*.npz
 _OPTIONS: dict[str, dict[str, Any]] = {
     "--model": {"required": True, "help": "model file, run folder, the authors' .pth, or TensorFlow checkpoint"},
     "--data": {"nargs": "+", "required": True, "metavar": "DATA", "help": DATA_HELP},
+    "--rotations": {
+        "type": int,
+        "default": 0,
+        "metavar": "R",
+        "help": "mean over R random rotations of the data",
+    },
     "--precision": {"default": "fp32", "help": "matrix products: fp32; bf16 or tf32 for speed"},
     "--force": {"action": "store_true", "help": "overwrite files"},
     "--json": {"action": "store_true", "help": "print one JSON object"},
@@ -68,6 +75,12 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 # Groups that several commands have in this order.
 DATA_OPTIONS = ("--box", "--density", "--temperature", "--time", "--species")
 RUN_OPTIONS = ("--device", "--threads", "--quiet")
+# Where several models are one ensemble.
+SEVERAL = {
+    "nargs": "+",
+    "metavar": "MODEL",
+    "help": "model file, run folder, the authors' .pth, TensorFlow checkpoint, or ka-t0.44-tau; several: their mean",
+}
 
 
 def add_options(parser: argparse.ArgumentParser, *flags: str, **other: Any) -> None:

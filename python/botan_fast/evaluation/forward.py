@@ -17,7 +17,6 @@ from ..data.species import letter
 from ..data.structure import Structure, with_structure
 from ..device import Device, choose_device
 from ..errors import InputError, warn
-from ..files import FilePath
 from ..model.card import ModelCard
 from ..model.checkpoint import load_model
 from ..terminal import progress_bar
@@ -45,8 +44,15 @@ class NamedModel(NamedTuple):
     card: ModelCard | None
 
 
-def named_model(model: Model | FilePath) -> NamedModel:
-    """The model itself, or the one in the file or run folder of that path."""
+def named_model(model: Any, rotations: int = 0) -> NamedModel:
+    """The model, or that in the file or run folder of the path; of several, or with rotations, their ensemble."""
+    if isinstance(model, NamedModel):
+        return model
+    if isinstance(model, (list, tuple)) and (len(model) != 1 or rotations):
+        ensemble = load_model(model, rotations=rotations)
+        return NamedModel(ensemble, "the ensemble", ensemble.card)
+    if isinstance(model, (list, tuple)):
+        [model] = model
     if isinstance(model, (str, PathLike)):
         loaded = load_model(model)
         return NamedModel(loaded, Path(model).name or str(model), loaded.card)

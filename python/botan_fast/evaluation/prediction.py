@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -14,9 +15,11 @@ from ..data.structure import with_structure
 from ..device import Device
 from ..errors import InputError, warn
 from ..files import FilePath
+from ..model.ensemble import Ensemble
 from ..ops.precision import check_precision
 from ..quantities import NODE_TARGETS
 from .differences import differences
+from .ensembles import spreads
 from .forward import Model, NamedModel, check_fits, forward_passes, named_model, samples_for, structure_of
 from .times import output_times
 
@@ -42,6 +45,8 @@ class ConfigurationPrediction:
                         for the pair
     target_propensity, target_pair_change   (N,) and (E,) float32, or None where the data hold no trajectories; NaN for
                         pairs of the inherent structure of which the data hold no E_ij
+    propensity_spread, pair_change_spread   of an `Ensemble`, standard deviations over its members and rotations, in the
+                        shapes of the predictions; else None
     times               of a model with K outputs the K times, by its card. The four are then (N, K) and (E, K), targets
                         with NaN at a time that the data do not have. None for a model with one output
     """
@@ -59,6 +64,8 @@ class ConfigurationPrediction:
     target_pair_change: np.ndarray | None = None
     node_target: str = "S"
     times: tuple[float, ...] | None = None
+    propensity_spread: np.ndarray | None = None
+    pair_change_spread: np.ndarray | None = None
 
     @property
     def quantity(self) -> str:
@@ -111,7 +118,7 @@ class FramePrediction(ConfigurationPrediction):
 
 
 def predict(
-    model: Model | FilePath,
+    model: Model | FilePath | Sequence[Any],
     data: Data,
     *,
     box: Array | None = None,
@@ -227,6 +234,11 @@ def predict_samples(
             target,
             times,
         )
+        if isinstance(named.model, Ensemble):
+            [apart] = spreads(named.model, [sample], device, precision)
+            nodes, pairs = (None if values is None else values.astype(np.float32) for values in apart)
+            prediction.propensity_spread = nodes if node_trained else None
+            prediction.pair_change_spread = pairs if edge_trained else None
         if isinstance(sample, FrameSample) and isinstance(prediction, FramePrediction):
             prediction.frame, prediction.time, prediction.step = sample.frame, sample.frame_time, sample.step
         return prediction

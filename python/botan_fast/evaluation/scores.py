@@ -15,8 +15,10 @@ from ..device import Device
 from ..errors import warn
 from ..files import FilePath
 from ..model.card import ModelCard
+from ..model.ensemble import Ensemble
 from ..ops.precision import check_precision
 from ..quantities import NODE_TARGETS
+from .ensembles import calibration, spreads
 from .forward import Model, NamedModel, float64_array, forward_passes, named_model, samples_for
 from .prediction import warn_of_differences
 from .times import columns, num_outputs, output_times
@@ -27,7 +29,7 @@ PAIR_CUTOFF = 1.35  # A-A pairs closer than this at t = 0, the first neighbour s
 
 
 def evaluate(
-    model: Model | FilePath,
+    model: Model | NamedModel | FilePath | Sequence[Any],
     data: Data,
     *,
     box: Array | None = None,
@@ -52,8 +54,8 @@ def evaluate(
 
     Parameters
     ----------
-    model : BOTAN, or path of a model file or run folder
-        Parameters and mode (train or eval) of a BOTAN are the same afterwards.
+    model : BOTAN, LinearBaseline or Ensemble, path of a model file or run folder, or a list of paths: their ensemble
+        Parameters and mode (train or eval) of a model are the same afterwards.
     data : path, glob pattern, Dataset, list of them, or list of Sample
         See `load_samples`; the model's cutoff and self edges apply.
     box, density, temperature, time, species
@@ -80,6 +82,9 @@ def evaluate(
         `conditions` is a list of a dict for each pair, with `temperature`, `time` and the same scores; with K outputs
         also `node_transfer` and `edge_transfer`, K coefficients each: every output against these data (mean over
         configurations).
+
+        Of an `Ensemble`, `members` is a list of the node and edge score of each, and `calibration` what its spread
+        tells of its errors on particles of type A (`botan_fast.evaluation.ensembles.calibration`).
 
     Warns
     -----
@@ -113,7 +118,27 @@ def evaluate(
     )
     warn_of_differences(named, samples)
     _warn_of_noise(named)
-    return score(named.model, samples, device, precision, progress)
+    scores = score(named.model, samples, device, precision, progress)
+    return scores | _gain(named.model, samples, device, precision)
+
+
+def _gain(model: Model, samples: list[Sample], device: Device, precision: str) -> dict[str, Any]:
+    """Of an ensemble, the scores of its members and what its spread tells; {} for another model."""
+    if not isinstance(model, Ensemble):
+        return {}
+    members = [score(member, samples, device, precision) for member in model.each]
+    names = ("node_pearson", "edge_pearson")
+    result: dict[str, Any] = {"members": [{name: one[name] for name in names} for one in members]}
+    if num_outputs(model.config) == 1:
+        apart = spreads(model, samples, device, precision)
+        masks = [_masks(sample)["node"] for sample in samples]
+        passes = forward_passes(model, samples, device, precision, False, "evaluating")
+        wanted = model.config["node_target"]
+        errors = [node - float64_array(sample.targets.node(wanted)) for sample, node, _ in passes if sample.targets]
+        chosen = [np.concatenate([a[mask] for a, mask in zip(part, masks, strict=True)])
+                  for part in ([node for node, _ in apart], errors)]  # fmt: skip
+        result["calibration"] = calibration(*chosen)
+    return result
 
 
 def score(

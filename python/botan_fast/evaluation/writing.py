@@ -49,11 +49,11 @@ def write_xyz(prediction: ConfigurationPrediction, path: FilePath) -> None:
 
     The columns are `species` (A, B, ...), `pos` (3 numbers; z = 0 in two dimensions), `propensity` where the model was
     trained for it (with several outputs `propensity_t13`, ... for the time 13, ...; NaN where a target at one of them
-    is not known), `target_propensity` where it is known, `id` (from 1) and `radius`: 0.5 for A and 0.44 for B, half of
-    their diameters in the Kob-Andersen mixture, and 0.5 for all where there are more than two species. OVITO takes the
-    last two for its Particle Identifier and Radius. The comment line holds the periodic cell as Lattice, three row
-    vectors; a two-dimensional one gets the third vector (0, 0, 1), not periodic. The file is written completely or not
-    at all.
+    is not known), `propensity_spread` of an ensemble, `target_propensity` where it is known, `id` (from 1) and
+    `radius`: 0.5 for A and 0.44 for B, half of their diameters in the Kob-Andersen mixture, and 0.5 for all where there
+    are more than two species. OVITO takes the last two for its Particle Identifier and Radius. The comment line holds
+    the periodic cell as Lattice, three row vectors; a two-dimensional one gets the third vector (0, 0, 1), not
+    periodic. The file is written completely or not at all.
 
     Raises
     ------
@@ -120,7 +120,8 @@ def _write_frame(file: TextIO, prediction: ConfigurationPrediction) -> None:
     cell[:dimensions, :dimensions] = np.diag(p.box) if p.box.ndim == 1 else p.box
     positions = np.pad(p.positions, ((0, 0), (0, 3 - dimensions)))
     properties, columns = "species:S:1:pos:R:3", []
-    for name, values in ((p.quantity, p.propensity), (f"target_{p.quantity}", p.target_propensity)):
+    nodes = {p.quantity: p.propensity, f"{p.quantity}_spread": p.propensity_spread}
+    for name, values in (nodes | {f"target_{p.quantity}": p.target_propensity}).items():
         if values is not None:
             columns += list(values.reshape(number, -1).T)
             properties += "".join(f":{name}{ending}:R:1" for ending in _endings(p, values))

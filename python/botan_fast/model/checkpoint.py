@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import safetensors
 import safetensors.torch
@@ -17,8 +17,10 @@ from ..quantities import letter_of_version
 from .botan import BOTAN
 from .card import ModelCard, card_from_json
 from .config import buffer_shapes, check_config, state_shapes, stored_config
+from .ensemble import Ensemble
 from .linear import LinearBaseline, check_linear_config, is_linear, linear_shapes
 from .published import check_shapes, from_glassy_dynamics, from_pyg_botan, published_card
+from .shipped import shipped_file, shipped_models
 from .tf_checkpoint import is_index_file
 from .torch_file import read_state_dict
 
@@ -100,14 +102,20 @@ def save_model(model: BOTAN | LinearBaseline, path: FilePath, metadata: Mapping[
         temporary.write_bytes(content)
 
 
-def load_model(path: FilePath) -> BOTAN | LinearBaseline:
-    """Read a model from any file that botan_fast knows; the content decides, not the name.
+@overload
+def load_model(path: FilePath, *, rotations: int = ...) -> BOTAN | LinearBaseline: ...
+@overload
+def load_model(path: list[Any] | tuple[Any, ...], *, rotations: int = ...) -> Ensemble: ...
+def load_model(
+    path: FilePath | list[Any] | tuple[Any, ...], *, rotations: int = 0
+) -> BOTAN | LinearBaseline | Ensemble:
+    """Read a model from any file that botan_fast knows; the content decides, not the name. Several give an ensemble.
 
     ===============================================  ==================================================================
     file                                             gives
     ===============================================  ==================================================================
     own file (``save_model``)                        the model that was saved
-    folder of a training run                         the model in its ``last.safetensors``
+    folder of a training run or a baseline           the model in its ``last.safetensors``
     ``.pth`` of the authors (pyg_botan)              ``decoders="shared"``, seven steps, cutoff 2.0
     DeepMind's glassy_dynamics TensorFlow            ``decoders="node"``, ``edge_node_skip=True``, ``self_edges=True``,
     checkpoint: its prefix, index or data file       seven steps, cutoff 2.0
@@ -122,11 +130,14 @@ def load_model(path: FilePath) -> BOTAN | LinearBaseline:
     Parameters
     ----------
     path
-        File, folder of a training run, or prefix of a TensorFlow checkpoint.
+        File, folder of a training run, prefix of a TensorFlow checkpoint, or the name of weights that come with the
+        package (`shipped_models`). A list of them, or of models: the `Ensemble` of all.
+    rotations
+        Of an ensemble, see `Ensemble`.
 
     Returns
     -------
-    BOTAN or LinearBaseline
+    BOTAN, LinearBaseline or Ensemble
         On the CPU, in float32 (other floating dtypes are converted), in training mode; ``model.config`` tells what
         it is, and ``model.card`` what it was trained for, or None: files of ``train`` say it, and published weights are
         recognised by their digest.
@@ -152,6 +163,10 @@ def load_model(path: FilePath) -> BOTAN | LinearBaseline:
     >>> model.config["hidden_size"], model.config["decoders"]
     (8, 'shared')
     """
+    if isinstance(path, (list, tuple)):
+        return Ensemble([one if isinstance(one, torch.nn.Module) else load_model(one) for one in path], rotations)
+    if rotations:
+        raise InputError(f"rotations = {rotations} are those of an ensemble; give the path in a list, [path]")
     file = _find(path)
     try:
         kind = _kind(file)
@@ -247,10 +262,14 @@ def _find(path: FilePath) -> Path:
         raise CheckpointError(f"path = '{path}' is neither a file nor a folder; give a model file")
     if path.is_symlink():
         raise CheckpointError(f"path = '{path}' is a link that leads to no file; give a model file")
+    shipped = shipped_file(path)
+    if shipped is not None:
+        return shipped
     folder = path.parent
     if not folder.is_dir():
         raise CheckpointError(f"path = '{path}': folder '{folder}' does not exist; check the spelling")
     names = {re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", p.name) for p in folder.iterdir()}
+    names |= set(shipped_models()) if path.parent == Path() else set()
     near = did_you_mean(path.name, [n for n in names if not n.startswith(".")], 3, "'{}'".format)
     raise CheckpointError(f"path = '{path}' does not exist{near or '; check the spelling'}")
 

@@ -130,7 +130,8 @@ def train_baseline(
     run = None if output is None else RunDirectory(output)
     reading = {"box": box, "density": density, "temperature": temperature, "time": time, "species": species}
     # An empty model says what is wrong with the inputs before the data are read.
-    options = {"node_inputs": node_inputs, "edge_inputs": edge_inputs, "cutoff": cutoff, "node_target": node_target}
+    options: dict[str, Any] = {"node_inputs": node_inputs, "edge_inputs": edge_inputs}
+    options |= {"cutoff": cutoff, "node_target": node_target}
     config = LinearBaseline(**options, decoders="separate" if edges else "node").config
     config = config | {"structure": structure_config(None, config, pairs, potential, descriptors)}
     with contextlib.nullcontext() if run is None else run.held(False):
@@ -138,7 +139,7 @@ def train_baseline(
         read: dict[str, Any] = reading | {"cutoff": cutoff, "self_edges": False, "node_target": node_target}
         read |= {"require_targets": True, "progress": progress}
         parts = [read_samples(train, **read), [] if test is None else read_samples(test, **read)]
-        dimensions = check_samples(*parts, 0.5 if edges else 1.0)
+        dimensions = check_samples(parts[0], parts[1], 0.5 if edges else 1.0)
         config |= {"num_species": number_of_species([*parts[0], *parts[1]]), "dimensions": dimensions}
         (samples, tests), structure = with_features(parts, config, edges, progress)
         config |= {"structure": structure, "input_columns": columns_of(samples, config)}

@@ -136,7 +136,10 @@ class TrainingSettings:
 
 def load_init(init: BOTAN | FilePath | None) -> BOTAN | None:
     """The model to start from: `init` itself, or what load_model reads from that path; None without `init`."""
-    return init if init is None or isinstance(init, BOTAN) else load_model(init)
+    model = init if init is None or isinstance(init, BOTAN) else load_model(init)
+    if model is not None and not isinstance(model, BOTAN):
+        raise InputError(f"init is a {type(model).__name__}, which has no weights that a network could start from")
+    return model
 
 
 def model_config(
