@@ -164,7 +164,8 @@ def load_model(
     (8, 'shared')
     """
     if isinstance(path, (list, tuple)):
-        return Ensemble([one if isinstance(one, torch.nn.Module) else load_model(one) for one in path], rotations)
+        models: list[Any] = [one if isinstance(one, torch.nn.Module) else load_model(one) for one in path]
+        return Ensemble(models, rotations)
     if rotations:
         raise InputError(f"rotations = {rotations} are those of an ensemble; give the path in a list, [path]")
     file = _find(path)
