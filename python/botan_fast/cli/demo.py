@@ -24,9 +24,9 @@ DESCRIPTION = "Train on the data that come with the package, for about a minute,
 
 TIME = 0.13
 EPOCHS = 80
-# The demo has a minute and 8 configurations, not hours and 400: a small network that reads structure. At this short time
-# the inherent structure says little, and the force on a particle where it is much: without it the node score is 0.4 to
-# 0.6, by the seed, with it 0.71 to 0.72 for the seeds 0 to 4. Beyond this cutoff little matters so early.
+# The demo has a minute and 8 configurations, not hours and 400: a small network that reads structure. At this short
+# time the inherent structure says little, and the force on a particle where it is much: without it the node score is
+# 0.4 to 0.6, by the seed, with it 0.71 to 0.72 for the seeds 0 to 4. Beyond this cutoff little matters so early.
 NODE_INPUTS = ("force", "thermal_energy")
 OPTIONS: dict[str, Any] = {
     "recipe": "structure",

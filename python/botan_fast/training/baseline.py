@@ -46,6 +46,11 @@ class BaselineResult:
     penalties   of each regression: "node A", "edge A-A, r < 1.35", ...
     seconds     reading, minimising and fitting, and the scores apart
     output      the folder, or None
+
+    >>> import botan_fast as bf
+    >>> model = bf.LinearBaseline(node_inputs=["energy"], num_species=1)
+    >>> bf.BaselineResult(model, {"node_pearson": 0.78125}, {"node A": 0.03})
+    BaselineResult(1 regressions, node_pearson=0.7812)
     """
 
     model: LinearBaseline
