@@ -27,6 +27,13 @@ def baseline(train: bf.Dataset, test: bf.Dataset, folder: Path) -> dict:
     return {"seconds": time.perf_counter() - begin, "scores": result.scores, "penalties": result.penalties}
 
 
+def baselines_of_one(train: bf.Dataset, test: bf.Dataset) -> dict:
+    """A baseline of each configuration alone: the mean, and each."""
+    rows = [bf.train_baseline(train[k : k + 1], test, progress=False).scores for k in range(len(train))]
+    names = ("node_pearson", "edge_pearson")
+    return {"scores": {name: float(np.mean([row[name] for row in rows])) for name in names}, "each": rows}
+
+
 def network(train: bf.Dataset, test: bf.Dataset, folder: Path, seed: int) -> dict:
     begin = time.perf_counter()
     epochs = max(1, round(STEPS / len(train)))
@@ -49,6 +56,29 @@ def ensemble(paths: list[Path], test: bf.Dataset, rotations: int) -> dict:
     return {"seconds": time.perf_counter() - begin, "scores": scores}
 
 
+def draw(record: dict, path: Path) -> None:
+    """The learning curve: scores against the number of training configurations."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    for axes, end, published in zip(figure.subplots(1, 2), ("node", "edge"), (0.752, None), strict=True):
+        for kind, colour, marker in (("baseline", "#0072b2", "o"), ("network", "#d55e00", "s")):
+            found = [(int(name.split()[-1]), row) for name, row in record.items() if name.startswith(f"{kind} of ")]
+            if kind == "baseline":
+                found.append((1, record["baselines of one"]))
+            found.append((10, record["baseline" if kind == "baseline" else "network seed 0"]))
+            found.sort(key=lambda pair: pair[0])
+            points = [(size, row["scores"][f"{end}_pearson"]) for size, row in found]
+            axes.plot(*zip(*points, strict=True), color=colour, marker=marker, label=kind)
+        if published:
+            axes.axhline(published, color="0.5", linestyle="--", label="BOTAN, 400 configurations (published)")
+        axes.set(xscale="log", xlabel="training configurations", ylabel=f"{end} Pearson, type A, t = 4120")
+        axes.set_xticks([1, 2, 4, 10], ["1", "2", "4", "10"])
+        axes.minorticks_off()
+        axes.legend(frameon=False, fontsize=8)
+    figure.savefig(path, dpi=150)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("train", type=Path)
@@ -69,7 +99,7 @@ def main() -> None:
     def add(name: str, task, *options) -> None:
         if name in results:
             return
-        results[name] = task(*options)
+        results[name] = task(*options) | {"commit": machine.commit()}
         scores = results[name].get("scores", {})
         print(name, scores.get("node_pearson"), scores.get("edge_pearson"), results[name].get("seconds"), flush=True)
         done.write_text(json.dumps(results, indent=1))
@@ -79,6 +109,7 @@ def main() -> None:
     for seed in range(arguments.seeds):
         add(f"network seed {seed}", network, train, test, folder / f"network-{seed}", seed)
         networks.append(folder / f"network-{seed}")
+    add("baselines of one", baselines_of_one, train, test)
     for size in arguments.sizes:
         add(f"baseline of {size}", baseline, train[:size], test, folder / f"baseline-of-{size}")
         add(f"network of {size}", network, train[:size], test, folder / f"network-of-{size}", 0)
@@ -96,7 +127,9 @@ def main() -> None:
         for end in ("node", "edge")
     }
     path = machine.RESULTS / "accuracy" / NAME
-    machine.write_json(path, {"format": 1, **machine.describe(arguments.threads), "summary": summary, **results})
+    record = {"format": 1, **machine.describe(arguments.threads), "summary": summary, **results}
+    machine.write_json(path, record)
+    draw(record, machine.ROOT / "docs" / "accuracy.png")
     print(f"wrote {path}")
 
 
