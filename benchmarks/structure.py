@@ -60,7 +60,7 @@ def draw(record: dict, path: Path) -> None:
     """The learning curve: scores against the number of training configurations."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    figure = Figure(figsize=(7, 3), layout="constrained")
     for axes, end, published in zip(figure.subplots(1, 2), ("node", "edge"), (0.752, None), strict=True):
         for kind, colour, marker in (("baseline", "#0072b2", "o"), ("network", "#d55e00", "s")):
             found = [(int(name.split()[-1]), row) for name, row in record.items() if name.startswith(f"{kind} of ")]
@@ -71,8 +71,10 @@ def draw(record: dict, path: Path) -> None:
             points = [(size, row["scores"][f"{end}_pearson"]) for size, row in found]
             axes.plot(*zip(*points, strict=True), color=colour, marker=marker, label=kind)
         if published:
-            axes.axhline(published, color="0.5", linestyle="--", label="BOTAN, 400 configurations (published)")
-        axes.set(xscale="log", xlabel="training configurations", ylabel=f"{end} Pearson, type A, t = 4120")
+            axes.axhline(published, color="0.5", linestyle="--", label="BOTAN, 400 (published)")
+        axes.set(
+            xscale="log", xlabel="training configurations", ylabel=f"{end} Pearson", title=f"{end}s, T = 0.44, t = 4120"
+        )
         axes.set_xticks([1, 2, 4, 10], ["1", "2", "4", "10"])
         axes.minorticks_off()
         axes.legend(frameon=False, fontsize=8)
