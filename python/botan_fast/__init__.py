@@ -23,6 +23,8 @@ _PUBLIC = {
     "InherentStructure": "physics.inherent",
     "inherent_structure": "physics.inherent",
     "potential_energy": "physics.inherent",
+    "Cage": "physics.cage",
+    "cage": "physics.cage",
     "descriptors": "physics.descriptors",
     "DescriptorSettings": "physics.descriptor_settings",
     "self_intermediate_scattering": "physics.correlations",
@@ -84,18 +86,20 @@ if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ woul
     from .model.checkpoint import save_model as save_model
     from .ops import scatter_sum as scatter_sum
     from .ops import segment_sum as segment_sum
+    from .physics.cage import Cage as Cage
+    from .physics.cage import cage as cage
     from .physics.correlations import BondBreaking as BondBreaking
     from .physics.correlations import bond_breaking as bond_breaking
     from .physics.correlations import chi_4 as chi_4
     from .physics.correlations import overlap as overlap
     from .physics.correlations import self_intermediate_scattering as self_intermediate_scattering
+    from .physics.descriptor_settings import DescriptorSettings as DescriptorSettings
+    from .physics.descriptors import descriptors as descriptors
     from .physics.inherent import InherentStructure as InherentStructure
     from .physics.inherent import inherent_structure as inherent_structure
     from .physics.inherent import potential_energy as potential_energy
     from .physics.potential import KOB_ANDERSEN as KOB_ANDERSEN
     from .physics.potential import LennardJones as LennardJones
-    from .physics.descriptor_settings import DescriptorSettings as DescriptorSettings
-    from .physics.descriptors import descriptors as descriptors
     from .physics.relaxation import TwoStepFit as TwoStepFit
     from .physics.relaxation import relaxation_time as relaxation_time
     from .physics.targets import Targets as Targets

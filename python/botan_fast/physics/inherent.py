@@ -98,8 +98,8 @@ def inherent_structure(
     move = positive("largest_move", largest_move) * potential.sigma[0][0]
     if isinstance(max_steps, bool) or not isinstance(max_steps, (int, np.integer)) or max_steps < 0:
         raise InputError(f"max_steps = {max_steps!r} must be a whole number, at least 0")
-    system = _System(positions, types, box, potential)
-    minimization = _call(_core.Minimization, *system.arguments, move, torch.get_num_threads())
+    system = System(positions, types, box, potential)
+    minimization = call_core(_core.Minimization, *system.arguments, move, torch.get_num_threads())
     slice_steps = max(1, _SLICE // max(1, system.inputs.num_nodes))
     done = converged = False
     while not done:
@@ -141,13 +141,13 @@ def energy_and_forces(
     >>> energy_and_forces([[0.0, 0.0], [1.0, 0.0]], [0, 0], 6.0, LennardJones(1.0, 1.0, truncation="plain"))[1].tolist()
     [[-24.0, 0.0], [24.0, 0.0]]
     """
-    system = _System(positions, types, box, check_potential(potential))
+    system = System(positions, types, box, check_potential(potential))
     energy, forces = np.empty(system.inputs.num_nodes), np.empty_like(system.inputs.host_positions)
-    _call(_core.pair_forces, *system.arguments, energy.ctypes.data, forces.ctypes.data, torch.get_num_threads())
+    call_core(_core.pair_forces, *system.arguments, energy.ctypes.data, forces.ctypes.data, torch.get_num_threads())
     return energy, forces
 
 
-class _System:
+class System:
     """The arguments of the core, with the arrays that they point into."""
 
     def __init__(self, positions: Array, types: Array, box: Array, potential: LennardJones) -> None:
@@ -172,7 +172,7 @@ class _System:
         )
 
 
-def _call(function: Any, *arguments: Any) -> Any:
+def call_core(function: Any, *arguments: Any) -> Any:
     try:
         return function(*arguments)
     except ValueError as error:
