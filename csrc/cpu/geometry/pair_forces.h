@@ -32,8 +32,9 @@ class PairForces {
         skin_(skin_of(longest_)),
         list_(box_, num_nodes_, longest_ + skin_, num_threads) {
     if (num_nodes_ >= VerletList<D>::kMost)
-      throw std::invalid_argument("positions hold " + std::to_string(num_nodes_) + " particles; a list of pairs holds " +
-                                  std::to_string(VerletList<D>::kMost - 1) + ", use a smaller system");
+      throw std::invalid_argument("positions hold " + std::to_string(num_nodes_) +
+                                  " particles; a list of pairs holds " + std::to_string(VerletList<D>::kMost - 1) +
+                                  ", use a smaller system");
     const PairPotential& table = system.potential;
     for (int k = 0; k < num_species_ * num_species_; ++k) {
       const double epsilon = table.epsilon[k], sigma = table.sigma[k], cutoff = table.cutoff[k];

@@ -65,8 +65,9 @@ def cage(
     from `around` of all particles is taken off the positions, so that they do not drift as a whole.
 
     The inherent structure is where a particle is without heat, the cage position where it is with it, which says more
-    of the dynamics that follows: Alkemade, Smallenburg, and Filion, J. Chem. Phys. 158, 134512 (2023), who confine each
-    particle by a hard wall where here is a spring.
+    of the dynamics that follows: Alkemade, Smallenburg, and Filion, J. Chem. Phys. 158, 134512 (2023), whose cage state
+    is the mean while rearrangements are forbidden; here springs forbid them. Start from thermal positions, with
+    `around` those of the inherent structure: a dynamics that starts in a minimum is cold for some 1 / friction.
 
     Parameters
     ----------
@@ -82,7 +83,7 @@ def cage(
 
     Returns a `Cage`, float64. ``torch.get_num_threads()`` threads; the result does not depend on their number, bit for
     bit, as the noise is a function of (seed, step, particle). Linear in N. Integrated by BAOAB (Leimkuhler and
-    Matthews, Appl. Math. Res. Express 2013, 34), whose averages over harmonic wells are exact for any time step.
+    Matthews, Appl. Math. Res. Express 2013, 34), whose means over harmonic wells are exact at any stable time step.
 
     Raises `InputError` for what `inherent_structure` refuses, a temperature, time or friction that is not positive, a
     negative spring, and for a dynamics that does not hold the temperature, because the time step is too long or the
