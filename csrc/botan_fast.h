@@ -151,6 +151,10 @@ struct PairSystem {
 // energy (N,) of each particle, half of that of its pairs, and forces (N, D). Two particles at one point are refused.
 void pair_forces(const PairSystem& system, double* energy, double* forces, int num_threads);
 
+// virial (N,), half of - r V'(r) of each pair to each end, and hessian (N, D, D), d^2 U / dr_i dr_i of each particle i
+// alone, all others held fast.
+void pair_curvature(const PairSystem& system, double* virial, double* hessian, int num_threads);
+
 // Downhill from the positions to the minimum of the sum of the energies.
 class Minimization {
  public:

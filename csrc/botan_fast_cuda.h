@@ -152,7 +152,7 @@ void processor_backward(Stream stream, const ProcessorBackward& processor, Works
 
 // ---- multilayer perceptrons (cuda/network/dispatch.cu) ------------------------------------------------------
 
-// As in botan_fast.h, for 1 <= num_inputs <= hidden_size; all layers are computed again in the backward pass, which
+// As in botan_fast.h, for 1 <= num_inputs <= 65536; all layers are computed again in the backward pass, which
 // does not read y.
 size_t mlp_workspace_bytes(Stream stream, int64_t num_rows, int64_t num_inputs, int hidden_size, bool backward,
                            Precision precision);

@@ -28,7 +28,7 @@ ROOMS = {
     "evaluation": {"ops", "model", "data"},
     "simulation": {"graph", "physics", "data"},
     "bench": {"ops", "graph", "physics", "model"},
-    "training": {"ops", "graph", "model", "data", "evaluation"},
+    "training": {"ops", "graph", "physics", "model", "data", "evaluation"},
     "figures": set(),
 }
 DOORS = {"__init__", "__main__"}  # of the package: names on first use, and `python -m botan_fast`

@@ -48,6 +48,8 @@ def functions_of(name: str) -> dict[str, object]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_public_names_are_annotated(name):
+    if not callable(getattr(bf, name)):
+        return  # a constant, such as KOB_ANDERSEN
     for key, function in functions_of(name).items():
         signature = inspect.signature(function)
         bare = [

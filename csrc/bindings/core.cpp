@@ -146,6 +146,12 @@ void bind_minimization(py::module_& m) {
         pair_forces(pair_system(system, potential), at<double>(energy), at<double>(forces), num_threads);
       },
       Release());
+  m.def(
+      "pair_curvature",
+      [](const System& system, const Potential& potential, Address virial, Address hessian, int num_threads) {
+        pair_curvature(pair_system(system, potential), at<double>(virial), at<double>(hessian), num_threads);
+      },
+      Release());
   py::class_<Minimization>(m, "Minimization")
       .def(py::init([](const System& system, const Potential& potential, double largest_move, int num_threads) {
              return std::make_unique<Minimization>(pair_system(system, potential), largest_move, num_threads);

@@ -25,6 +25,8 @@ _PUBLIC = {
     "potential_energy": "physics.inherent",
     "Cage": "physics.cage",
     "cage": "physics.cage",
+    "LocalMechanics": "physics.mechanics",
+    "local_mechanics": "physics.mechanics",
     "descriptors": "physics.descriptors",
     "DescriptorSettings": "physics.descriptor_settings",
     "self_intermediate_scattering": "physics.correlations",
@@ -39,6 +41,11 @@ _PUBLIC = {
     "MLP": "model.botan",
     "BOTANLayer": "model.botan",
     "BOTAN": "model.botan",
+    "LinearBaseline": "model.linear",
+    "Ensemble": "model.ensemble",
+    "shipped_models": "model.shipped",
+    "BaselineResult": "training.baseline",
+    "train_baseline": "training.baseline",
     "Prediction": "model.botan",
     "ModelCard": "model.card",
     "load_model": "model.checkpoint",
@@ -49,6 +56,8 @@ _PUBLIC = {
     "DatasetWriter": "data.writer",
     "Record": "data.record",
     "TimeRecord": "data.record",
+    "Structure": "data.structure",
+    "with_structure": "data.structure",
     "convert": "data.conversion",
     "evaluate": "evaluation.scores",
     "predict": "evaluation.prediction",
@@ -67,6 +76,8 @@ if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ woul
     from .data.record import Record as Record
     from .data.record import TimeRecord as TimeRecord
     from .data.sample import Sample as Sample
+    from .data.structure import Structure as Structure
+    from .data.structure import with_structure as with_structure
     from .data.writer import DatasetWriter as DatasetWriter
     from .errors import BotanFastError as BotanFastError
     from .errors import BotanFastWarning as BotanFastWarning
@@ -84,6 +95,9 @@ if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ woul
     from .model.card import ModelCard as ModelCard
     from .model.checkpoint import load_model as load_model
     from .model.checkpoint import save_model as save_model
+    from .model.ensemble import Ensemble as Ensemble
+    from .model.linear import LinearBaseline as LinearBaseline
+    from .model.shipped import shipped_models as shipped_models
     from .ops import scatter_sum as scatter_sum
     from .ops import segment_sum as segment_sum
     from .physics.cage import Cage as Cage
@@ -98,6 +112,8 @@ if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ woul
     from .physics.inherent import InherentStructure as InherentStructure
     from .physics.inherent import inherent_structure as inherent_structure
     from .physics.inherent import potential_energy as potential_energy
+    from .physics.mechanics import LocalMechanics as LocalMechanics
+    from .physics.mechanics import local_mechanics as local_mechanics
     from .physics.potential import KOB_ANDERSEN as KOB_ANDERSEN
     from .physics.potential import LennardJones as LennardJones
     from .physics.relaxation import TwoStepFit as TwoStepFit
@@ -106,6 +122,8 @@ if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ woul
     from .physics.targets import isoconfigurational_targets as isoconfigurational_targets
     from .physics.targets import local_displacement_field as local_displacement_field
     from .simulation.ensemble import simulate as simulate
+    from .training.baseline import BaselineResult as BaselineResult
+    from .training.baseline import train_baseline as train_baseline
     from .training.loop import train as train
 
 else:

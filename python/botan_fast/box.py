@@ -34,8 +34,7 @@ def check_cutoff(cutoff: float, box: np.ndarray, cell: np.ndarray) -> float:
     cutoff = positive("cutoff", cutoff)
     # Of a cell, the distances between opposite faces count; they are computed, hence a tolerance of rounding.
     orthorhombic = box.ndim == 1
-    heights = box if orthorhombic else 1 / np.linalg.norm(np.linalg.inv(cell), axis=0) * (1 + 1e-14)
-    for k, height in enumerate(heights.tolist()):
+    for k, height in enumerate(_heights(box, cell).tolist()):
         if height < 2 * cutoff:
             name = f"box[{k}]" if orthorhombic else f"height {k} of box"
             shown = height if orthorhombic else float(f"{height:.6g}")
@@ -43,6 +42,21 @@ def check_cutoff(cutoff: float, box: np.ndarray, cell: np.ndarray) -> float:
                 f"{name} = {shown} is smaller than 2 * cutoff = {2 * cutoff}; use a larger system or a smaller cutoff"
             )
     return cutoff
+
+
+def largest_cutoff(box: np.ndarray) -> float:
+    """The largest cutoff that `check_cutoff` takes for a box (D,) or (D, D).
+
+    >>> import numpy as np
+    >>> from botan_fast.box import largest_cutoff
+    >>> largest_cutoff(np.array([8.0, 6.0])), round(largest_cutoff(np.array([[6.0, 0.0], [3.0, 4.0]])), 9)
+    (3.0, 2.0)
+    """
+    return float(_heights(*check_box(box, len(box))).min()) / 2
+
+
+def _heights(box: np.ndarray, cell: np.ndarray) -> np.ndarray:
+    return box if box.ndim == 1 else 1 / np.linalg.norm(np.linalg.inv(cell), axis=0) * (1 + 1e-14)
 
 
 def check_boxes(

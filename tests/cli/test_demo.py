@@ -16,7 +16,7 @@ def test_demo(tmp_path, capsys):
     printed = capsys.readouterr()
     assert printed.err.startswith("botan-fast demo: Kob-Andersen mixture at T = 0.64, learning S_i and E_ij at t = 4\n")
     lines = printed.out.splitlines()
-    assert lines[0].split() == ["held-out", "configurations", "before", "after"]
+    assert lines[0].split() == ["held-out", "configurations", "linear", "network"]
     assert lines[3] == f"model: {output}/run   predictions: {output}/predictions   figure: {output}/propensity.png"
     _, held_out = bf.Dataset(demo_data()).select(time=4).train_test_split(test=0.2, seed=0)
     after = bf.evaluate(bf.load_model(output / "run"), held_out)

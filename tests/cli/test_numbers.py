@@ -31,6 +31,17 @@ def test_any_number(command, option, tiny_data, tiny_model_file, tmp_path, monke
     data = str(tiny_data / "train/conf_1.npz")
     lines = {
         "train": ["--train", data, "-o", "run", "--epochs", "1", *SMALL],
+        "baseline": [
+            "--train",
+            data,
+            "-o",
+            "run",
+            "--node-inputs",
+            "temperature",
+            "--edge-inputs",
+            "radial",
+            "--quiet",
+        ],
         "evaluate": ["--model", str(tiny_model_file), "--data", data, "--quiet"],
         "predict": ["--model", str(tiny_model_file), "--data", data, "-o", "out", "--force", "--quiet"],
         "convert": [data, "-o", "a.h5", "--force", "--quiet"],

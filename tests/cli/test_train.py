@@ -71,10 +71,15 @@ def test_every_option_of_train_arrives(tiny_data, tmp_path, monkeypatch):
         raise bf.BotanFastError("far enough")
 
     monkeypatch.setattr(botan_fast.training.loop, "train", fake)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "settings.json").write_text('{"averages": 1}')
     options = shlex.split(
         "--p 0.3 --epochs 7 --init m.pth --seed 3 --augmentation o3 --learning-rate 0.01 --schedule cosine "
         "--clip-norm 2 --batch-size 3 --evaluate-every 2 --checkpoint-every 4 --hidden-size 16 --num-steps 3 "
         "--node-target R --decoders shared --edge-node-skip --self-edges --cutoff 1.9 --box 5 6 7 --density 1.1 "
+        "--recipe structure --ema 0.9 --weight-decay 0.1 --input-noise 0.2 --validation 0.3 --patience 8 "
+        "--species-weights 1 2 --no-target-scaling --node-inputs species energy --edge-inputs radial "
+        "--radial 0.8 1.9 10 0.1 --num-species 3 --pairs union --potential kob-andersen --descriptors settings.json "
         "--temperature 0.44 --time 1.3 13 --species Si Ge --device cpu --precision bf16 --save-memory --quiet --resume "
         "-o run"
     )
@@ -86,6 +91,21 @@ def test_every_option_of_train_arrives(tiny_data, tmp_path, monkeypatch):
         "epochs": 7,
         "init": "m.pth",
         "seed": 3,
+        "recipe": "structure",
+        "ema": 0.9,
+        "weight_decay": 0.1,
+        "input_noise": 0.2,
+        "validation": 0.3,
+        "patience": 8,
+        "species_weights": [1.0, 2.0],
+        "target_scaling": False,
+        "node_inputs": ["species", "energy"],
+        "edge_inputs": ["radial"],
+        "radial": [0.8, 1.9, 10, 0.1],
+        "num_species": 3,
+        "pairs": "union",
+        "potential": "kob-andersen",
+        "descriptors": {"averages": 1},
         "augmentation": "o3",
         "learning_rate": 0.01,
         "schedule": "cosine",

@@ -270,8 +270,8 @@ def test_what_is_refused(emulator):
         emulator.processor_forward_workspace_bytes(0, 0, (4, 4, 48, 1, False, False), True, 0)
     with pytest.raises(ValueError, match=r"num_steps = 0; .*steps at least 1"):
         emulator.processor_backward_workspace_bytes(0, 0, (4, 4, 64, 0, False, False), 0)
-    with pytest.raises(ValueError, match=r"num_inputs = 65; .* inputs 1 to hidden_size = 64"):
-        emulator.mlp_workspace_bytes(0, 0, 10, 65, 64, False, 0)
+    with pytest.raises(ValueError, match=r"num_inputs = 0; .* inputs 1 to 65536"):
+        emulator.mlp_workspace_bytes(0, 0, 10, 0, 64, False, 0)
     shape = (4, 4, 64, 2, False, False)
     needed = emulator.processor_forward_workspace_bytes(0, 0, shape, False, 0)
     with pytest.raises(ValueError, match=f"processor_forward: workspace_bytes = 8; .* asks for {needed}"):
@@ -329,6 +329,17 @@ def test_mlp(emulator, rounding, rows, inputs, decode):
 )
 def test_mlp_precisions(emulator, rounding, precision, inputs, hidden, decode):
     check_mlp(emulator, 40, inputs, hidden, decode, precision, rounding(precision))
+
+
+@pytest.mark.parametrize("precision", ops.PRECISIONS)
+@pytest.mark.parametrize(
+    ("rows", "inputs", "hidden", "decode"),
+    [(0, 33, 32, False), (1, 33, 32, False), (300, 42, 32, False), (130, 250, 32, True), (40, 61, 32, False),
+     (40, 600, 32, False), (40, 96, 64, False), (140, 250, 64, True), (40, 250, 128, False)],
+)  # fmt: skip
+def test_mlp_of_more_inputs_than_features(emulator, rounding, rows, inputs, hidden, decode, precision):
+    """The sums over inputs are longer than those of other tests: their tolerance, too."""
+    check_mlp(emulator, rows, inputs, hidden, decode, precision, rounding(precision))
 
 
 def test_mlp_repeats(emulator):

@@ -60,7 +60,7 @@ def test_a_data_set_must_hold_the_target(tiny_data, tmp_path):
 
 
 def test_unknown_target(tiny_data):
-    with pytest.raises(InputError, match="node_target = 'Q'; choose one of 'S'"):
+    with pytest.raises(InputError, match="node_target = 'Q'; it must be one of S, R"):
         bf.train(str(tiny_data / "train/*.npz"), node_target="Q", epochs=1, progress=False)
 
 

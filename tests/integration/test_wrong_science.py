@@ -331,7 +331,6 @@ class TestAWordEach:
         return folder
 
     CASES = (
-        ({"train": "train", "time": [0.13, 4120]}, "two times are mixed in one target: 0.13, 4120; a model is for one"),
         ({"train": "train", "test": "train", "time": [4120]}, "2 of 2 test configurations are among the training"),
         ({"train": "train", "test": "test", "time": [4120]}, "1 of 2 test configurations are among the training"),
         ({"train": "train", "time": [4120], "num_steps": 0}, "num_steps = 0: no messages are passed"),

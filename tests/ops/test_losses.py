@@ -56,6 +56,32 @@ def test_gradcheck(p):
             )
 
 
+@pytest.mark.parametrize("p", WEIGHTS)
+@pytest.mark.parametrize("room", [False, True])
+def test_several_outputs(p, room):
+    """(N, K) and (E, K): the mean over all of them, of the present edges alone where there is room for more."""
+    node, edge, node_target, edge_target = (t.reshape(-1, 3) for t in numbers(9, 21))
+    row_ptr = torch.tensor([0, 2, 3, 5]) if room else None
+    present = 5 if room else 7
+    leaves = [node.clone().requires_grad_(), edge.clone().requires_grad_()]
+    loss = ops.loss(*leaves, node_target, edge_target, p, row_ptr)
+    exact = [t.double().requires_grad_() for t in (node, edge)]
+    node_loss = (exact[0] - node_target.double()).square().mean()
+    edge_loss = (exact[1] - edge_target.double())[:present].square().mean()
+    total = p * node_loss + (1 - p) * edge_loss
+    for value, want in zip(loss, (total, node_loss, edge_loss), strict=True):
+        assert value.item() == pytest.approx(want.item(), rel=1e-6)
+    loss.total.backward()
+    total.backward()
+    for leaf, want, weight in zip(leaves, exact, (p, 1 - p), strict=True):
+        assert (leaf.grad is None) == (weight == 0)
+        if weight:
+            assert leaf.grad.shape == want.shape
+            assert relative_l2(leaf.grad, want.grad) < 1e-6
+    with pytest.raises(InputError, match=r"shape \(3, 3\) and node_target has shape \(3,\)"):
+        ops.loss(node, edge, node_target[:, 0], edge_target, 0.4)
+
+
 def test_the_incoming_gradient_scales():
     tensors = numbers(9, 20)
     once, thrice = evaluated(tensors, 0.4), evaluated(tensors, 0.4, scale=3.0)

@@ -1,6 +1,9 @@
 """Descriptors against their definitions in NumPy and SciPy, their symmetries, and crystals whose numbers are known."""
 
 import itertools
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +12,7 @@ from scipy import special
 
 import botan_fast as bf
 from botan_fast.errors import InputError
+from tests.helpers.descriptor_digest import digest
 
 SMALL = {
     "radial_centres": (0.8, 1.0, 1.3),
@@ -117,7 +121,7 @@ def test_names_say_what_columns_are():
     settings = bf.DescriptorSettings(**SMALL, geometry="both")
     energy = np.zeros(40)
     both, names = bf.descriptors(positions, types, TILTED, inherent=quenched, energy=energy, settings=settings)
-    assert names == settings.names(3, 2, inherent=True, energy=True)
+    assert names == settings.names(3, 2, displacement=True, energy=True)
     plain = bf.DescriptorSettings(**SMALL)
     for start, prefix in ((quenched, ""), (positions, "thermal ")):
         alone, alone_names = bf.descriptors(start, types, TILTED, settings=plain)
@@ -202,6 +206,18 @@ def test_the_same_bits_for_any_number_of_threads():
     finally:
         torch.set_num_threads(threads)
     assert results[0].tobytes() == results[1].tobytes() == results[2].tobytes()
+
+
+@pytest.mark.parametrize("level", ["generic", "avx2", "avx512"])
+def test_every_instruction_set_gives_the_same_bits(level, pytestconfig):
+    """A machine without the set runs a narrower one; what it gives must be the same in any case."""
+    environment = {**os.environ, "BOTAN_FAST_SIMD": level}
+    command = [sys.executable, "-m", "tests.helpers.descriptor_digest"]
+    options = {"env": environment, "cwd": pytestconfig.rootpath, "capture_output": True, "text": True}
+    used, found = subprocess.run(command, check=True, **options).stdout.split()
+    order = ["generic", "avx2", "avx512"]
+    assert order.index(used) <= order.index(level)
+    assert found == digest()
 
 
 # ---- what is known --------------------------------------------------------------------------------------------------
@@ -310,6 +326,14 @@ def test_settings_are_plain_data():
         bf.DescriptorSettings.from_dict({"radius": 2.0})
     with pytest.raises(InputError, match="are a list; give a dictionary"):
         bf.DescriptorSettings.from_dict([1])
+
+
+def test_more_columns_than_memory_are_refused_before_they_are_named():
+    most = bf.DescriptorSettings(
+        num_species=64, radial_centres=np.arange(1, 1025) / 100, smear_lengths=np.arange(1, 65) / 10, smear_local=True
+    )
+    with pytest.raises(InputError, match="the settings give 268714000 descriptors, more than 16384; choose fewer"):
+        most.names(3)
 
 
 @pytest.mark.parametrize(

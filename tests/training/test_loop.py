@@ -88,7 +88,7 @@ def test_nodes_only_uses_batches_of_five_and_no_edge_decoder(tiny_data, monkeypa
     sizes = []
     original = bf.batch_graphs
     monkeypatch.setattr(
-        "botan_fast.training.loop.batch_graphs", lambda graphs: sizes.append(len(graphs)) or original(graphs)
+        "botan_fast.training.objective.batch_graphs", lambda graphs: sizes.append(len(graphs)) or original(graphs)
     )
     files = [*sorted((tiny_data / "train").glob("*.npz")), *sorted((tiny_data / "test").glob("*.npz"))]
     result = bf.train(files, p=1, epochs=1, **FAST)

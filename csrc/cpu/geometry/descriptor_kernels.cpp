@@ -5,34 +5,91 @@
 namespace botan_fast {
 namespace {
 
-typedef double Doubles __attribute__((vector_size(8 * kLanes)));
-typedef double UnalignedDoubles __attribute__((vector_size(8 * kLanes), aligned(8), may_alias));
-typedef int64_t Longs __attribute__((vector_size(8 * kLanes)));
-typedef float Floats __attribute__((vector_size(4 * kLanes)));
-typedef float UnalignedFloats __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
+// Native vectors; g++ takes wider ones apart number by number where it compares or chooses.
+#if defined(__AVX512F__)
+constexpr int kWidth = 8;
+#elif defined(__AVX2__)
+constexpr int kWidth = 4;
+#else
+constexpr int kWidth = 2;
+#endif
+typedef double Native __attribute__((vector_size(8 * kWidth)));
+typedef double UnalignedNative __attribute__((vector_size(8 * kWidth), aligned(8), may_alias));
+typedef int64_t NativeLongs __attribute__((vector_size(8 * kWidth)));
+typedef float NativeFloats __attribute__((vector_size(4 * kWidth)));
+typedef float UnalignedFloats __attribute__((vector_size(4 * kWidth), aligned(4), may_alias));
 
-inline Doubles load(const double* p) { return *reinterpret_cast<const UnalignedDoubles*>(p); }
-inline void store(double* p, Doubles v) { *reinterpret_cast<UnalignedDoubles*>(p) = v; }
-inline Doubles load(const float* p) {
-  return __builtin_convertvector(static_cast<Floats>(*reinterpret_cast<const UnalignedFloats*>(p)), Doubles);
+#define BOTAN_FAST_EACH for (int part = 0; part < kLanes / kWidth; ++part)
+#define BOTAN_FAST_INLINE inline __attribute__((always_inline))
+
+// Eight numbers side by side.
+struct Doubles {
+  Native v[kLanes / kWidth];
+  BOTAN_FAST_INLINE double operator[](int k) const { return v[k / kWidth][k % kWidth]; }
+};
+#define BOTAN_FAST_OPERATOR(op)                                               \
+  BOTAN_FAST_INLINE Doubles operator op(const Doubles& a, const Doubles& b) { \
+    Doubles c;                                                                \
+    BOTAN_FAST_EACH c.v[part] = a.v[part] op b.v[part];                       \
+    return c;                                                                 \
+  }                                                                           \
+  BOTAN_FAST_INLINE Doubles operator op(const Doubles& a, double b) {         \
+    Doubles c;                                                                \
+    BOTAN_FAST_EACH c.v[part] = a.v[part] op b;                               \
+    return c;                                                                 \
+  }
+BOTAN_FAST_OPERATOR(+)
+BOTAN_FAST_OPERATOR(-)
+BOTAN_FAST_OPERATOR(*)
+BOTAN_FAST_OPERATOR(/)
+#undef BOTAN_FAST_OPERATOR
+
+BOTAN_FAST_INLINE Doubles load(const double* p) {
+  Doubles c;
+  BOTAN_FAST_EACH c.v[part] = *reinterpret_cast<const UnalignedNative*>(p + part * kWidth);
+  return c;
 }
-inline Doubles all(double x) { return Doubles{} + x; }
-inline double sum(Doubles v) { return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7])); }
-inline Doubles root(Doubles v) {
-  Doubles out;
-  for (int k = 0; k < kLanes; ++k) out[k] = __builtin_sqrt(v[k]);
-  return out;
+BOTAN_FAST_INLINE Doubles load(const float* p) {
+  Doubles c;
+  BOTAN_FAST_EACH {
+    const NativeFloats f = *reinterpret_cast<const UnalignedFloats*>(p + part * kWidth);
+    c.v[part] = __builtin_convertvector(f, Native);
+  }
+  return c;
+}
+BOTAN_FAST_INLINE void store(double* p, const Doubles& a) {
+  BOTAN_FAST_EACH* reinterpret_cast<UnalignedNative*>(p + part * kWidth) = a.v[part];
+}
+BOTAN_FAST_INLINE Doubles all(double x) {
+  Doubles c;
+  BOTAN_FAST_EACH c.v[part] = Native{} + x;
+  return c;
+}
+BOTAN_FAST_INLINE double sum(const Doubles& a) {
+  alignas(64) double v[kLanes];
+  store(v, a);
+  return ((v[0] + v[4]) + (v[2] + v[6])) + ((v[1] + v[5]) + (v[3] + v[7]));
+}
+BOTAN_FAST_INLINE Doubles root(const Doubles& a) {
+  Doubles c;
+  BOTAN_FAST_EACH for (int k = 0; k < kWidth; ++k) c.v[part][k] = __builtin_sqrt(a.v[part][k]);
+  return c;
+}
+// a < limit ? x : 0
+BOTAN_FAST_INLINE Doubles below(const Doubles& a, double limit, const Doubles& x) {
+  Doubles c;
+  BOTAN_FAST_EACH c.v[part] = (Native)((NativeLongs)x.v[part] & (a.v[part] < limit));
+  return c;
 }
 
-// e^y for y in [-700, 700], to 1e-12: 2^n times a polynomial on |f| < ln 2 / 2.
-inline Doubles exponential(Doubles y) {
-  constexpr double kMagic = 6755399441055744.0;  // 1.5 * 2^52
+constexpr double kMagic = 6755399441055744.0;  // 1.5 * 2^52: adding it rounds to an integer
+
+// e^y for y in [-700, 700], to 2e-10: 2^n times a polynomial on |f| < ln 2 / 2.
+BOTAN_FAST_INLINE Doubles exponential(const Doubles& y) {
   const Doubles shifted = y * 1.4426950408889634 + kMagic;
   const Doubles n = shifted - kMagic;
   const Doubles f = (y - n * 0.693145751953125) - n * 1.4286068203094173e-06;
-  Doubles p = f * (1.0 / 3628800) + 1.0 / 362880;
-  p = p * f + 1.0 / 40320;
-  p = p * f + 1.0 / 5040;
+  Doubles p = f * (1.0 / 40320) + 1.0 / 5040;
   p = p * f + 1.0 / 720;
   p = p * f + 1.0 / 120;
   p = p * f + 1.0 / 24;
@@ -40,15 +97,13 @@ inline Doubles exponential(Doubles y) {
   p = p * f + 0.5;
   p = p * f + 1.0;
   p = p * f + 1.0;
-  return (Doubles)((Longs)p + ((Longs)shifted << 52));
+  BOTAN_FAST_EACH p.v[part] = (Native)((NativeLongs)p.v[part] + ((NativeLongs)shifted.v[part] << 52));
+  return p;
 }
 
 // ---- minimum images ------------------------------------------------------------------------------------------
 
-inline Doubles round_lanes(Doubles x) {
-  constexpr double kMagic = 6755399441055744.0;
-  return (x + kMagic) - kMagic;
-}
+BOTAN_FAST_INLINE Doubles round_lanes(const Doubles& x) { return (x + kMagic) - kMagic; }
 
 void images(const ImageRow& s) {
   const int64_t padded = (s.num + kLanes - 1) / kLanes * kLanes;
@@ -64,10 +119,10 @@ void images(const ImageRow& s) {
     if (s.diagonal) {
       for (int b = 0; b < 3; ++b) {
         const double length = s.rows[b][b];
-        d[b] -= round_lanes(d[b] * s.inverse[b][b]) * length;
+        d[b] = d[b] - round_lanes(d[b] * s.inverse[b][b]) * length;
         if (s.tight) {
-          const Doubles step = d[b] > 0.5 * length ? all(1) : d[b] < -0.5 * length ? all(-1) : all(0);
-          d[b] -= step * length;
+          const Doubles up = below(d[b] * -1.0, -0.5 * length, all(1)), down = below(d[b], -0.5 * length, all(1));
+          d[b] = d[b] - (up - down) * length;
         }
       }
     } else {
@@ -75,7 +130,7 @@ void images(const ImageRow& s) {
       for (int b = 0; b < 3; ++b)
         shift[b] = round_lanes(d[0] * s.inverse[0][b] + d[1] * s.inverse[1][b] + d[2] * s.inverse[2][b]);
       for (int b = 0; b < 3; ++b)
-        for (int a = 0; a < 3; ++a) d[a] -= shift[b] * s.rows[b][a];
+        for (int a = 0; a < 3; ++a) d[a] = d[a] - shift[b] * s.rows[b][a];
     }
     for (int b = 0; b < 3; ++b) store(s.vector[b] + k, d[b]);
     store(s.distance + k, root(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]));
@@ -88,42 +143,57 @@ void images(const ImageRow& s) {
 inline Doubles gaussian(Doubles r, double centre, double inverse_width) {
   const Doubles x = (r - centre) * inverse_width;
   const Doubles squared = x * x;
-  const Doubles inside = squared < kTail * kTail ? squared : all(0);
-  return squared < kTail * kTail ? exponential(inside * -0.5) : all(0);
+  return below(squared, kTail * kTail, exponential(below(squared, kTail * kTail, squared) * -0.5));
 }
 
-// Components of all orders for the neighbours k, k + 1, ... of one group: out (num, blocks * kLanes).
+// Components of block v of all orders for kTogether neighbours, without their norms.
+constexpr int kTogether = 4;
+inline void harmonics_block(const LocalRow& s, int v, const double* z, const double (*powers)[kAngular], int64_t row,
+                            double* out) {
+  const int first = v == 0 ? 1 : 4 * v, highest = s.orders[s.num_orders - 1];  // l < first has no component here
+  Doubles one[kTogether] = {}, two[kTogether] = {}, power[kTogether];          // q of l - 1 and l - 2
+  for (int g = 0; g < kTogether; ++g) power[g] = load(powers[g] + v * kLanes);
+  if (v == 0)
+    for (int g = 0; g < kTogether; ++g) one[g].v[0][0] = 1;
+  int64_t wanted = 0;
+  while (s.orders[wanted] < first) ++wanted;
+  for (int l = first; l <= highest; ++l) {
+    const Doubles beta = load(s.harmonics->beta[l] + v * kLanes), seed = load(s.harmonics->seed[l] + v * kLanes);
+    for (int g = 0; g < kTogether; ++g) {
+      const Doubles q = one[g] * z[g] - two[g] * beta;
+      two[g] = one[g];
+      one[g] = q;
+    }
+    if (l <= 4 * v + 4)
+      for (int g = 0; g < kTogether; ++g) one[g] = one[g] + seed;
+    if (s.orders[wanted] != l) continue;
+    double* to = out + (s.offsets[wanted] + v) * kLanes;
+    for (int g = 0; g < kTogether; ++g) store(to + g * row, one[g] * power[g]);
+    ++wanted;
+  }
+}
+
+// Components of all orders for the neighbours k, k + 1, ... of one group: out (kLanes, blocks * kLanes).
 inline void harmonics_3d(const LocalRow& s, int64_t k, int num, int64_t blocks, double* out) {
   const int highest = s.orders[s.num_orders - 1];
   const Doubles r = load(s.distance + k);
-  const Doubles x = load(s.vector[0] + k) / r, y = load(s.vector[1] + k) / r, z = load(s.vector[2] + k) / r;
-  alignas(64) double powers[kLanes][kAngular] = {};  // of x + i y
+  const Doubles x = load(s.vector[0] + k) / r, y = load(s.vector[1] + k) / r;
+  alignas(64) double z[kLanes], powers[kLanes][kAngular] = {};  // of x + i y
+  store(z, load(s.vector[2] + k) / r);
   Doubles re = all(1), im = all(0);
   for (int g = 0; g < kLanes; ++g) powers[g][0] = 1;
   for (int m = 1; m <= highest; ++m) {
     const Doubles next = re * x - im * y;
     im = re * y + im * x;
     re = next;
-    for (int g = 0; g < kLanes; ++g) powers[g][2 * m - 1] = re[g], powers[g][2 * m] = im[g];
+    alignas(64) double c[kLanes], d[kLanes];
+    store(c, re);
+    store(d, im);
+    for (int g = 0; g < kLanes; ++g) powers[g][2 * m - 1] = c[g], powers[g][2 * m] = d[g];
   }
-  for (int g = 0; g < num; ++g) {
-    Doubles one[kAngular / kLanes] = {}, two[kAngular / kLanes] = {};  // q of l - 1 and l - 2
-    one[0][0] = 1;
-    double* row = out + g * blocks * kLanes;
-    int64_t wanted = 0;
-    for (int l = 1; l <= highest; ++l) {
-      const bool kept = s.orders[wanted] == l;
-      double* components = row + s.offsets[wanted] * kLanes;
-      for (int v = 0; v < (2 * l + kLanes) / kLanes; ++v) {
-        const Doubles q = load(s.harmonics->alpha[l] + v * kLanes) * z[g] * one[v] -
-                          load(s.harmonics->beta[l] + v * kLanes) * two[v] + load(s.harmonics->seed[l] + v * kLanes);
-        two[v] = one[v];
-        one[v] = q;
-        if (kept) store(components + v * kLanes, q * load(powers[g] + v * kLanes));
-      }
-      wanted += kept;
-    }
-  }
+  for (int g = 0; g < num; g += kTogether)
+    for (int v = 0; v <= 2 * highest / kLanes; ++v)
+      harmonics_block(s, v, z + g, powers + g, blocks * kLanes, out + g * blocks * kLanes);
 }
 
 inline void harmonics_2d(const LocalRow& s, int64_t k, int num, int64_t blocks, double* out) {
@@ -152,7 +222,7 @@ inline void add_components(const double* components, int64_t row, const double* 
   Doubles a[V];
   for (int v = 0; v < V; ++v) a[v] = load(sums + v * kLanes);
   for (int g = 0; g < num; ++g)
-    for (int v = 0; v < V; ++v) a[v] += load(components + g * row + v * kLanes) * weight[g];
+    for (int v = 0; v < V; ++v) a[v] = a[v] + load(components + g * row + v * kLanes) * weight[g];
   for (int v = 0; v < V; ++v) store(sums + v * kLanes, a[v]);
 }
 
@@ -192,11 +262,14 @@ void local_sums(const LocalRow& s) {
         const int64_t slot = t * species + (s.by_species ? type : 0);
         store(norms + slot * kLanes, load(norms + slot * kLanes) + w);
         double* to = sums + slot * blocks * kLanes;
-        int64_t v = 0;
-        for (; v + 4 <= blocks; v += 4)
-          add_components<4>(components + v * kLanes, blocks * kLanes, weight, num, to + v * kLanes);
-        for (; v < blocks; ++v)
-          add_components<1>(components + v * kLanes, blocks * kLanes, weight, num, to + v * kLanes);
+        const double* from = components;
+        int64_t left = blocks;
+        for (; left >= 6; left -= 6, from += 6 * kLanes, to += 6 * kLanes)
+          add_components<6>(from, blocks * kLanes, weight, num, to);
+        for (; left >= 3; left -= 3, from += 3 * kLanes, to += 3 * kLanes)
+          add_components<3>(from, blocks * kLanes, weight, num, to);
+        for (; left > 0; --left, from += kLanes, to += kLanes)
+          add_components<1>(from, blocks * kLanes, weight, num, to);
       }
     }
   float* out = s.out;
@@ -207,8 +280,9 @@ void local_sums(const LocalRow& s) {
     for (int64_t o = 0; o < s.num_orders; ++o) {
       Doubles squared = all(0);
       for (int64_t v = s.offsets[o]; v < s.offsets[o + 1]; ++v) {
-        const Doubles q = load(sums + (slot * blocks + v) * kLanes);
-        squared += q * q;
+        Doubles q = load(sums + (slot * blocks + v) * kLanes);
+        if (s.dimensions == 3) q = q * load(s.harmonics->norm[s.orders[o]] + (v - s.offsets[o]) * kLanes);
+        squared = squared + q * q;
       }
       *out++ = norm > 0 ? static_cast<float>(__builtin_sqrt(sum(squared)) / norm) : 0.0f;
     }
@@ -221,10 +295,9 @@ double weights(const double* distance, int64_t num, double inverse_length, doubl
   Doubles total = all(0);
   for (int64_t k = 0; k < num; k += kLanes) {
     const Doubles r = load(distance + k);
-    const Doubles inside = r < cutoff ? r : all(0);
-    const Doubles w = r < cutoff ? exponential(inside * -inverse_length) : all(0);
+    const Doubles w = below(r, cutoff, exponential(below(r, cutoff, r) * -inverse_length));
     store(out + k, w);
-    total += w;
+    total = total + w;
   }
   return sum(total);
 }
@@ -240,7 +313,7 @@ inline void add_block(const float* values, int64_t row, const int32_t* rows, int
     const float* value = values + rows[k] * row;
     for (int v = 0; v < V; ++v) {
       const Doubles x = load(value + v * kLanes);
-      for (int m = 0; m < L; ++m) a[m][v] += x * weights[m * stride + k];
+      for (int m = 0; m < L; ++m) a[m][v] = a[m][v] + x * weights[m * stride + k];
     }
   }
   for (int m = 0; m < L; ++m)
@@ -270,7 +343,41 @@ void add_rows(const float* values, int64_t blocks, const int32_t* rows, int64_t 
     add_lengths<1>(values, blocks, rows, num, weights + m * stride, stride, sums + m * width);
 }
 
-const DescriptorKernels kKernels = {images, local_sums, weights, add_rows};
+// F columns of L lengths, across neighbours.
+template <int F, int L>
+inline void add_columns(const float* values, const int32_t* rows, int64_t num, const double* weights, int64_t stride,
+                        double* sums) {
+  Doubles a[L][F] = {};
+  for (int64_t k = 0; k < num; k += kLanes) {
+    Doubles x[F];
+    for (int f = 0; f < F; ++f)
+      for (int g = 0; g < kLanes; ++g) x[f].v[g / kWidth][g % kWidth] = values[rows[k + g] * int64_t{F} + f];
+    for (int m = 0; m < L; ++m) {
+      const Doubles w = load(weights + m * stride + k);
+      for (int f = 0; f < F; ++f) a[m][f] = a[m][f] + x[f] * w;
+    }
+  }
+  for (int m = 0; m < L; ++m)
+    for (int f = 0; f < F; ++f) sums[m * F + f] += sum(a[m][f]);
+}
+
+template <int F>
+inline void add_few_columns(const float* values, const int32_t* rows, int64_t num, const double* weights,
+                            int64_t stride, int64_t num_lengths, double* sums) {
+  int64_t m = 0;
+  for (; m + 3 <= num_lengths; m += 3) add_columns<F, 3>(values, rows, num, weights + m * stride, stride, sums + m * F);
+  for (; m < num_lengths; ++m) add_columns<F, 1>(values, rows, num, weights + m * stride, stride, sums + m * F);
+}
+
+void add_few(const float* values, int64_t width, const int32_t* rows, int64_t num, const double* weights,
+             int64_t stride, int64_t num_lengths, double* sums) {
+  constexpr auto kChoice = [](int64_t w) {
+    return w == 1 ? add_few_columns<1> : w == 2 ? add_few_columns<2> : w == 3 ? add_few_columns<3> : add_few_columns<4>;
+  };
+  kChoice(width)(values, rows, num, weights, stride, num_lengths, sums);
+}
+
+const DescriptorKernels kKernels = {images, local_sums, weights, add_rows, add_few};
 
 }  // namespace
 

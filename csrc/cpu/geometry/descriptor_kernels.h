@@ -12,6 +12,7 @@ namespace botan_fast {
 constexpr int kLanes = 8;       // arrays of neighbours are padded to a multiple of it
 constexpr int kMaxOrder = 16;   // l of the bond order
 constexpr int kAngular = 40;    // components of one l at most, 2 l + 1, padded
+constexpr int kFew = 4;         // columns that are added up across neighbours
 constexpr double kTail = 5;     // Gaussians end at so many widths
 constexpr double kNone = 1e30;  // the distance of padding
 
@@ -28,10 +29,10 @@ struct ImageRow {
 };
 
 // Real spherical harmonics with norm sum_m Y_lm(u) Y_lm(v) = P_l(u . v), the components of one l side by side: m = 0,
-// then cos and sin of m = 1, 2, ... With q_lm = Y_lm / |(x + i y)^m|: q_l = alpha_l z q_(l-1) - beta_l q_(l-2) +
-// seed_l.
+// then cos and sin of m = 1, 2, ... They are norm_l q_l times those of |(x + i y)^m|, where q_l is the polynomial in z
+// with leading coefficient 1: q_l = z q_(l-1) - beta_l q_(l-2) + seed_l, seed_l = 1 for m = l.
 struct Harmonics {
-  double alpha[kMaxOrder + 1][kAngular], beta[kMaxOrder + 1][kAngular], seed[kMaxOrder + 1][kAngular];
+  double beta[kMaxOrder + 1][kAngular], seed[kMaxOrder + 1][kAngular], norm[kMaxOrder + 1][kAngular];
 };
 
 // Sums over the neighbours of one particle.
@@ -64,6 +65,9 @@ struct DescriptorKernels {
   // blocks * kLanes numbers
   void (*add_rows)(const float* values, int64_t blocks, const int32_t* rows, int64_t num, const double* weights,
                    int64_t stride, int64_t num_lengths, double* sums);
+  // The same of few columns: values (N, width), sums (lengths, width), width <= kFew; num: multiple of kLanes
+  void (*add_few)(const float* values, int64_t width, const int32_t* rows, int64_t num, const double* weights,
+                  int64_t stride, int64_t num_lengths, double* sums);
 };
 
 const DescriptorKernels& descriptor_kernels_generic();

@@ -16,25 +16,18 @@
 namespace botan_fast {
 namespace {
 
-// alpha, beta and seed of the recursion over l; see Harmonics.
 Harmonics make_harmonics() {
-  const auto norm = [](int l, int m) {  // sqrt((l - m)! / (l + m)!)
-    double product = 1;
-    for (int k = l - m + 1; k <= l + m; ++k) product *= k;
-    return 1 / std::sqrt(product);
-  };
   Harmonics h{};
   for (int l = 1; l <= kMaxOrder; ++l)
     for (int k = 0; k <= 2 * l; ++k) {
       const int m = (k + 1) / 2;
-      if (m == l) {
-        double factorial = 1;  // (2 m - 1)!!
-        for (int n = 1; n < 2 * m; n += 2) factorial *= n;
-        h.seed[l][k] = factorial * norm(m, m) * std::sqrt(2.0);
-        continue;
-      }
-      h.alpha[l][k] = (2 * l - 1) * norm(l, m) / (norm(l - 1, m) * (l - m));
-      if (m <= l - 2) h.beta[l][k] = (l + m - 1) * norm(l, m) / (norm(l - 2, m) * (l - m));
+      h.seed[l][k] = m == l;
+      if (m < l) h.beta[l][k] = ((l - 1) * (l - 1) - m * m) / (4.0 * (l - 1) * (l - 1) - 1);
+      double norm = m ? 2 : 1;  // squared: 2 (2 l - 1)!!^2 / ((l - m)! (l + m)!)
+      for (int n = 1; n < 2 * l; n += 2) norm *= n * n;
+      for (int n = 2; n <= l - m; ++n) norm /= n;
+      for (int n = 2; n <= l + m; ++n) norm /= n;
+      h.norm[l][k] = std::sqrt(norm);
     }
   return h;
 }
@@ -97,7 +90,9 @@ void means_of(const double* positions, const int32_t* types, int64_t num_nodes, 
               const WeightedMeans& s, const float* values, int64_t values_stride, float* out, int64_t stride,
               int num_threads) {
   constexpr int64_t kRows = 1024;  // of one task
-  const int64_t blocks = (s.num_values + kLanes - 1) / kLanes, width = blocks * kLanes;
+  const int64_t blocks = (s.num_values + kLanes - 1) / kLanes;
+  const bool few = s.num_values <= kFew;
+  const int64_t width = few ? s.num_values : blocks * kLanes;
   const double cutoff = *std::max_element(s.cutoffs, s.cutoffs + s.num_lengths);
   const Neighborhoods<D> all(box, positions, types, num_nodes, s.num_species, cutoff, true, num_threads);
   Pooled<float> sorted(num_nodes * width);  // in cell order: neighbours are near in memory
@@ -120,11 +115,16 @@ void means_of(const double* positions, const int32_t* types, int64_t num_nodes, 
         // Lengths of one cutoff are added up together, over the neighbours that may be within it.
         for (int64_t m = 0, last; m < s.num_lengths; m = last) {
           const int64_t within = near.end_within(type, s.cutoffs[m]) - begin;
+          const int64_t padded = (within + kLanes - 1) / kLanes * kLanes;
           for (last = m; last < s.num_lengths && s.cutoffs[last] == s.cutoffs[m]; ++last)
-            totals[last] = kernels.weights(near.distance.data() + begin, (within + kLanes - 1) / kLanes * kLanes,
-                                           1 / s.lengths[last], s.cutoffs[last], weights.data() + last * room);
-          kernels.add_rows(sorted.get(), blocks, near.places.data() + begin, within, weights.data() + m * room, room,
-                           last - m, sums.get() + m * width);
+            totals[last] = kernels.weights(near.distance.data() + begin, padded, 1 / s.lengths[last], s.cutoffs[last],
+                                           weights.data() + last * room);
+          if (few)
+            kernels.add_few(sorted.get(), width, near.places.data() + begin, padded, weights.data() + m * room, room,
+                            last - m, sums.get() + m * width);
+          else
+            kernels.add_rows(sorted.get(), blocks, near.places.data() + begin, within, weights.data() + m * room, room,
+                             last - m, sums.get() + m * width);
         }
         for (int64_t m = 0; m < s.num_lengths; ++m)
           for (int64_t f = 0; f < s.num_values; ++f)

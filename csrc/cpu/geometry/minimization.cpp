@@ -45,6 +45,13 @@ void pair_forces(const PairSystem& system, double* energy, double* forces, int n
   evaluate_of(system, num_threads)(system.positions, energy, forces);
 }
 
+void pair_curvature(const PairSystem& system, double* virial, double* hessian, int num_threads) {
+  if (system.dimensions == 3)
+    PairForces<3>(system, num_threads).curvature(system.positions, virial, hessian);
+  else
+    PairForces<2>(system, num_threads).curvature(system.positions, virial, hessian);
+}
+
 struct Minimization::State {
   Evaluate evaluate;
   int64_t num_nodes, size;  // N, N D

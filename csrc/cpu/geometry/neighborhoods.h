@@ -26,7 +26,7 @@ namespace botan_fast {
 struct Neighborhood {
   int64_t particle, place;          // index, and place in cell order
   std::vector<double> distance;     // |r_ij|
-  std::vector<double> vector[3];    // r_j - r_i, minimum image
+  std::vector<double> vector[3];    // r_j - r_i, minimum image; left out where the particle itself is a neighbour
   std::vector<int32_t> places;      // in cell order
   std::vector<int64_t> begin, end;  // (species,): its neighbours, padding left out
   std::vector<int64_t> bin_end;     // (species, bins)
@@ -182,6 +182,7 @@ class Neighborhoods {
       const int64_t to = cursor[worker.keys[k]]++;
       found.places[to] = worker.near[k];
       found.distance[to] = worker.distance[k];
+      if (with_self_) continue;
       for (int b = 0; b < 3; ++b) found.vector[b][to] = worker.vector[b][k];
     }
     for (int64_t s = 0; s < num_species_; ++s)

@@ -53,28 +53,18 @@ class PairForces {
   // Of positions (N, D), which may lie outside of the box: energy (N,), half of each pair, and forces (N, D). Both sums
   // of a particle are taken in the order of its row, which depends on the positions since the list was built.
   void evaluate(const double* positions, double* energy, double* forces) {
-    if (built_.empty() || moved(positions)) {
-      list_.build(positions);
-      built_.assign(positions, positions + num_nodes_ * D);
-      here_.resize(num_nodes_);
-    }
-    for_places([&](int64_t p) {
-      const int64_t i = list_.order[p];
-      Place place = {};
-      for (int b = 0; b < D; ++b) place.at[b] = positions[i * D + b] - list_.shifts[i].at[b];
-      place.at[3] = types_[i];
-      here_[p] = place;
+    follow(positions);
+    for_rows([&](int64_t i, const Place& me, const uint32_t* neighbors, int64_t number, Row& row) {
+      add_row(me, neighbors, number, row, energy[i], forces + i * D);
     });
-    parallel_for(static_cast<int64_t>(list_.tasks.size()), num_threads_, [&](int64_t t) {
-      const typename VerletList<D>::Task& task = list_.tasks[t];
-      Row row;
-      int64_t begin = 0;
-      for (int64_t p = task.begin; p < task.end; ++p) {
-        const int64_t end = task.row_end[p - task.begin], i = list_.order[p];
-        row.reserve(end - begin);
-        add_row(here_[p], task.neighbors.data() + begin, end - begin, row, energy[i], forces + i * D);
-        begin = end;
-      }
+  }
+
+  // virial (N,), half of - sum r V'(r) of each particle's pairs, and hessian (N, D, D), the second derivatives of the
+  // energy by the position of each particle alone.
+  void curvature(const double* positions, double* virial, double* hessian) {
+    follow(positions);
+    for_rows([&](int64_t i, const Place& me, const uint32_t* neighbors, int64_t number, Row& row) {
+      curve_row(me, neighbors, number, row, virial[i], hessian + i * D * D);
     });
   }
 
@@ -97,6 +87,38 @@ class PairForces {
       squared.resize(n), pair.resize(n);
     }
   };
+
+  // The list of these positions, and the particles in its order.
+  void follow(const double* positions) {
+    if (built_.empty() || moved(positions)) {
+      list_.build(positions);
+      built_.assign(positions, positions + num_nodes_ * D);
+      here_.resize(num_nodes_);
+    }
+    for_places([&](int64_t p) {
+      const int64_t i = list_.order[p];
+      Place place = {};
+      for (int b = 0; b < D; ++b) place.at[b] = positions[i * D + b] - list_.shifts[i].at[b];
+      place.at[3] = types_[i];
+      here_[p] = place;
+    });
+  }
+
+  // body(particle, its place, its neighbours, how many, room for a row), in tasks of the list.
+  template <class Body>
+  void for_rows(const Body& body) const {
+    parallel_for(static_cast<int64_t>(list_.tasks.size()), num_threads_, [&](int64_t t) {
+      const typename VerletList<D>::Task& task = list_.tasks[t];
+      Row row;
+      int64_t begin = 0;
+      for (int64_t p = task.begin; p < task.end; ++p) {
+        const int64_t end = task.row_end[p - task.begin];
+        row.reserve(end - begin);
+        body(list_.order[p], here_[p], task.neighbors.data() + begin, end - begin, row);
+        begin = end;
+      }
+    });
+  }
 
   static double longest_of(const PairPotential& table) {
     return *std::max_element(table.cutoff, table.cutoff + table.num_species * table.num_species);
@@ -127,8 +149,8 @@ class PairForces {
     return std::any_of(found.begin(), found.end(), [](char each) { return each; });
   }
 
-  void add_row(const Place& me, const uint32_t* neighbors, int64_t number, Row& row, double& energy,
-               double* force) const {
+  // The neighbours within the cutoff, into the row; how many they are.
+  int64_t find_row(const Place& me, const uint32_t* neighbors, int64_t number, Row& row) const {
     constexpr uint32_t kImage = (1u << VerletList<D>::kImageBits) - 1;
     const int32_t species = static_cast<int32_t>(me.at[3]) * num_species_;
     const Place *here = here_.data(), *offsets = list_.offsets.data();
@@ -146,6 +168,33 @@ class PairForces {
       row.squared[n] = squared, row.pair[n] = pair;
       n += squared < pairs[pair].cutoff_squared;
     }
+    return n;
+  }
+
+  void curve_row(const Place& me, const uint32_t* neighbors, int64_t number, Row& row, double& virial,
+                 double* hessian) const {
+    const int64_t n = find_row(me, neighbors, number, row);
+    double sum = 0, second[D * D] = {};
+    for (int64_t k = 0; k < n; ++k) {
+      const Pair& pair = pairs_[row.pair[k]];
+      const double inverse = 1 / row.squared[k], r6 = inverse * inverse * inverse;
+      const double repulsion = pair.repulsion * r6 * r6, attraction = pair.attraction * r6;
+      const double factor = (6 * attraction - 12 * repulsion) * inverse - pair.slope * std::sqrt(inverse);  // V'(r) / r
+      const double bend = (156 * repulsion - 42 * attraction) * inverse - factor;                           // V'' - V' / r
+      sum -= factor * row.squared[k];
+      for (int a = 0; a < D; ++a) {
+        for (int b = 0; b < D; ++b) second[a * D + b] += bend * inverse * row.d[a][k] * row.d[b][k];
+        second[a * D + a] += factor;
+      }
+    }
+    virial = 0.5 * sum;
+    std::copy(second, second + D * D, hessian);
+  }
+
+  void add_row(const Place& me, const uint32_t* neighbors, int64_t number, Row& row, double& energy,
+               double* force) const {
+    const int64_t n = find_row(me, neighbors, number, row);
+    const Pair* pairs = pairs_.data();
     double sum = 0, pull[D] = {};
     for (int64_t k = 0; k < n; ++k) {
       const Pair& pair = pairs[row.pair[k]];

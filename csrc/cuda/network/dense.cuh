@@ -166,8 +166,8 @@ struct OuterJob {
   int64_t first_rows;
   const void* b;  // (rows - first_rows, b_columns); columns beyond count as zeros
   bool b_stored;
-  int b_columns;
-  int64_t rows;  // where row_ptr is given, its last entry is the number of rows
+  int b_columns, b_pitch;  // numbers from row to row of a float b; 0: b_columns
+  int64_t rows;            // where row_ptr is given, its last entry is the number of rows
   const int32_t* row_ptr;
   int64_t num_nodes;
   float *partial, *vector;  // vector may be null
@@ -203,13 +203,14 @@ __global__ void __launch_bounds__(kThreads) outer_kernel(Jobs<OuterJob> jobs) {
                                                  : load4<false>(static_cast<const float*>(job.a) + at * H + column);
         if (at < job.first_rows) {
           b = load4<false>(job.b_first + at * H + column);
-        } else if (job.b_columns == H) {
+        } else if (job.b_columns == H && job.b_pitch == 0) {
           const int64_t from = (at - job.first_rows) * H + column;
           b = P == Precision::bf16 && job.b_stored ? load4<false>(static_cast<const T*>(job.b) + from)
                                                    : load4<false>(static_cast<const float*>(job.b) + from);
         } else {
+          const float* from = static_cast<const float*>(job.b) + at * (job.b_pitch ? job.b_pitch : job.b_columns);
           for (int m = 0; m < 4; ++m) {
-            if (column + m < job.b_columns) b.v[m] = static_cast<const float*>(job.b)[at * job.b_columns + column + m];
+            if (column + m < job.b_columns) b.v[m] = from[column + m];
           }
         }
       }

@@ -11,7 +11,7 @@ struct Kernels {
   size_t (*processor_backward_bytes)(Stream, const ProcessorShape&);
   void (*processor_forward)(Stream, const ProcessorForward&, void* workspace);
   void (*processor_backward)(Stream, const ProcessorBackward&, void* workspace);
-  size_t (*mlp_bytes)(Stream, int64_t num_rows, bool backward);
+  size_t (*mlp_bytes)(Stream, int64_t num_rows, int64_t num_inputs, bool backward);
   void (*mlp_forward)(Stream, const MlpForward&, void* workspace);
   void (*mlp_backward)(Stream, const MlpBackward&, void* workspace);
 };

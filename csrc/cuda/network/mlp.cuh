@@ -1,4 +1,4 @@
-// y = relu(W2 relu(W1 x + b1) + b2), with a third layer y = w3 . that + b3, and its gradients, for any number K of inputs.
+// y = relu(W2 relu(W1 x + b1) + b2), with a third layer y = w3 . that + b3, and its gradients; for any K inputs.
 // Rows stay in registers from x to y, as in message passing. `wide` is K > H: W1 and its gradient then stay in global
 // memory, the gradient by slices of H columns of x (outer_kernel).
 #pragma once
@@ -249,7 +249,6 @@ __global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackwardLa
           if (rows.valid[h] && column < k) a.grad_x[static_cast<int64_t>(rows.row[h]) * k + column] = dx.at(q, h, m);
         });
       }
-      if (kInShared && kFusedGradients<H>) __syncthreads();  // scratch is the tile that others fill next
     } else if (a.grad_x) {
       Fragment<H> dx;
       set_zero(dx);
@@ -286,27 +285,36 @@ inline unsigned mlp_blocks(Stream stream, int64_t num_rows, int per_processor) {
   return static_cast<unsigned>(std::max<int64_t>(1, std::min(most, ceil_div<int64_t>(num_rows, kTile))));
 }
 
+constexpr int kMaxSlices = 16;  // of x whose weight gradients are taken by one launch
+
 template <Precision P, int H>
 struct MlpPlan {
+  int num_inputs, slices;  // of H inputs
+  bool wide;
   Bits4 *first, *second, *first_backward = nullptr, *second_backward = nullptr;
   float *partial[2] = {}, *vectors = nullptr;
+  unsigned slice_blocks = 0;  // wide: blocks, and partial sums, of each slice
   Stored<P>*dy = nullptr, *hidden = nullptr, *dz = nullptr;
-  MlpPlan(Arena& arena, Stream stream, int64_t num_rows, bool backward) {
-    const auto matrix = [&] { return arena.take<Bits4>(packed_bytes<P>(H, H) / 16); };
-    first = matrix();
-    second = matrix();
+  MlpPlan(Arena& arena, Stream stream, int64_t num_rows, int64_t inputs, bool backward)
+      : num_inputs(static_cast<int>(inputs)), slices(ceil_div(num_inputs, H)), wide(num_inputs > H) {
+    const auto matrices = [&](int count) { return arena.take<Bits4>(count * packed_bytes<P>(H, H) / 16); };
+    first = matrices(slices);
+    second = matrices(1);
     if (!backward) return;
-    first_backward = matrix();
-    second_backward = matrix();
+    first_backward = matrices(slices);
+    second_backward = matrices(1);
     const int64_t blocks = mlp_blocks(stream, num_rows, 1), numbers = OuterShape<H>::kParts * H * H;
-    partial[0] = arena.take<float>(2 * blocks * numbers);
+    const int64_t together = std::min(slices, kMaxSlices);
+    slice_blocks = static_cast<unsigned>(std::max<int64_t>(1, blocks / together));
+    partial[0] = arena.take<float>((blocks + (wide ? together * slice_blocks : blocks)) * numbers);
     partial[1] = partial[0] ? partial[0] + blocks * numbers : nullptr;
     vectors = arena.take<float>(blocks * kMlpVectors<H>);
     if (!kFusedGradients<H>) {
-      for (Stored<P>** array : {&dy, &hidden, &dz}) *array = arena.take<Stored<P>>(num_rows * H);
+      for (Stored<P>** array : {&dy, &hidden}) *array = arena.take<Stored<P>>(num_rows * H);
     }
+    if (!kFusedGradients<H> || wide) dz = arena.take<Stored<P>>(num_rows * H);
   }
-  Jobs<PackJob> jobs(const MlpWeights& w, int num_inputs) const {
+  Jobs<PackJob> jobs(const MlpWeights& w) const {
     PackJob of_w1{};
     of_w1.weight = w.w1;
     of_w1.pitch = of_w1.columns = num_inputs;
@@ -315,7 +323,7 @@ struct MlpPlan {
     Jobs<PackJob> jobs;
     jobs.add(of_w1);
     jobs.add(square_job<H>(w.w2, 1, 0, false, second));
-    if (first_backward) {
+    if (first_backward && !wide) {
       of_w1.backward = true;
       of_w1.k = H;
       of_w1.out = first_backward;
@@ -324,7 +332,46 @@ struct MlpPlan {
     if (second_backward) jobs.add(square_job<H>(w.w2, 1, 0, true, second_backward));
     return jobs;
   }
-  MlpLayers layers(int64_t num_rows, int num_inputs, const float* x, const MlpWeights& w) const {
+  // wide: W1 for gradients, slice by slice
+  void pack_slices(Stream stream, const float* w1) const {
+    Jobs<PackJob> jobs;
+    for (int slice = 0; slice < slices; ++slice) {
+      PackJob job{};
+      job.weight = w1;
+      job.pitch = num_inputs;
+      job.offset = slice * H;
+      job.columns = std::min(H, num_inputs - slice * H);
+      job.backward = true;
+      job.k = H;
+      job.out = first_backward + slice * packed_bytes<P>(H, H) / 16;
+      jobs.add(job);
+      if (jobs.count < kMaxSlices && slice + 1 < slices) continue;
+      pack<P, H>(stream, jobs);
+      jobs.count = 0;
+    }
+  }
+  // wide: gradient (H, K) = dz^T x, slice by slice
+  void first_gradient(Stream stream, int64_t num_rows, const float* x, float* gradient) const {
+    Jobs<OuterJob> outers;
+    Jobs<ReduceJob> sums;
+    for (int slice = 0; slice < slices; ++slice) {
+      OuterJob job{};
+      job.a = dz;
+      job.a_stored = true;
+      job.b = x + slice * H;
+      job.b_columns = std::min(H, num_inputs - slice * H);
+      job.b_pitch = num_inputs;
+      job.rows = num_rows;
+      job.partial = partial[1] + static_cast<int64_t>(outers.count) * slice_blocks * OuterShape<H>::kParts * H * H;
+      outers.add(job);
+      sums.add(matrix_sum<H>(job.partial, slice_blocks, gradient, num_inputs, slice * H, job.b_columns));
+      if (outers.count < kMaxSlices && slice + 1 < slices) continue;
+      outer<P, H>(stream, outers, slice_blocks);
+      reduce<P, H>(stream, sums);
+      outers.count = sums.count = 0;
+    }
+  }
+  MlpLayers layers(int64_t num_rows, const float* x, const MlpWeights& w) const {
     MlpLayers layers{};
     layers.num_rows = num_rows;
     layers.num_inputs = num_inputs;
@@ -340,42 +387,43 @@ struct MlpPlan {
 };
 
 template <Precision P, int H>
-size_t mlp_bytes(Stream stream, int64_t num_rows, bool backward) {
+size_t mlp_bytes(Stream stream, int64_t num_rows, int64_t num_inputs, bool backward) {
   Arena arena(nullptr);
-  const MlpPlan<P, H> plan(arena, stream, num_rows, backward);
+  const MlpPlan<P, H> plan(arena, stream, num_rows, num_inputs, backward);
   return arena.used();
 }
 
 template <Precision P, int H>
 void mlp_forward_with(Stream stream, const MlpForward& mlp, void* workspace) {
-  const int num_inputs = static_cast<int>(mlp.num_inputs);
   Arena arena(workspace);
-  const MlpPlan<P, H> plan(arena, stream, mlp.num_rows, false);
-  pack<P, H>(stream, plan.jobs(mlp.weights, num_inputs));
-  launch("mlp_forward", mlp_forward_kernel<P, H>, dim3(mlp_blocks(stream, mlp.num_rows, 2)), dim3(kThreads),
-         mlp_forward_shared_bytes<P, H>(), stream, plan.layers(mlp.num_rows, num_inputs, mlp.x, mlp.weights), mlp.y);
+  const MlpPlan<P, H> plan(arena, stream, mlp.num_rows, mlp.num_inputs, false);
+  pack<P, H>(stream, plan.jobs(mlp.weights));
+  const auto kernel = plan.wide ? mlp_forward_kernel<P, H, true> : mlp_forward_kernel<P, H, false>;
+  launch("mlp_forward", kernel, dim3(mlp_blocks(stream, mlp.num_rows, 2)), dim3(kThreads),
+         mlp_forward_shared_bytes<P, H>(), stream, plan.layers(mlp.num_rows, mlp.x, mlp.weights), mlp.y);
 }
 
 template <Precision P, int H>
 void mlp_backward_with(Stream stream, const MlpBackward& mlp, void* workspace) {
-  const int num_inputs = static_cast<int>(mlp.num_inputs);
   Arena arena(workspace);
-  const MlpPlan<P, H> plan(arena, stream, mlp.num_rows, true);
-  pack<P, H>(stream, plan.jobs(mlp.weights, num_inputs));
+  const MlpPlan<P, H> plan(arena, stream, mlp.num_rows, mlp.num_inputs, true);
+  pack<P, H>(stream, plan.jobs(mlp.weights));
+  if (plan.wide && mlp.grad_x) plan.pack_slices(stream, mlp.weights.w1);
   const unsigned blocks = mlp_blocks(stream, mlp.num_rows, 1);
   MlpBackwardLayers<P> layers{};
-  layers.layers = plan.layers(mlp.num_rows, num_inputs, mlp.x, mlp.weights);
+  layers.layers = plan.layers(mlp.num_rows, mlp.x, mlp.weights);
   layers.grad_y = mlp.grad_y;
   layers.first_backward = plan.first_backward;
   layers.second_backward = plan.second_backward;
   layers.grad_x = mlp.grad_x;
+  layers.slices = plan.slices;
   layers.partial = plan.partial[0];
   layers.vectors = plan.vectors;
   layers.dy = plan.dy;
   layers.hidden = plan.hidden;
   layers.dz = plan.dz;
-  launch("mlp_backward", mlp_backward_kernel<P, H>, dim3(blocks), dim3(kThreads), mlp_backward_shared_bytes<P, H>(),
-         stream, layers);
+  const auto kernel = plan.wide ? mlp_backward_kernel<P, H, true> : mlp_backward_kernel<P, H, false>;
+  launch("mlp_backward", kernel, dim3(blocks), dim3(kThreads), mlp_backward_shared_bytes<P, H>(), stream, layers);
   if (!kFusedGradients<H>) {
     OuterJob second{}, first{};
     second.a = plan.dy;
@@ -385,20 +433,24 @@ void mlp_backward_with(Stream stream, const MlpBackward& mlp, void* workspace) {
     second.partial = plan.partial[0];
     first.a = plan.dz;
     first.b = mlp.x;
-    first.b_columns = num_inputs;
+    first.b_columns = plan.num_inputs;
     first.partial = plan.partial[1];
     Jobs<OuterJob> jobs;
     for (OuterJob* job : {&second, &first}) {
       job->a_stored = true;
       job->rows = mlp.num_rows;
-      jobs.add(*job);
+      if (job == &second || !plan.wide) jobs.add(*job);
     }
     outer<P, H>(stream, jobs, blocks);
   }
   const MlpGradients& gradients = mlp.gradients;
   Jobs<ReduceJob> sums;
   sums.add(matrix_sum<H>(plan.partial[0], blocks, gradients.w2, H, 0, H));
-  sums.add(matrix_sum<H>(plan.partial[1], blocks, gradients.w1, num_inputs, 0, num_inputs));
+  if (plan.wide) {
+    plan.first_gradient(stream, mlp.num_rows, mlp.x, gradients.w1);
+  } else {
+    sums.add(matrix_sum<H>(plan.partial[1], blocks, gradients.w1, plan.num_inputs, 0, plan.num_inputs));
+  }
   sums.add(vector_sum(plan.vectors, kMlpVectors<H>, blocks, gradients.b1, H));
   sums.add(vector_sum(plan.vectors + H, kMlpVectors<H>, blocks, gradients.b2, H));
   if (mlp.weights.w3) {

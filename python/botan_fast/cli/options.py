@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InputError
-from ..files import natural_key
+from ..files import is_file, natural_key, printable
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -17,10 +19,13 @@ __all__ = [
     "DATA_OPTIONS",
     "MAX_THREADS",
     "RUN_OPTIONS",
+    "SEVERAL",
     "add_options",
     "data_options",
     "data_options_text",
     "in_order",
+    "potential_option",
+    "read_json",
     "set_threads",
     "training_with",
 ]
@@ -31,6 +36,12 @@ DATA_HELP = "data sets, other files, or quoted glob patterns such as 'data/*.npz
 _OPTIONS: dict[str, dict[str, Any]] = {
     "--model": {"required": True, "help": "model file, run folder, the authors' .pth, or TensorFlow checkpoint"},
     "--data": {"nargs": "+", "required": True, "metavar": "DATA", "help": DATA_HELP},
+    "--rotations": {
+        "type": int,
+        "default": 0,
+        "metavar": "R",
+        "help": "mean over R random rotations of the data",
+    },
     "--precision": {"default": "fp32", "help": "matrix products: fp32; bf16 or tf32 for speed"},
     "--force": {"action": "store_true", "help": "overwrite files"},
     "--json": {"action": "store_true", "help": "print one JSON object"},
@@ -64,6 +75,12 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 # Groups that several commands have in this order.
 DATA_OPTIONS = ("--box", "--density", "--temperature", "--time", "--species")
 RUN_OPTIONS = ("--device", "--threads", "--quiet")
+# Where several models are one ensemble.
+SEVERAL = {
+    "nargs": "+",
+    "metavar": "MODEL",
+    "help": "model file, run folder, the authors' .pth, TensorFlow checkpoint, or ka-t0.44-tau; several: their mean",
+}
 
 
 def add_options(parser: argparse.ArgumentParser, *flags: str, **other: Any) -> None:
@@ -109,6 +126,25 @@ def training_with(dataset: Dataset) -> str:
         if len(values) > 1
     )
     return f"botan-fast train --train {shlex.quote(str(dataset.path))}{choice} --output run"
+
+
+def read_json(option: str, path: str) -> Any:
+    """What the JSON file of an option holds."""
+    try:
+        is_file(path)  # refuses a pipe, which would be waited for
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        reason = printable(getattr(error, "strerror", None) or error)
+        raise InputError(f"{option} {printable(path)} cannot be read ({reason}); give a JSON file") from None
+
+
+def potential_option(value: str | None) -> Any:
+    """The value of --potential: a name, or the potential in a JSON file."""
+    if value is None or not value.endswith(".json"):
+        return value
+    from ..physics.potential import LennardJones
+
+    return LennardJones.from_dict(read_json("--potential", value))
 
 
 def set_threads(number: int | None) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..files import file_name, is_file, remove_leftovers
-from .options import DATA_OPTIONS, RUN_OPTIONS, add_options, data_options, in_order, set_threads
+from .options import DATA_OPTIONS, RUN_OPTIONS, SEVERAL, add_options, data_options, in_order, set_threads
 
 __all__ = ["DESCRIPTION", "NAME", "add_arguments", "run"]
 
@@ -23,7 +23,8 @@ _ENDINGS = (".npz", ".xyz", ".extxyz")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command to its parser."""
-    add_options(parser, "--model", "--data")
+    add_options(parser, "--model", **SEVERAL)
+    add_options(parser, "--data", "--rotations")
     parser.add_argument(
         "--output",
         "-o",
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not one_file and output.exists() and not output.is_dir():
         raise InputError(f"OUT = '{output}' is a file; name a folder, or a file that ends in .npz, .xyz or .extxyz")
     _check_writable(output.parent if one_file else output)  # before the work
-    named = named_model(arguments.model)
+    named = named_model(arguments.model, arguments.rotations)
     device = choose_device(arguments.device)
     written = (_all_frames if arguments.frames == "all" else _configurations)(
         arguments, named, device, output, one_file

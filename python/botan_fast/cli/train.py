@@ -2,7 +2,9 @@
 
 import argparse
 import shlex
+from typing import Any
 
+from ..errors import InputError
 from .options import (
     DATA_HELP,
     DATA_OPTIONS,
@@ -11,6 +13,8 @@ from .options import (
     data_options,
     data_options_text,
     in_order,
+    potential_option,
+    read_json,
     set_threads,
 )
 
@@ -28,15 +32,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output", "-o", required=True, metavar="DIR", help="folder for the model, the history and the state")
     add("--resume", action="store_true", help="continue the run in DIR; start one where there is none")
     add("--init", metavar="MODEL", help="weights to start from: a model file, a run folder, or the authors' .pth")
-    add("--p", type=float, default=0.4, help="weight of the node loss; 0 trains edges only, 1 nodes only")
-    add("--epochs", type=int, default=1000, help="total number of epochs")
+    add("--recipe", default="paper", help="defaults of the other options: paper, or structure (few configurations)")
+    add("--p", type=float, help="weight of the node loss (paper: 0.4); 0 trains edges only, 1 nodes only")
+    add("--epochs", type=int, help="total number of epochs (paper: 1000)")
     add("--seed", type=int, default=0, help="decides initial weights, order and rotations")
-    add("--augmentation", default="octahedral", help="random rotations: octahedral, o3 or none")
-    add("--learning-rate", type=float, default=1e-4, help="step size of Adam")
-    add("--schedule", default="constant", help="of the step size: constant, or cosine (a rise, then a fall to zero)")
-    add("--clip-norm", type=float, default=1.0, help="largest norm of the gradient")
-    add("--batch-size", type=int, help="graphs in a batch (default: 1; 5 for p = 1)")
-    add("--evaluate-every", type=int, default=5, metavar="K", help="compute the scores every K epochs")
+    add("--augmentation", help="random rotations: octahedral (paper), o3 or none")
+    add("--learning-rate", type=float, help="step size of Adam (paper: 1e-4)")
+    add("--schedule", help="of the step size: constant (paper), or cosine (a rise, then a fall to zero)")
+    add("--clip-norm", type=float, help="largest norm of the gradient (paper: 1)")
+    add("--batch-size", type=int, help="graphs in a batch (paper: 1; 5 for p = 1)")
+    add("--ema", type=float, metavar="DECAY", help="moving average of the weights, such as 0.99 (paper: 0, none)")
+    add("--weight-decay", type=float, metavar="W", help="decoupled weight decay (paper: 0)")
+    add("--input-noise", type=float, metavar="STD", help="noise on scaled node inputs, in their widths (paper: 0)")
+    add("--validation", type=_number, metavar="N", help="training configurations, or a fraction, held back (paper: 0)")
+    add("--patience", type=int, metavar="K", help="stop after K epochs without a lower loss, keep the best (paper: 0)")
+    add("--species-weights", nargs="+", metavar="W", help="node loss: particles (paper), equal, or one weight for each")
+    add("--target-scaling", action=argparse.BooleanOptionalAction, help="scale targets by species (paper: no)")
+    add("--evaluate-every", type=int, metavar="K", help="compute the scores every K epochs (paper: 5)")
     add("--checkpoint-every", type=int, default=1, metavar="K", help="save the run every K epochs")
     add_options(parser, "--precision")
     add("--save-memory", action="store_true", help="less memory for more time, the same results")
@@ -47,6 +59,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--edge-node-skip", action="store_true", default=None, help="feed the encoded nodes to the edges in every step")
     add("--self-edges", action="store_true", default=None, help="give every particle an edge to itself")
     add("--cutoff", type=float, help="largest pair distance of an edge (default: 2, or that of --init)")
+    add(
+        "--node-inputs", nargs="+", metavar="NAME", help="type (paper), species, descriptors, energy, displacement, ..."
+    )
+    add("--edge-inputs", nargs="+", metavar="NAME", help="vector (paper), radial, inherent")
+    add("--radial", nargs=4, type=_number, metavar=("FIRST", "LAST", "NUMBER", "WIDTH"), help="Gaussians of distances")
+    add("--num-species", type=int, metavar="S", help="number of species (default: that of the data)")
+    add("--pairs", help="edges by thermal (default) or inherent positions, or their union")
+    add(
+        "--potential", metavar="NAME", help="of inherent structures: kob-andersen (default), or a JSON file with tables"
+    )
+    add("--descriptors", metavar="FILE", help="JSON file with settings of descriptors")
     add_options(parser, *DATA_OPTIONS, *RUN_OPTIONS)
 
 
@@ -58,13 +81,14 @@ def run(arguments: argparse.Namespace) -> int:
     set_threads(options.pop("threads"))
     train_files, test_files = options.pop("train"), options.pop("test")
     quiet = options.pop("quiet")
+    options["species_weights"] = _weights(options["species_weights"])
+    options["potential"] = potential_option(options["potential"])
+    if options["descriptors"] is not None:
+        options["descriptors"] = read_json("--descriptors", options["descriptors"])
     result = train(in_order(train_files), test_files and in_order(test_files), progress=not quiet, **options)
-    last = result.history[-1]
-    scores = "".join(
-        f", {label} {last[name]:.4f}"
-        for label, name in (("node Pearson", "node_pearson"), ("edge Pearson", "edge_pearson"))
-        if last[name] is not None
-    )
+    last = result.history[result.epoch]
+    labels = {"node_pearson": "node Pearson", "edge_pearson": "edge Pearson", "validation_loss": "validation loss"}
+    scores = "".join(f", {label} {last[name]:.4f}" for name, label in labels.items() if last.get(name) is not None)
     print(f"{len(result.history)} epochs, train loss {last['train_loss']:.5f}{scores}")
     assert result.output is not None  # --output is required
     best = ", best.safetensors" if (result.output / "best.safetensors").exists() else ""
@@ -72,6 +96,23 @@ def run(arguments: argparse.Namespace) -> int:
     data = shlex.join(test_files or train_files) + data_options_text(arguments)
     print(f"next: botan-fast predict --model {shlex.quote(str(result.output))} --data {data} -o predictions")
     return 0
+
+
+def _number(text: str) -> int | float:
+    """2 is a number of something, 0.2 a fraction."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+def _weights(words: list[str] | None) -> Any:
+    if words is None or (len(words) == 1 and words[0].isalpha()):
+        return words and words[0]
+    try:
+        return [float(word) for word in words]
+    except ValueError:
+        raise InputError(f"--species-weights {' '.join(words)}: give particles, equal, or numbers") from None
 
 
 def interrupted(arguments: argparse.Namespace, argv: list[str]) -> str:

@@ -7,8 +7,11 @@ runs        files that hold one run each, and the pattern that joins them
 sources     what a path, a pattern or a list names
 selection   one temperature and time out of several
 loading     load_samples
+times       samples at several times become one
 frames      every frame of a trajectory as a sample
 extras      the inherent structure and the arrays of a configuration
+structure   Structure, with_structure: what a model reads besides types and vectors
+making      what makes a graph with structure, and remembers what took long
 record      Record, TimeRecord: what is written
 species     which name is type 0, which type 1
 twins       configurations that are there twice

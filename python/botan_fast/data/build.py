@@ -13,7 +13,9 @@ from ..formats.periodic import fractional, place_in_box, refuse_wrapped
 from ..graph.build import build_graph
 from ..physics.targets import Targets, isoconfigurational_targets
 from .extras import extras_of
+from .making import hold_pairs
 from .sample import Sample
+from .structure import Structure
 
 
 def build_sample(
@@ -24,8 +26,12 @@ def build_sample(
     density: float | None,
     require_targets: bool,
     which: str = "SE",
+    structure: Structure | None = None,
 ) -> Sample:
-    """The sample of what a reader read, with the targets `which` as far as the file has what they are made of."""
+    """The sample of what a reader read, with the targets `which` as far as the file has what they are made of.
+
+    With a `structure` of other pairs than those of the positions, E_ij of these pairs too (`Sample.held_pairs`).
+    """
     c = configuration
     if require_targets and c.trajectories is None and c.propensity is None:
         raise DataError(f"{c.path}: no trajectories, so no targets; training and evaluation need them")
@@ -53,7 +59,13 @@ def build_sample(
     except BotanFastError as error:
         raise type(error)(f"{c.path}: {error}") from error
     extras = extras_of(c, box)
-    return Sample(graph, targets, c.name, torch.from_numpy(c.positions), c.temperature, c.time, c.species, *extras)
+    sample = Sample(graph, targets, c.name, torch.from_numpy(c.positions), c.temperature, c.time, c.species, *extras)
+    if structure is not None and structure.pairs != "thermal" and c.trajectories is not None and "E" in which:
+        try:
+            hold_pairs(sample, structure, c.trajectories)
+        except BotanFastError as error:
+            raise type(error)(f"{c.path}: {error}") from error
+    return sample
 
 
 def _anywhere(configuration: Configuration) -> bool:

@@ -24,6 +24,7 @@ from .sample import Sample
 from .selection import Choice, NotHeld, Numbers, SeveralValues
 from .sources import open_sources
 from .species import SpeciesOrder
+from .structure import Structure
 from .twins import Known
 from .words import refuse_twice, words_on_samples
 
@@ -146,11 +147,15 @@ def read_samples(
     require_targets: bool,
     progress: bool,
     time_optional: bool = False,
+    joined: bool = False,
+    structure: Structure | None = None,
 ) -> list[Sample]:
-    """`load_samples` with one option more.
+    """`load_samples` with three options more.
 
     With `time_optional`, configurations that hold several times come once and without targets when no time is chosen;
-    without it that is refused (`SeveralValues`).
+    without it that is refused (`SeveralValues`). With `joined`, each time will have a column of its own (`join_times`):
+    that there are several needs neither a choice nor a word. With a `structure` of other pairs than those of the
+    positions, the samples of files hold E_ij of these too.
     """
     if node_target not in NODE_TARGETS:
         raise InputError(f"node_target = {node_target!r}; choose one of {', '.join(map(repr, NODE_TARGETS))}")
@@ -169,7 +174,7 @@ def read_samples(
         raise InputError(f"box = {box} and density = {density} are both given; give one of them")
     if density is not None and not (np.isfinite(density) and density > 0):
         raise InputError(f"density = {density} must be a positive number")
-    choice = Choice(temperature, time, several=("time",) if time_optional else False)
+    choice = Choice(temperature, time, several=("time",) if time_optional or joined else False)
     order, once = SpeciesOrder(species), time_optional and time is None
     samples: list[Sample] = []
     origins: dict[int, Path] = {}
@@ -182,7 +187,11 @@ def read_samples(
                 continue
             if isinstance(source, (Path, Trajectory)):
                 build = {"cutoff": cutoff, "self_edges": self_edges, "box": box, "density": density}
-                build |= {"require_targets": require_targets, "which": "SE" + node_target.replace("S", "")}
+                build |= {
+                    "require_targets": require_targets,
+                    "structure": structure,
+                    "which": "SE" + node_target.replace("S", ""),
+                }
                 loaded = _from_groups(source, choice, order, build, samples, once)
             else:
                 if box is not None or density is not None:
@@ -199,7 +208,7 @@ def read_samples(
         raise NotHeld.of("time", f"no configuration has {choice.describe()} together; choose others")
     order.check_found()
     _refuse_twins(samples, origins, require_targets)
-    words_on_samples(samples, targets=require_targets)
+    words_on_samples(samples, targets=require_targets, joined=joined)
     return samples
 
 

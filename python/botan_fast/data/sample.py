@@ -1,5 +1,6 @@
 """`Sample`: one configuration, ready for training and prediction."""
 
+import copy
 import threading
 from collections import deque
 from collections.abc import Mapping
@@ -46,6 +47,7 @@ class Sample:
     energy       potential energy per particle in units of epsilon_AA, or None where the file does not tell
     inherent     InherentStructure that the data hold, or None
     arrays       other values that the data hold by name: (N,) or (N, k) of the particles, or one number; float64
+    times        of a sample of `join_times`, whose targets are (N, K) and (E, K): the K times; else None
 
     Samples of a data set make graph and targets when they are asked for, and drop them again when a few others were
     used in between. Two samples are equal when they are the same object.
@@ -80,6 +82,7 @@ class Sample:
         self.source, self.species = "", species
         self.energy: float | None = None
         self.inherent, self.arrays = checked_extras(inherent, arrays, np.asarray(positions))
+        self.times: tuple[float, ...] | None = None
         self._maker: SampleMaker | None = None
         self._made: tuple[Graph, Targets | None] | None = (graph, targets)
 
@@ -98,9 +101,21 @@ class Sample:
         sample = object.__new__(cls)
         sample.name, sample.positions, sample.temperature, sample.time = name, positions, temperature, time
         sample.source, sample.species, sample.energy = source, species, None
-        sample.inherent, sample.arrays = None, {}
+        sample.inherent, sample.arrays, sample.times = None, {}, None
         sample._maker, sample._made = maker, None
         return sample
+
+    # Pairs (2, P) as `pair_list` has them and E_ij of each (P,), beyond those of the graph, where a file told them.
+    _held_pairs: tuple[np.ndarray, np.ndarray] | None = None
+
+    @property
+    def held_pairs(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Pairs (2, P), sorted, and E_ij of each, where more of them are held than the graph has; else None."""
+        return getattr(self._maker, "held_pairs", None) if self._held_pairs is None else self._held_pairs
+
+    def make(self) -> tuple[Graph, Targets | None]:
+        """Graph and targets; those that are made on demand are not kept."""
+        return self._graph_and_targets() if self._maker is None else self._made or self._maker()
 
     @property
     def graph(self) -> Graph:
@@ -152,11 +167,16 @@ class Sample:
     @property
     def has_pair_targets(self) -> bool:
         """Is E_ij among the targets?"""
-        return self._holds("pair_change")
+        return self.holds_target("pair_change")
 
     def has_node_target(self, letter: str) -> bool:
         """Is this node target (a letter of `NODE_TARGETS`) among the targets?"""
-        return self._holds(NODE_TARGETS[letter])
+        return self.holds_target(NODE_TARGETS[letter])
+
+    @property
+    def on_file(self) -> bool:
+        """Are graph and targets made when they are asked for?"""
+        return self._maker is not None
 
     def to(self, device: torch.device | str) -> "Sample":
         """The sample with graph and targets on `device`. One that makes them on demand, on the CPU, is itself there."""
@@ -174,8 +194,17 @@ class Sample:
             self.inherent,
             self.arrays,
         )
-        moved.source, moved.energy = self.source, self.energy
+        moved.source, moved.energy, moved.times = self.source, self.energy, self.times
+        moved._held_pairs = self.held_pairs
         return moved
+
+    def kept(self) -> "Sample":
+        """The sample with graph and targets made for good, for where they are asked for over and over."""
+        if self._maker is None:
+            return self
+        other = copy.copy(self)
+        other._made, other._held_pairs, other._maker = self._graph_and_targets(), self.held_pairs, None
+        return other
 
     def __repr__(self) -> str:
         return f"Sample({self.name!r}, temperature={self.temperature}, time={self.time}, N={len(self.positions)})"
@@ -184,7 +213,8 @@ class Sample:
         """What is made on demand is made again by whoever reads the pickle."""
         return self.__dict__ if self._maker is None else {**self.__dict__, "_made": None}
 
-    def _holds(self, field: str) -> bool:
+    def holds_target(self, field: str) -> bool:
+        """Is this field of `Targets` among the targets?"""
         if self._maker is not None:
             return field in self._maker.targets_held
         targets = self._graph_and_targets()[1]

@@ -82,6 +82,11 @@ class StoredMaker:
         graph = self._graph()
         return graph, self._targets(graph) if self.targets else None
 
+    @property
+    def held_pairs(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """The file's pairs and E_ij of each, or None where it has none."""
+        return (self.stored.pairs, self.targets["pair_change"]) if "pair_change" in self.targets else None
+
     def _graph(self) -> Graph:
         s = self.stored
         positions = s.positions.numpy()

@@ -16,12 +16,15 @@ __all__ = ["Majorities", "check_types", "refuse_twice", "word_on_few_runs", "wor
 _Known: TypeAlias = tuple[str, float | None, float | None]  # name, temperature, time
 
 
-def words_on_samples(samples: Sequence[Sample], targets: bool = True) -> None:
-    """Say when type 0 is the minority or nowhere, and, with `targets`, when they are of one run or of several times."""
+def words_on_samples(samples: Sequence[Sample], targets: bool = True, joined: bool = False) -> None:
+    """Say when type 0 is the minority or nowhere, and, with `targets`, when they are of one run or of several times.
+
+    `joined`: several times will not be mixed (`join_times`).
+    """
     held = [sample for sample in samples if sample.has_targets] if targets else []
     word_on_few_runs([sample.name for sample in held if sample.num_runs == 1], len(held))
     times = {sample.time for sample in held}
-    if len(times) > 1:
+    if len(times) > 1 and not joined:
         shown = [f"{time:g}" for time in sorted(times - {None})] + ["unknown"] * (None in times)  # type: ignore[type-var]
         number = "two" if len(times) == 2 else str(len(times))
         warn(
@@ -92,7 +95,7 @@ def words_on_test(train: Sequence[Sample], test: Sequence[Sample]) -> None:
             f"{again[0].name}: the scores do not tell what the model does on new ones"
         )
     for name in ("temperature", "time"):
-        of_train, of_test = ({getattr(s, name) for s in samples} - {None} for samples in (train, test))
+        of_train, of_test = (_known(samples, name) for samples in (train, test))
         if of_train and of_test and not of_test & of_train:
             warn(f"the test is at {name} {_list(of_test)}, the training at {_list(of_train)}; choose with {name}=")
 
@@ -123,6 +126,11 @@ def _types_of(samples: Iterable[Sample]) -> dict[int, str]:
         for number in np.unique(sample.types).tolist():
             found.setdefault(number, sample.name)
     return found
+
+
+def _known(samples: Iterable[Sample], name: str) -> set[float]:
+    values = {getattr(sample, name) for sample in samples} - {None}
+    return values.union(*(sample.times or () for sample in samples if name == "time"))
 
 
 def _list(values: set[float]) -> str:

@@ -1,8 +1,10 @@
 """A model and samples become predictions and scores.
 
 forward      which model, which samples; forward passes over them
+times        which output is for which time of the data
 differences  how data differ from what a model was trained on
 prediction   predict, ConfigurationPrediction, FramePrediction
 scores       evaluate: Pearson and losses, in both conventions
+ensembles    what an ensemble gains, and what its spread tells
 writing      predictions as npz and extended XYZ, trajectories of them
 """

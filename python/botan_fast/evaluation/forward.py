@@ -14,12 +14,13 @@ from ..data.loading import Data, read_samples
 from ..data.sample import Sample
 from ..data.selection import NotHeld, Numbers, SeveralValues
 from ..data.species import letter
+from ..data.structure import Structure, with_structure
 from ..device import Device, choose_device
 from ..errors import InputError, warn
-from ..files import FilePath
 from ..model.card import ModelCard
 from ..model.checkpoint import load_model
 from ..terminal import progress_bar
+from .times import num_outputs, once_each
 
 
 class Model(Protocol):
@@ -43,8 +44,15 @@ class NamedModel(NamedTuple):
     card: ModelCard | None
 
 
-def named_model(model: Model | FilePath) -> NamedModel:
-    """The model itself, or the one in the file or run folder of that path."""
+def named_model(model: Any, rotations: int = 0) -> NamedModel:
+    """The model, or that in the file or run folder of the path; of several, or with rotations, their ensemble."""
+    if isinstance(model, NamedModel):
+        return model
+    if isinstance(model, (list, tuple)) and (len(model) != 1 or rotations):
+        ensemble = load_model(model, rotations=rotations)
+        return NamedModel(ensemble, "the ensemble", ensemble.card)
+    if isinstance(model, (list, tuple)):
+        [model] = model
     if isinstance(model, (str, PathLike)):
         loaded = load_model(model)
         return NamedModel(loaded, Path(model).name or str(model), loaded.card)
@@ -70,9 +78,11 @@ def samples_for(
     """The samples for a model. Of several temperatures or times, those that the model's card names, if nobody chose.
 
     Without need of targets, a configuration with several times comes once and without targets where the card does not
-    help. What was chosen is said in a warning.
+    help. What was chosen is said in a warning. A model with several outputs gets each configuration once, with a column
+    of targets for each time. The graphs carry what the model reads (`with_structure`).
     """
     config, card = named.model.config, named.card
+    structure, several = structure_of(named), num_outputs(config) > 1
     chosen: dict[str, Numbers] = {"temperature": temperature, "time": time}
     refused: dict[str, SeveralValues] = {}  # names for which the card was asked
     once, said = False, []
@@ -90,14 +100,18 @@ def samples_for(
                 require_targets=require_targets,
                 progress=progress,
                 time_optional=once,
+                joined=several,
+                structure=structure,
             )
             break
         except (SeveralValues, NotHeld) as error:
             name = error.name
             default: tuple[float, ...] = () if card is None else getattr(card, f"{name}s")
-            if isinstance(error, SeveralValues) and name not in refused and len(default) == 1:
-                refused[name], chosen[name] = error, default[0]
-                said.append(f"{name} {default[0]:g}")
+            # A model of several temperatures is for all of them; several times with one output are no choice.
+            usable = len(default) == 1 or (name == "temperature" and len(default) > 1)
+            if isinstance(error, SeveralValues) and name not in refused and usable:
+                refused[name], chosen[name] = error, default[0] if len(default) == 1 else list(default)
+                said.append(f"{name} {', '.join(f'{value:g}' for value in default)}")
             elif isinstance(error, NotHeld) and name not in refused:
                 raise
             elif name == "time" and not require_targets and not once:
@@ -113,7 +127,23 @@ def samples_for(
         warn("the data hold several times and none is chosen: each configuration is predicted once, without targets")
     for sample in samples:
         check_fits(named, sample)
-    return samples
+    if several:
+        samples = once_each(config, card, named.name, samples, require_targets, chosen["time"] is not None)
+    pair_targets = _has_pairs(named) and (require_targets or None)
+    return with_structure(samples, structure, progress, pair_targets=pair_targets)
+
+
+def structure_of(named: NamedModel) -> Structure:
+    """What the graphs for the model carry; InputError that names the model where its configuration is none."""
+    try:
+        return Structure.from_config(named.model.config)
+    except InputError as error:
+        raise InputError(f"{named.name}: {error}") from None
+
+
+def _has_pairs(named: NamedModel) -> bool:
+    """Are E_ij compared with the model's?"""
+    return named.model.config["decoders"] != "node" and (named.card is None or named.card.trains("E"))
 
 
 def check_fits(named: NamedModel, sample: Sample) -> None:

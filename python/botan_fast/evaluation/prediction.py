@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -10,13 +11,17 @@ from ..data.frames import FrameSample, FrameSource, open_frames
 from ..data.loading import Data
 from ..data.sample import Sample
 from ..data.selection import Numbers
+from ..data.structure import with_structure
 from ..device import Device
 from ..errors import InputError, warn
 from ..files import FilePath
+from ..model.ensemble import Ensemble
 from ..ops.precision import check_precision
 from ..quantities import NODE_TARGETS
 from .differences import differences
-from .forward import Model, NamedModel, check_fits, forward_passes, named_model, samples_for
+from .ensembles import spreads
+from .forward import Model, NamedModel, check_fits, forward_passes, named_model, samples_for, structure_of
+from .times import output_times
 
 __all__ = ["ConfigurationPrediction", "FramePrediction", "predict"]
 
@@ -38,7 +43,12 @@ class ConfigurationPrediction:
     pair_change         (E,) float32, predicted E_ij of the directed edge, or None without edge decoder or training of
                         it. The model does not force both directions of a pair to agree; their mean is its prediction
                         for the pair
-    target_propensity, target_pair_change   (N,) and (E,) float32, or None where the data hold no trajectories
+    target_propensity, target_pair_change   (N,) and (E,) float32, or None where the data hold no trajectories; NaN for
+                        pairs of the inherent structure of which the data hold no E_ij
+    propensity_spread, pair_change_spread   of an `Ensemble`, standard deviations over its members and rotations, in the
+                        shapes of the predictions; else None
+    times               of a model with K outputs the K times, by its card. The four are then (N, K) and (E, K), targets
+                        with NaN at a time that the data do not have. None for a model with one output
     """
 
     name: str
@@ -53,6 +63,9 @@ class ConfigurationPrediction:
     target_propensity: np.ndarray | None = None
     target_pair_change: np.ndarray | None = None
     node_target: str = "S"
+    times: tuple[float, ...] | None = None
+    propensity_spread: np.ndarray | None = None
+    pair_change_spread: np.ndarray | None = None
 
     @property
     def quantity(self) -> str:
@@ -61,10 +74,17 @@ class ConfigurationPrediction:
 
     @classmethod
     def from_sample(
-        cls, sample: Sample, propensity: np.ndarray | None, pair_change: np.ndarray | None, node_target: str = "S"
+        cls,
+        sample: Sample,
+        propensity: np.ndarray | None,
+        pair_change: np.ndarray | None,
+        node_target: str = "S",
+        times: tuple[float, ...] | None = None,
     ) -> "ConfigurationPrediction":
-        """Join a sample with the outputs (N,) and (E,) of a model for it."""
+        """Join a sample with the outputs (N,) and (E,) of a model for it; with `times`, (N, K) and (E, K)."""
         graph, targets = sample.graph.to("cpu"), sample.targets
+        if times is not None and sample.times is None:
+            targets = None  # those of a time that the model has no output for
         node = targets.node(node_target) if targets is not None and sample.has_node_target(node_target) else None
         pair = None if targets is None else targets.pair_change
         return cls(
@@ -80,6 +100,7 @@ class ConfigurationPrediction:
             target_propensity=None if node is None else node.cpu().numpy(),
             target_pair_change=None if pair is None else pair.cpu().numpy(),
             node_target=node_target,
+            times=times,
         )
 
 
@@ -97,7 +118,7 @@ class FramePrediction(ConfigurationPrediction):
 
 
 def predict(
-    model: Model | FilePath,
+    model: Model | FilePath | Sequence[Any],
     data: Data,
     *,
     box: Array | None = None,
@@ -119,7 +140,8 @@ def predict(
     ----------
     model, data, box, density, temperature, time, species, device, precision, progress
         As in `evaluate`; the files need no trajectories. Of a file with several times one prediction comes: with the
-        targets of the time that is chosen, or that the model was trained for, else without targets.
+        targets of the time that is chosen, or that the model was trained for, else without targets. A model with
+        several outputs gets the targets at all of its times.
     frames : {"first", "all"}
         Of a trajectory, the first frame or every frame; each of the latter is a `FramePrediction` without targets, in
         the order of time, made when it is asked for. Files without frames give what they give anyway.
@@ -171,10 +193,11 @@ def check_frames(frames: str) -> None:
 
 def frame_samples(named: NamedModel, sources: Iterable[FrameSource]) -> Iterator[Sample]:
     """The samples of the sources, one after the other; the first one is compared with the model's card."""
-    first = True
+    first, structure = True, structure_of(named)
     for source in sources:
         for sample in source.samples():
             check_fits(named, sample)
+            sample = with_structure(sample, structure, pair_targets=False)
             if first:
                 warn_of_differences(named, [sample])
                 first = False
@@ -193,7 +216,7 @@ def predict_samples(
 ) -> Iterator[ConfigurationPrediction]:
     """The predictions of samples; what the model was not trained for is left out, which a warning says at once."""
     target = named.model.config["node_target"]
-    card = named.card
+    card, times = named.card, output_times(named.model.config, named.card)
     node_trained = card is None or card.trains(target)
     edge_trained = card is None or card.trains("E") or named.model.config["decoders"] == "node"
     left_out = [] if node_trained else [NODE_TARGETS[target].replace("_", " ")]
@@ -209,7 +232,13 @@ def predict_samples(
             node.astype(np.float32) if node_trained else None,
             edge.astype(np.float32) if edge is not None and edge_trained else None,
             target,
+            times,
         )
+        if isinstance(named.model, Ensemble):
+            [apart] = spreads(named.model, [sample], device, precision)
+            nodes, pairs = (None if values is None else values.astype(np.float32) for values in apart)
+            prediction.propensity_spread = nodes if node_trained else None
+            prediction.pair_change_spread = pairs if edge_trained else None
         if isinstance(sample, FrameSample) and isinstance(prediction, FramePrediction):
             prediction.frame, prediction.time, prediction.step = sample.frame, sample.frame_time, sample.step
         return prediction

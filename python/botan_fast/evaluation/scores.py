@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -13,10 +14,14 @@ from ..data.selection import Numbers
 from ..device import Device
 from ..errors import warn
 from ..files import FilePath
+from ..model.card import ModelCard
+from ..model.ensemble import Ensemble
 from ..ops.precision import check_precision
 from ..quantities import NODE_TARGETS
+from .ensembles import calibration, spreads
 from .forward import Model, NamedModel, float64_array, forward_passes, named_model, samples_for
 from .prediction import warn_of_differences
+from .times import columns, num_outputs, output_times
 
 __all__ = ["PAIR_CUTOFF", "evaluate", "pearson", "score"]
 
@@ -24,7 +29,7 @@ PAIR_CUTOFF = 1.35  # A-A pairs closer than this at t = 0, the first neighbour s
 
 
 def evaluate(
-    model: Model | FilePath,
+    model: Model | NamedModel | FilePath | Sequence[Any],
     data: Data,
     *,
     box: Array | None = None,
@@ -35,7 +40,7 @@ def evaluate(
     device: Device = None,
     precision: str = "fp32",
     progress: bool = False,
-) -> dict[str, float | int | None]:
+) -> dict[str, Any]:
     """Compare a model's predictions with the targets.
 
     The node score is Pearson's correlation of S_hat_i with S_i (or with the model's other node target) over the
@@ -49,13 +54,13 @@ def evaluate(
 
     Parameters
     ----------
-    model : BOTAN, or path of a model file or run folder
-        Parameters and mode (train or eval) of a BOTAN are the same afterwards.
+    model : BOTAN, LinearBaseline or Ensemble, path of a model file or run folder, or a list of paths: their ensemble
+        Parameters and mode (train or eval) of a model are the same afterwards.
     data : path, glob pattern, Dataset, list of them, or list of Sample
         See `load_samples`; the model's cutoff and self edges apply.
     box, density, temperature, time, species
         See `load_samples`. Of several temperatures or times, the one that the model was trained for (`model.card`) is
-        taken when none is chosen, and a warning says so.
+        taken when none is chosen, and a warning says so. Of a model with several outputs it is all of its times.
     device : str or torch.device, optional
         Where to compute; by default where the model is. The model is moved back afterwards.
     precision : {"fp32", "bf16", "tf32"}
@@ -72,6 +77,15 @@ def evaluate(
         and for data without E_ij. All
         sums are in float64. Scores of an output that the model was not trained for are those of noise.
 
+        Of a model with K outputs the scores are means over its times, `times` is a list of a dict for each time, with
+        `time` and the same scores, and `outputs` are the K times. Of data at several temperatures or times,
+        `conditions` is a list of a dict for each pair, with `temperature`, `time` and the same scores; with K outputs
+        also `node_transfer` and `edge_transfer`, K coefficients each: every output against these data (mean over
+        configurations).
+
+        Of an `Ensemble`, `members` is a list of the node and edge score of each, and `calibration` what its spread
+        tells of its errors on particles of type A (`botan_fast.evaluation.ensembles.calibration`).
+
     Warns
     -----
     BotanFastWarning
@@ -81,7 +95,8 @@ def evaluate(
     Raises
     ------
     DataError, InputError
-        as `load_samples`; InputError also when the model's and the data's number of dimensions differ.
+        as `load_samples` and `with_structure`; InputError also when the model's and the data's number of dimensions
+        differ, and for times that are none of those of the model's outputs.
 
     Examples
     --------
@@ -103,37 +118,132 @@ def evaluate(
     )
     warn_of_differences(named, samples)
     _warn_of_noise(named)
-    return score(named.model, samples, device, precision, progress)
+    scores = score(named.model, samples, device, precision, progress)
+    return scores | _gain(named.model, samples, device, precision)
+
+
+def _gain(model: Model, samples: list[Sample], device: Device, precision: str) -> dict[str, Any]:
+    """Of an ensemble, the scores of its members and what its spread tells; {} for another model."""
+    if not isinstance(model, Ensemble):
+        return {}
+    members = [score(member, samples, device, precision) for member in model.each]
+    names = ("node_pearson", "edge_pearson")
+    result: dict[str, Any] = {"members": [{name: one[name] for name in names} for one in members]}
+    if num_outputs(model.config) == 1:
+        apart = spreads(model, samples, device, precision)
+        masks = [_masks(sample)["node"] for sample in samples]
+        passes = forward_passes(model, samples, device, precision, False, "evaluating")
+        wanted = model.config["node_target"]
+        errors = [node - float64_array(sample.targets.node(wanted)) for sample, node, _ in passes if sample.targets]
+        chosen = [np.concatenate([a[mask] for a, mask in zip(part, masks, strict=True)])
+                  for part in ([node for node, _ in apart], errors)]  # fmt: skip
+        result["calibration"] = calibration(*chosen)
+    return result
 
 
 def score(
     model: Model, samples: list[Sample], device: Device = None, precision: str = "fp32", progress: bool = False
-) -> dict[str, float | int | None]:
+) -> dict[str, Any]:
     """What `evaluate` returns, for samples that fit the model and hold its targets, without a word."""
-    scores: dict[str, list[float]] = {name: [] for name in ("node_loss", "node_pearson", "edge_loss", "edge_pearson")}
-    pooled: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {"node": [], "edge": []}
+    parts: list[Part] = []
+    transfer: list[tuple[tuple, str, list[float]]] = []
+    config, card = model.config, getattr(model, "card", None)
+    several = num_outputs(config) > 1
     for sample, node, edge in forward_passes(model, samples, device, precision, progress, "evaluating"):
-        masks = _masks(sample)
-        targets = sample.targets
+        masks, targets = _masks(sample), sample.targets
         assert targets is not None  # they were required
-        parts: list[tuple[str, np.ndarray, torch.Tensor]] = []
-        parts.append(("node", node, targets.node(model.config["node_target"])))
+        pairs: list[tuple[str, np.ndarray, torch.Tensor]] = []
+        pairs.append(("node", node, targets.node(config["node_target"])))
         if edge is not None and targets.pair_change is not None:
-            parts.append(("edge", edge, targets.pair_change))
-        for name, prediction, wanted in parts:
-            target = float64_array(wanted)
-            scores[f"{name}_loss"].append(float(np.mean((prediction - target) ** 2)))
-            chosen = prediction[masks[name]], target[masks[name]]
-            scores[f"{name}_pearson"].append(pearson(*chosen))
-            pooled[name].append(chosen)
-    result: dict[str, float | int | None] = {
-        name: float(np.mean(values)) if values else None for name, values in scores.items()
-    }
-    for name, pieces in pooled.items():
-        both = (np.concatenate(part) for part in zip(*pieces, strict=True))
-        result[f"{name}_pearson_pooled"] = pearson(*both) if pieces else None
-    result["num_configurations"] = len(samples)
+            pairs.append(("edge", edge, targets.pair_change))
+        for column in columns(config, card, sample):
+            condition = sample.temperature, column.time
+            scored: dict[str, Scored] = {}
+            for name, predictions, wanted in pairs:
+                target = float64_array(wanted if column.target is None else wanted[:, column.target])
+                if several and np.isnan(target).any():
+                    continue  # a time that this configuration does not have
+                prediction = predictions[:, column.output] if several else predictions
+                mask = masks[name]
+                chosen = prediction[mask], target[mask]
+                scored[name] = Scored(float(np.mean((prediction - target) ** 2)), pearson(*chosen), chosen)
+                if several:
+                    each = [pearson(predictions[mask, k], target[mask]) for k in range(predictions.shape[1])]
+                    transfer.append((condition, name, each))
+            if scored:
+                parts.append(Part(condition, column.output, scored))
+    if not several:
+        result = summary(parts, len(samples))
+    else:
+        of_output = {part.output: part.condition[1] for part in parts}
+        times = [
+            {"time": of_output[k], **summary(own, len(own))}
+            for k in sorted(of_output)
+            if (own := [part for part in parts if part.output == k])
+        ]
+        result = {name: _mean([row[name] for row in times]) for name in summary([], 0) if name != "num_configurations"}
+        result |= {"num_configurations": len(samples), "times": times, "outputs": _outputs(config, card, of_output)}
+    return result | by_condition(parts, transfer)
+
+
+class Scored(NamedTuple):
+    """Of one output on one configuration: mean squared error, Pearson's coefficient, and what it is of."""
+
+    loss: float
+    pearson: float
+    chosen: tuple[np.ndarray, np.ndarray]
+
+
+class Part(NamedTuple):
+    """The scores of one output on one configuration: by "node" and "edge"."""
+
+    condition: tuple[float | None, float | None]  # temperature and time of the data
+    output: int
+    scored: dict[str, Scored]
+
+
+def summary(parts: list[Part], number: int) -> dict[str, Any]:
+    """Means over configurations, and the pooled coefficients."""
+    result: dict[str, Any] = {}
+    held = {name: [part.scored[name] for part in parts if name in part.scored] for name in ("node", "edge")}
+    for name, scored in held.items():
+        for field in ("loss", "pearson"):
+            values = [getattr(one, field) for one in scored]
+            result[f"{name}_{field}"] = float(np.mean(values)) if values else None
+    for name, scored in held.items():
+        both = (np.concatenate(part) for part in zip(*(one.chosen for one in scored), strict=True))
+        result[f"{name}_pearson_pooled"] = pearson(*both) if scored else None
+    result["num_configurations"] = number
     return result
+
+
+def by_condition(parts: list[Part], transfer: list[tuple[tuple, str, list[float]]]) -> dict[str, Any]:
+    """ "conditions": the scores for each temperature and time, where there are several; of a model with several outputs
+    each with the row "transfer", in which every output is compared with these data."""
+    held = sorted({part.condition for part in parts}, key=lambda pair: tuple((x is not None, x or 0.0) for x in pair))
+    if len(held) < 2:
+        return {}
+    rows = []
+    for condition in held:
+        own = [part for part in parts if part.condition == condition]
+        row = {"temperature": condition[0], "time": condition[1], **summary(own, len(own))}
+        for name in ("node", "edge"):
+            values = [each for of, what, each in transfer if (of, what) == (condition, name)]
+            if values:
+                row[f"{name}_transfer"] = np.mean(values, axis=0).tolist()
+        rows.append(row)
+    return {"conditions": rows}
+
+
+def _outputs(config: dict[str, Any], card: ModelCard | None, met: dict[int, float | None]) -> list[float | None]:
+    """The time of each output, as far as it is known."""
+    times = output_times(config, card)
+    return [met.get(k) for k in range(num_outputs(config))] if times is None else list(times)
+
+
+def _mean(values: list[Any]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _warn_of_noise(named: NamedModel) -> None:

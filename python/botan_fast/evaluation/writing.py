@@ -21,8 +21,8 @@ OTHER_RADIUS = 0.5
 def write_npz(prediction: ConfigurationPrediction, path: FilePath) -> None:
     """Write the arrays of a prediction under the names of its fields; those that are None are left out.
 
-    For a model of another node target, "propensity" in the names becomes its name in `Targets`. The file is written
-    completely or not at all.
+    For a model of another node target, "propensity" in the names becomes its name in `Targets`. `times` is there for a
+    model with several outputs. The file is written completely or not at all.
 
     Examples
     --------
@@ -48,11 +48,12 @@ def write_xyz(prediction: ConfigurationPrediction, path: FilePath) -> None:
     """Write the particles of a prediction as extended XYZ, which OVITO opens: type, position, predicted S_i.
 
     The columns are `species` (A, B, ...), `pos` (3 numbers; z = 0 in two dimensions), `propensity` where the model was
-    trained for it, `target_propensity` where it is known, `id` (from 1) and `radius`: 0.5 for A and 0.44 for B, half of
-    their diameters in the Kob-Andersen mixture, and 0.5 for all where there are more than two species. OVITO takes the
-    last two for its Particle Identifier and Radius. The comment line holds the periodic cell as Lattice, three row
-    vectors; a two-dimensional one gets the third vector (0, 0, 1), not periodic. The file is written completely or not
-    at all.
+    trained for it (with several outputs `propensity_t13`, ... for the time 13, ...; NaN where a target at one of them
+    is not known), `propensity_spread` of an ensemble, `target_propensity` where it is known, `id` (from 1) and
+    `radius`: 0.5 for A and 0.44 for B, half of their diameters in the Kob-Andersen mixture, and 0.5 for all where there
+    are more than two species. OVITO takes the last two for its Particle Identifier and Radius. The comment line holds
+    the periodic cell as Lattice, three row vectors; a two-dimensional one gets the third vector (0, 0, 1), not
+    periodic. The file is written completely or not at all.
 
     Raises
     ------
@@ -103,6 +104,13 @@ def write_trajectory(predictions: Iterable[ConfigurationPrediction], path: FileP
     return number
 
 
+def _endings(prediction: ConfigurationPrediction, values: np.ndarray) -> list[str]:
+    """What the names of the columns end in: "" for one, "_t13" for the time 13 of several, or their numbers."""
+    if values.ndim == 1:
+        return [""]
+    return [f"_t{t:.10g}" for t in prediction.times or ()] or [f"_{k}" for k in range(values.shape[1])]
+
+
 def _write_frame(file: TextIO, prediction: ConfigurationPrediction) -> None:
     p = prediction
     if p.types.max() > 25:
@@ -112,10 +120,11 @@ def _write_frame(file: TextIO, prediction: ConfigurationPrediction) -> None:
     cell[:dimensions, :dimensions] = np.diag(p.box) if p.box.ndim == 1 else p.box
     positions = np.pad(p.positions, ((0, 0), (0, 3 - dimensions)))
     properties, columns = "species:S:1:pos:R:3", []
-    for name, values in ((p.quantity, p.propensity), (f"target_{p.quantity}", p.target_propensity)):
+    nodes = {p.quantity: p.propensity, f"{p.quantity}_spread": p.propensity_spread}
+    for name, values in (nodes | {f"target_{p.quantity}": p.target_propensity}).items():
         if values is not None:
-            columns.append(values)
-            properties += f":{name}:R:1"
+            columns += list(values.reshape(number, -1).T)
+            properties += "".join(f":{name}{ending}:R:1" for ending in _endings(p, values))
     properties += ":id:I:1:radius:R:1"
     radii = RADII if p.types.max() < len(RADII) else (OTHER_RADIUS,) * (int(p.types.max()) + 1)
     comment = f'Lattice="{" ".join(f"{x:.17g}" for x in cell.ravel())}" Properties={properties}'

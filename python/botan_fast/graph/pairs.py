@@ -9,9 +9,10 @@ from ..checks import as_array
 from ..device import empty
 from ..errors import InputError
 from .graph import Graph
+from .images import edge_vectors
 from .inputs import check_inputs, check_types
 
-__all__ = ["edge_values", "graph_from_pairs", "pair_list", "pair_values"]
+__all__ = ["edge_values", "graph_from_pairs", "graph_of_pairs", "pair_list", "pair_values"]
 
 
 def pair_list(graph: Graph) -> np.ndarray:
@@ -35,9 +36,12 @@ def pair_values(graph: Graph, values: Array) -> np.ndarray:
 
 
 def edge_values(graph: Graph, values: np.ndarray) -> np.ndarray:
-    """The values (E,) of the directed edges, from those (P,) of the pairs of `pair_list`; self edges get 0."""
+    """The values (E,) of the directed edges, from those (P,) of the pairs of `pair_list`; self edges get 0.
+
+    Rows of K values, (P, K) to (E, K), too.
+    """
     edges = _upper(graph)
-    result = np.zeros(graph.num_edges, values.dtype)
+    result = np.zeros((graph.num_edges, *values.shape[1:]), values.dtype)
     result[edges] = values
     result[graph.reverse.cpu().numpy()[edges]] = values
     return result
@@ -96,6 +100,54 @@ def graph_from_pairs(
         self_edges=inputs.self_edges,
         graph_ptr=torch.tensor([0, number], device="cpu"),
     )
+
+
+def graph_of_pairs(
+    pairs: np.ndarray, positions: Array, types: Array, box: Array, cutoff: float, self_edges: bool = False
+) -> Graph:
+    """The graph with these edges, however far apart: pairs (2, P) with i < j, sorted by (i, j), each once.
+
+    `cutoff` is what the graph says of itself; the pairs may have been found at other positions, such as those of the
+    inherent structure. Other arguments are those of `build_graph`. The order of the edges is that of `build_graph`.
+
+    >>> import numpy as np, botan_fast as bf
+    >>> from botan_fast.graph.pairs import graph_of_pairs
+    >>> graph = graph_of_pairs(np.array([[0], [2]]), [[0.1, 0.0], [0.9, 0.0], [2.1, 0.0]], [0, 0, 1], [8.0, 8.0], 1.5)
+    >>> graph.edge_index.tolist(), graph.vectors.tolist()
+    ([[2, 0], [0, 2]], [[-2.0, 0.0], [2.0, 0.0]])
+    """
+    inputs = check_inputs(positions, box, cutoff, self_edges)
+    number = inputs.num_nodes
+    pairs = as_array("pairs", pairs, np.int64)
+    if pairs.ndim != 2 or len(pairs) != 2:
+        raise InputError(f"pairs has shape {pairs.shape}; give (2, P)")
+    keys = pairs[0] * number + pairs[1]
+    if pairs.size and (pairs[0].min() < 0 or pairs[1].max() >= number or (pairs[0] >= pairs[1]).any()):
+        raise InputError(f"pairs must hold 0 <= i < j < {number}")
+    if (np.diff(keys) <= 0).any():
+        raise InputError("pairs must be sorted by (i, j), each once")
+    loops = np.arange(number if self_edges else 0)
+    receivers = np.concatenate([pairs[0], pairs[1], loops])
+    senders = np.concatenate([pairs[1], pairs[0], loops])
+    order = np.argsort(receivers * number + senders)
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    half = pairs.shape[1]
+    partner = np.concatenate([place[half : 2 * half], place[:half], place[2 * half :]])
+    counts = np.bincount(receivers, minlength=number)
+    graph = Graph(
+        senders=torch.from_numpy(senders[order].astype(np.int32)),
+        receivers=torch.from_numpy(receivers[order].astype(np.int32)),
+        vectors=torch.zeros(len(order), inputs.dimensions),
+        row_ptr=torch.from_numpy(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)),
+        reverse=torch.from_numpy(partner[order].astype(np.int32)),
+        types=check_types(types, number),
+        box=torch.from_numpy(inputs.box),
+        cutoff=inputs.cutoff,
+        self_edges=inputs.self_edges,
+        graph_ptr=torch.tensor([0, number], device="cpu"),
+    )
+    return graph.replace(vectors=torch.from_numpy(edge_vectors(graph, inputs.host_positions)).to(torch.float32))
 
 
 def _upper(graph: Graph) -> np.ndarray:

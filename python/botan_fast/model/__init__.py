@@ -1,6 +1,9 @@
 """A graph becomes a prediction; models on disk, of every origin.
 
 botan          BOTAN, BOTANLayer, MLP, Prediction
+linear         LinearBaseline: ridge regression on what a network would read
+ensemble       Ensemble: several models as one
+shipped        weights that come with the package, by name
 card           ModelCard: what a model was trained for
 config         the configuration of a model, and the tensors that it implies
 inputs         what the encoders read: columns of particles and edges, from a graph

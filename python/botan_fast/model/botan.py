@@ -28,7 +28,7 @@ from ..errors import InputError
 from ..graph.graph import Graph
 from .card import ModelCard
 from .config import buffer_shapes, check_arguments, input_widths, plain, stored_config
-from .inputs import check_species, edge_columns, node_columns, scaled_columns
+from .inputs import check_species, edge_columns, node_columns
 
 __all__ = ["BOTAN", "MLP", "BOTANLayer", "Prediction"]
 
@@ -307,8 +307,8 @@ class BOTAN(nn.Module):
     ) -> Prediction:
         self._check(graph)
         dtype = self.node_encoder.fc1.weight.dtype
-        x0 = self.node_encoder(self._scaled("node", node_columns(self.config, graph, dtype)), precision)
-        e0 = self.edge_encoder(self._scaled("edge", edge_columns(self.config, graph, dtype)), precision)
+        x0 = self.node_encoder(node_columns(self.config, graph, dtype, self._input_scales("node")), precision)
+        e0 = self.edge_encoder(edge_columns(self.config, graph, dtype, self._input_scales("edge")), precision)
         steps, topology = self.config["num_steps"], graph_topology(graph)
         x, e = self.processor.run(None, None, x0, e0, topology, steps, precision, save_memory)
         decoders = self.config["decoders"]
@@ -345,9 +345,9 @@ class BOTAN(nn.Module):
             for target, scale in zip((node, edge), scales, strict=True)
         )
 
-    def _scaled(self, end: str, columns: Tensor) -> Tensor:
+    def _input_scales(self, end: str) -> tuple[Tensor, Tensor] | None:
         mean = getattr(self, f"{end}_input_mean", None)
-        return columns if mean is None else scaled_columns(columns, mean, getattr(self, f"{end}_input_width"))
+        return None if mean is None else (mean, getattr(self, f"{end}_input_width"))
 
     def _output_scales(self, graph: Graph) -> tuple[list[Tensor], list[Tensor]]:
         """Means and widths of every particle and every edge, in the shapes of the outputs; none without edge output."""

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import safetensors
 import safetensors.torch
@@ -17,7 +17,10 @@ from ..quantities import letter_of_version
 from .botan import BOTAN
 from .card import ModelCard, card_from_json
 from .config import buffer_shapes, check_config, state_shapes, stored_config
+from .ensemble import Ensemble
+from .linear import LinearBaseline, check_linear_config, is_linear, linear_shapes
 from .published import check_shapes, from_glassy_dynamics, from_pyg_botan, published_card
+from .shipped import shipped_file, shipped_models
 from .tf_checkpoint import is_index_file
 from .torch_file import read_state_dict
 
@@ -36,7 +39,7 @@ _FIRST_ENTRIES = (
 _FLOATS = ("F16", "BF16", "F32", "F64")
 
 
-def save_model(model: BOTAN, path: FilePath, metadata: Mapping[str, Any] | None = None) -> None:
+def save_model(model: BOTAN | LinearBaseline, path: FilePath, metadata: Mapping[str, Any] | None = None) -> None:
     """Write a model and its configuration to a safetensors file.
 
     The file holds the ``state_dict`` in the dtype of the model, and in its metadata ``format`` ("botan_fast"),
@@ -48,7 +51,7 @@ def save_model(model: BOTAN, path: FilePath, metadata: Mapping[str, Any] | None 
     Parameters
     ----------
     model
-        BOTAN on any device; the file does not remember the device.
+        BOTAN or LinearBaseline on any device; the file does not remember the device.
     path
         File to write, by custom ``*.safetensors``; its folder must exist.
     metadata
@@ -57,7 +60,7 @@ def save_model(model: BOTAN, path: FilePath, metadata: Mapping[str, Any] | None 
     Raises
     ------
     InputError
-        ``model`` is not a BOTAN, ``metadata`` cannot be written as JSON, or the folder does not exist.
+        ``model`` is none of these, ``metadata`` cannot be written as JSON, or the folder does not exist.
 
     Examples
     --------
@@ -71,14 +74,14 @@ def save_model(model: BOTAN, path: FilePath, metadata: Mapping[str, Any] | None 
     True
     """
     model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
-    if not isinstance(model, BOTAN):
-        raise InputError(f"model is a {type(model).__name__}; save_model writes botan_fast.BOTAN models")
+    if not isinstance(model, BOTAN | LinearBaseline):
+        raise InputError(f"model is a {type(model).__name__}; save_model writes BOTAN and LinearBaseline models")
     try:
-        config = check_config(model.config)
+        config = _checked(model.config)
     except InputError as error:
         raise InputError(f"model.config: {error}") from None
     state = {name: tensor.detach().to("cpu").contiguous() for name, tensor in model.state_dict().items()}
-    if {name: tuple(tensor.shape) for name, tensor in state.items()} != state_shapes(config):
+    if {name: tuple(tensor.shape) for name, tensor in state.items()} != _shapes(config):
         raise InputError("model has other tensors than its configuration says; save the model that BOTAN made")
     try:
         extra = json.dumps(dict(metadata or {}), sort_keys=True)
@@ -88,7 +91,7 @@ def save_model(model: BOTAN, path: FilePath, metadata: Mapping[str, Any] | None 
         "format": FORMAT,
         "format_version": str(_version_of(config)),
         "botan_fast_version": __version__,
-        "config": json.dumps(stored_config(config)),
+        "config": json.dumps(config if is_linear(config) else stored_config(config)),
         "metadata": extra,
     }
     card = getattr(model, "card", None)  # a model from a pickle of an earlier version has none
@@ -99,14 +102,20 @@ def save_model(model: BOTAN, path: FilePath, metadata: Mapping[str, Any] | None 
         temporary.write_bytes(content)
 
 
-def load_model(path: FilePath) -> BOTAN:
-    """Read a model from any file that botan_fast knows; the content decides, not the name.
+@overload
+def load_model(path: FilePath, *, rotations: int = ...) -> BOTAN | LinearBaseline: ...
+@overload
+def load_model(path: list[Any] | tuple[Any, ...], *, rotations: int = ...) -> Ensemble: ...
+def load_model(
+    path: FilePath | list[Any] | tuple[Any, ...], *, rotations: int = 0
+) -> BOTAN | LinearBaseline | Ensemble:
+    """Read a model from any file that botan_fast knows; the content decides, not the name. Several give an ensemble.
 
     ===============================================  ==================================================================
     file                                             gives
     ===============================================  ==================================================================
     own file (``save_model``)                        the model that was saved
-    folder of a training run                         the model in its ``last.safetensors``
+    folder of a training run or a baseline           the model in its ``last.safetensors``
     ``.pth`` of the authors (pyg_botan)              ``decoders="shared"``, seven steps, cutoff 2.0
     DeepMind's glassy_dynamics TensorFlow            ``decoders="node"``, ``edge_node_skip=True``, ``self_edges=True``,
     checkpoint: its prefix, index or data file       seven steps, cutoff 2.0
@@ -121,11 +130,14 @@ def load_model(path: FilePath) -> BOTAN:
     Parameters
     ----------
     path
-        File, folder of a training run, or prefix of a TensorFlow checkpoint.
+        File, folder of a training run, prefix of a TensorFlow checkpoint, or the name of weights that come with the
+        package (`shipped_models`). A list of them, or of models: the `Ensemble` of all.
+    rotations
+        Of an ensemble, see `Ensemble`.
 
     Returns
     -------
-    BOTAN
+    BOTAN, LinearBaseline or Ensemble
         On the CPU, in float32 (other floating dtypes are converted), in training mode; ``model.config`` tells what
         it is, and ``model.card`` what it was trained for, or None: files of ``train`` say it, and published weights are
         recognised by their digest.
@@ -151,12 +163,17 @@ def load_model(path: FilePath) -> BOTAN:
     >>> model.config["hidden_size"], model.config["decoders"]
     (8, 'shared')
     """
+    if isinstance(path, (list, tuple)):
+        models: list[Any] = [one if isinstance(one, torch.nn.Module) else load_model(one) for one in path]
+        return Ensemble(models, rotations)
+    if rotations:
+        raise InputError(f"rotations = {rotations} are those of an ensemble; give the path in a list, [path]")
     file = _find(path)
     try:
         kind = _kind(file)
         readers = {"own": _read_own, "pth": _read_pth, "tensorflow": from_glassy_dynamics}
         config, state = readers[kind](file)
-        config = check_config(config)
+        config = _checked(config)
         card = read_metadata(file)["card"] if kind == "own" else None
         _check_scales(file, config, state)
     except InputError as error:
@@ -164,7 +181,7 @@ def load_model(path: FilePath) -> BOTAN:
     except OSError as error:
         raise CheckpointError(f"path = '{file}' cannot be read ({error.strerror or error}); check the file") from None
     with torch.random.fork_rng(devices=[]):  # the random initial weights, at once replaced, take no random numbers
-        model = BOTAN(**config).to("cpu", torch.float32)
+        model = _made(config).to("cpu", torch.float32)
     model.load_state_dict({name: tensor.to(torch.float32) for name, tensor in state.items()})
     model.card = published_card(model.state_dict()) if card is None else card
     return model
@@ -195,18 +212,31 @@ def read_metadata(path: FilePath) -> dict[str, Any]:
         raise _unreadable(file, error) from None
 
 
+def _checked(config: Any) -> dict[str, Any]:
+    """The configuration of a model of either kind, complete, or InputError that names the first wrong entry."""
+    return {"kind": config["kind"], **check_linear_config(config)} if is_linear(config) else check_config(config)
+
+
+def _shapes(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    return linear_shapes(config) if is_linear(config) else state_shapes(config)
+
+
+def _made(config: dict[str, Any]) -> BOTAN | LinearBaseline:
+    return LinearBaseline(**check_linear_config(config)) if is_linear(config) else BOTAN(**config)
+
+
 def _version_of(config: dict[str, Any]) -> int:
     """The lowest version that says all of it: earlier versions of botan_fast read all other models as ever."""
-    if set(stored_config(config)) - set(_FIRST_ENTRIES):
+    if is_linear(config) or set(stored_config(config)) - set(_FIRST_ENTRIES):
         return 3
     return 2 if config["node_target"] == "R" else 1
 
 
 def _check_scales(file: Path, config: dict[str, Any], state: Mapping[str, torch.Tensor]) -> None:
-    for name in buffer_shapes(config):
-        fits = state[name].isfinite().all() and (name.endswith("mean") or (state[name] > 0).all())
-        if not fits:
-            wanted = "finite numbers" if name.endswith("mean") else "positive numbers"
+    for name in linear_shapes(config) if is_linear(config) else buffer_shapes(config):
+        positive = name.endswith("width")
+        if not (state[name].isfinite().all() and (not positive or (state[name] > 0).all())):
+            wanted = "positive numbers" if positive else "finite numbers"
             raise CheckpointError(f"path = '{file}': tensor '{name}' holds something else than {wanted}; save it again")
 
 
@@ -233,10 +263,14 @@ def _find(path: FilePath) -> Path:
         raise CheckpointError(f"path = '{path}' is neither a file nor a folder; give a model file")
     if path.is_symlink():
         raise CheckpointError(f"path = '{path}' is a link that leads to no file; give a model file")
+    shipped = shipped_file(path)
+    if shipped is not None:
+        return shipped
     folder = path.parent
     if not folder.is_dir():
         raise CheckpointError(f"path = '{path}': folder '{folder}' does not exist; check the spelling")
     names = {re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", p.name) for p in folder.iterdir()}
+    names |= set(shipped_models()) if path.parent == Path() else set()
     near = did_you_mean(path.name, [n for n in names if not n.startswith(".")], 3, "'{}'".format)
     raise CheckpointError(f"path = '{path}' does not exist{near or '; check the spelling'}")
 
@@ -275,14 +309,14 @@ def _read_own(file: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         with safetensors.safe_open(file, "pt") as opened:
             config = _header(file, opened.metadata())["config"]
             slices = {name: opened.get_slice(name) for name in opened.keys()}  # noqa: SIM118 (it is no dict)
-            check_shapes(file, {name: tuple(s.get_shape()) for name, s in slices.items()}, state_shapes(config))
+            check_shapes(file, {name: tuple(s.get_shape()) for name, s in slices.items()}, _shapes(config))
             for name, part in slices.items():
                 if part.get_dtype() not in _FLOATS:
                     raise CheckpointError(
                         f"path = '{file}': tensor '{name}' has dtype {part.get_dtype()}; "
                         f"expected one of {', '.join(_FLOATS)}"
                     )
-            return config, {name: opened.get_tensor(name) for name in state_shapes(config)}
+            return config, {name: opened.get_tensor(name) for name in _shapes(config)}
     except safetensors.SafetensorError as error:
         raise _unreadable(file, error) from None
 
@@ -302,7 +336,7 @@ def _header(file: Path, header: Mapping[str, str] | None) -> dict[str, Any]:
             f"botan_fast reads up to {FORMAT_VERSION}; update botan_fast"
         )
     try:
-        config = check_config(json.loads(header.get("config", "null")))
+        config = _checked(json.loads(header.get("config", "null")))
         extra = json.loads(header.get("metadata", "{}"))
         card = card_from_json(header["card"]) if "card" in header else None
         config["node_target"] = letter_of_version(config["node_target"], int(version))

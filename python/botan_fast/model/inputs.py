@@ -18,11 +18,15 @@ from .config import DEFAULTS, input_widths
 
 __all__ = ["check_species", "edge_columns", "gaussians", "node_columns", "scaled_columns"]
 
+Scales = tuple[Tensor, Tensor] | None  # mean and width of each column
+_ROWS = 4096  # of a part
 _REMEDY = "load the samples for this model, or make its graph by with_structure"
 
 
-def node_columns(config: Mapping[str, Any], graph: Graph, dtype: torch.dtype = torch.float32) -> Tensor:
-    """(N, Kn): the columns of config["node_inputs"], one after the other.
+def node_columns(
+    config: Mapping[str, Any], graph: Graph, dtype: torch.dtype = torch.float32, scales: Scales = None
+) -> Tensor:
+    """(N, Kn): the columns of config["node_inputs"], one after the other, scaled where there are `scales`.
 
     "type" is the number of the species, "species" one column for each of num_species, 1 where it is the particle's,
     and any other name an entry of ``graph.arrays``. Raises InputError that names what the graph lacks.
@@ -43,11 +47,13 @@ def node_columns(config: Mapping[str, Any], graph: Graph, dtype: torch.dtype = t
             parts.append(torch.eye(columns, dtype=dtype, device=graph.device)[graph.types])
         else:
             parts.append(_array(graph, name, columns).to(dtype))
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+    return scaled_columns(parts[0] if len(parts) == 1 else torch.cat(parts, dim=1), scales)
 
 
-def edge_columns(config: Mapping[str, Any], graph: Graph, dtype: torch.dtype = torch.float32) -> Tensor:
-    """(E, Ke): the columns of config["edge_inputs"], one after the other.
+def edge_columns(
+    config: Mapping[str, Any], graph: Graph, dtype: torch.dtype = torch.float32, scales: Scales = None
+) -> Tensor:
+    """(E, Ke): the columns of config["edge_inputs"], one after the other, scaled where there are `scales`.
 
     "vector" is r[receiver] - r[sender] (D columns), "radial" the `gaussians` of its length, and "inherent" both of
     ``graph.inherent_vectors``. Raises InputError where the graph has none of these.
@@ -61,25 +67,39 @@ def edge_columns(config: Mapping[str, Any], graph: Graph, dtype: torch.dtype = t
             [ 1.0000,  0.0000,  0.6065,  1.0000]])
     """
     config = {**DEFAULTS, **config}
-    parts = []
-    for name in config["edge_inputs"]:
-        vectors = graph.vectors
-        if name == "inherent":
-            if graph.inherent_vectors is None:
-                raise InputError(f"graph.inherent_vectors is None; this model reads 'inherent': {_REMEDY}")
-            vectors = graph.inherent_vectors
-        vectors = vectors.to(dtype)
-        if name != "radial":
-            parts.append(vectors)
-        if name != "vector":
-            parts.append(gaussians(torch.linalg.vector_norm(vectors, dim=1), config["radial"]))
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
+    names, radial = config["edge_inputs"], config["radial"]
+    if names == ["vector"]:
+        return scaled_columns(graph.vectors.to(dtype), scales)
+    if "inherent" in names and graph.inherent_vectors is None:
+        raise InputError(f"graph.inherent_vectors is None; this model reads 'inherent': {_REMEDY}")
+    sources = {name: graph.inherent_vectors if name == "inherent" else graph.vectors for name in names}
+
+    def columns(rows: slice) -> Tensor:
+        parts = []
+        for name, source in sources.items():
+            assert source is not None
+            vectors = source[rows].to(dtype)
+            if name != "radial":
+                parts.append(vectors)
+            if name != "vector":
+                parts.append(gaussians(torch.linalg.vector_norm(vectors, dim=1), radial))
+        return scaled_columns(torch.cat(parts, dim=1), scales)
+
+    differentiated = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in sources.values())
+    if graph.device.type != "cpu" or differentiated or torch.compiler.is_compiling():
+        return columns(slice(None))
+    # In parts that stay in the cache: these are the largest arrays outside of the kernels.
+    out = torch.empty(graph.num_edges, sum(input_widths(config)[1].values()), dtype=dtype)
+    for begin in range(0, graph.num_edges, _ROWS):
+        rows = slice(begin, begin + _ROWS)
+        out[rows] = columns(rows)
+    return out
 
 
 def gaussians(r: Tensor, radial: Sequence[float]) -> Tensor:
     """exp(-(r - c_k)^2 / (2 w^2)), (E,) to (E, number), for radial = (first centre, last centre, number, w).
 
-    The centres c_k lie evenly between the first and the last one.
+    The centres c_k lie evenly between the first and the last one. Nothing is smaller than exp(-80).
 
     >>> import torch
     >>> from botan_fast.model.inputs import gaussians
@@ -90,19 +110,21 @@ def gaussians(r: Tensor, radial: Sequence[float]) -> Tensor:
     per_width = math.sqrt(0.5) / width
     centres = torch.linspace(first * per_width, last * per_width, int(number), dtype=torch.float64, device=r.device)
     t = (r * per_width)[:, None] - centres.to(r.dtype)
-    # In place where nothing asks for the gradient of a position: these are the largest arrays outside of the kernels.
-    return torch.exp(-t.square()) if t.requires_grad else t.square_().neg_().exp_()
+    # In place where nothing asks for the gradient of a position. Below exp(-80) numbers would have no normal exponent,
+    # which costs forty times as much.
+    exponent = t.square().neg() if t.requires_grad else t.square_().neg_()
+    return torch.exp(exponent.clamp(min=-80)) if t.requires_grad else exponent.clamp_(min=-80).exp_()
 
 
-def scaled_columns(columns: Tensor, mean: Tensor, width: Tensor) -> Tensor:
-    """(columns - mean) / width, column by column.
+def scaled_columns(columns: Tensor, scales: Scales) -> Tensor:
+    """(columns - mean) / width, column by column, for scales = (mean, width); None leaves them as they are.
 
     >>> import torch
     >>> from botan_fast.model.inputs import scaled_columns
-    >>> scaled_columns(torch.tensor([[1.0, 4.0]]), torch.tensor([0.0, 2.0]), torch.tensor([1.0, 4.0]))
+    >>> scaled_columns(torch.tensor([[1.0, 4.0]]), (torch.tensor([0.0, 2.0]), torch.tensor([1.0, 4.0])))
     tensor([[1.0000, 0.5000]])
     """
-    return (columns - mean).div_(width)
+    return columns if scales is None else (columns - scales[0]).div_(scales[1])
 
 
 def check_species(graph: Graph, num_species: int) -> None:

@@ -20,6 +20,9 @@ from .inputs import edge_columns, node_columns
 __all__ = ["Moments", "fit_inputs", "fit_outputs"]
 
 _SMALLEST = 1e-6  # of the mean: a column with a smaller width is constant to float32, and its width is 1
+# Of the functions of the distance, which lie in (0, 1]: of one that no pair of the training data comes near, the width
+# would be so small that a pair of other data, a little closer, would give numbers beyond all others.
+_LEAST_OF_GAUSSIANS = 1e-3
 Targets = tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]
 
 
@@ -77,7 +80,8 @@ class Moments:
 def fit_inputs(model: BOTAN, graphs: Iterable[Graph]) -> None:
     """Set the means and widths of the input columns of `model` from training graphs: one pass, float64, repeatable.
 
-    A column that is constant over all of them gets the width 1. Nothing happens for a model of today's default inputs.
+    A column that is constant over all of them gets the width 1, no function of the distance one below 0.001. Nothing
+    happens for a model of today's default inputs.
 
     Raises
     ------
@@ -111,8 +115,9 @@ def fit_inputs(model: BOTAN, graphs: Iterable[Graph]) -> None:
             moments.add(rows)
     for end, _, widths, moments in ends:
         plain = torch.tensor([unscaled for name, k in widths.items() for unscaled in _unscaled(name, k, config)])
+        width = moments.width.clamp(min=_LEAST_OF_GAUSSIANS) if end == "edge" else moments.width
         _set(model, f"{end}_input_mean", torch.where(plain, 0.0, moments.mean))
-        _set(model, f"{end}_input_width", torch.where(plain, 1.0, moments.width))
+        _set(model, f"{end}_input_width", torch.where(plain, 1.0, width))
 
 
 def fit_outputs(model: BOTAN, targets: Iterable[Targets]) -> None:

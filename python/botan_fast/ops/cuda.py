@@ -194,7 +194,7 @@ def processor_backward(
 
 
 def mlp(kernels: ModuleType, x: Tensor, weights: Sequence[Tensor], precision: int) -> Tensor:
-    """The operator `mlp`, for 1 <= K <= H."""
+    """The operator `mlp`, for 1 <= K <= 65536."""
     x, weights = mlp_tensors(x, weights)
     x, weights = _aligned(x), _all_aligned(weights)
     (rows, inputs), hidden = x.shape, weights[0].shape[0]

@@ -109,13 +109,13 @@ def loss(
 
         total = p mean_i (S_hat_i - S_i)^2 + (1 - p) mean_ij (E_hat_ij - E_ij)^2
 
-    over all particles and all directed edges, of a graph or a batch of them.
+    over all particles and all directed edges, of a graph or a batch of them, and over all outputs of each.
 
     Args:
-        node, node_target: (N,) predictions S_hat and targets S, floating; either None: that part is 0.
-        edge, edge_target: (E,) likewise E_hat and E.
+        node, node_target: (N,) or (N, K) predictions S_hat and targets S, floating; either None: that part is 0.
+        edge, edge_target: (E,) or (E, K) likewise E_hat and E.
         p: weight of the nodes, in [0, 1].
-        row_ptr: (N+1,) integers; then the edges are the first row_ptr[N] of E numbers, and the others are not
+        row_ptr: (N+1,) integers; then the edges are the first row_ptr[N] of E, and the others are not
             counted: for graphs with room for more edges (`build_graph(capacity=...)`).
 
     Returns `Loss`, of the dtype of the predictions, to which targets are converted. Gradients flow to
@@ -140,6 +140,10 @@ def loss(
         raise InputError("neither node nor edge has both prediction and target; a loss needs at least one of them")
     if row_ptr is not None:
         check_index("row_ptr", row_ptr, 1)
+        row_ptr = row_ptr if edge is None or edge.ndim == 1 else row_ptr * edge.shape[1]  # numbers, not edges
+    node, node_target, edge, edge_target = (
+        t if t is None else t.flatten() for t in (node, node_target, edge, edge_target)
+    )
     if node is not None and edge is not None and node.dtype != edge.dtype:
         raise InputError(f"node is {node.dtype} and edge {edge.dtype}; they must be equal")
     # What has no weight is cut off here, so that the backward pass does not reach its decoder.
@@ -169,9 +173,9 @@ def _loss_part(name: str, prediction: Tensor | None, target: Tensor | None) -> t
     """Both or neither; the target in the dtype of the prediction."""
     if prediction is None or target is None:
         return None, None
-    if prediction.ndim != 1 or prediction.shape != target.shape or not prediction.is_floating_point():
+    if prediction.ndim not in (1, 2) or prediction.shape != target.shape or not prediction.is_floating_point():
         raise InputError(
             f"{name} is {prediction.dtype} of shape {tuple(prediction.shape)} and {name}_target has shape "
-            f"{tuple(target.shape)}; both are one number for each {name}, predictions floating"
+            f"{tuple(target.shape)}; both are one number, or one row, for each {name}, predictions floating"
         )
     return prediction, target.to(prediction.dtype)

@@ -119,7 +119,7 @@ def mlp(x: Tensor, weights: Sequence[Tensor], precision: str = "fp32") -> Tensor
     if len(weights) == 6 and weights[4].shape[:1] != (1,):
         mlp_tensors(x, weights)
         return reference.last_layer(mlp(x, weights[:4], precision), weights[4], weights[5], precision)
-    if fast and (x.device.type == "cpu" or 1 <= x.shape[-1] <= hidden):
+    if fast and (x.device.type == "cpu" or 1 <= x.shape[-1] <= 2**16):
         return _mlp(x, list(weights), PRECISIONS.index(check_precision(precision)))
     x, weights = mlp_tensors(x, weights)
     return reference.mlp(x, weights, check_precision(precision))

@@ -12,7 +12,7 @@ from ..arrays import Array
 from ..checks import positive
 from ..errors import InputError
 from ..graph.inputs import check_positions
-from .inherent import System, call_core
+from .inherent import System, call
 from .potential import KOB_ANDERSEN, PotentialLike, check_potential
 
 __all__ = ["Cage", "cage"]
@@ -115,7 +115,7 @@ def cage(
     at = system.inputs.host_positions if around is None else check_positions(around, "around")
     if at.shape != shape:
         raise InputError(f"around has shape {at.shape}; positions need {shape}")
-    dynamics = call_core(
+    dynamics = call(
         _core.ConfinedDynamics,
         *system.arguments,
         at.ctypes.data,
@@ -131,7 +131,7 @@ def cage(
     )
     slice_steps = max(1, _SLICE // max(1, shape[0]))
     while dynamics.num_steps < steps:
-        runaway = call_core(dynamics.run, min(slice_steps, steps - dynamics.num_steps))
+        runaway = call(dynamics.run, min(slice_steps, steps - dynamics.num_steps))
         if runaway >= 0:
             raise InputError(
                 f"positions[{runaway}] leaps in step {dynamics.num_steps + 1} of time_step = {step:g}; give a smaller "

@@ -10,7 +10,9 @@ from ..errors import InputError
 
 __all__ = ["DescriptorSettings"]
 
-GROUPS = ("radial", "bond_order", "energy", "displacement")
+GROUPS = ("radial", "bond_order", "energy", "displacement", "mechanics")
+MECHANICS = ("virial", "stiffness", "softness")
+NEEDS = {"energy": "energy=", "displacement": "inherent=", "mechanics": "potential="}
 GEOMETRIES = ("inherent", "thermal", "both")
 MAX_COLUMNS = 16384  # a number from a file could ask for all memory
 MAX_SPECIES = 64
@@ -23,7 +25,8 @@ class DescriptorSettings:
     """What `descriptors` computes. Lengths are in the unit of the positions (sigma_AA).
 
     ==================  =========================================================================================
-    groups              any of "radial", "bond_order", "energy", "displacement"; None: all whose input is given
+    groups              any of "radial", "bond_order", "energy", "displacement", "mechanics"; None: all whose
+                        input is given
     geometry            positions of radial and bond_order: "inherent", "thermal", "both"; None: "inherent" where
                         an inherent structure is given, else "thermal"
     num_species         how many species have columns; None: as many as `types` holds. Fix it for a model
@@ -37,7 +40,7 @@ class DescriptorSettings:
     smear_lengths       lengths L of the weighted means by species; () for none
     smear_radius        the means end at min(5 L, smear_radius). The same number means the same thing in every box: a
                         box that does not hold it twice is refused
-    smear_local         also the means of radial and bond_order, not of energy and displacement alone
+    smear_local         also the means of radial and bond_order, not of the others alone
     ==================  =========================================================================================
 
     Equations: `descriptors`. Plain data: `as_dict` and `from_dict`. Raises `InputError` that names the wrong entry.
@@ -53,13 +56,13 @@ class DescriptorSettings:
     groups: Sequence[str] | None = None
     geometry: str | None = None
     num_species: int | None = None
-    radial_centres: Sequence[float] = tuple(round(0.7 + 0.1 * k, 10) for k in range(19))
-    radial_width: float = 0.1
-    bond_orders: Sequence[int] = tuple(range(1, 13))
-    bond_shells: Sequence[tuple[float, float]] = ((1.0, 0.15), (1.3, 0.15), (1.6, 0.15), (2.0, 0.15))
+    radial_centres: Sequence[float] = tuple(round(0.75 + 0.15 * k, 10) for k in range(13))
+    radial_width: float = 0.12
+    bond_orders: Sequence[int] = (2, 4, 6, 8)
+    bond_shells: Sequence[tuple[float, float]] = ((1.0, 0.25),)
     bond_by_species: bool = False
-    averages: int = 2
-    average_radius: float = 2.5
+    averages: int = 3
+    average_radius: float = 2.0
     smear_lengths: Sequence[float] = (0.5, 1.0, 1.5, 2.0, 3.0)
     smear_radius: float = 7.0
     smear_local: bool = False
@@ -113,15 +116,13 @@ class DescriptorSettings:
 
     # ---- what follows from them ----------------------------------------------------------------------------------
 
-    def chosen(self, inherent: bool, energy: bool) -> tuple[str, ...]:
-        """The groups, given what there is; InputError for a group whose input is missing."""
+    def chosen(self, **given: bool) -> tuple[str, ...]:
+        """The groups, given which inputs of `NEEDS` there are; InputError for a group whose input is missing."""
         if self.groups is None:
-            given = {"energy": energy, "displacement": inherent}
-            return tuple(group for group in GROUPS if given.get(group, True))
-        if "energy" in self.groups and not energy:
-            raise InputError("descriptors include 'energy': give energy=, or leave it out of groups")
-        if "displacement" in self.groups and not inherent:
-            raise InputError("descriptors include 'displacement': give inherent=, or leave it out of groups")
+            return tuple(group for group in GROUPS if group not in NEEDS or given.get(group))
+        for group in self.groups:
+            if group in NEEDS and not given.get(group):
+                raise InputError(f"descriptors include {group!r}: give {NEEDS[group]}, or leave it out of groups")
         return tuple(self.groups)
 
     def geometries(self, inherent: bool) -> tuple[str, ...]:
@@ -161,26 +162,28 @@ class DescriptorSettings:
         return names
 
     def names(
-        self, dimensions: int, num_species: int | None = None, inherent: bool = False, energy: bool = False
+        self, dimensions: int, num_species: int | None = None, scalars: Sequence[str] = (), **given: bool
     ) -> list[str]:
-        """Names of all columns; `inherent`, `energy`: whether they are given. Needs num_species, here or as a field."""
+        """Names of all columns; `given`: which of energy, displacement (the inherent structure) and mechanics (the
+        potential) there are. Needs num_species, here or as a field."""
         num_species = self.num_species or num_species
         if num_species is None:
             raise InputError("num_species is not known; give it")
-        groups = self.chosen(inherent, energy)
+        groups = self.chosen(**given)
         local = self.local_names(dimensions, groups, num_species)
-        geometries = self.geometries(inherent)
+        geometries = self.geometries(bool(given.get("displacement")))
         base = [
             f"{g} {name}" if g == "thermal" and len(geometries) == 2 else name for g in geometries for name in local
         ]
-        scalars = [group for group in groups if group in ("energy", "displacement")]
-        names = [name + (f" @{n}" if n else "") for n in range(self.averages + 1) for name in base + scalars]
-        smeared = base * self.smear_local + scalars
+        alone = [group for group in groups if group in ("energy", "displacement")]
+        alone += [*(MECHANICS if "mechanics" in groups else ()), *scalars]
+        smeared = base * self.smear_local + alone
+        number = len(base + alone) * (self.averages + 1) + len(smeared) * num_species * len(self.smear_lengths)
+        if number > MAX_COLUMNS:
+            raise InputError(f"the settings give {number} descriptors, more than {MAX_COLUMNS}; choose fewer")
+        names = [name + (f" @{n}" if n else "") for n in range(self.averages + 1) for name in base + alone]
         letters = [species_name(s) for s in range(num_species)]
-        names += [f"{name}~{s},{length:.10g}" for length in self.smear_lengths for s in letters for name in smeared]
-        if len(names) > MAX_COLUMNS:
-            raise InputError(f"the settings give {len(names)} descriptors, more than {MAX_COLUMNS}; choose fewer")
-        return names
+        return names + [f"{name}~{s},{L:.10g}" for L in self.smear_lengths for s in letters for name in smeared]
 
 
 def species_name(species: int) -> str:

@@ -1,5 +1,6 @@
 """Descriptors: rows of numbers that say what the structure around each particle is, whatever its orientation."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ from ..box import check_box, check_cutoff, reduce_cell
 from ..checks import as_array, check_finite
 from ..errors import InputError
 from ..graph.inputs import check_positions, check_types
-from .descriptor_settings import MAX_SPECIES, DescriptorSettings
+from .descriptor_settings import MAX_SPECIES, MECHANICS, DescriptorSettings
+from .mechanics import local_mechanics
+from .potential import PotentialLike
 
 __all__ = ["descriptors"]
 
@@ -23,6 +26,8 @@ def descriptors(
     *,
     inherent: Any = None,
     energy: Array | None = None,
+    potential: PotentialLike | None = None,
+    scalars: Mapping[str, Array] | None = None,
     settings: DescriptorSettings | None = None,
 ) -> tuple[np.ndarray, list[str]]:
     """K numbers for each particle that rotations, reflections and translations of everything leave as they are.
@@ -35,6 +40,7 @@ def descriptors(
         psi[l,c]          psi_l = |sum_j w_j exp(i l theta_ij)| / sum_j w_j                            (2D)
         energy            as given, or that of the inherent structure
         displacement      |r_IS - r|, minimum image
+        virial, stiffness, softness      of the site, see `local_mechanics`; with `potential`
         NAME @n           X(n)_i = sum_j e_ij X(n-1)_j / sum_j e_ij,   e_ij = exp(-|r_ij| / R), |r_ij| < R
         NAME~s,L          sum_(j of s) e_ij x_j / sum_(j of s) e_ij,   e_ij = exp(-|r_ij| / L),
                           |r_ij| < min(5 L, smear_radius)
@@ -49,12 +55,14 @@ def descriptors(
     inherent : (N, D) positions of the inherent structure, or an object with `positions` and `energy` such as
         `inherent_structure` returns. All but the displacement is then taken there (`settings.geometry`).
     energy : (N,) per particle; by default `inherent.energy` where there is one.
+    potential : a `LennardJones`, or "kob-andersen", of the virial, stiffness and softness.
+    scalars : more numbers of each particle, name -> (N,): columns of these names, and their means.
     settings : `DescriptorSettings`; the defaults where None.
 
     Returns X (N, K) float32 and the K names. Columns: for n = 0, 1, ..., `settings.averages`, radial, bond order (with
-    geometry="both" again as "thermal NAME"), energy, displacement; then means by length, species and name. Sums are in
-    float64; the bits are the same for any number of threads, of which there are ``torch.get_num_threads()``. Time and
-    memory O(N): neighbours are met and not stored.
+    geometry="both" again as "thermal NAME"), energy, displacement, mechanics, scalars; then means by length, species
+    and name. Sums are in float64; the bits are the same for any number of threads, of which there are
+    ``torch.get_num_threads()``. Time and memory O(N): neighbours are met and not stored.
 
     Raises `InputError` for wrong shapes, NaN or infinite numbers, types beyond `settings.num_species`, two particles at
     one point, a group whose input is missing, and a box that does not hold a distance of the settings twice.
@@ -78,9 +86,11 @@ def descriptors(
     num_species = _num_species(species, settings)
     shape, cell = check_box(box, dimensions)
     quenched, energies = _inherent(inherent, energy, here.shape)
-    groups = settings.chosen(quenched is not None, energies is not None)
+    given = {"energy": energies is not None, "displacement": quenched is not None, "mechanics": potential is not None}
+    groups = settings.chosen(**given)
+    more = _scalars(scalars, number)
     geometries = settings.geometries(quenched is not None)
-    names = settings.names(dimensions, num_species, quenched is not None, energies is not None)
+    names = settings.names(dimensions, num_species, scalars=tuple(more), **given)
     first = here if quenched is None or geometries[0] == "thermal" else quenched
     search = _Sums(first, species, shape, cell, num_species)
 
@@ -98,6 +108,12 @@ def descriptors(
         column += 1
     if "displacement" in groups and quenched is not None:
         values[:, column] = _distances(quenched - here, cell)
+        column += 1
+    if "mechanics" in groups and potential is not None:
+        values[:, column : column + len(MECHANICS)] = np.stack(local_mechanics(first, types, box, potential), 1)
+        column += len(MECHANICS)
+    for array in more.values():
+        values[:, column] = array
         column += 1
     base = column
     for _ in range(settings.averages if base else 0):
@@ -193,6 +209,18 @@ def _inherent(inherent: Any, energy: Any, shape: tuple[int, ...]) -> tuple[np.nd
     if positions.shape != shape:
         raise InputError(f"inherent has shape {positions.shape}; positions have {shape}")
     return positions, energy
+
+
+def _scalars(scalars: Mapping[str, Array] | None, number: int) -> dict[str, np.ndarray]:
+    """name -> (N,) float64."""
+    found = {}
+    for name, values in (scalars or {}).items():
+        array = as_array(f"scalars[{name!r}]", values, np.float64)
+        if array.shape != (number,):
+            raise InputError(f"scalars[{name!r}] has shape {array.shape}; positions need ({number},)")
+        check_finite(f"scalars[{name!r}]", array)
+        found[str(name)] = array
+    return found
 
 
 def _distances(vectors: np.ndarray, cell: np.ndarray) -> np.ndarray:

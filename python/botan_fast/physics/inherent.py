@@ -99,7 +99,7 @@ def inherent_structure(
     if isinstance(max_steps, bool) or not isinstance(max_steps, (int, np.integer)) or max_steps < 0:
         raise InputError(f"max_steps = {max_steps!r} must be a whole number, at least 0")
     system = System(positions, types, box, potential)
-    minimization = call_core(_core.Minimization, *system.arguments, move, torch.get_num_threads())
+    minimization = call(_core.Minimization, *system.arguments, move, torch.get_num_threads())
     slice_steps = max(1, _SLICE // max(1, system.inputs.num_nodes))
     done = converged = False
     while not done:
@@ -143,7 +143,7 @@ def energy_and_forces(
     """
     system = System(positions, types, box, check_potential(potential))
     energy, forces = np.empty(system.inputs.num_nodes), np.empty_like(system.inputs.host_positions)
-    call_core(_core.pair_forces, *system.arguments, energy.ctypes.data, forces.ctypes.data, torch.get_num_threads())
+    call(_core.pair_forces, *system.arguments, energy.ctypes.data, forces.ctypes.data, torch.get_num_threads())
     return energy, forces
 
 
@@ -172,7 +172,7 @@ class System:
         )
 
 
-def call_core(function: Any, *arguments: Any) -> Any:
+def call(function: Any, *arguments: Any) -> Any:
     try:
         return function(*arguments)
     except ValueError as error:

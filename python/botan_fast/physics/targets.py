@@ -14,12 +14,17 @@ from ..box import check_box, reduce_cell
 from ..checks import as_array, check_finite, check_offsets, check_range, positive
 from ..device import empty, kernels_for
 from ..errors import InputError
+from ..graph.build import build_graph
 from ..graph.graph import Graph
+from ..graph.images import edge_vectors
 from ..graph.inputs import check_positions
 from ..quantities import NODE_TARGETS, check_which
 from . import targets_cuda
 
 __all__ = ["Targets", "isoconfigurational_targets", "local_displacement_field"]
+
+
+_MISMATCH = 1e-4  # of lengths in a graph and of positions, as kMismatch in csrc/cpu/geometry/mismatch.h
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +95,7 @@ def isoconfigurational_targets(
     *,
     radius: float = 1.35,
     strain_radius: float = 1.6,
+    reference: Array | None = None,
 ) -> Targets:
     """Averages < > over R runs that start from one configuration with different velocities.
 
@@ -128,6 +134,9 @@ def isoconfigurational_targets(
         first minimum of g_AA(r) of the Kob-Andersen mixture, the bound of the paper's A-A pairs: the cage.
     strain_radius : neighbours of R, D and G, at most graph.cutoff. The default 1.6 takes some twenty neighbours at
         density 1.2, enough to determine the nine numbers of J.
+    reference : (N, D) float, the positions r(0) at which the runs start, where the graph was built from others, such as
+        those of the inherent structure. The edges are the graph's; everything else is of `reference`: u_i, the
+        distances |r_ij(0)| (minimum image), and the neighbours of R, C, D, G and L.
 
     Returns `Targets`. Sums are in float64 in the order of the runs, O(R (N + E)) time and no N x N array. On the CPU
     there are ``torch.get_num_threads()`` threads. For a graph on a GPU, S and E are computed there with the same bits:
@@ -135,8 +144,8 @@ def isoconfigurational_targets(
     may be larger than the memory of the GPU. R, C, D, G and L take the way through the CPU and its memory.
 
     Raises `InputError` for R = 0, shapes that do not match, NaN or infinite positions, a batch of graphs, a graph
-    without a box, a graph of other positions (a distance differs by more than 1e-4), an unknown letter, and a radius
-    that is not positive or beyond the cutoff of the graph.
+    without a box, a graph of other positions than initial_positions (a distance differs by more than 1e-4), an unknown
+    letter, and a radius that is not positive or beyond the cutoff of the graph.
 
     Sources: S, E and R, Shiba et al., J. Chem. Phys. 158, 084503 (2023), Sec. II. C, cage-relative displacement:
     Mazoyer et al., Europhys. Lett. 88, 66004 (2009); Vivek et al., PNAS 114, 1850 (2017); Illing et al., PNAS 114, 1856
@@ -155,6 +164,9 @@ def isoconfigurational_targets(
     ([0.25, 0.25], [0.0, 0.0])
     """
     chosen = check_which(which)
+    around = graph  # whose edges are the neighbours of the local targets
+    if reference is not None:
+        initial_positions, graph, around = _at_reference(initial_positions, reference, graph, chosen)
     with current_stream(trajectories):
         kernels = kernels_for(graph.device) if isinstance(graph, Graph) else None
         local = chosen & set("RCDL")
@@ -168,8 +180,31 @@ def isoconfigurational_targets(
         if local:
             letters = [letter for letter in "RCLDG" if letter in chosen or (letter == "G" and "D" in chosen)]
             fields = {NODE_TARGETS[letter]: empty(graph.num_nodes) for letter in letters}
-            _local_targets(initial, runs, graph, radius, strain_radius, fields)
+            _local_targets(initial, runs, around, radius, strain_radius, fields)
         return Targets(propensity, pair_change, len(trajectories), **fields).to(graph.device)
+
+
+def _at_reference(
+    initial_positions: Array, reference: Array, graph: Graph, chosen: set[str]
+) -> tuple[np.ndarray, Graph, Graph]:
+    """The reference positions, the graph with the vectors of its edges there, and the graph of the neighbours there."""
+    _check_graph(graph)
+    start = check_positions(reference, "reference")
+    vectors = edge_vectors(graph, start, "reference")
+    lengths = np.linalg.norm(edge_vectors(graph, initial_positions, "initial_positions"), axis=1)
+    in_graph = graph.vectors.detach().double().norm(dim=1).cpu().numpy()
+    wrong = ~(np.abs(lengths - in_graph) < _MISMATCH)
+    if wrong.any():
+        k = int(wrong.argmax())
+        raise InputError(
+            f"initial_positions do not belong to graph: edge {k} has length {lengths[k]:.6g}, in the graph "
+            f"{in_graph[k]:.6g}; give the positions that the graph was built from, and those of the runs as reference"
+        )
+    at_reference = graph.replace(vectors=torch.from_numpy(vectors).to(graph.vectors))
+    around = at_reference
+    if chosen & set("RCDL"):
+        around = build_graph(start, graph.types.cpu(), graph.box, graph.cutoff, graph.self_edges)
+    return start, at_reference, around
 
 
 def _targets(initial: np.ndarray, runs: np.ndarray, graph: Graph) -> tuple[torch.Tensor, torch.Tensor]:

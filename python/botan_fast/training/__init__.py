@@ -1,9 +1,18 @@
 """Samples become a model.
 
-loop           train: the loop on one page
+loop           train: from its arguments to its result
+recipes        what the options are where nobody says otherwise
+epochs         the loop on one page
+objective      batches, and the loss on them
+average        the moving average of weights
 preconditions  what must hold before a run begins
 settings       the settings of a run: checks, record, comparison on resume
 samples        what the samples must be, and what is said about them
+baseline       train_baseline: ridge regression on descriptors
+ridge          sums over rows, their ridge regression, its penalty by leaving configurations out
+features       what a model reads besides the graph
+validation     configurations that are held back; early stopping
+testing        scores along the run
 fingerprint    the targets of a run's data in a few numbers, for the comparison on resume
 card           what a run says of its model
 augmentation   random rotations

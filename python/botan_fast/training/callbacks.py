@@ -138,8 +138,8 @@ def default_callbacks(progress: bool, tensorboard_folder: FilePath | None = None
 
 
 def _short_scores(row: dict[str, Any]) -> dict[str, str]:
-    names = {"test_loss": "test", "node_pearson": "node_r", "edge_pearson": "edge_r"}
-    values = {short: row[name] for name, short in names.items() if row[name] is not None}
+    names = {"test_loss": "test", "validation_loss": "valid", "node_pearson": "node_r", "edge_pearson": "edge_r"}
+    values = {short: row[name] for name, short in names.items() if row.get(name) is not None}
     return {short: "nan" if math.isnan(value) else f"{value:.4f}" for short, value in values.items()}
 
 

@@ -27,7 +27,7 @@ def training_card(p: float, config: dict[str, Any], samples: list[Sample]) -> Mo
         outputs=(*node, *(["E"] if p < 1 else [])),
         p=float(p),
         temperatures=_known(sample.temperature for sample in samples),
-        times=_known(sample.time for sample in samples),
+        times=_known(time for sample in samples for time in sample.times or (sample.time,)),
         species=species,
         fractions=composition,
         density=number_density(samples),

@@ -48,11 +48,16 @@ def first_difference(names: Sequence[str], was: Sequence[dict], now: Sequence[di
 def _describe(sample: Sample, node_target: str) -> dict[str, Any]:
     targets = sample.targets
     assert targets is not None  # training reads no samples without
-    arrays = {}
+    arrays: dict[str, list[float]] = {}
     for name in dict.fromkeys(("propensity", "pair_change", NODE_TARGETS[node_target])):
         values: torch.Tensor | None = getattr(targets, name)
         if values is not None:
-            arrays[name] = [float(f"{number:.9g}") for number in _projections(values.detach().cpu().double().numpy())]
+            values = values[:, None] if values.ndim == 1 else values
+            columns = values.detach().cpu().double().nan_to_num().numpy().T
+            arrays |= {
+                name if sample.times is None else f"{name}[{k}]": [float(f"{x:.9g}") for x in _projections(column)]
+                for k, column in enumerate(columns)
+            }
     return {"temperature": sample.temperature, "time": sample.time, "runs": targets.num_runs, "targets": arrays}
 
 

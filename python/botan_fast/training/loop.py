@@ -1,59 +1,61 @@
-"""train(): from data to a trained model. The loop is meant to be read."""
+"""train(): from data to a trained model. The loop itself is in `epochs`."""
 
 import contextlib
-import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
+import numpy as np
 import torch
 
 from .. import ops
 from ..arrays import Array
-from ..data.loading import Data, given_samples, load_samples
+from ..data.loading import Data, given_samples, read_samples
 from ..data.sample import Sample
 from ..data.selection import Numbers
 from ..data.species import describe_types
+from ..data.structure import Structure
+from ..data.times import join_times
 from ..device import Device, choose_device
-from ..errors import BotanFastError, InputError
-from ..evaluation.scores import score
+from ..errors import InputError
 from ..files import FilePath
-from ..graph.graph import Graph, batch_graphs
-from ..interruption import Interrupted, deferred
 from ..model.botan import BOTAN
+from ..physics.descriptor_settings import DescriptorSettings
+from ..physics.potential import PotentialLike
 from ..terminal import say
-from .augmentation import random_rotation
 from .callbacks import Callback, FunctionCallback, default_callbacks
 from .card import training_card
+from .epochs import RunData, TrainingError, make_learner, train_epochs
+from .features import columns_of, fit_scales, reads_species, structure_config, with_features
 from .preconditions import check_alone
+from .recipes import MODEL_OPTIONS, OPTIONS, STRUCTURE_OPTIONS, resolve
 from .run_directory import RunDirectory, TrainingState
-from .samples import check_samples, give_words
+from .samples import check_samples, give_words, number_of_outputs, number_of_species, resolved_weights
 from .settings import TrainingSettings, describe_run, initial_model, load_init, model_config
+from .validation import check_patience, hold_out, is_over, result_epoch
 
 __all__ = ["TrainingError", "TrainingResult", "train"]
-
-
-class TrainingError(BotanFastError):
-    """Training cannot go on: the loss or a gradient is not finite."""
 
 
 @dataclass(repr=False)
 class TrainingResult:
     """What train() returns.
 
-    model     BOTAN after the last epoch; its `card` says what it was trained for
+    model     BOTAN after the last epoch; with `ema` that of the averaged weights, with `patience` the best one. Its
+              `card` says what it was trained for
     history   list of dict, one for each epoch; its keys are the columns of history.csv
     output    the run directory, or None
+    epoch     the epoch that the model is of: the last one, but with `patience`
     """
 
     model: BOTAN
     history: list[dict[str, Any]]
     output: Path | None
+    epoch: int = -1
 
     def __repr__(self) -> str:
-        last = self.history[-1] if self.history else {}
+        last = self.history[self.epoch] if self.history else {}
         names = ("train_loss", "test_loss", "node_pearson", "edge_pearson")
         numbers = "".join(f", {name}={last[name]:.4g}" for name in names if last.get(name) is not None)
         output = "" if self.output is None else f", output={str(self.output)!r}"
@@ -64,18 +66,26 @@ def train(
     train: Data,
     test: Data | None = None,
     *,
-    p: float = 0.4,
-    epochs: int = 1000,
+    recipe: str = "paper",
+    p: float | None = None,
+    epochs: int | None = None,
     init: BOTAN | FilePath | None = None,
     seed: int = 0,
     output: FilePath | None = None,
     resume: bool = False,
-    augmentation: str = "octahedral",
-    learning_rate: float = 1e-4,
-    schedule: str = "constant",
-    clip_norm: float = 1.0,
+    augmentation: str | None = None,
+    learning_rate: float | None = None,
+    schedule: str | None = None,
+    clip_norm: float | None = None,
     batch_size: int | None = None,
-    evaluate_every: int = 5,
+    ema: float | None = None,
+    weight_decay: float | None = None,
+    input_noise: float | None = None,
+    validation: int | float | None = None,
+    patience: int | None = None,
+    species_weights: str | Sequence[float] | None = None,
+    target_scaling: bool | None = None,
+    evaluate_every: int | None = None,
     checkpoint_every: int = 1,
     precision: str = "fp32",
     save_memory: bool = False,
@@ -86,6 +96,13 @@ def train(
     self_edges: bool | None = None,
     cutoff: float | None = None,
     node_target: str | None = None,
+    node_inputs: Sequence[str] | None = None,
+    edge_inputs: Sequence[str] | None = None,
+    radial: Sequence[float] | None = None,
+    num_species: int | None = None,
+    pairs: str | None = None,
+    potential: PotentialLike | None = None,
+    descriptors: DescriptorSettings | Mapping[str, Any] | None = None,
     box: Array | None = None,
     density: float | None = None,
     temperature: Numbers = None,
@@ -99,14 +116,17 @@ def train(
 
     The loss of a batch is p mean_i (S_hat_i - S_i)^2 + (1 - p) mean_ij (E_hat_ij - E_ij)^2, over all particles and all
     directed edges of its graphs. Adam minimises it; the gradient's norm is clipped first. Every sample is turned by a
-    random rotation each time it is seen.
+    random rotation each time it is seen. An option that is None is the recipe's.
 
     Parameters
     ----------
     train, test : path, glob pattern, Dataset, list of them, or list of Sample
         Configurations with trajectories, see `load_samples`. Without `test` there are no scores.
+    recipe : {"paper", "structure"}
+        Defaults of the other options (`botan_fast.training.recipes.RECIPES`): those of the paper, or a small network
+        that reads the inherent structure, for ten configurations rather than hundreds.
     p : float
-        Weight of the node loss: 0.4 for both targets, 0 for edges only (pretraining), 1 for nodes only.
+        Weight of the node loss: 0.4 (paper) for both targets, 0 for edges only (pretraining), 1 for nodes only.
     epochs : int
         Total number of epochs, those of a resumed run included. Epochs are counted from 0.
     init : path or BOTAN, optional
@@ -131,6 +151,25 @@ def train(
         it, at a larger learning_rate. Its steps depend on `epochs`, so such a run cannot be extended on resume.
     batch_size : int, optional
         Graphs in a batch; by default 1, and 5 for p = 1.
+    ema : float
+        Decay of the moving average of the weights, such as 0.99 (`botan_fast.training.average`), 0 for none. The model
+        of averaged weights is what is scored, saved and returned.
+    weight_decay : float
+        Of all weights, in units of the step size: AdamW (Loshchilov & Hutter, arXiv:1711.05101); 0 is Adam.
+    input_noise : float
+        Standard deviation of Gaussian noise on the node inputs that are scaled numbers, in units of their widths, drawn
+        anew each time a sample is seen; 0 for none.
+    validation : int or float
+        Training configurations that are held back, their number or a fraction of them; whole ones, chosen by the seed.
+        Their loss then says which model is the best.
+    patience : int
+        Stop after an evaluation with no lower loss on the validation (or else the test) configurations since so many
+        epochs, 0 for never. The result is then the best model, whether or not the run stopped early.
+    species_weights : "particles", "equal" or list of float
+        Of the node loss: all particles alike, all species alike, or a weight for the mean over each species.
+    target_scaling : bool
+        Targets are scaled by mean and width of each species and pair of species (and time, `BOTAN`, scaled): the loss
+        is then in units of the widths, test_loss and validation_loss too.
     evaluate_every : int
         Scores are computed after the epochs 0, k, 2k, ... and after the last one.
     checkpoint_every : int
@@ -142,9 +181,20 @@ def train(
         time, with the same bits on a CPU (see `BOTAN`).
     hidden_size, num_steps, decoders, edge_node_skip, self_edges, cutoff, node_target : optional
         Options of `BOTAN`, with its defaults; for p = 1 the default of `decoders` is "node". With `init` they come from
-        there.
+        there, as do the following ones.
+    node_inputs, edge_inputs, radial, num_species : optional
+        What the model reads, see `BOTAN`; the number of species is that of the data. Means and widths of inputs are
+        those of the training data, and stay those of `init`.
+    pairs : {"thermal", "inherent", "union"}
+        Positions by whose distance pairs are edges, where the model reads the inherent structure.
+    potential : LennardJones or "kob-andersen"
+        Whose minimum the inherent structure is; by default that of the minima which the data hold, or Kob-Andersen.
+    descriptors : DescriptorSettings or dict of its entries
+        Which descriptors, for the node input of that name: smaller systems need a smaller `smear_radius`.
     box, density, temperature, time, species : optional
-        Periodic box of the files, the choice of temperature and time, and which species is A, see `load_samples`.
+        Periodic box of the files, the choice of temperature and time, and which species is A, see `load_samples`. With
+        several times the model has an output for each, in ascending order (`model.card.times`); the loss is the mean
+        over those that a configuration has, and the history has their scores one by one.
     device : str or torch.device, optional
         By default the GPU if torch has one, else the CPU.
     progress : bool
@@ -169,8 +219,9 @@ def train(
     Warns
     -----
     BotanFastWarning
-        Test configurations are among those of the training, several times are mixed in one target, the targets are of
-        one run, type 0 is the minority, or num_steps is 0.
+        Test configurations are among those of the training, the targets are of one run, type 0 is the minority,
+        num_steps is 0, there are several temperatures and no node input "temperature", or given samples mix several
+        times in one target.
 
     Examples
     --------
@@ -185,16 +236,13 @@ def train(
     >>> [row["epoch"] for row in result.history]
     [0, 1]
     """
+    given = {name: value for name, value in locals().items() if name in OPTIONS and value is not None}
+    options = resolve(recipe, given)
+    if options["batch_size"] is None:
+        options["batch_size"] = 5 if options["p"] == 1 else 1
     settings = TrainingSettings(
-        p=p,
-        epochs=epochs,
+        **{field.name: options[field.name] for field in fields(TrainingSettings) if field.name in options},
         seed=seed,
-        augmentation=augmentation,
-        learning_rate=learning_rate,
-        schedule=schedule,
-        clip_norm=clip_norm,
-        batch_size=(5 if p == 1 else 1) if batch_size is None else batch_size,
-        evaluate_every=evaluate_every,
         checkpoint_every=checkpoint_every,
         precision=precision,
         save_memory=save_memory,
@@ -204,19 +252,10 @@ def train(
     run = None if output is None else RunDirectory(output)
     if resume and run is None:
         raise InputError("resume = True needs output, the folder of the run to continue")
-    options = {
-        "hidden_size": hidden_size,
-        "num_steps": num_steps,
-        "decoders": decoders,
-        "edge_node_skip": edge_node_skip,
-        "self_edges": self_edges,
-        "cutoff": cutoff,
-        "node_target": node_target,
-    }
     reading = {"box": box, "density": density, "temperature": temperature, "time": time, "species": species}
     # Before the data are read: is the folder free, and can it be written to?
     with contextlib.nullcontext() if run is None else run.held(resume):
-        return _train(settings, run, train, test, init, options, reading, device, progress, callbacks)
+        return _train(settings, run, train, test, init, given, options, reading, device, progress, callbacks)
 
 
 def _train(
@@ -225,7 +264,8 @@ def _train(
     train: Data,
     test: Data | None,
     init: BOTAN | FilePath | None,
-    options: dict[str, Any],
+    model_options: dict[str, Any],
+    resolved: dict[str, Any],
     reading: dict[str, Any],
     device: torch.device,
     progress: bool,
@@ -233,165 +273,79 @@ def _train(
 ) -> TrainingResult:
     """`train` with its settings checked and its folder its own."""
     source = load_init(init)
-    config = model_config(source, options, settings.p)
-    reading = reading | {name: config[name] for name in ("cutoff", "self_edges", "node_target")}
-    box, density = reading["box"], reading["density"]
-    train_samples = load_samples(train, **reading, progress=progress)
-    test_samples = [] if test is None else load_samples(test, **reading, progress=progress)
-    dimensions = check_samples(train_samples, test_samples, settings.p)
-    give_words(train_samples, test_samples, config.get("num_steps"), loaded=given_samples(train) is None)
+    config = _model_config(source, model_options, resolved, settings.p)
+    read = reading | {name: config[name] for name in ("cutoff", "self_edges", "node_target")}
+    read["structure"] = Structure.from_config(config)
+    data = RunData(_load(train, read, progress), [] if test is None else _load(test, read, progress), [])
+    dimensions = check_samples(data.train, data.test, settings.p)
+    give_words(data.train, data.test, config, settings, loaded=given_samples(train) is None)
+    species = number_of_species([*data.train, *data.test], config.get("num_species", 0))
+    settings = replace(settings, species_weights=resolved_weights(settings.species_weights, species))
+    data.train, data.validation = hold_out(data.train, settings)
+    check_patience(settings, data.test)
+    config["num_outputs"] = number_of_outputs(data.train, source)
+    if source is None and reads_species(config):
+        config["num_species"] = species
+    parts, structure = with_features((data.train, data.test, data.validation), config, settings.p < 1, progress)
+    data = RunData(*parts)
+    if source is None:
+        config |= {"structure": structure, "input_columns": columns_of(data.train, config)}
     model = initial_model(source, config, dimensions, settings.seed)
-    description = describe_run(settings, model, init, train_samples, test_samples, box, density)
-    model.card = training_card(settings.p, model.config, train_samples)
-    train_samples, test_samples = ([s.to(device) for s in samples] for samples in (train_samples, test_samples))
+    model.card = training_card(settings.p, model.config, data.train)
+    if source is None:
+        fit_scales(model, data.train)
+    box, density = reading["box"], reading["density"]
+    description = describe_run(settings, model, init, data.train, data.test, box, density, data.validation)
+    data = data.to(device)
     model.to(device)
     ops.warn_if_slow(model.config["hidden_size"], settings.precision, device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+    learner = make_learner(model, settings)
 
-    state = TrainingState.capture(model, optimizer, history=[], best_loss=None)
+    state = learner.capture(history=[], best_loss=None, best={})
     if run is not None:
         state = run.open(description, state)
-        state.restore(model, optimizer)
+        learner.restore(state)
         if state.epochs:
-            run.repair_results(state, model)
-    if state.epochs >= settings.epochs:
-        return TrainingResult(model.eval(), state.history, None if run is None else run.path)
-
-    watchers: list[Callback] = default_callbacks(progress, None if run is None else run.path / "tensorboard")
-    watchers += [c if isinstance(c, Callback) else FunctionCallback(c) for c in callbacks]
-    if progress:
-        say(
-            f"training on {device}: {len(train_samples)} configurations, {len(test_samples)} to test, "
-            f"epochs {state.epochs} to {settings.epochs - 1}"
-        )
-        first = train_samples[0]
-        say(f"species of {first.name}: {describe_types(first.types, first.species)}")
-    try:
-        for watcher in watchers:
-            watcher.run_started(state.epochs, settings.epochs, -(-len(train_samples) // settings.batch_size))
-        for epoch in range(state.epochs, settings.epochs):
-            start = perf_counter()
-            row = {"epoch": epoch, **_train_epoch(model, optimizer, train_samples, settings, epoch, watchers)}
-            last = epoch == settings.epochs - 1
-            row |= _test(model, test_samples if last or epoch % settings.evaluate_every == 0 else [], settings)
-            row |= {"seconds": perf_counter() - start, "learning_rate": optimizer.param_groups[0]["lr"]}
-
-            loss, best_loss = row["test_loss"], state.best_loss
-            improved = loss is not None and (best_loss is None or loss < best_loss)
-            state = TrainingState.capture(
-                model, optimizer, [*state.history, row], best_loss=loss if improved else best_loss
-            )
-            if run is not None:
-                with deferred():
-                    # The best model first: a kill between the two repeats this epoch and writes the same best again.
-                    if improved:
-                        run.write_best(model)
-                    if last or state.epochs % settings.checkpoint_every == 0:
-                        run.save(state, model)
-            for watcher in watchers:
-                watcher.epoch_finished(row, model)
-    except (KeyboardInterrupt, TrainingError) as stop:
-        with deferred():
-            # Back to the last finished epoch, which checkpoint_every may have left unsaved.
-            state.restore(model, optimizer)
-            if run is not None and state.epochs > 0:
-                run.save(state, model)
-        if run is not None:
-            _report_interruption(stop, run, state, progress)
-        raise
-    finally:
-        for watcher in watchers:
-            watcher.run_ended()
-    return TrainingResult(model.eval(), state.history, None if run is None else run.path)
+            run.repair_results(state, learner.result(state))
+    if not is_over(state.history, settings):
+        watchers: list[Callback] = default_callbacks(progress, None if run is None else run.path / "tensorboard")
+        watchers += [c if isinstance(c, Callback) else FunctionCallback(c) for c in callbacks]
+        if progress:
+            _say_what(device, data, state, settings)
+        state = train_epochs(learner, state, run, data, settings, watchers, progress)
+    model, path = learner.result(state).eval(), None if run is None else run.path
+    return TrainingResult(model, state.history, path, result_epoch(state.history, settings))
 
 
-def _train_epoch(
-    model: BOTAN,
-    optimizer: torch.optim.Optimizer,
-    samples: list[Sample],
-    settings: TrainingSettings,
-    epoch: int,
-    watchers: list[Callback],
+def _model_config(
+    source: BOTAN | None, model_options: dict[str, Any], resolved: dict[str, Any], p: float
 ) -> dict[str, Any]:
-    """One pass over the samples in random order. Returns means over the batches: losses and gradient norm."""
-    model.train()
-    target = model.config["node_target"]
-    generator = settings.generator(epoch)
-    order = torch.randperm(len(samples), generator=generator, device="cpu").tolist()
-    totals = [0.0, 0.0, 0.0, 0.0]
-    starts = range(0, len(order), settings.batch_size)
-    for number, start in enumerate(starts):
-        batch = [samples[i] for i in order[start : start + settings.batch_size]]
-        graph, node_targets, edge_targets = _make_batch(batch, target, settings.augmentation, generator)
-        prediction = model(graph, settings.precision, settings.save_memory)
-        # A decoder whose loss has no weight gets no gradient, rather than one of zeros.
-        loss, node_loss, edge_loss = ops.loss(prediction.node, prediction.edge, node_targets, edge_targets, settings.p)
+    """The configuration of the model, as far as it is known before there are data."""
 
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
-        values = torch.stack([loss, node_loss, edge_loss, norm]).tolist()
-        if not all(map(math.isfinite, values)):
-            names = ", ".join(sample.name for sample in batch)
-            raise TrainingError(
-                f"loss = {values[0]} and gradient norm = {values[3]} in epoch {epoch}, configuration {names}: the last "
-                f"good weights are kept; lower learning_rate = {settings.learning_rate} or check that configuration"
-            )
-        for group in optimizer.param_groups:
-            group["lr"] = settings.step_size(epoch, number, len(starts))
-        optimizer.step()
-        totals = [total + value for total, value in zip(totals, values, strict=True)]
-        for watcher in watchers:
-            watcher.batch_finished(epoch, values[0])
-    means = [total / len(starts) for total in totals]
-    return {
-        "train_loss": means[0],
-        "train_node_loss": means[1],
-        "train_edge_loss": None if model.config["decoders"] == "node" else means[2],
-        "gradient_norm": means[3],
-    }
+    def of_model(options: dict[str, Any]) -> dict[str, Any]:
+        names = {"target_scaling": "scaled"}
+        chosen = {name: options[name] for name in MODEL_OPTIONS if name in options}
+        return {names.get(name, name): value for name, value in chosen.items() if name not in STRUCTURE_OPTIONS}
+
+    config = model_config(source, of_model(model_options), p, of_model(resolved))
+    options = model_options if source is not None else resolved
+    of_structure = {name: options[name] for name in STRUCTURE_OPTIONS if name in options}
+    return config | {"structure": structure_config(source, config, **of_structure)}
 
 
-def _make_batch(
-    samples: list[Sample], node_target: str, augmentation: str, generator: torch.Generator
-) -> tuple[Graph, torch.Tensor, torch.Tensor | None]:
-    """The disjoint union of the samples' graphs, each turned by its own rotation, and their targets (N,), (E,)."""
-    graphs = []
-    for sample in samples:
-        graph = sample.graph
-        rotation = random_rotation(augmentation, graph.vectors.shape[1], generator)
-        if rotation is not None:
-            graph = graph.replace(vectors=graph.vectors @ rotation.T.to(graph.vectors.device))
-        graphs.append(graph)
-    node_targets, edge_targets = [], []
-    for sample in samples:
-        targets = sample.targets
-        assert targets is not None  # training reads no samples without
-        node_targets.append(targets.node(node_target))
-        if targets.pair_change is not None:
-            edge_targets.append(targets.pair_change)
-    edge_target = torch.cat(edge_targets) if len(edge_targets) == len(samples) else None
-    graph = graphs[0] if len(graphs) == 1 else batch_graphs(graphs)
-    return graph, torch.cat(node_targets), edge_target
+def _load(data: Data, reading: dict[str, Any], progress: bool) -> list[Sample]:
+    """The samples; of several chosen times one sample for each configuration, with a column of targets for each."""
+    times = [] if reading["time"] is None else sorted(set(np.atleast_1d(reading["time"]).tolist()))
+    joined = len(times) > 1
+    samples = read_samples(data, **reading, require_targets=True, progress=progress, joined=joined)
+    return join_times(samples, times) if joined else samples
 
 
-def _test(model: BOTAN, samples: list[Sample], settings: TrainingSettings) -> dict[str, Any]:
-    """The test columns of the history: None for each where there is nothing to test."""
-    names = ("node_pearson", "edge_pearson", "node_pearson_pooled", "edge_pearson_pooled")
-    if not samples:
-        return dict.fromkeys(("test_loss", *names))
-    scores = score(model, samples, precision=settings.precision)
-    node_loss = scores["node_loss"]
-    assert node_loss is not None  # every sample has a node target
-    loss = settings.p * node_loss + (1 - settings.p) * (scores["edge_loss"] or 0.0)
-    # What has no weight in the loss is not trained, and its scores are those of noise.
-    noise = {0.0: "node", 1.0: "edge"}.get(settings.p, "no output")
-    return {"test_loss": loss} | {name: None if name.startswith(noise) else scores[name] for name in names}
-
-
-def _report_interruption(stop: BaseException, run: RunDirectory, state: TrainingState, progress: bool) -> None:
-    kept = f"'{run.path}' holds {state.epochs} finished epochs"
-    if isinstance(stop, Interrupted):  # of the command, which says it in its last line
-        stop.saved = f"; {kept}"
-    elif isinstance(stop, KeyboardInterrupt) and progress:
-        say(f"interrupted: {kept}; continue with resume=True (--resume)")
+def _say_what(device: torch.device, data: RunData, state: TrainingState, settings: TrainingSettings) -> None:
+    held = f", {len(data.validation)} held back" if data.validation else ""
+    say(
+        f"training on {device}: {len(data.train)} configurations, {len(data.test)} to test{held}, "
+        f"epochs {state.epochs} to {settings.epochs - 1}"
+    )
+    first = data.train[0]
+    say(f"species of {first.name}: {describe_types(first.types, first.species)}")

@@ -1,9 +1,11 @@
 """The files of a training run, and the state that a run continues from.
 
     config.json                  settings, data and model of the run, written once at its beginning
-    training_state.safetensors   weights, optimizer and history after the last saved epoch: what resume reads
-    last.safetensors             the model after the last saved epoch: what load_model reads for a run directory
-    best.safetensors             the model with the lowest test loss
+    training_state.safetensors   weights, optimizer and history after the last saved epoch, with `ema` and `patience`
+                                 averaged and best weights too: what resume reads
+    last.safetensors             the model after the last saved epoch, with `ema` of averaged weights, with `patience`
+                                 the best one so far: what load_model reads for a run directory
+    best.safetensors             the model with the lowest validation loss, or test loss without a validation part
     history.csv                  one line for each epoch
     tensorboard/                 when TensorBoard is installed
 
@@ -15,8 +17,9 @@ import contextlib
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +35,7 @@ from ..model.botan import BOTAN
 from ..model.checkpoint import load_model, save_model
 from .settings import check_resumed
 
-__all__ = ["HISTORY_COLUMNS", "RunDirectory", "TrainingState"]
+__all__ = ["HISTORY_COLUMNS", "RunDirectory", "TrainingState", "copy_of_weights"]
 
 HISTORY_COLUMNS = (
     "epoch",
@@ -48,7 +51,10 @@ HISTORY_COLUMNS = (
     "seconds",
     "learning_rate",
 )
+# Columns of runs with a validation part, and of models with several times.
+_MORE = re.compile(r"(validation_)?(loss|(node|edge)_pearson(\[t=[0-9.e+-]+\])?)")
 _STATE_FORMAT = "botan_fast training state 1"
+_PARTS = ("weights", "optimizer", "average", "best")  # of TrainingState, each its tensors by name
 
 
 @dataclass
@@ -58,7 +64,14 @@ class TrainingState:
     weights: dict[str, torch.Tensor]
     optimizer: dict[str, torch.Tensor]  # "exp_avg.node_encoder.fc1.weight", ...
     history: list[dict]
-    best_loss: float | None  # lowest test loss so far
+    best_loss: float | None  # lowest validation or test loss so far
+    average: dict[str, torch.Tensor] = field(default_factory=dict)  # with `ema`
+    best: dict[str, torch.Tensor] = field(default_factory=dict)  # with `patience`: those of best_loss
+
+    @property
+    def result(self) -> dict[str, torch.Tensor]:
+        """The weights that the run would give if it ended here."""
+        return self.best or self.average or self.weights
 
     @property
     def epochs(self) -> int:
@@ -67,7 +80,13 @@ class TrainingState:
 
     @classmethod
     def capture(
-        cls, model: BOTAN, optimizer: torch.optim.Optimizer, history: list[dict], best_loss: float | None
+        cls,
+        model: BOTAN,
+        optimizer: torch.optim.Optimizer,
+        history: list[dict],
+        best_loss: float | None,
+        average: BOTAN | None = None,
+        best: dict[str, torch.Tensor] | None = None,
     ) -> "TrainingState":
         """Copy the state of a run between two epochs."""
         moments = {
@@ -75,18 +94,28 @@ class TrainingState:
             for name, parameter in model.named_parameters()
             for key, value in optimizer.state.get(parameter, {}).items()
         }
-        weights = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
-        return cls(weights, moments, [dict(row) for row in history], best_loss)
+        rows = [dict(row) for row in history]
+        averaged = {} if average is None else copy_of_weights(average)
+        return cls(copy_of_weights(model), moments, rows, best_loss, averaged, best or {})
 
-    def restore(self, model: BOTAN, optimizer: torch.optim.Optimizer) -> None:
-        """Put the state back into a model and its optimizer."""
+    def restore(self, model: BOTAN, optimizer: torch.optim.Optimizer, average: BOTAN | None = None) -> None:
+        """Put the state back into a model, its optimizer, and the average of its weights."""
         expected = {name: value.shape for name, value in model.state_dict().items()}
-        if {name: value.shape for name, value in self.weights.items()} != expected:
-            odd = sorted(self.weights.keys() ^ expected.keys()) or ["some shapes"]
-            raise CheckpointError(f"the run's weights do not fit its model ({printable(odd[0])}); start a new run")
-        if not all(value.is_floating_point() for value in (*self.weights.values(), *self.optimizer.values())):
+        kept = {"weights": self.weights}
+        if average is not None:
+            kept["averages"] = self.average
+        if self.best:
+            kept["best weights"] = self.best
+        for what, tensors in kept.items():
+            if {name: value.shape for name, value in tensors.items()} != expected:
+                odd = sorted(tensors.keys() ^ expected.keys()) or ["some shapes"]
+                raise CheckpointError(f"the run's {what} do not fit its model ({printable(odd[0])}); start a new run")
+        held = [value for tensors in (*kept.values(), self.optimizer) for value in tensors.values()]
+        if not all(value.is_floating_point() for value in held):
             raise CheckpointError("the run's weights or optimizer are not floating-point numbers; start a new run")
         model.load_state_dict(self.weights)
+        if average is not None:
+            average.load_state_dict(self.average)
         optimizer.state.clear()
         for name, parameter in model.named_parameters():
             moments = {
@@ -104,11 +133,16 @@ class TrainingState:
                 }
 
 
+def copy_of_weights(model: BOTAN) -> dict[str, torch.Tensor]:
+    """The state_dict, on the CPU, and no longer the model's."""
+    return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
+
+
 def _check_history(history: Any, best_loss: Any) -> None:
     """ValueError unless these are the rows of epochs, numbers or None in the known columns, and a number or None."""
     numbers = (int, float, type(None))
     rows = isinstance(history, list) and all(isinstance(row, dict) for row in history)
-    if not rows or not all(row.keys() <= set(HISTORY_COLUMNS) for row in history):
+    if not rows or not all(name in HISTORY_COLUMNS or _MORE.fullmatch(name) for row in history for name in row):
         raise ValueError("its history has other columns")
     if not isinstance(best_loss, numbers) or not all(isinstance(x, numbers) for row in history for x in row.values()):
         raise ValueError("its history does not hold numbers")
@@ -220,9 +254,8 @@ class RunDirectory:
         return config
 
     def save(self, state: TrainingState, model: BOTAN) -> None:
-        """Save a state, from which on the run continues after its last epoch; `model` has the state's weights."""
-        tensors = {f"weights.{name}": value for name, value in state.weights.items()}
-        tensors |= {f"optimizer.{name}": value for name, value in state.optimizer.items()}
+        """Save a state, from which on the run continues after its last epoch; `model` has the state's `result`."""
+        tensors = {f"{part}.{name}": value for part in _PARTS for name, value in getattr(state, part).items()}
         metadata = {
             "format": _STATE_FORMAT,
             "history": json.dumps(state.history),
@@ -242,14 +275,14 @@ class RunDirectory:
         with contextlib.suppress(OSError, CheckpointError):
             if self.history_file.read_bytes() == _history(state):
                 weights = load_model(self.last_file).state_dict()
-                if weights.keys() == state.weights.keys() and all(
-                    torch.equal(weights[name], value) for name, value in state.weights.items()
+                if weights.keys() == state.result.keys() and all(
+                    torch.equal(weights[name], value) for name, value in state.result.items()
                 ):
                     return
         self.write_results(state, model)
 
     def write_best(self, model: BOTAN) -> None:
-        """Write the model with the lowest test loss so far."""
+        """Write the model with the lowest loss so far."""
         save_model(model, self.best_file)
 
     def read_state(self) -> TrainingState | None:
@@ -273,9 +306,9 @@ class RunDirectory:
             part: {
                 name.removeprefix(f"{part}."): value for name, value in tensors.items() if name.startswith(f"{part}.")
             }
-            for part in ("weights", "optimizer")
+            for part in _PARTS
         }
-        return TrainingState(parts["weights"], parts["optimizer"], history, best_loss)
+        return TrainingState(**parts, history=history, best_loss=best_loss)
 
     def remove_leftovers(self) -> None:
         """Remove the temporary files of a run that was killed while it wrote."""
@@ -285,7 +318,8 @@ class RunDirectory:
 def _history(state: TrainingState) -> bytes:
     """history.csv."""
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, HISTORY_COLUMNS)
+    more = dict.fromkeys(name for row in state.history for name in row if name not in HISTORY_COLUMNS)
+    writer = csv.DictWriter(text, (*HISTORY_COLUMNS, *more))
     writer.writeheader()
     writer.writerows(state.history)
     return text.getvalue().encode()

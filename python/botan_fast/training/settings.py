@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -16,7 +16,7 @@ from ..errors import BotanFastError, InputError
 from ..files import FilePath, printable
 from ..model.botan import BOTAN
 from ..model.checkpoint import load_model
-from ..model.config import DEFAULTS, stored_config
+from ..model.config import DEFAULTS, check_arguments, plain, stored_config
 from ..model.published import weights_digest
 from ..ops.precision import check_precision, check_save_memory
 from ..quantities import LETTERS_VERSION, letter_of_version
@@ -27,6 +27,7 @@ __all__ = ["TrainingSettings", "check_resumed", "describe_run", "initial_model",
 
 
 SCHEDULES = ("constant", "cosine")
+SPECIES_WEIGHTS = ("particles", "equal")
 LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -46,9 +47,15 @@ class TrainingSettings:
     checkpoint_every: int
     precision: str = "fp32"
     save_memory: bool = False
+    ema: float = 0.0
+    weight_decay: float = 0.0
+    input_noise: float = 0.0
+    validation: int | float = 0
+    patience: int = 0
+    species_weights: str | tuple[float, ...] = "particles"
 
     def __post_init__(self) -> None:
-        for name in ("p", "learning_rate", "clip_norm"):
+        for name in ("p", "learning_rate", "clip_norm", "ema", "weight_decay", "input_noise"):
             value = getattr(self, name)
             _require(isinstance(value, (int, float, np.number)), name, value, "give a number")
             object.__setattr__(self, name, float(value))
@@ -61,6 +68,7 @@ class TrainingSettings:
             ("batch_size", 1),
             ("evaluate_every", 1),
             ("checkpoint_every", 1),
+            ("patience", 0),
         ):
             value = getattr(self, name)
             whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
@@ -70,10 +78,39 @@ class TrainingSettings:
         for name in ("learning_rate", "clip_norm"):
             value = getattr(self, name)
             _require(0 < value <= LARGEST, name, value, "give a positive number that fits float32")
+        _require(0 <= self.ema < 1, "ema", self.ema, "give a decay below 1, such as 0.99, or 0 for no averages")
+        for name in ("weight_decay", "input_noise"):
+            value = getattr(self, name)
+            _require(0 <= value <= LARGEST, name, value, "give a number that is not negative, 0 for none")
+        self._check_validation()
+        self._check_species_weights()
         check_augmentation(self.augmentation)
         _require(self.schedule in SCHEDULES, "schedule", self.schedule, f"choose one of {', '.join(SCHEDULES)}")
         check_precision(self.precision)
         check_save_memory(self.save_memory)
+
+    def _check_validation(self) -> None:
+        value = self.validation
+        number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+        whole = number and (isinstance(value, (int, np.integer)) or value == 0)
+        fits = number and (0 <= value < 1 << 63 if whole else 0 < value < 1)
+        remedy = "give a number of training configurations, or a fraction of them between 0 and 1; 0 for none"
+        _require(fits, "validation", value, remedy)
+        object.__setattr__(self, "validation", int(value) if whole else float(value))
+
+    def _check_species_weights(self) -> None:
+        value = self.species_weights
+        if not isinstance(value, str):
+            try:
+                value = tuple(float(weight) for weight in value)
+            except (TypeError, ValueError):
+                value = ()
+            object.__setattr__(self, "species_weights", value)
+        fits = value in SPECIES_WEIGHTS or (
+            isinstance(value, tuple) and all(0 <= w <= LARGEST for w in value) and sum(value) > 0
+        )
+        remedy = "give 'particles', 'equal', or a list of numbers that are not negative, one for each species"
+        _require(fits, "species_weights", self.species_weights, remedy)
 
     def step_size(self, epoch: int, batch: int, num_batches: int) -> float:
         """The learning rate of a batch, from its place in the run alone: a resumed run needs no further state.
@@ -99,10 +136,15 @@ class TrainingSettings:
 
 def load_init(init: BOTAN | FilePath | None) -> BOTAN | None:
     """The model to start from: `init` itself, or what load_model reads from that path; None without `init`."""
-    return init if init is None or isinstance(init, BOTAN) else load_model(init)
+    model = init if init is None or isinstance(init, BOTAN) else load_model(init)
+    if model is not None and not isinstance(model, BOTAN):
+        raise InputError(f"init is a {type(model).__name__}, which has no weights that a network could start from")
+    return model
 
 
-def model_config(source: BOTAN | None, options: dict, p: float) -> dict:
+def model_config(
+    source: BOTAN | None, options: Mapping[str, Any], p: float, defaults: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Keyword arguments of BOTAN for a run: those of `source`, else the given options (not None) and the defaults.
 
     Raises
@@ -110,11 +152,15 @@ def model_config(source: BOTAN | None, options: dict, p: float) -> dict:
     InputError
         when an option contradicts `source`, or p < 1 meets a model without edge decoder.
     """
-    given = {name: value for name, value in options.items() if value is not None}
+    given = {name: plain(value) for name, value in options.items() if value is not None}
     if source is None:
         # Without an edge loss an edge decoder would stay random, and its predictions would be noise.
         decoders = "node" if p == 1 else "separate"
-        config = {"decoders": decoders, "cutoff": 2.0, "self_edges": False, "node_target": "S"} | given
+        config = {"decoders": decoders, "cutoff": 2.0, "self_edges": False, "node_target": "S"}
+        config |= {name: plain(value) for name, value in (defaults or {}).items()} | given
+        # What is wrong is said before data are read; num_species may still come from them.
+        usual = {"hidden_size": 64, "num_steps": 7, "dimensions": 3, "edge_node_skip": False, **DEFAULTS}
+        check_arguments(usual | {"num_species": 1} | config)
     else:
         config = dict(source.config)
         for name, value in given.items():
@@ -153,20 +199,23 @@ def describe_run(
     test: list[Sample],
     box: Array | None,
     density: float | None,
-) -> dict:
+    validation: Sequence[Sample] = (),
+) -> dict[str, Any]:
     """What config.json records, and what must be the same on resume (see check_resumed)."""
     from .. import __version__
 
     return {
         "botan_fast": __version__,
         "letters_version": LETTERS_VERSION,
-        "settings": asdict(settings),
+        "settings": plain(asdict(settings)),
         "box": None if box is None else np.asarray(box, dtype=float).tolist(),
         "density": None if density is None else float(density),
         "model": stored_config(model.config),
         "init": None if init is None else {"from": _init_name(init), "sha256": weights_digest(model.state_dict())},
         "train": _describe_data(train, model.config["node_target"]),
         "test": _describe_data(test, model.config["node_target"]),
+        **({"validation": _describe_data(validation, model.config["node_target"])} if validation else {}),
+        **({"times": list(train[0].times)} if train[0].times else {}),
     }
 
 
@@ -190,12 +239,15 @@ def check_resumed(recorded: dict, given: dict, folder: Path) -> None:
 
     try:
         # What runs had before there was a choice.
-        settings = {"schedule": "constant", "precision": "fp32", "save_memory": False} | recorded["settings"]
+        before = {"schedule": "constant", "precision": "fp32", "save_memory": False, "ema": 0.0, "weight_decay": 0.0}
+        before |= {"input_noise": 0.0, "validation": 0, "patience": 0, "species_weights": "particles"}
+        settings = before | recorded["settings"]
         pairs = [(name, settings[name], now) for name, now in given["settings"].items()]
         model = {**DEFAULTS, **recorded["model"]}
         model["node_target"] = letter_of_version(model["node_target"], recorded.get("letters_version", 1))
         pairs += [(name, model[name], now) for name, now in (DEFAULTS | given["model"]).items()]
         pairs += [(name, recorded[name], given[name]) for name in ("box", "density")]
+        pairs += [("time", recorded.get("times"), given.get("times"))]
         # The end of a run decides every step of a schedule; a constant step size lets a run be extended.
         free = ("checkpoint_every", "save_memory", *(["epochs"] if settings["schedule"] == "constant" else []))
         for name, was, now in pairs:
@@ -208,8 +260,9 @@ def check_resumed(recorded: dict, given: dict, folder: Path) -> None:
                 was and f"{was['from']!r} (sha256 {was['sha256'][:8]})",
                 now and f"{now['from']!r} (sha256 {now['sha256'][:8]})",
             )
-        for name in ("train", "test"):
-            _check_data(name, recorded[name], given[name], refuse)
+        for name in ("train", "test", "validation"):
+            if name in recorded or name in given:  # runs without a validation part say nothing of it
+                _check_data(name, recorded[name], given[name], refuse)
     except (LookupError, TypeError, AttributeError, ValueError, OverflowError) as error:
         if isinstance(error, BotanFastError):
             raise
@@ -241,7 +294,7 @@ def _check_data(name: str, was: dict, now: dict, refuse: Callable[[str, Any, Any
         refuse(name, "other targets for the same positions", f"data with other targets ({difference})")
 
 
-def _describe_data(samples: list[Sample], node_target: str) -> dict:
+def _describe_data(samples: Sequence[Sample], node_target: str) -> dict:
     """A fingerprint that is the same on every machine: the targets' last bits, which may not be, stay out of it."""
     digest = hashlib.sha256()
     for sample in samples:
@@ -257,7 +310,8 @@ def _describe_data(samples: list[Sample], node_target: str) -> dict:
 
 def _mean_propensity(sample: Sample) -> float:
     assert sample.targets is not None  # training reads no samples without
-    return float(sample.targets.propensity.mean())
+    propensity = sample.targets.propensity
+    return float(propensity.mean() if sample.times is None else propensity.nanmean())
 
 
 def _init_name(init: BOTAN | FilePath) -> str:
