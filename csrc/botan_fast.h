@@ -177,6 +177,39 @@ class Minimization {
   std::unique_ptr<State> state_;
 };
 
+// ---- motion in the cage (confined_dynamics.cpp) ---------------------------------------------------------------
+
+// Langevin dynamics of mass 1, k_B = 1, in the energy of the pairs plus spring / 2 |r_i - around_i|^2.
+struct Confinement {
+  const double* around;  // (N, D); the particles start at the image of positions that is nearest to it
+  double spring, temperature, friction, time_step;
+  uint64_t seed;
+  int64_t equilibration, sample_every;  // steps: samples are taken after equilibration + k sample_every, k = 1, 2, ...
+  double largest_move;                  // of a particle in one step; more is a runaway
+};
+
+// The noise depends on (seed, step, particle) alone: the bits do not depend on the number of threads.
+class ConfinedDynamics {
+ public:
+  ConfinedDynamics(const PairSystem& system, const Confinement& confinement, int num_threads);
+  ~ConfinedDynamics();
+  ConfinedDynamics(const ConfinedDynamics&) = delete;
+  ConfinedDynamics& operator=(const ConfinedDynamics&) = delete;
+
+  // `steps` more. The first particle that runs away, where it stops, or -1.
+  int64_t run(int64_t steps);
+
+  int64_t num_steps() const;
+  int64_t num_samples() const;
+  double temperature() const;  // mean of v^2 / D over particles and samples
+  // Over the samples: positions (N, D) = around + <u>, fluctuation (N,) = <|u|^2> - |<u>|^2, with u = r - around.
+  void fill(double* positions, double* fluctuation) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
 // ---- descriptors (descriptors.cpp) ---------------------------------------------------------------------------
 
 // What surrounds each particle, with w(x) = exp(-x^2 / 2) for |x| < 5, else 0, and sums over r_ij > 0, minimum image:

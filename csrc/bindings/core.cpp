@@ -169,6 +169,35 @@ void bind_minimization(py::module_& m) {
           Release());
 }
 
+void bind_confined_dynamics(py::module_& m) {
+  py::class_<ConfinedDynamics>(m, "ConfinedDynamics")
+      .def(py::init([](const System& system, const Potential& potential, Address around, double spring,
+                       double temperature, double friction, double time_step, std::uint64_t seed,
+                       std::int64_t equilibration, std::int64_t sample_every, double largest_move, int num_threads) {
+             const Confinement confinement{at<const double>(around),
+                                           spring,
+                                           temperature,
+                                           friction,
+                                           time_step,
+                                           seed,
+                                           equilibration,
+                                           sample_every,
+                                           largest_move};
+             return std::make_unique<ConfinedDynamics>(pair_system(system, potential), confinement, num_threads);
+           }),
+           Release())
+      .def("run", &ConfinedDynamics::run, Release())
+      .def_property_readonly("num_steps", &ConfinedDynamics::num_steps)
+      .def_property_readonly("num_samples", &ConfinedDynamics::num_samples)
+      .def_property_readonly("temperature", &ConfinedDynamics::temperature)
+      .def(
+          "fill",
+          [](const ConfinedDynamics& self, Address positions, Address fluctuation) {
+            self.fill(at<double>(positions), at<double>(fluctuation));
+          },
+          Release());
+}
+
 void bind_descriptors(py::module_& m) {
   m.def(
       "local_structure",
@@ -311,6 +340,7 @@ PYBIND11_MODULE(_core, m) {
   bind_targets<float>(m);
   bind_targets<double>(m);
   bind_minimization(m);
+  bind_confined_dynamics(m);
   bind_descriptors(m);
   bind_sums<float>(m);
   bind_sums<double>(m);

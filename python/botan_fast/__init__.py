@@ -23,6 +23,8 @@ _PUBLIC = {
     "InherentStructure": "physics.inherent",
     "inherent_structure": "physics.inherent",
     "potential_energy": "physics.inherent",
+    "Cage": "physics.cage",
+    "cage": "physics.cage",
     "LocalMechanics": "physics.mechanics",
     "local_mechanics": "physics.mechanics",
     "descriptors": "physics.descriptors",
@@ -98,6 +100,8 @@ if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ woul
     from .model.shipped import shipped_models as shipped_models
     from .ops import scatter_sum as scatter_sum
     from .ops import segment_sum as segment_sum
+    from .physics.cage import Cage as Cage
+    from .physics.cage import cage as cage
     from .physics.correlations import BondBreaking as BondBreaking
     from .physics.correlations import bond_breaking as bond_breaking
     from .physics.correlations import chi_4 as chi_4

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <memory>
 #include <stdexcept>
@@ -26,20 +25,6 @@ constexpr double kShorter = 0.3;     // a step that goes up is tried again so mu
 constexpr double kShortest = 1e-10;  // steps shorter than that do not help
 constexpr double kSteep = 20;  // from such forces on, in those that ask for the longest step, nothing is remembered
 constexpr double kLargest = 1e140;  // forces whose squares can be added
-
-using Evaluate = std::function<void(const double* positions, double* energy, double* forces)>;
-
-template <int D>
-Evaluate evaluate_with(const PairSystem& system, int num_threads) {
-  auto forces = std::make_shared<PairForces<D>>(system, num_threads);
-  return [forces](const double* positions, double* energy, double* out) { forces->evaluate(positions, energy, out); };
-}
-
-Evaluate evaluate_of(const PairSystem& system, int num_threads) {
-  if (system.dimensions == 2) return evaluate_with<2>(system, num_threads);
-  if (system.dimensions == 3) return evaluate_with<3>(system, num_threads);
-  throw std::invalid_argument("positions have " + std::to_string(system.dimensions) + " dimensions; give 2 or 3");
-}
 
 // The sum of term(k) for begin <= k < end, in eight sums side by side, so that it vectorises.
 template <class Term>

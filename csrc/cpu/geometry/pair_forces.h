@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <limits>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -30,8 +32,9 @@ class PairForces {
         skin_(skin_of(longest_)),
         list_(box_, num_nodes_, longest_ + skin_, num_threads) {
     if (num_nodes_ >= VerletList<D>::kMost)
-      throw std::invalid_argument("positions hold " + std::to_string(num_nodes_) + " particles; a minimisation holds " +
-                                  std::to_string(VerletList<D>::kMost - 1) + ", use a smaller system");
+      throw std::invalid_argument("positions hold " + std::to_string(num_nodes_) +
+                                  " particles; a list of pairs holds " + std::to_string(VerletList<D>::kMost - 1) +
+                                  ", use a smaller system");
     const PairPotential& table = system.potential;
     for (int k = 0; k < num_species_ * num_species_; ++k) {
       const double epsilon = table.epsilon[k], sigma = table.sigma[k], cutoff = table.cutoff[k];
@@ -177,7 +180,7 @@ class PairForces {
       const double inverse = 1 / row.squared[k], r6 = inverse * inverse * inverse;
       const double repulsion = pair.repulsion * r6 * r6, attraction = pair.attraction * r6;
       const double factor = (6 * attraction - 12 * repulsion) * inverse - pair.slope * std::sqrt(inverse);  // V'(r) / r
-      const double bend = (156 * repulsion - 42 * attraction) * inverse - factor;                           // V'' - V' / r
+      const double bend = (156 * repulsion - 42 * attraction) * inverse - factor;  // V'' - V' / r
       sum -= factor * row.squared[k];
       for (int a = 0; a < D; ++a) {
         for (int b = 0; b < D; ++b) second[a * D + b] += bend * inverse * row.d[a][k] * row.d[b][k];
@@ -216,5 +219,20 @@ class PairForces {
   std::vector<double> built_;  // (N, D) positions of the list
   std::vector<Place> here_;    // by place: positions in the box of the list, and the species
 };
+
+// PairForces of as many dimensions as the system has.
+using Evaluate = std::function<void(const double* positions, double* energy, double* forces)>;
+
+template <int D>
+Evaluate evaluate_with(const PairSystem& system, int num_threads) {
+  auto forces = std::make_shared<PairForces<D>>(system, num_threads);
+  return [forces](const double* positions, double* energy, double* out) { forces->evaluate(positions, energy, out); };
+}
+
+inline Evaluate evaluate_of(const PairSystem& system, int num_threads) {
+  if (system.dimensions == 2) return evaluate_with<2>(system, num_threads);
+  if (system.dimensions == 3) return evaluate_with<3>(system, num_threads);
+  throw std::invalid_argument("positions have " + std::to_string(system.dimensions) + " dimensions; give 2 or 3");
+}
 
 }  // namespace botan_fast
