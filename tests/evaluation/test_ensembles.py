@@ -46,6 +46,14 @@ def test_members_and_calibration(samples):
     assert "members" not in bf.evaluate(members[0], samples)
 
 
+def test_members_have_no_score_of_noise(samples):
+    members = [model(0), model(1)]
+    members[0].card, members[1].card = bf.ModelCard(outputs=("S",)), bf.ModelCard(outputs=("E",))
+    scores = bf.evaluate(bf.Ensemble(members), samples)
+    assert [row["edge_pearson"] for row in scores["members"]] == [None, scores["edge_pearson"]]
+    assert [row["node_pearson"] for row in scores["members"]] == [scores["node_pearson"], None]
+
+
 def test_calibration_of_few_and_of_constant_numbers():
     assert np.isnan(calibration(np.ones(4), np.arange(4.0))["pearson"])
     assert len(calibration(np.arange(3.0), np.ones(3))["bins"]) == 3

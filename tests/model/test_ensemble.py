@@ -131,3 +131,48 @@ def test_names_of_shipped_weights(tmp_path, monkeypatch):
         bf.load_model(tmp_path / "elsewhere/ka-here")
     bf.save_model(network(6), tmp_path / "ka-here")  # a file of that name comes first
     assert torch.equal(bf.load_model("ka-here").node_decoder.fc3.weight, network(6).node_decoder.fc3.weight)
+
+
+def test_an_unknown_name_is_told_the_known_ones(tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "FOLDER", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    bf.save_model(network(5), tmp_path / "ka-here.safetensors")
+    told = r"models that come with botan_fast: ka-here"
+    with pytest.raises(CheckpointError, match=told):
+        bf.load_model("quite-other")
+    for path in ("quite-other.pth", "./folder/quite-other"):
+        with pytest.raises(CheckpointError) as raised:
+            bf.load_model(path)
+        assert "come with" not in str(raised.value)
+
+
+def carded(seed, outputs, times=(13.0,), temperatures=(0.44,), **options):
+    model = network(seed, **options)
+    model.card = bf.ModelCard(outputs=outputs, times=times, temperatures=temperatures)
+    return model
+
+
+def test_a_member_has_no_part_in_what_it_was_not_trained_for(graph):
+    both, nodes, pairs = carded(0, ("S", "E")), carded(1, ("S",)), carded(2, ("E",))
+    ensemble = bf.Ensemble([both, nodes, pairs])
+    with torch.no_grad():
+        node = torch.stack([both(graph).node, nodes(graph).node])
+        edge = torch.stack([both(graph).edge, pairs(graph).edge])
+        mean, spread = ensemble(graph), ensemble.spread(graph)
+        torch.testing.assert_close(mean.node, node.mean(0))
+        torch.testing.assert_close(mean.edge, edge.mean(0))
+        torch.testing.assert_close(spread.node, node.std(0, correction=0))
+        torch.testing.assert_close(spread.edge, edge.std(0, correction=0))
+        # Where none was trained for it there is nothing better, and the card tells.
+        noise = bf.Ensemble([pairs, carded(3, ("E",))])
+        assert noise(graph).node.shape == (60,)
+    assert set(ensemble.card.outputs) == {"S", "E"}
+    assert noise.card.outputs == ("E",)
+    assert bf.Ensemble([nodes, carded(4, ("S",), decoders="node")])(graph).edge is not None
+    assert bf.Ensemble([both, network(1)]).card is None
+    assert bf.Ensemble([both, carded(1, ("S",), temperatures=(0.5,))]).card is None
+
+
+def test_members_for_other_times_do_not_go_together():
+    with pytest.raises(InputError, match=r"members\[2\] was trained for the times 4120, members\[1\] for 13"):
+        bf.Ensemble([network(0), carded(1, ("S",)), carded(2, ("S",), times=(4120.0,))])

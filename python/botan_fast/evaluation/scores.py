@@ -83,8 +83,9 @@ def evaluate(
         also `node_transfer` and `edge_transfer`, K coefficients each: every output against these data (mean over
         configurations).
 
-        Of an `Ensemble`, `members` is a list of the node and edge score of each, and `calibration` what its spread
-        tells of its errors on particles of type A (`botan_fast.evaluation.ensembles.calibration`).
+        Of an `Ensemble`, `members` is a list of the node and edge score of each (None for what it was not trained for),
+        and `calibration` what its spread tells of its errors on particles of type A
+        (`botan_fast.evaluation.ensembles.calibration`).
 
     Warns
     -----
@@ -127,8 +128,14 @@ def _gain(model: Model, samples: list[Sample], device: Device, precision: str) -
     if not isinstance(model, Ensemble):
         return {}
     members = [score(member, samples, device, precision) for member in model.each]
-    names = ("node_pearson", "edge_pearson")
-    result: dict[str, Any] = {"members": [{name: one[name] for name in names} for one in members]}
+    letters = {"node_pearson": model.config["node_target"], "edge_pearson": "E"}
+    result: dict[str, Any] = {
+        "members": [
+            {name: one[name] if member.card is None or member.card.trains(letter) else None
+             for name, letter in letters.items()}
+            for one, member in zip(members, model.each, strict=True)
+        ]
+    }  # fmt: skip
     if num_outputs(model.config) == 1:
         apart = spreads(model, samples, device, precision)
         masks = [_masks(sample)["node"] for sample in samples]

@@ -20,7 +20,7 @@ from .config import buffer_shapes, check_config, state_shapes, stored_config
 from .ensemble import Ensemble
 from .linear import LinearBaseline, check_linear_config, is_linear, linear_shapes
 from .published import check_shapes, from_glassy_dynamics, from_pyg_botan, published_card
-from .shipped import shipped_file, shipped_models
+from .shipped import hint, shipped_file, shipped_models
 from .tf_checkpoint import is_index_file
 from .torch_file import read_state_dict
 
@@ -272,7 +272,7 @@ def _find(path: FilePath) -> Path:
     names = {re.sub(r"\.(index|data-\d{5}-of-\d{5})$", "", p.name) for p in folder.iterdir()}
     names |= set(shipped_models()) if path.parent == Path() else set()
     near = did_you_mean(path.name, [n for n in names if not n.startswith(".")], 3, "'{}'".format)
-    raise CheckpointError(f"path = '{path}' does not exist{near or '; check the spelling'}")
+    raise CheckpointError(f"path = '{path}' does not exist{near or '; check the spelling'}{hint(path)}")
 
 
 def _in_run_folder(path: Path) -> Path:

@@ -1,6 +1,7 @@
 """Several models as one: the mean of what they say, and how far they are apart."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -27,17 +28,19 @@ class Ensemble(nn.Module):
         S_i = 1 / M sum_m 1 / R sum_r S_i^(m)(Q_r r),   Q_1 = 1 and the others random in O(3) (O(2) in 2D)
 
     The targets do not change when a configuration is turned or reflected; a network that reads vectors knows that only
-    as far as it has learned it. Members that have no edge output are left out of its mean. It is called, evaluated and
-    predicts like a `BOTAN`; `load_model([path, ...])` makes one of files.
+    as far as it has learned it. Members that have no edge output are left out of its mean, and so is what a member was
+    not trained for, by its card, where others were. It is called, evaluated and predicts like a `BOTAN`;
+    `load_model([path, ...])` makes one of files.
 
     Args:
         members: at least one BOTAN or LinearBaseline, of the same node target, dimensions, self edges, cutoff and
-            number of outputs; those that read what is made from positions must make it the same way (`structure`).
+            number of outputs, and by their cards times; those that read what is made from positions must make it the
+            same way (`structure`).
         rotations: R; 0 and 1 leave the input as it is.
         seed: of the rotations.
 
-    `config` is what the members read together, `card` that of the first where all were trained for the same. Raises
-    InputError for members that do not go together.
+    `config` is what the members read together, `card` that of the first, for the outputs of all, where all were trained
+    at the same temperatures. Raises InputError for members that do not go together.
 
     >>> import botan_fast as bf, torch
     >>> graph = bf.build_graph(torch.rand(50, 3) * 4.2, torch.zeros(50, dtype=torch.int64), [4.2] * 3)
@@ -61,15 +64,19 @@ class Ensemble(nn.Module):
         self.each = tuple(members)
         self.rotations, self.seed = rotations, seed
         self.config = _common([member.config for member in members])
-        self.card = _common_card([member.card for member in members])
+        cards = [member.card for member in members]
+        self.card = _common_card(cards, self.config["node_target"])
+        configs = [member.config for member in members]
+        letters = {"node": self.config["node_target"], "edge": "E"}
+        self._counts = {name: _counts(configs, cards, letter) for name, letter in letters.items()}
 
     def forward(self, graph: Graph, precision: str = "fp32", save_memory: bool = False) -> Prediction:
         """The mean, `Prediction`."""
-        return _mean(self.predictions(graph, precision, save_memory))
+        return _mean(self.predictions(graph, precision, save_memory), self._counts)
 
     def spread(self, graph: Graph, precision: str = "fp32") -> Prediction:
         """Standard deviation over members and rotations, in the shapes of `forward`; 0 for one of both."""
-        return _deviation(self.predictions(graph, precision))
+        return _deviation(self.predictions(graph, precision), self._counts)
 
     def predictions(self, graph: Graph, precision: str = "fp32", save_memory: bool = False) -> list[list[Prediction]]:
         """For each member, a prediction for each rotation; one where it reads no vectors."""
@@ -86,30 +93,36 @@ class Ensemble(nn.Module):
         return found
 
 
-def _mean(predictions: list[list[Prediction]]) -> Prediction:
+def _parts(predictions: list[list[Prediction]], counts: Mapping[str, list[bool]], name: str) -> list[Tensor]:
+    """Of the members that have a part in an output, its values, one row for each rotation."""
+    found = [[getattr(p, name) for p in one] for one, part in zip(predictions, counts[name], strict=True) if part]
+    return [torch.stack(values) for values in found if values[0] is not None]
+
+
+def _mean(predictions: list[list[Prediction]], counts: Mapping[str, list[bool]]) -> Prediction:
     """Over rotations, then over members: each member counts once."""
-    node = torch.stack([torch.stack([p.node for p in one]).mean(0) for one in predictions]).mean(0)
-    edges = [torch.stack([p.edge for p in one if p.edge is not None]) for one in predictions if one[0].edge is not None]
-    return Prediction(node, torch.stack([edge.mean(0) for edge in edges]).mean(0) if edges else None)
+    node, edge = (_parts(predictions, counts, name) for name in ("node", "edge"))
+    return Prediction(_over_members(node), _over_members(edge) if edge else None)
 
 
-def _deviation(predictions: list[list[Prediction]]) -> Prediction:
+def _deviation(predictions: list[list[Prediction]], counts: Mapping[str, list[bool]]) -> Prediction:
     """Root of the mean square deviation from the mean, over all rotations of all members, each member counting once."""
-    mean = _mean(predictions)
+    node, edge = (
+        [(values - mean).square() for values in _parts(predictions, counts, name) if mean is not None]
+        for name, mean in zip(("node", "edge"), _mean(predictions, counts), strict=True)
+    )
+    return Prediction(_over_members(node).sqrt(), _over_members(edge).sqrt() if edge else None)
 
-    def of(name: str, centre: Tensor | None) -> Tensor | None:
-        if centre is None:
-            return None
-        squares = [
-            torch.stack([(getattr(p, name) - centre).square() for p in one]).mean(0)
-            for one in predictions
-            if getattr(one[0], name) is not None
-        ]
-        return torch.stack(squares).mean(0).sqrt()
 
-    node = of("node", mean.node)
-    assert node is not None
-    return Prediction(node, of("edge", mean.edge))
+def _over_members(parts: list[Tensor]) -> Tensor:
+    return torch.stack([part.mean(0) for part in parts]).mean(0)
+
+
+def _counts(configs: list[dict[str, Any]], cards: list[ModelCard | None], letter: str) -> list[bool]:
+    """Which members have a part in an output: those trained for it, by their cards; all, where none was."""
+    able = [letter != "E" or config["decoders"] != "node" for config in configs]
+    trained = [one and (card is None or card.trains(letter)) for one, card in zip(able, cards, strict=True)]
+    return trained if any(trained) else able
 
 
 def _common(configs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -145,10 +158,24 @@ def _reads_structure(config: Mapping[str, Any]) -> bool:
     return bool(made) or "inherent" in config["edge_inputs"] or config["structure"].get("pairs", "thermal") != "thermal"
 
 
-def _common_card(cards: list[ModelCard | None]) -> ModelCard | None:
-    """The card of the first, where all members were trained for the same outputs, temperatures and times."""
+def _common_card(cards: list[ModelCard | None], node_target: str) -> ModelCard | None:
+    """The card of the first, for the outputs of all; None where one is unknown, or was trained elsewhere."""
+    for k, card in enumerate(cards):
+        if card is None or not card.times:
+            continue
+        first = next(n for n, other in enumerate(cards) if other is not None and other.times)
+        other = cards[first]
+        if other is not None and card.times != other.times:
+            raise InputError(
+                f"members[{k}] was trained for the times {_listed(card.times)}, members[{first}] for "
+                f"{_listed(other.times)}; put models for the same times together"
+            )
     known = [card for card in cards if card is not None]
-    if len(known) < len(cards):
+    if len(known) < len(cards) or len({(card.temperatures, card.times) for card in known}) > 1:
         return None
-    said = {(tuple(sorted(card.outputs)), card.temperatures, card.times) for card in known}
-    return known[0] if len(said) == 1 else None
+    outputs = tuple(letter for letter in (node_target, "E") if any(card.trains(letter) for card in known))
+    return replace(known[0], outputs=outputs, p=known[0].p if len({card.p for card in known}) == 1 else None)
+
+
+def _listed(times: Sequence[float]) -> str:
+    return ", ".join(f"{time:g}" for time in times)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..files import FilePath
 
-__all__ = ["FOLDER", "shipped_file", "shipped_models"]
+__all__ = ["FOLDER", "hint", "shipped_file", "shipped_models"]
 
 FOLDER = Path(str(resources.files("botan_fast") / "model" / "weights"))
 ENDING = ".safetensors"
@@ -28,3 +28,11 @@ def shipped_models() -> list[str]:
 def shipped_file(name: FilePath) -> Path | None:
     """The file of shipped weights of that name, or None."""
     return FOLDER / f"{name}{ENDING}" if str(name) in shipped_models() else None
+
+
+def hint(path: Path) -> str:
+    """The names, for the message about a path that may have been meant as one of them; else nothing."""
+    names = shipped_models()
+    if path.parent != Path() or path.suffix in (".safetensors", ".pth", ".index") or not names:
+        return ""
+    return f" (models that come with botan_fast: {', '.join(names)})"
