@@ -84,6 +84,10 @@ def test_what_the_members_read_together():
         ([network(0), network(0, cutoff=1.5)], r"members\[1\] has cutoff = 1.5, members\[0\] has 2.0"),
         ([network(0), network(0, node_target="R")], "node_target"),
         (
+            [network(0, node_inputs=["energy"], input_columns={"energy": 2}), linear()],
+            r"members\[1\] reads 1 columns of 'energy', another member 2",
+        ),
+        (
             [network(0, node_inputs=["energy"], structure={"pairs": "union"}), linear()],
             r"members\[1\] makes its inputs in another way",
         ),

@@ -146,7 +146,16 @@ def _common(configs: list[dict[str, Any]]) -> dict[str, Any]:
     merged: dict[str, Any] = {name: first[name] for name in _SAME}
     for name in ("node_inputs", "edge_inputs"):
         merged[name] = list(dict.fromkeys(entry for config in full for entry in config[name]))
-    merged["input_columns"] = {name: number for config in full for name, number in config["input_columns"].items()}
+    columns: dict[str, int] = {}
+    for k, config in enumerate(full):
+        for name in set(config["node_inputs"]) - {"type", "species"}:
+            number = config["input_columns"].get(name, 1)
+            if columns.setdefault(name, number) != number:
+                raise InputError(
+                    f"members[{k}] reads {number} columns of {name!r}, another member {columns[name]}; put models of one "
+                    "kind together"
+                )
+    merged["input_columns"] = {name: number for name, number in sorted(columns.items()) if number != 1}
     merged["num_species"] = max(config["num_species"] for config in full)
     merged["decoders"] = "node" if all(config["decoders"] == "node" for config in full) else "separate"
     merged["structure"] = readers[0][1]["structure"] if readers else {}
