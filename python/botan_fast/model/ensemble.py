@@ -152,8 +152,8 @@ def _common(configs: list[dict[str, Any]]) -> dict[str, Any]:
             number = config["input_columns"].get(name, 1)
             if columns.setdefault(name, number) != number:
                 raise InputError(
-                    f"members[{k}] reads {number} columns of {name!r}, another member {columns[name]}; put models of one "
-                    "kind together"
+                    f"members[{k}] reads {number} columns of {name!r}, another member {columns[name]}; put models of "
+                    "one kind together"
                 )
     merged["input_columns"] = {name: number for name, number in sorted(columns.items()) if number != 1}
     merged["num_species"] = max(config["num_species"] for config in full)
