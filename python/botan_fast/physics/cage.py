@@ -31,6 +31,11 @@ class Cage:
     temperature  float           mean of v^2 / D over particles and samples
     steps        int             how many were made, equilibration included
     ===========  ==============  =================================================================================
+
+    >>> import numpy as np
+    >>> import botan_fast as bf
+    >>> bf.Cage(np.zeros((1, 3)), np.array([0.03]), 0.44, 2000).fluctuation
+    array([0.03])
     """
 
     positions: np.ndarray
