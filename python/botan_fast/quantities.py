@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from .errors import InputError
 
 __all__ = [
+    "FIRST_SHELL",
     "LETTERS",
     "LETTERS_VERSION",
     "NODE_TARGETS",
@@ -14,6 +15,9 @@ __all__ = [
     "check_which",
     "letter_of_version",
 ]
+
+
+FIRST_SHELL = 1.35  # sigma_AA: A-A pairs closer than this at t = 0 are neighbours, and enter the edge score
 
 
 class Quantity(NamedTuple):

@@ -46,6 +46,17 @@ def test_members_and_calibration(samples):
     assert "members" not in bf.evaluate(members[0], samples)
 
 
+def test_every_pass_is_made_once(samples, monkeypatch):
+    """Mean, spread and members come from the same passes, in evaluate and in predict."""
+    ensemble, calls = bf.Ensemble([model(0), model(1)], rotations=3), []
+    forward = bf.BOTAN.forward
+    monkeypatch.setattr(bf.BOTAN, "forward", lambda *given: calls.append(1) or forward(*given))
+    bf.evaluate(ensemble, samples)
+    assert len(calls) == 2 * 3 * len(samples)
+    list(bf.predict(ensemble, samples))
+    assert len(calls) == 2 * 2 * 3 * len(samples)
+
+
 def test_members_have_no_score_of_noise(samples):
     members = [model(0), model(1)]
     members[0].card, members[1].card = bf.ModelCard(outputs=("S",)), bf.ModelCard(outputs=("E",))

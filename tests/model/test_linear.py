@@ -9,7 +9,7 @@ import torch
 
 import botan_fast as bf
 from botan_fast.errors import CheckpointError, InputError
-from botan_fast.model.linear import SHELL
+from botan_fast.quantities import FIRST_SHELL
 
 
 def graph_of(number=60, seed=0):
@@ -48,7 +48,7 @@ def test_the_formula(outputs):
         i, j = int(graph.senders[k]), int(graph.receivers[k])
         r, q = (float(np.linalg.norm(v[k].double())) for v in (graph.vectors, graph.inherent_vectors))
         terms = [*np.exp(-((r - centres) ** 2) / (2 * 0.08**2)), *np.exp(-((q - centres) ** 2) / (2 * 0.08**2)), q - r]
-        place = (slice(None), int(r >= SHELL), types[i], types[j])
+        place = (slice(None), int(r >= FIRST_SHELL), types[i], types[j])
         edge[k] = w["edge_node_weight"][place] @ (x[i] + x[j]) + w["edge_weight"][place] @ terms + w["edge_bias"][place]
     found = model(graph)
     assert found.node.shape == ((60, 3) if outputs == 3 else (60,))

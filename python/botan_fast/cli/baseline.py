@@ -7,13 +7,13 @@ from typing import Any
 from .options import (
     DATA_HELP,
     DATA_OPTIONS,
+    STRUCTURE_OPTIONS,
     add_options,
     data_options,
     data_options_text,
     in_order,
-    potential_option,
-    read_json,
     set_threads,
+    structure_options,
 )
 
 __all__ = ["DESCRIPTION", "NAME", "add_arguments", "run"]
@@ -30,28 +30,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output", "-o", required=True, metavar="DIR", help="folder for the model and its scores")
     add("--penalty", type=float, metavar="L", help="of the ridge (default: by leaving configurations out)")
     add("--no-edges", dest="edges", action="store_false", help="the propensity alone, no pair changes")
-    add("--node-inputs", nargs="+", metavar="NAME", help="descriptors (default), energy, displacement, ...")
-    add("--edge-inputs", nargs="+", metavar="NAME", help="radial, inherent (default: both)")
+    add_options(parser, "--node-inputs", help="descriptors (default), energy, displacement, ...")
+    add_options(parser, "--edge-inputs", help="radial, inherent (default: both)")
     add("--node-target", help="node target: S propensity (default), R, C, D, G or L")
     add("--cutoff", type=float, help="largest pair distance of an edge (default: 2)")
-    add("--pairs", help="edges by thermal (default) or inherent positions, or their union")
-    add(
-        "--potential", metavar="NAME", help="of inherent structures: kob-andersen (default), or a JSON file with tables"
-    )
-    add("--descriptors", metavar="FILE", help="JSON file with settings of descriptors")
-    add_options(parser, *DATA_OPTIONS, "--threads", "--quiet")
+    add_options(parser, *STRUCTURE_OPTIONS, *DATA_OPTIONS, "--threads", "--quiet")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
     from ..training.baseline import train_baseline
 
-    options: dict[str, Any] = vars(arguments) | data_options(arguments)
+    options: dict[str, Any] = vars(arguments) | data_options(arguments) | structure_options(arguments)
     set_threads(options.pop("threads"))
     train_files, test_files, quiet = options.pop("train"), options.pop("test"), options.pop("quiet")
-    options["potential"] = potential_option(options["potential"])
-    if options["descriptors"] is not None:
-        options["descriptors"] = read_json("--descriptors", options["descriptors"])
     given = {name: value for name, value in options.items() if value is not None}
     result = train_baseline(in_order(train_files), test_files and in_order(test_files), progress=not quiet, **given)
     columns = result.model.node_input_mean.shape[0]

@@ -20,13 +20,13 @@ __all__ = [
     "MAX_THREADS",
     "RUN_OPTIONS",
     "SEVERAL",
+    "STRUCTURE_OPTIONS",
     "add_options",
     "data_options",
     "data_options_text",
     "in_order",
-    "potential_option",
-    "read_json",
     "set_threads",
+    "structure_options",
     "training_with",
 ]
 
@@ -42,6 +42,14 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "metavar": "R",
         "help": "mean over R random rotations of the data",
     },
+    "--node-inputs": {"nargs": "+", "metavar": "NAME", "help": "type, species, descriptors, energy, force, ..."},
+    "--edge-inputs": {"nargs": "+", "metavar": "NAME", "help": "vector, radial, inherent"},
+    "--pairs": {"help": "edges by thermal (default) or inherent positions, or their union"},
+    "--potential": {
+        "metavar": "NAME",
+        "help": "of inherent structures: kob-andersen (default), or a JSON file with tables",
+    },
+    "--descriptors": {"metavar": "FILE", "help": "JSON file with settings of descriptors"},
     "--precision": {"default": "fp32", "help": "matrix products: fp32; bf16 or tf32 for speed"},
     "--force": {"action": "store_true", "help": "overwrite files"},
     "--json": {"action": "store_true", "help": "print one JSON object"},
@@ -75,6 +83,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
 # Groups that several commands have in this order.
 DATA_OPTIONS = ("--box", "--density", "--temperature", "--time", "--species")
 RUN_OPTIONS = ("--device", "--threads", "--quiet")
+STRUCTURE_OPTIONS = ("--pairs", "--potential", "--descriptors")
 # Where several models are one ensemble.
 SEVERAL = {
     "nargs": "+",
@@ -128,7 +137,7 @@ def training_with(dataset: Dataset) -> str:
     return f"botan-fast train --train {shlex.quote(str(dataset.path))}{choice} --output run"
 
 
-def read_json(option: str, path: str) -> Any:
+def _read_json(option: str, path: str) -> Any:
     """What the JSON file of an option holds."""
     try:
         is_file(path)  # refuses a pipe, which would be waited for
@@ -138,13 +147,16 @@ def read_json(option: str, path: str) -> Any:
         raise InputError(f"{option} {printable(path)} cannot be read ({reason}); give a JSON file") from None
 
 
-def potential_option(value: str | None) -> Any:
-    """The value of --potential: a name, or the potential in a JSON file."""
-    if value is None or not value.endswith(".json"):
-        return value
-    from ..physics.potential import LennardJones
+def structure_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The values of STRUCTURE_OPTIONS: names as they are, files as what is in them."""
+    options = {name: getattr(arguments, name) for name in ("pairs", "potential", "descriptors")}
+    if options["descriptors"] is not None:
+        options["descriptors"] = _read_json("--descriptors", options["descriptors"])
+    if (options["potential"] or "").endswith(".json"):
+        from ..physics.potential import LennardJones
 
-    return LennardJones.from_dict(read_json("--potential", value))
+        options["potential"] = LennardJones.from_dict(_read_json("--potential", options["potential"]))
+    return options
 
 
 def set_threads(number: int | None) -> None:

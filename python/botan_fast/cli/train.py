@@ -9,13 +9,13 @@ from .options import (
     DATA_HELP,
     DATA_OPTIONS,
     RUN_OPTIONS,
+    STRUCTURE_OPTIONS,
     add_options,
     data_options,
     data_options_text,
     in_order,
-    potential_option,
-    read_json,
     set_threads,
+    structure_options,
 )
 
 __all__ = ["DESCRIPTION", "NAME", "add_arguments", "interrupted", "run"]
@@ -59,32 +59,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--edge-node-skip", action="store_true", default=None, help="feed the encoded nodes to the edges in every step")
     add("--self-edges", action="store_true", default=None, help="give every particle an edge to itself")
     add("--cutoff", type=float, help="largest pair distance of an edge (default: 2, or that of --init)")
-    add(
-        "--node-inputs", nargs="+", metavar="NAME", help="type (paper), species, descriptors, energy, displacement, ..."
-    )
-    add("--edge-inputs", nargs="+", metavar="NAME", help="vector (paper), radial, inherent")
+    add_options(parser, "--node-inputs", help="type (paper), species, descriptors, energy, displacement, force, ...")
+    add_options(parser, "--edge-inputs", help="vector (paper), radial, inherent")
     add("--radial", nargs=4, type=_number, metavar=("FIRST", "LAST", "NUMBER", "WIDTH"), help="Gaussians of distances")
     add("--num-species", type=int, metavar="S", help="number of species (default: that of the data)")
-    add("--pairs", help="edges by thermal (default) or inherent positions, or their union")
-    add(
-        "--potential", metavar="NAME", help="of inherent structures: kob-andersen (default), or a JSON file with tables"
-    )
-    add("--descriptors", metavar="FILE", help="JSON file with settings of descriptors")
-    add_options(parser, *DATA_OPTIONS, *RUN_OPTIONS)
+    add_options(parser, *STRUCTURE_OPTIONS, *DATA_OPTIONS, *RUN_OPTIONS)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
     from ..training.loop import train
 
-    options = vars(arguments) | data_options(arguments)
+    options = vars(arguments) | data_options(arguments) | structure_options(arguments)
     set_threads(options.pop("threads"))
     train_files, test_files = options.pop("train"), options.pop("test")
     quiet = options.pop("quiet")
     options["species_weights"] = _weights(options["species_weights"])
-    options["potential"] = potential_option(options["potential"])
-    if options["descriptors"] is not None:
-        options["descriptors"] = read_json("--descriptors", options["descriptors"])
     result = train(in_order(train_files), test_files and in_order(test_files), progress=not quiet, **options)
     last = result.history[result.epoch]
     labels = {"node_pearson": "node Pearson", "edge_pearson": "edge Pearson", "validation_loss": "validation loss"}

@@ -33,11 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["MADE", "Kept", "StructureMaker", "check_sample", "hold_pairs", "pairs_of", "shared", "word_on_potentials"]
 
 # Arrays that are made from what every configuration has.
-MADE = (
-    *("descriptors", "energy", "displacement", "thermal_energy", "force", "mean_energy", "temperature", "diameter"),
-)
-
 OF_THE_POTENTIAL = ("thermal_energy", "force")  # where the particles are
+MADE = ("descriptors", "energy", "displacement", *OF_THE_POTENTIAL, "mean_energy", "temperature", "diameter")
 
 
 @dataclass(eq=False)
@@ -155,7 +152,7 @@ class StructureMaker:
         minimum = self.minimum if self.structure.descriptors_need_minimum else None
         potential = self.potential if self.structure.descriptors_read_potential else None
         settings = self.structure.descriptors
-        key = settings, potential, None if minimum is None else id(minimum)
+        key = settings, potential, minimum  # the object itself: an id could be given again
         with _making:
             made = self.kept.descriptors.get(key)
             if made is None:

@@ -3,33 +3,10 @@
 from typing import Any
 
 import numpy as np
-import torch
 
-from ..data.sample import Sample
-from ..device import Device, choose_device
-from ..model.ensemble import Ensemble
-from .forward import float64_array
-
-__all__ = ["BINS", "calibration", "spreads"]
+__all__ = ["BINS", "calibration"]
 
 BINS = 5
-
-
-def spreads(
-    model: Ensemble, samples: list[Sample], device: Device = None, precision: str = "fp32"
-) -> list[tuple[np.ndarray, np.ndarray | None]]:
-    """For each sample the standard deviations over members and rotations, of nodes and of edges, float64."""
-    home = next(model.parameters()).device
-    found = []
-    try:
-        model.to(choose_device(device, default=home))
-        for sample in samples:
-            with torch.no_grad():
-                node, edge = model.spread(sample.graph.to(next(model.parameters()).device), precision)
-            found.append((float64_array(node), None if edge is None else float64_array(edge)))
-    finally:
-        model.to(home)
-    return found
 
 
 def calibration(spread: np.ndarray, error: np.ndarray) -> dict[str, Any]:

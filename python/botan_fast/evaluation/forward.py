@@ -17,8 +17,10 @@ from ..data.species import letter
 from ..data.structure import Structure, with_structure
 from ..device import Device, choose_device
 from ..errors import InputError, warn
+from ..model.botan import Prediction
 from ..model.card import ModelCard
 from ..model.checkpoint import load_model
+from ..model.ensemble import Ensemble
 from ..terminal import progress_bar
 from .times import num_outputs, once_each
 
@@ -165,10 +167,30 @@ def check_fits(named: NamedModel, sample: Sample) -> None:
             )
 
 
+class Outputs(NamedTuple):
+    """Node and edge output (None without) as float64."""
+
+    node: np.ndarray
+    edge: np.ndarray | None
+
+    @classmethod
+    def of(cls, prediction: Prediction) -> "Outputs":
+        return cls(float64_array(prediction.node), None if prediction.edge is None else float64_array(prediction.edge))
+
+
+class Passed(NamedTuple):
+    """A sample and what a model says of it: of an ensemble the mean, the spread, and each member without rotation."""
+
+    sample: Sample
+    outputs: Outputs
+    spread: Outputs | None = None
+    members: Sequence[Outputs] = ()
+
+
 def forward_passes(
     model: Model, samples: Iterable[Sample], device: Device, precision: str, progress: bool, description: str
-) -> Iterator[tuple[Sample, np.ndarray, np.ndarray | None]]:
-    """Yield each sample with the model's node and edge output as float64; leave the model as it was."""
+) -> Iterator[Passed]:
+    """Yield each sample with the model's output; leave the model as it was."""
     home = next(model.parameters()).device
     device = choose_device(device, default=home)
     was_training = model.training
@@ -179,9 +201,14 @@ def forward_passes(
         model.to(device).eval()
         for sample in bar:
             with torch.no_grad():
-                prediction = model(sample.graph.to(device), precision)
-            edge = None if prediction.edge is None else float64_array(prediction.edge)
-            yield sample, float64_array(prediction.node), edge
+                graph = sample.graph.to(device)
+                if isinstance(model, Ensemble):
+                    each = model.predictions(graph, precision)  # the mean, the spread and the members, in one go
+                    of_members = [Outputs.of(one[0]) for one in each]
+                    passed = Passed(sample, Outputs.of(model.mean(each)), Outputs.of(model.deviation(each)), of_members)
+                else:
+                    passed = Passed(sample, Outputs.of(model(graph, precision)))
+            yield passed
     finally:
         model.to(home).train(was_training)
 

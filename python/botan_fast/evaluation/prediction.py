@@ -15,12 +15,10 @@ from ..data.structure import with_structure
 from ..device import Device
 from ..errors import InputError, warn
 from ..files import FilePath
-from ..model.ensemble import Ensemble
 from ..ops.precision import check_precision
 from ..quantities import NODE_TARGETS
 from .differences import differences
-from .ensembles import spreads
-from .forward import Model, NamedModel, check_fits, forward_passes, named_model, samples_for, structure_of
+from .forward import Model, NamedModel, Passed, check_fits, forward_passes, named_model, samples_for, structure_of
 from .times import output_times
 
 __all__ = ["ConfigurationPrediction", "FramePrediction", "predict"]
@@ -225,7 +223,8 @@ def predict_samples(
         assert card is not None
         warn(f"{' and '.join(left_out)} left out: {named.name} was trained for {card.trained_for}")
 
-    def made(sample: Sample, node: np.ndarray, edge: np.ndarray | None) -> ConfigurationPrediction:
+    def made(passed: Passed) -> ConfigurationPrediction:
+        sample, (node, edge) = passed.sample, passed.outputs
         kind = FramePrediction if isinstance(sample, FrameSample) else ConfigurationPrediction
         prediction = kind.from_sample(
             sample,
@@ -234,9 +233,8 @@ def predict_samples(
             target,
             times,
         )
-        if isinstance(named.model, Ensemble):
-            [apart] = spreads(named.model, [sample], device, precision)
-            nodes, pairs = (None if values is None else values.astype(np.float32) for values in apart)
+        if passed.spread is not None:
+            nodes, pairs = (None if values is None else values.astype(np.float32) for values in passed.spread)
             prediction.propensity_spread = nodes if node_trained else None
             prediction.pair_change_spread = pairs if edge_trained else None
         if isinstance(sample, FrameSample) and isinstance(prediction, FramePrediction):
@@ -244,4 +242,4 @@ def predict_samples(
         return prediction
 
     passes = forward_passes(named.model, samples, device, precision, progress, "predicting")
-    return (made(sample, node, edge) for sample, node, edge in passes)
+    return map(made, passes)

@@ -17,15 +17,13 @@ from ..files import FilePath
 from ..model.card import ModelCard
 from ..model.ensemble import Ensemble
 from ..ops.precision import check_precision
-from ..quantities import NODE_TARGETS
-from .ensembles import calibration, spreads
-from .forward import Model, NamedModel, float64_array, forward_passes, named_model, samples_for
+from ..quantities import FIRST_SHELL, NODE_TARGETS
+from .ensembles import calibration
+from .forward import Model, NamedModel, Outputs, float64_array, forward_passes, named_model, samples_for
 from .prediction import warn_of_differences
 from .times import columns, num_outputs, output_times
 
-__all__ = ["PAIR_CUTOFF", "evaluate", "pearson", "score"]
-
-PAIR_CUTOFF = 1.35  # A-A pairs closer than this at t = 0, the first neighbour shell, enter the edge score
+__all__ = ["evaluate", "pearson", "score"]
 
 
 def evaluate(
@@ -119,78 +117,88 @@ def evaluate(
     )
     warn_of_differences(named, samples)
     _warn_of_noise(named)
-    scores = score(named.model, samples, device, precision, progress)
-    return scores | _gain(named.model, samples, device, precision)
-
-
-def _gain(model: Model, samples: list[Sample], device: Device, precision: str) -> dict[str, Any]:
-    """Of an ensemble, the scores of its members and what its spread tells; {} for another model."""
-    if not isinstance(model, Ensemble):
-        return {}
-    members = [score(member, samples, device, precision) for member in model.each]
-    letters = {"node_pearson": model.config["node_target"], "edge_pearson": "E"}
-    result: dict[str, Any] = {
-        "members": [
-            {name: one[name] if member.card is None or member.card.trains(letter) else None
-             for name, letter in letters.items()}
-            for one, member in zip(members, model.each, strict=True)
-        ]
-    }  # fmt: skip
-    if num_outputs(model.config) == 1:
-        apart = spreads(model, samples, device, precision)
-        masks = [_masks(sample)["node"] for sample in samples]
-        passes = forward_passes(model, samples, device, precision, False, "evaluating")
-        wanted = model.config["node_target"]
-        errors = [node - float64_array(sample.targets.node(wanted)) for sample, node, _ in passes if sample.targets]
-        chosen = [np.concatenate([a[mask] for a, mask in zip(part, masks, strict=True)])
-                  for part in ([node for node, _ in apart], errors)]  # fmt: skip
-        result["calibration"] = calibration(*chosen)
-    return result
+    return score(named.model, samples, device, precision, progress)
 
 
 def score(
     model: Model, samples: list[Sample], device: Device = None, precision: str = "fp32", progress: bool = False
 ) -> dict[str, Any]:
     """What `evaluate` returns, for samples that fit the model and hold its targets, without a word."""
-    parts: list[Part] = []
-    transfer: list[tuple[tuple, str, list[float]]] = []
-    config, card = model.config, getattr(model, "card", None)
-    several = num_outputs(config) > 1
-    for sample, node, edge in forward_passes(model, samples, device, precision, progress, "evaluating"):
-        masks, targets = _masks(sample), sample.targets
+    own = Tally(model.config, getattr(model, "card", None))
+    members = [Tally(member.config, member.card) for member in model.each] if isinstance(model, Ensemble) else []
+    apart: list[tuple[np.ndarray, np.ndarray]] = []  # spread and error of the particles that count
+    for passed in forward_passes(model, samples, device, precision, progress, "evaluating"):
+        sample, masks = passed.sample, _masks(passed.sample)
+        own.add(sample, passed.outputs, masks)
+        for tally, outputs in zip(members, passed.members, strict=True):
+            tally.add(sample, outputs, masks)
+        if passed.spread is not None and not own.several and sample.targets is not None:
+            error = passed.outputs.node - float64_array(sample.targets.node(own.config["node_target"]))
+            apart.append((passed.spread.node[masks["node"]], error[masks["node"]]))
+    result = own.result(len(samples))
+    if members:
+        result["members"] = [tally.trained_scores(len(samples)) for tally in members]
+    if apart:
+        result["calibration"] = calibration(*(np.concatenate(part) for part in zip(*apart, strict=True)))
+    return result
+
+
+class Tally:
+    """The scores of a model with this configuration and card, sample by sample."""
+
+    def __init__(self, config: dict[str, Any], card: ModelCard | None) -> None:
+        self.config, self.card, self.several = config, card, num_outputs(config) > 1
+        self._parts: list[Part] = []
+        self._transfer: list[tuple[tuple, str, list[float]]] = []
+
+    def add(self, sample: Sample, outputs: Outputs, masks: dict[str, np.ndarray]) -> None:
+        """The output for a sample, compared with its targets."""
+        targets, (node, edge) = sample.targets, outputs
         assert targets is not None  # they were required
         pairs: list[tuple[str, np.ndarray, torch.Tensor]] = []
-        pairs.append(("node", node, targets.node(config["node_target"])))
+        pairs.append(("node", node, targets.node(self.config["node_target"])))
         if edge is not None and targets.pair_change is not None:
             pairs.append(("edge", edge, targets.pair_change))
-        for column in columns(config, card, sample):
+        for column in columns(self.config, self.card, sample):
             condition = sample.temperature, column.time
             scored: dict[str, Scored] = {}
             for name, predictions, wanted in pairs:
                 target = float64_array(wanted if column.target is None else wanted[:, column.target])
-                if several and np.isnan(target).any():
+                if self.several and np.isnan(target).any():
                     continue  # a time that this configuration does not have
-                prediction = predictions[:, column.output] if several else predictions
+                prediction = predictions[:, column.output] if self.several else predictions
                 mask = masks[name]
                 chosen = prediction[mask], target[mask]
                 scored[name] = Scored(float(np.mean((prediction - target) ** 2)), pearson(*chosen), chosen)
-                if several:
+                if self.several:
                     each = [pearson(predictions[mask, k], target[mask]) for k in range(predictions.shape[1])]
-                    transfer.append((condition, name, each))
+                    self._transfer.append((condition, name, each))
             if scored:
-                parts.append(Part(condition, column.output, scored))
-    if not several:
-        result = summary(parts, len(samples))
-    else:
+                self._parts.append(Part(condition, column.output, scored))
+
+    def result(self, number: int) -> dict[str, Any]:
+        """What `evaluate` says of one model, over `number` configurations."""
+        parts = self._parts
+        if not self.several:
+            return summary(parts, number) | by_condition(parts, self._transfer)
         of_output = {part.output: part.condition[1] for part in parts}
         times = [
             {"time": of_output[k], **summary(own, len(own))}
             for k in sorted(of_output)
             if (own := [part for part in parts if part.output == k])
         ]
-        result = {name: _mean([row[name] for row in times]) for name in summary([], 0) if name != "num_configurations"}
-        result |= {"num_configurations": len(samples), "times": times, "outputs": _outputs(config, card, of_output)}
-    return result | by_condition(parts, transfer)
+        result: dict[str, Any] = {
+            name: _mean([row[name] for row in times]) for name in summary([], 0) if name != "num_configurations"
+        }
+        outputs = _outputs(self.config, self.card, of_output)
+        result |= {"num_configurations": number, "times": times, "outputs": outputs}
+        return result | by_condition(parts, self._transfer)
+
+    def trained_scores(self, number: int) -> dict[str, Any]:
+        """Node and edge score, None for what the model was not trained for by its card."""
+        scores, card = self.result(number), self.card
+        letters = {"node_pearson": self.config["node_target"], "edge_pearson": "E"}
+        return {name: scores[name] if card is None or card.trains(end) else None for name, end in letters.items()}
 
 
 class Scored(NamedTuple):
@@ -288,9 +296,9 @@ def pearson(x: Array, y: Array) -> float:
 
 
 def _masks(sample: Sample) -> dict[str, np.ndarray]:
-    """What enters the scores: particles of type A, and A-A pairs with r_ij(0) < PAIR_CUTOFF without self edges."""
+    """What enters the scores: particles of type A, and A-A pairs with r_ij(0) < FIRST_SHELL without self edges."""
     graph = sample.graph
     is_a = (graph.types == 0).cpu().numpy()
     senders, receivers = graph.senders.cpu().numpy(), graph.receivers.cpu().numpy()
-    near = np.linalg.norm(float64_array(graph.vectors), axis=1) < PAIR_CUTOFF
+    near = np.linalg.norm(float64_array(graph.vectors), axis=1) < FIRST_SHELL
     return {"node": is_a, "edge": near & is_a[senders] & is_a[receivers] & (senders != receivers)}

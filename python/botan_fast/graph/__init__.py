@@ -7,6 +7,7 @@ graph        Graph, batch_graphs
 images       minimum images of differences; vectors of edges at other positions
 inputs       the one door: positions, types, box, cutoff, checked once
 pairs        undirected pairs, and the graph that they make
+rotation     random rotations
 search_cpu   the search of the core on the CPU
 search_cuda  the search on CUDA
 """

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..graph.graph import Graph
+from ..graph.rotation import random_orthogonal
 from .botan import BOTAN, Prediction
 from .card import ModelCard
 from .config import DEFAULTS
@@ -72,25 +73,31 @@ class Ensemble(nn.Module):
 
     def forward(self, graph: Graph, precision: str = "fp32", save_memory: bool = False) -> Prediction:
         """The mean, `Prediction`."""
-        return _mean(self.predictions(graph, precision, save_memory), self._counts)
+        return self.mean(self.predictions(graph, precision, save_memory))
 
     def spread(self, graph: Graph, precision: str = "fp32") -> Prediction:
         """Standard deviation over members and rotations, in the shapes of `forward`; 0 for one of both."""
-        return _deviation(self.predictions(graph, precision), self._counts)
+        return self.deviation(self.predictions(graph, precision))
 
     def predictions(self, graph: Graph, precision: str = "fp32", save_memory: bool = False) -> list[list[Prediction]]:
         """For each member, a prediction for each rotation; one where it reads no vectors."""
-        dimensions = graph.vectors.shape[1]
         generator = torch.Generator().manual_seed(self.seed)
         turned = [graph]
         for _ in range(self.rotations - 1):
-            q, r = torch.linalg.qr(torch.randn(dimensions, dimensions, generator=generator, dtype=torch.float64))
-            turned.append(graph.rotate((q * r.diagonal().sign()).float()))
+            turned.append(graph.rotate(random_orthogonal(graph.vectors.shape[1], generator)))
         found = []
         for member in self.each:
             blind = is_linear(member.config) or not {"vector", "inherent"} & set(member.config["edge_inputs"])
             found.append([member(one, precision, save_memory) for one in turned[: 1 if blind else len(turned)]])
         return found
+
+    def mean(self, predictions: list[list[Prediction]]) -> Prediction:
+        """What `forward` gives, of `predictions`: who wants the spread and the members too asks for these once."""
+        return _mean(predictions, self._counts)
+
+    def deviation(self, predictions: list[list[Prediction]]) -> Prediction:
+        """What `spread` gives, of `predictions`."""
+        return _deviation(predictions, self._counts)
 
 
 def _parts(predictions: list[list[Prediction]], counts: Mapping[str, list[bool]], name: str) -> list[Tensor]:

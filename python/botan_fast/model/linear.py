@@ -18,14 +18,14 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..graph.graph import Graph
+from ..quantities import FIRST_SHELL
 from .botan import Prediction
 from .card import ModelCard
 from .config import DEFAULTS, check_arguments, check_config, input_widths, plain
 from .inputs import check_species, gaussians, node_columns
 
-__all__ = ["SHELL", "LinearBaseline", "check_linear_config", "edge_terms", "is_linear", "linear_shapes", "windows"]
+__all__ = ["LinearBaseline", "check_linear_config", "edge_terms", "is_linear", "linear_shapes", "windows"]
 
-SHELL = 1.35  # where the first neighbour shell ends: pairs closer than this have weights of their own
 KIND = "linear"
 # What the configuration of a BOTAN has besides.
 _FILLING: dict[str, Any] = {"hidden_size": 1, "num_steps": 0, "edge_node_skip": False, "scaled": False}
@@ -144,9 +144,9 @@ def edge_terms(config: Mapping[str, Any], graph: Graph, dtype: torch.dtype = tor
 
 
 def windows(graph: Graph, num_species: int) -> Tensor:
-    """(E,) places in (2, S, S): the window of the distance, 0 within `SHELL`, and the species of the two ends."""
+    """(E,) places in (2, S, S): the window of the distance, 0 within `FIRST_SHELL`, and the species of the two ends."""
     senders, receivers = graph.types[graph.senders], graph.types[graph.receivers]
-    far = (torch.linalg.vector_norm(graph.vectors, dim=1) >= SHELL).long()
+    far = (torch.linalg.vector_norm(graph.vectors, dim=1) >= FIRST_SHELL).long()
     return (far * num_species + senders) * num_species + receivers
 
 

@@ -8,9 +8,10 @@ import torch
 
 from .. import _core
 from ..arrays import Array
-from ..box import check_box, check_cutoff, reduce_cell
+from ..box import check_box, check_cutoff
 from ..checks import as_array, check_finite
 from ..errors import InputError
+from ..graph.images import minimum_image
 from ..graph.inputs import check_positions, check_types
 from .descriptor_settings import MAX_SPECIES, MECHANICS, DescriptorSettings
 from .mechanics import local_mechanics
@@ -107,7 +108,7 @@ def descriptors(
         values[:, column] = energies
         column += 1
     if "displacement" in groups and quenched is not None:
-        values[:, column] = _distances(quenched - here, cell)
+        values[:, column] = np.linalg.norm(minimum_image(quenched - here, shape), axis=1)
         column += 1
     if "mechanics" in groups and potential is not None:
         values[:, column : column + len(MECHANICS)] = np.stack(local_mechanics(first, types, box, potential), 1)
@@ -221,17 +222,3 @@ def _scalars(scalars: Mapping[str, Array] | None, number: int) -> dict[str, np.n
         check_finite(f"scalars[{name!r}]", array)
         found[str(name)] = array
     return found
-
-
-def _distances(vectors: np.ndarray, cell: np.ndarray) -> np.ndarray:
-    """Lengths of the minimum images."""
-    cell = reduce_cell(cell)
-    vectors = vectors - np.rint(vectors @ np.linalg.inv(cell)) @ cell
-    squared = (vectors**2).sum(1)
-    if np.count_nonzero(
-        cell - np.diag(np.diag(cell))
-    ):  # in a tilted cell a neighbour of the rounded image may be nearer
-        steps = np.stack(np.meshgrid(*[[-1, 0, 1]] * len(cell)), -1).reshape(-1, len(cell))
-        for step in steps @ cell:
-            squared = np.minimum(squared, ((vectors + step) ** 2).sum(1))
-    return np.sqrt(squared)

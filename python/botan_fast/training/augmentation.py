@@ -3,6 +3,7 @@
 import torch
 
 from ..errors import InputError
+from ..graph.rotation import random_orthogonal
 
 __all__ = ["AUGMENTATIONS", "check_augmentation", "random_rotation"]
 
@@ -54,7 +55,4 @@ def random_rotation(augmentation: str, dimensions: int, generator: torch.Generat
         axes = torch.randperm(dimensions, generator=generator, device="cpu")
         signs = torch.randint(0, 2, (dimensions, 1), generator=generator, device="cpu").to(torch.float32) * 2 - 1
         return signs * torch.eye(dimensions, dtype=torch.float32, device="cpu")[axes]
-    # The Q of a Gaussian matrix is Haar-distributed once the signs of R's diagonal are made positive (Mezzadri,
-    # Notices Amer. Math. Soc. 54, 592 (2007)); in float64, so that Q is orthogonal to float32 accuracy.
-    q, r = torch.linalg.qr(torch.randn(dimensions, dimensions, generator=generator, dtype=torch.float64, device="cpu"))
-    return (q * r.diagonal().sign()).float()
+    return random_orthogonal(dimensions, generator)

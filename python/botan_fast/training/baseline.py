@@ -22,8 +22,9 @@ from ..model.checkpoint import LAST, save_model
 from ..model.inputs import node_columns
 from ..model.linear import LinearBaseline, edge_terms, windows
 from ..model.scales import Moments
-from ..physics.descriptor_settings import DescriptorSettings
+from ..physics.descriptor_settings import DescriptorSettings, species_name
 from ..physics.potential import PotentialLike
+from ..quantities import FIRST_SHELL
 from ..terminal import progress_bar, say
 from .card import training_card
 from .features import columns_of, structure_config, with_features
@@ -243,5 +244,5 @@ def _put(model: LinearBaseline, place: tuple[int, ...], species: int, weights: A
 
 
 def _name(place: tuple[int, ...]) -> str:
-    letters = [chr(ord("A") + s) if s < 26 else str(s) for s in place[-2:]]
-    return f"node {letters[-1]}" if len(place) == 1 else f"edge {'-'.join(letters)}, r {'<>'[place[0]]} 1.35"
+    letters = [species_name(s) for s in place[-2:]]
+    return f"node {letters[-1]}" if len(place) == 1 else f"edge {'-'.join(letters)}, r {'<>'[place[0]]} {FIRST_SHELL}"
