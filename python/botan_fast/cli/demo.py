@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["DESCRIPTION", "EPOCHS", "NAME", "TIME", "DemoResult", "add_arguments", "demo", "demo_data", "run"]
 
 NAME = "demo"
-DESCRIPTION = "Train on the data that come with the package, for less than a minute, and draw what the model has learned."
+DESCRIPTION = "Train on the data that come with the package, within a minute, and draw what the model has learned."
 
 TIME = 0.13
 EPOCHS = 80
 # The demo has a minute and 8 configurations, not hours and 400: a small network that reads structure. At this short
 # time the inherent structure says little, and the force on a particle where it is much: without it the node score is
-# 0.43 to 0.46, with it 0.71 to 0.72 (benchmarks/results/accuracy/demo.json). Beyond this cutoff little matters so early.
+# 0.43 to 0.46, with it 0.71 to 0.72 (benchmarks/results/accuracy/demo.json). Beyond the cutoff little matters.
 NODE_INPUTS = ("force", "thermal_energy")
 OPTIONS: dict[str, Any] = {
     "recipe": "structure",
