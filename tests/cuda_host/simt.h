@@ -59,6 +59,10 @@ extern unsigned char* dynamic_shared_memory;
 constexpr size_t kHopperSharedBytes = 227 << 10;
 extern size_t max_shared_bytes;
 
+// Whose tensor cores: they differ in how they cut off their sums (matrix.h). Tests change it.
+enum class TensorCore { hopper, ampere };
+extern TensorCore tensor_core;
+
 // Ends the launch: it throws std::runtime_error with the kernel's name, block and thread before the text.
 [[noreturn]] void fail(const std::string& text);
 

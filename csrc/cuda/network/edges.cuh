@@ -233,7 +233,8 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
   using T = Stored<P>;
   using TileType = std::conditional_t<kFusedGradients<H>, T, float>;
   constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16), kNumbers = kTile * kPitch<H>;
-  constexpr int kMore = P == Precision::bf16 ? H / 16 : !ahead ? 2 : P == Precision::fp32 ? 4 : kSteps<P> * H / 16;
+  constexpr int kMore = P == Precision::bf16 ? H / 16 : P == Precision::fp32 ? 1 : !ahead ? 2 : kSteps<P> * H / 16;
+  constexpr bool kInShared = kStaged<H> || (H == 64 && P == Precision::fp32);  // for want of registers
   constexpr bool kOwnTileOfC = P == Precision::bf16;
   Bits4* weights = dynamic_shared<Bits4>();
   // a_tile: gradient of the second layer, then dz. b_tile: hidden layer, then (not ahead) e.
@@ -320,7 +321,7 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
       } else {
         prefetch_inputs<H, from_e0>(a.graph, a.in, first + kTile, range.end);
         if (!a.last) prefetch_rows<H>(a.dz, first + kTile, range.end);
-        hidden_layer<P, H, from_e0>(hidden, a.in, edge, rows, ends, scratch);
+        hidden_layer<P, H, from_e0, kInShared>(hidden, a.in, edge, rows, ends, scratch);
       }
       [[maybe_unused]] std::conditional_t<kFusedGradients<H>, Nothing, Positive<H>> hidden_positive(hidden);
       set_bias(y, a.in.bias);
@@ -345,7 +346,7 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
         const Positive<H> positive(y);
         load_rows<H>(y, a.grad_sum, ends.receiver, rows.valid);
         if (!a.last) {
-          multiply_rows<P>(y, a.dz, rows, edge_backward, scratch);
+          multiply_rows<P, H, kInShared>(y, a.dz, rows, edge_backward, scratch);
         } else if (a.grad_e) {
           add_rows<H, true>(y, a.grad_e, rows.row, rows.valid);
         }

@@ -60,16 +60,19 @@ __device__ __forceinline__ void two_layers(Fragment<H>& hidden, Fragment<H>& out
   multiply<P, H, staged>(out, hidden, second, scratch);
 }
 
+// Two blocks per multiprocessor leave 128 registers, for H = 64 not enough for both factors of float32.
+template <Precision P, int H>
+constexpr bool kForwardStaged = kStaged<H> || (H == 64 && P == Precision::fp32);
+
 template <Precision P, int H>
 size_t mlp_forward_shared_bytes() {
-  return kWeightsShared<H> ? 2 * packed_bytes<P>(H, H) : scratch_bytes<H>(kWarps);
+  return (kWeightsShared<H> ? 2 * packed_bytes<P>(H, H) : 0) + (kForwardStaged<P, H> ? scratch_bytes<H>(kWarps) : 0);
 }
 
 template <Precision P, int H, bool wide>
 __global__ void __launch_bounds__(kThreads, H <= 64 ? 2 : 1) mlp_forward_kernel(MlpLayers a, float* y) {
   constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16);
-  static_assert(kWeightsShared<H> != kStaged<H>, "shared memory holds either weights or left factors");
-  float* scratch = dynamic_shared<float>();
+  float* scratch = reinterpret_cast<float*>(dynamic_shared<Bits4>() + (kWeightsShared<H> ? 2 * kVectors : 0));
   const Bits4 *first = a.first, *second = a.second;
   if constexpr (kWeightsShared<H>) {
     Bits4* weights = dynamic_shared<Bits4>();
@@ -90,7 +93,7 @@ __global__ void __launch_bounds__(kThreads, H <= 64 ? 2 : 1) mlp_forward_kernel(
     const Rows rows(begin, a.num_rows);
     if (!wide && a.num_inputs == H) prefetch_rows<H>(a.x, begin + step, a.num_rows);
     Fragment<H> hidden, out;
-    two_layers<P>(hidden, out, a, first, second, rows, scratch);
+    two_layers<P, H, kForwardStaged<P, H>>(hidden, out, a, first, second, rows, scratch);
     apply_relu(out);
     if (!a.w3) {
       store_rows(y, out, rows);

@@ -95,8 +95,15 @@ __device__ __forceinline__ void add_outers(Outer (&out)[OuterShape<H>::kOuters],
 #pragma unroll
   for (int o = 0; o < Shape::kOuters; ++o) {
     const int block = (warp_id() + o * kWarps) % Shape::kBlocks, part = warp_id() / Shape::kBlocks % Shape::kParts;
-    add_outer<P, H>(out[o], a, 32 * (block / Shape::kSide), b, 32 * (block % Shape::kSide),
+    Outer tile;  // the tensor core's sum is of this tile alone
+    set_zero(tile);
+    add_outer<P, H>(tile, a, 32 * (block / Shape::kSide), b, 32 * (block % Shape::kSide),
                     part * (kTile / Shape::kParts), kTile / Shape::kParts);
+#pragma unroll
+    for (int v = 0; v < 8; ++v) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) out[o].c[v][e] += tile.c[v][e];
+    }
   }
 }
 // Adds to, or sets, the block's partial result: kParts x (H, H) numbers in the order of the registers.

@@ -57,6 +57,13 @@ struct Product<Precision::fp32> {
     mma_tf32(c, high, b_low);
     mma_tf32(c, high, b_high);
   }
+  // The sum of these 8 terms in the tensor core, then one addition that rounds.
+  __device__ __forceinline__ void add_rounded(float (&c)[4], uint32_t b0, uint32_t b1) const {
+    float sum[4] = {};
+    add(sum, b0, b1);
+#pragma unroll
+    for (int r = 0; r < 4; ++r) c[r] += sum[r];
+  }
 };
 template <>
 struct Product<Precision::tf32> {
@@ -69,6 +76,7 @@ struct Product<Precision::tf32> {
     const uint32_t b[2] = {b0, b1};
     mma_tf32(c, rounded, b);
   }
+  __device__ __forceinline__ void add_rounded(float (&c)[4], uint32_t b0, uint32_t b1) const { add(c, b0, b1); }
 };
 
 // out += a B for the 16 columns q of a, as bfloat16 in the order of mma
@@ -96,7 +104,7 @@ __device__ __forceinline__ void multiply_step(Fragment<H>& out, const float (&te
   for (int r = 0; r < H / 16; ++r) {
     const Bits4 b = block[2 * r * kWarpSize];
 #pragma unroll
-    for (int j = 0; j < 2; ++j) left.add(out.c[2 * r + j], b.v[2 * j], b.v[2 * j + 1]);
+    for (int j = 0; j < 2; ++j) left.add_rounded(out.c[2 * r + j], b.v[2 * j], b.v[2 * j + 1]);
   }
 }
 
@@ -123,9 +131,7 @@ constexpr bool kStaged = H > 64;
 
 // How far loops over the steps of a product are unrolled. Where they are not, the accumulators are copied in each turn.
 template <Precision P, int H>
-constexpr int kUnroll = kStaged<H>             ? 1
-                        : P == Precision::fp32 ? 4
-                                               : kSteps<P> * H / 16;
+constexpr int kUnroll = kStaged<H> || P == Precision::fp32 ? 1 : kSteps<P> * H / 16;
 
 // out += a B, where a is this warp's 16 rows of a tile in shared memory
 template <Precision P, int unroll, int H, class T>
