@@ -176,7 +176,7 @@ struct OuterJob {
 
 template <Precision P, int H>
 size_t outer_shared_bytes() {
-  return sizeof(Stored<P>) * 2 * kTile * kPitch<H> + sizeof(float) * 4 * kThreads;
+  return sizeof(Stored<P>) * 2 * kTile * H + sizeof(float) * 4 * kThreads;
 }
 
 template <Precision P, int H>
@@ -185,8 +185,8 @@ __global__ void __launch_bounds__(kThreads) outer_kernel(Jobs<OuterJob> jobs) {
   constexpr int kLanes = H / 4, kStep = kThreads / kLanes;
   const OuterJob& job = jobs.job[blockIdx.y];
   T* a_tile = dynamic_shared<T>();
-  T* b_tile = a_tile + kTile * kPitch<H>;
-  float* sums = reinterpret_cast<float*>(b_tile + kTile * kPitch<H>);
+  T* b_tile = a_tile + kTile * H;
+  float* sums = reinterpret_cast<float*>(b_tile + kTile * H);
   const int thread = static_cast<int>(threadIdx.x), column = 4 * (thread % kLanes), row = thread / kLanes;
   const int64_t rows = job.row_ptr ? job.row_ptr[job.num_nodes] : job.rows;
   const int64_t begin = rows * blockIdx.x / gridDim.x, end = rows * (blockIdx.x + 1) / gridDim.x;
@@ -215,8 +215,8 @@ __global__ void __launch_bounds__(kThreads) outer_kernel(Jobs<OuterJob> jobs) {
         }
       }
       for (int m = 0; m < 4; ++m) sum.v[m] += a.v[m];
-      store4(a_tile + k * kPitch<H> + column, a);
-      store4(b_tile + k * kPitch<H> + column, b);
+      store4(a_tile + Swizzle<T, H>::place(k, column), a);
+      store4(b_tile + Swizzle<T, H>::place(k, column), b);
     }
     __syncthreads();
     add_outers<P, H>(out, a_tile, b_tile);

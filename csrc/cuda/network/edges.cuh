@@ -47,7 +47,6 @@ __device__ __forceinline__ void hidden_layer(Fragment<H>& hidden, const EdgeInpu
     // Some columns at a time, through shared memory: the loads of all at once would take too many registers.
     constexpr int kColumns = H / 32;  // blocks of 16 columns
     const int t = lane_id() % 4;
-    float* own = own_row<H>(scratch);
     if constexpr (from_e0) stage<H>(scratch, hidden);
     __syncwarp();
 #pragma unroll 1
@@ -58,7 +57,7 @@ __device__ __forceinline__ void hidden_layer(Fragment<H>& hidden, const EdgeInpu
 #pragma unroll
         for (int q = 0; q < kColumns; ++q) {
           const int column = 16 * (first + q) + 4 * t;
-          float* place = own + 8 * h * kPitch<H> + 16 * (first + q);
+          float* place = own_place<H>(scratch, h, first + q);
           Float4 sum{};
           if (rows.valid[h]) {
             sum = from_e0 ? load4<false>(place) : load4<true>(in.c + edge_row * H + column);
@@ -109,17 +108,17 @@ struct EdgeForward {
 
 template <Precision P, int H>
 size_t edge_forward_shared_bytes() {
-  return (kWeightsShared<H> ? 2 * packed_bytes<P>(H, H) : 0) + sizeof(float) * (kTile * kPitch<H> + 2 * H);
+  return (kWeightsShared<H> ? 2 * packed_bytes<P>(H, H) : 0) + sizeof(float) * (kTile * H + 2 * H);
 }
 
 template <Precision P, int H, bool from_e0>
 __global__ void __launch_bounds__(kThreads, H <= 64 && !from_e0 ? 2 : 1) edge_forward_kernel(EdgeForward<P> a) {
   constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16);
-  // two blocks per multiprocessor leave 128 registers, for H = 64 not enough for both factors of float32
-  constexpr bool kInShared = kStaged<H> || (H == 64 && P != Precision::bf16);
+  // two blocks per multiprocessor leave 128 registers, not enough for both factors of float32
+  constexpr bool kInShared = kStaged<H> || P == Precision::fp32 || (H == 64 && P == Precision::tf32);
   Bits4* weights = dynamic_shared<Bits4>();
   float* tile = reinterpret_cast<float*>(weights + (kWeightsShared<H> ? 2 * kVectors : 0));
-  float* carry = tile + kTile * kPitch<H>;
+  float* carry = tile + kTile * H;
   const Bits4 *edge = a.in.edge, *second = a.in.second;
   if constexpr (kWeightsShared<H>) {
     const Bits4* const packed[2] = {a.in.edge, a.in.second};
@@ -128,9 +127,9 @@ __global__ void __launch_bounds__(kThreads, H <= 64 && !from_e0 ? 2 : 1) edge_fo
     second = weights + kVectors;
   }
   const BlockRange range = block_range(a.graph);
-  int64_t begin = range.begin;
+  int begin = range.begin;
   for (int number = 0; number == 0 || begin < range.end; ++number, begin += kTile) {
-    const int64_t end = min(begin + kTile, range.end), first = begin + 16 * warp_id();
+    const int end = min(begin + kTile, range.end), first = begin + 16 * warp_id();
     if (first < end) {
       const Rows rows(first, end);
       const Ends ends(a.graph, rows);
@@ -154,7 +153,7 @@ __global__ void __launch_bounds__(kThreads, H <= 64 && !from_e0 ? 2 : 1) edge_fo
   }
   if (!a.zero_tail) return;
   const int64_t step = static_cast<int64_t>(gridDim.x) * kThreads, numbers = a.graph.capacity * H;
-  for (int64_t k = range.num_edges * H + static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; k < numbers;
+  for (int64_t k = static_cast<int64_t>(a.graph.row_ptr[a.graph.num_nodes]) * H + static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; k < numbers;
        k += step) {
     static_cast<float*>(a.e_out)[k] = 0;
   }
@@ -186,7 +185,7 @@ constexpr int kEdgeTiles = P == Precision::bf16 ? 2 : 1;
 
 template <Precision P, int H, bool ahead>
 __host__ __device__ constexpr size_t edge_backward_shared_bytes() {
-  const size_t numbers = kTile * kPitch<H>, tile = sizeof(Stored<P>) * numbers;
+  const size_t numbers = kTile * H, tile = sizeof(Stored<P>) * numbers;
   const size_t fetched = (kEdgeTiles<P> + (P == Precision::bf16 ? 2 : 1)) * tile;
   return (kWeightsShared<H> ? 4 * packed_bytes<P>(H, H) : 0) +
          (kFusedGradients<H> ? 2 * tile : sizeof(float) * numbers) + (ahead ? fetched : 0) +
@@ -210,10 +209,9 @@ __device__ __forceinline__ void add_to_dc(const EdgeBackward<P>& a, const Rows& 
     for (int h = 0; h < 2; ++h) {
       if (!rows.valid[h]) continue;
       const int64_t place = static_cast<int64_t>(rows.row[h]) * H + 16 * q + 4 * t;
-      const int own = 8 * h * kPitch<H> + 16 * q;
-      Float4 sum = load4<false>(own_row<H>(tile) + own);
+      Float4 sum = load4<false>(own_place<H>(tile, h, q));
       if (!a.last) {
-        const Float4 next = after ? load4<false>(own_row<H>(after) + own) : load4<false>(a.dz + place);
+        const Float4 next = after ? load4<false>(own_place<H>(after, h, q)) : load4<false>(a.dz + place);
         for (int m = 0; m < 4; ++m) sum.v[m] += next.v[m];
       }
       if (!a.set_dc) {
@@ -232,8 +230,8 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
   static_assert(!ahead || (kFusedGradients<H> && !from_e0), "no room for more tiles");
   using T = Stored<P>;
   using TileType = std::conditional_t<kFusedGradients<H>, T, float>;
-  constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16), kNumbers = kTile * kPitch<H>;
-  constexpr int kMore = P == Precision::bf16 ? H / 16 : P == Precision::fp32 ? 1 : !ahead ? 2 : kSteps<P> * H / 16;
+  constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16), kNumbers = kTile * H;
+  constexpr int kMore = P == Precision::fp32 || !ahead ? 1 : P == Precision::bf16 ? 2 : H / 16;
   constexpr bool kInShared = kStaged<H> || (H == 64 && P == Precision::fp32);  // for want of registers
   constexpr bool kOwnTileOfC = P == Precision::bf16;
   Bits4* weights = dynamic_shared<Bits4>();
@@ -273,18 +271,18 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
   }
   const BlockRange range = block_range(a.graph);
   // Ask for this warp's rows of the tile that begins at `at`.
-  [[maybe_unused]] const auto fetch = [&](auto* tile, const auto* array, int64_t at) {
+  [[maybe_unused]] const auto fetch = [&](auto* tile, const auto* array, int at) {
     if constexpr (ahead) {
       fetch_rows<H>(tile, array, at + 16 * warp_id(), min(at + kTile, range.end));
       cp_async_commit();
     }
   };
-  const auto fetch_c = [&](int64_t at) { fetch(c_tile, a.in.c, at); };
-  const auto fetch_e = [&](int64_t at, int number) { fetch(e_tile + number % kEdgeTiles<P> * kNumbers, a.in.e, at); };
-  const auto fetch_dz = [&](int64_t at) {
+  const auto fetch_c = [&](int at) { fetch(c_tile, a.in.c, at); };
+  const auto fetch_e = [&](int at, int number) { fetch(e_tile + number % kEdgeTiles<P> * kNumbers, a.in.e, at); };
+  const auto fetch_dz = [&](int at) {
     if (!a.last) fetch(dz_tile, a.dz, at);
   };
-  int64_t begin = range.begin;
+  int begin = range.begin;
   Ends next_ends(a.graph, Rows(begin + 16 * warp_id(), ahead ? min(begin + kTile, range.end) : 0));
   if constexpr (ahead) {
     fetch_c(begin);
@@ -292,7 +290,7 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
     fetch_dz(begin);
   }
   for (int number = 0; number == 0 || begin < range.end; ++number, begin += kTile) {
-    const int64_t end = min(begin + kTile, range.end), first = begin + 16 * warp_id(), next = begin + kTile;
+    const int end = min(begin + kTile, range.end), first = begin + 16 * warp_id(), next = begin + kTile;
     [[maybe_unused]] const bool more = next < range.end;
     [[maybe_unused]] TileType* e_now = e_tile + (ahead ? number % kEdgeTiles<P> * kNumbers : 0);
     const Rows rows(first, end);

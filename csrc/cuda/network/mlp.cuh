@@ -70,7 +70,7 @@ size_t mlp_forward_shared_bytes() {
 }
 
 template <Precision P, int H, bool wide>
-__global__ void __launch_bounds__(kThreads, H <= 64 ? 2 : 1) mlp_forward_kernel(MlpLayers a, float* y) {
+__global__ void __launch_bounds__(kThreads, H > 64 || (wide && kForwardStaged<P, H>) ? 1 : 2) mlp_forward_kernel(MlpLayers a, float* y) {
   constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16);
   float* scratch = reinterpret_cast<float*>(dynamic_shared<Bits4>() + (kWeightsShared<H> ? 2 * kVectors : 0));
   const Bits4 *first = a.first, *second = a.second;
@@ -132,7 +132,7 @@ constexpr int kMlpVectors = 3 * H + 4;
 template <Precision P, int H>
 size_t mlp_backward_shared_bytes() {
   return (kWeightsShared<H> ? 3 * packed_bytes<P>(H, H) : 0) +
-         (kFusedGradients<H> ? 2 * sizeof(Stored<P>) * kTile * kPitch<H> : scratch_bytes<H>(kWarps)) +
+         (kFusedGradients<H> ? 2 * sizeof(Stored<P>) * kTile * H : scratch_bytes<H>(kWarps)) +
          sizeof(float) * kWarps * kMlpVectors<H>;
 }
 
@@ -144,9 +144,9 @@ __global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackwardLa
   constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16);
   Bits4* weights = dynamic_shared<Bits4>();
   T* a_tile = reinterpret_cast<T*>(weights + (kWeightsShared<H> ? 3 * kVectors : 0));
-  T* b_tile = a_tile + kTile * kPitch<H>;
+  T* b_tile = a_tile + kTile * H;
   float* scratch = reinterpret_cast<float*>(a_tile);
-  float* sums = kFusedGradients<H> ? reinterpret_cast<float*>(b_tile + kTile * kPitch<H>) : scratch + kTile * kPitch<H>;
+  float* sums = kFusedGradients<H> ? reinterpret_cast<float*>(b_tile + kTile * H) : scratch + kTile * H;
   const Bits4 *first = a.layers.first, *second = a.layers.second, *second_backward = a.second_backward;
   if constexpr (kWeightsShared<H>) {
     if constexpr (wide) {

@@ -36,11 +36,11 @@ template <Precision P, int H>
 __device__ __forceinline__ void add_outer(Outer& out, const float* a, int a_column, const float* b, int b_column,
                                           int first, int count) {
   const int t = lane_id() % 4, g = lane_id() / 4;
+  a += Swizzle<float, H>::place(t, a_column + 4 * g);  // rows four further have the same order
+  b += Swizzle<float, H>::place(t, b_column + 4 * g);
   for (int k = first; k < first + count; k += 8) {
-    const float* row = a + (k + t) * kPitch<H> + a_column + 4 * g;
-    const Float4 a0 = load4<false>(row), a1 = load4<false>(row + 4 * kPitch<H>);
-    row = b + (k + t) * kPitch<H> + b_column + 4 * g;
-    const Float4 b0 = load4<false>(row), b1 = load4<false>(row + 4 * kPitch<H>);
+    const Float4 a0 = load4<false>(a + k * H), a1 = load4<false>(a + (k + 4) * H);
+    const Float4 b0 = load4<false>(b + k * H), b1 = load4<false>(b + (k + 4) * H);
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
       const float terms[4] = {a0.v[2 * i], a0.v[2 * i + 1], a1.v[2 * i], a1.v[2 * i + 1]};
@@ -59,16 +59,20 @@ __device__ __forceinline__ void add_outer(Outer& out, const float* a, int a_colu
 template <Precision P, int H>
 __device__ __forceinline__ void add_outer(Outer& out, const uint16_t* a, int a_column, const uint16_t* b, int b_column,
                                           int first, int count) {
+  using S = Swizzle<uint16_t, H>;  // rows eight further have the same order
   const int r = lane_id() % 8, matrix = lane_id() / 8;
+  // matrices of a: columns +0, +8 of rows +0, then of rows +8; of b: rows +0, +8 of columns +0, then of columns +8
+  const int a_row = r + 8 * (matrix / 2), b_row = r + 8 * (matrix % 2);
+  a_column += 8 * (matrix % 2);
+  b_column += 8 * (matrix / 2);
+  const int a_place[2] = {S::place(a_row, a_column), S::place(a_row, a_column + 16)};
+  const int b_place[2] = {S::place(b_row, b_column), S::place(b_row, b_column + 16)};
   for (int k = first; k < first + count; k += 16) {
-    // matrices of a: columns +0, +8 of rows +0, then of rows +8; of b: rows +0, +8 of columns +0, then of columns +8
-    const uint16_t* a_row = a + (k + r + 8 * (matrix / 2)) * kPitch<H> + a_column + 8 * (matrix % 2);
-    const uint16_t* b_row = b + (k + r + 8 * (matrix % 2)) * kPitch<H> + b_column + 8 * (matrix / 2);
     uint32_t left[2][4], right[2][4];
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-      ldmatrix_x4_transposed(left[i], a_row + 16 * i);
-      ldmatrix_x4_transposed(right[i], b_row + 16 * i);
+      ldmatrix_x4_transposed(left[i], a + k * H + a_place[i]);
+      ldmatrix_x4_transposed(right[i], b + k * H + b_place[i]);
     }
 #pragma unroll
     for (int i = 0; i < 2; ++i) {

@@ -8,7 +8,7 @@
 // against 67).
 #pragma once
 
-#include "cuda/network/fragments.cuh"
+#include "cuda/network/tile.cuh"
 
 namespace botan_fast::cuda {
 
@@ -129,37 +129,42 @@ __device__ __forceinline__ void multiply_block(Fragment<H>& out, const float (&a
 template <int H>
 constexpr bool kStaged = H > 64;
 
-// How far loops over the steps of a product are unrolled. Where they are not, the accumulators are copied in each turn.
+// How far loops over the blocks of 16 terms of a product are unrolled. In fp32 not: sums come from float32 additions, which
+// may stand in any register, and few registers are to be had.
 template <Precision P, int H>
-constexpr int kUnroll = kStaged<H> || P == Precision::fp32 ? 1 : kSteps<P> * H / 16;
+constexpr int kUnroll = kStaged<H> || P == Precision::fp32 ? 1 : H / 16;
 
 // out += a B, where a is this warp's 16 rows of a tile in shared memory
 template <Precision P, int unroll, int H, class T>
 __device__ __forceinline__ void multiply_tile(Fragment<H>& out, const T* tile, const Bits4* packed) {
-  const T* row = own_row<H>(tile);
+  if constexpr (P == Precision::fp32 || (P == Precision::tf32 && kStaged<H>)) {
+    // half of four numbers at a time, though that takes two accesses: both halves would take too many registers
+    using Float2 = Vec<float, 2>;
 #pragma unroll(unroll)
-  for (int s = 0; s < kSteps<P> * H / 16; ++s) {
-    if constexpr (sizeof(T) == 2) {  // the bits are those of the left factor
-      const Bf16x4 x0 = *reinterpret_cast<const Bf16x4*>(row + 16 * s);
-      const Bf16x4 x1 = *reinterpret_cast<const Bf16x4*>(row + 8 * kPitch<H> + 16 * s);
-      const uint32_t left[4] = {x0.v[0], x1.v[0], x0.v[1], x1.v[1]};
-      multiply_bits(out, left, packed, s);
-    } else if constexpr (P == Precision::bf16) {
-      const Float4 x0 = load4<false>(row + 16 * s), x1 = load4<false>(row + 8 * kPitch<H> + 16 * s);
-      const float terms[2][4] = {{x0.v[0], x0.v[1], x0.v[2], x0.v[3]}, {x1.v[0], x1.v[1], x1.v[2], x1.v[3]}};
-      multiply_block<P>(out, terms, packed, s);
-    } else {
-      using Float2 = Vec<float, 2>;
-      const float* pair = row + 16 * (s / 2) + 2 * (s % 2);
-      const Float2 x0 = *reinterpret_cast<const Float2*>(pair);
-      const Float2 x1 = *reinterpret_cast<const Float2*>(pair + 8 * kPitch<H>);
+    for (int s = 0; s < 2 * H / 16; ++s) {
+      const Float2 x0 = *reinterpret_cast<const Float2*>(own_place<H>(tile, 0, s / 2) + 2 * (s % 2));
+      const Float2 x1 = *reinterpret_cast<const Float2*>(own_place<H>(tile, 1, s / 2) + 2 * (s % 2));
       const float terms[4] = {x0.v[0], x1.v[0], x0.v[1], x1.v[1]};
       multiply_step<P>(out, terms, packed, s / 2, s % 2);
+    }
+  } else {
+#pragma unroll(unroll)
+    for (int q = 0; q < H / 16; ++q) {
+      if constexpr (sizeof(T) == 2) {  // the bits are those of the left factor
+        const Bf16x4 x0 = *reinterpret_cast<const Bf16x4*>(own_place<H>(tile, 0, q));
+        const Bf16x4 x1 = *reinterpret_cast<const Bf16x4*>(own_place<H>(tile, 1, q));
+        const uint32_t left[4] = {x0.v[0], x1.v[0], x0.v[1], x1.v[1]};
+        multiply_bits(out, left, packed, q);
+      } else {
+        const Float4 x0 = load4<false>(own_place<H>(tile, 0, q)), x1 = load4<false>(own_place<H>(tile, 1, q));
+        const float terms[2][4] = {{x0.v[0], x0.v[1], x0.v[2], x0.v[3]}, {x1.v[0], x1.v[1], x1.v[2], x1.v[3]}};
+        multiply_block<P>(out, terms, packed, q);
+      }
     }
   }
 }
 
-// out += a B. With `staged`, `scratch` is a tile (kPitch) of which the warp's own rows are overwritten.
+// out += a B. With `staged`, `scratch` is a tile of which the warp's own rows are overwritten.
 template <Precision P, int H, bool staged = kStaged<H>, int unroll = kUnroll<P, H>>
 __device__ __forceinline__ void multiply(Fragment<H>& out, const Fragment<H>& a, const Bits4* packed,
                                          [[maybe_unused]] float* scratch) {
