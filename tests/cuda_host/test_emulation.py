@@ -1,7 +1,9 @@
 """The host emulation itself: what it computes, and that it finds what is broken."""
 
+import math
 import subprocess
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -146,6 +148,58 @@ def test_matrix_products(emulator, name, depth, rounded):
     assert np.abs(expected - (c + a.astype(np.float64) @ b)).max() > 1e-5  # the rounding is seen
     getattr(emulator, name)(a.ctypes.data, b.ctypes.data, c.ctypes.data)
     np.testing.assert_allclose(c, expected, rtol=1e-6, atol=1e-6)
+
+
+def cut_off_sum(terms, bits, exponents):
+    """Terms (Fractions) aligned to the largest exponent, cut to `bits` bits behind it, added and cut to float32."""
+    if not any(terms):
+        return Fraction(0)
+    unit = Fraction(2) ** (max(e for t, e in zip(terms, exponents, strict=True) if t) - bits)
+    total = sum(int(t / unit) for t in terms) * unit  # int() goes towards zero
+    if not total:
+        return total
+    size = abs(total)
+    ulp = Fraction(2) ** (math.frexp(size)[1] - 24)  # of float32; the sizes here are far from its limits
+    return int(total / ulp) * ulp
+
+
+@pytest.mark.parametrize(("name", "depth", "rounded"), [("mma_tf32", 8, tf32), ("mma_bf16", 16, bf16)])
+@pytest.mark.parametrize("ampere", [False, True])
+def test_sums_are_cut_off_as_tensor_cores_do(emulator, name, depth, rounded, ampere):
+    """Against exact fractions; terms of many sizes and signs, so that both cuts are seen."""
+    rng = np.random.default_rng(3)
+    sizes = 2.0 ** rng.integers(-14, 4, (16, depth))
+    a = rounded((rng.standard_normal((16, depth)) * sizes).astype(np.float32))
+    b = rounded(rng.standard_normal((depth, 8)).astype(np.float32))
+    c = (rng.standard_normal((16, 8)) * 2.0 ** rng.integers(-20, 6, (16, 8))).astype(np.float32)
+    emulator.set_ampere(ampere)
+    got = c.copy()
+    getattr(emulator, name)(a.ctypes.data, b.ctypes.data, got.ctypes.data)
+
+    exponent = lambda x: math.frexp(float(x))[1] - 1  # noqa: E731
+    bits, step = (24, depth // 2) if ampere else (25, depth)
+    nearest = 0
+    for m in range(16):
+        for n in range(8):
+            value = Fraction(float(c[m, n]))
+            exact = value + sum(Fraction(float(x)) * Fraction(float(y)) for x, y in zip(a[m], b[:, n], strict=True))
+            for k in range(0, depth, step):
+                pairs = list(zip(a[m, k : k + step], b[k : k + step, n], strict=True))
+                terms = [Fraction(float(x)) * Fraction(float(y)) for x, y in pairs] + [value]
+                exponents = [exponent(x) + exponent(y) for x, y in pairs] + [exponent(value)]
+                value = cut_off_sum(terms, bits, exponents)
+            assert Fraction(float(got[m, n])) == value
+            nearest += got[m, n] == np.float32(float(exact))
+    assert nearest < 100  # of 128: rounding to nearest is another result
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_goes_through_tensor_cores(emulator, value):
+    a, b, c = np.ones((16, 8), np.float32), np.ones((8, 8), np.float32), np.zeros((16, 8), np.float32)
+    a[3, 5] = value
+    emulator.mma_tf32(a.ctypes.data, b.ctypes.data, c.ctypes.data)
+    np.testing.assert_array_equal(c[3], np.full(8, value, np.float32))
+    assert (np.delete(c, 3, 0) == 8).all()
 
 
 def test_transposed_matrices(emulator):

@@ -174,19 +174,22 @@ struct OuterJob {
   bool add;                 // to what partial and vector hold
 };
 
-template <Precision P, int H>
+template <Precision P, int H, int tile_rows = kTile>
 size_t outer_shared_bytes() {
-  return sizeof(Stored<P>) * 2 * kTile * H + sizeof(float) * 4 * kThreads;
+  return sizeof(Stored<P>) * 2 * tile_rows * H + sizeof(float) * 4 * kThreads;
 }
-
+// Whether there is a kernel with tiles of half as many rows, for GPUs with 99 KB of shared memory.
 template <Precision P, int H>
+constexpr bool kHalfTiles = H == 128 && P != Precision::bf16;
+
+template <Precision P, int H, int tile_rows>
 __global__ void __launch_bounds__(kThreads) outer_kernel(Jobs<OuterJob> jobs) {
   using T = Stored<P>;
   constexpr int kLanes = H / 4, kStep = kThreads / kLanes;
   const OuterJob& job = jobs.job[blockIdx.y];
   T* a_tile = dynamic_shared<T>();
-  T* b_tile = a_tile + kTile * H;
-  float* sums = reinterpret_cast<float*>(b_tile + kTile * H);
+  T* b_tile = a_tile + tile_rows * H;
+  float* sums = reinterpret_cast<float*>(b_tile + tile_rows * H);
   const int thread = static_cast<int>(threadIdx.x), column = 4 * (thread % kLanes), row = thread / kLanes;
   const int64_t rows = job.row_ptr ? job.row_ptr[job.num_nodes] : job.rows;
   const int64_t begin = rows * blockIdx.x / gridDim.x, end = rows * (blockIdx.x + 1) / gridDim.x;
@@ -194,8 +197,8 @@ __global__ void __launch_bounds__(kThreads) outer_kernel(Jobs<OuterJob> jobs) {
 #pragma unroll
   for (int o = 0; o < OuterShape<H>::kOuters; ++o) set_zero(out[o]);
   Float4 sum{};
-  for (int64_t tile = begin; tile < end; tile += kTile) {
-    for (int k = row; k < kTile; k += kStep) {
+  for (int64_t tile = begin; tile < end; tile += tile_rows) {
+    for (int k = row; k < tile_rows; k += kStep) {
       const int64_t at = tile + k;
       Float4 a{}, b{};
       if (at < end) {
@@ -219,10 +222,10 @@ __global__ void __launch_bounds__(kThreads) outer_kernel(Jobs<OuterJob> jobs) {
       store4(b_tile + Swizzle<T, H>::place(k, column), b);
     }
     __syncthreads();
-    add_outers<P, H>(out, a_tile, b_tile);
+    add_outers<P, H, kWarps, tile_rows>(out, a_tile, b_tile);
     __syncthreads();
   }
-  store_outers<H>(job.partial + blockIdx.x * static_cast<int64_t>(OuterShape<H>::kParts * H * H), out, job.add);
+  store_outers<H, kWarps>(job.partial + blockIdx.x * static_cast<int64_t>(OuterShape<H>::kParts * H * H), out, job.add);
   if (!job.vector) return;
   store4(sums + row * H + column, sum);
   __syncthreads();
@@ -234,7 +237,15 @@ __global__ void __launch_bounds__(kThreads) outer_kernel(Jobs<OuterJob> jobs) {
 
 template <Precision P, int H>
 void outer(Stream stream, const Jobs<OuterJob>& jobs, unsigned grid) {
-  launch("outer", outer_kernel<P, H>, dim3(grid, jobs.count), dim3(kThreads), outer_shared_bytes<P, H>(), stream, jobs);
+  if constexpr (kHalfTiles<P, H>) {
+    if (outer_shared_bytes<P, H>() > max_shared_bytes(stream)) {
+      launch("outer", outer_kernel<P, H, kTile / 2>, dim3(grid, jobs.count), dim3(kThreads),
+             outer_shared_bytes<P, H, kTile / 2>(), stream, jobs);
+      return;
+    }
+  }
+  launch("outer", outer_kernel<P, H, kTile>, dim3(grid, jobs.count), dim3(kThreads), outer_shared_bytes<P, H>(), stream,
+         jobs);
 }
 
 // ---- second stage -------------------------------------------------------------------------------------------

@@ -148,13 +148,14 @@ __global__ void __launch_bounds__(kThreads, H <= 64 && !from_e0 ? 2 : 1) edge_fo
     }
     if (!a.sum) continue;
     __syncthreads();
-    sum_receivers<H>(tile, a.graph, range, begin, end, carry, number, a.sum);
+    sum_receivers<H, kWarps>(tile, a.graph, range, begin, end, carry, number, a.sum);
     __syncthreads();
   }
   if (!a.zero_tail) return;
   const int64_t step = static_cast<int64_t>(gridDim.x) * kThreads, numbers = a.graph.capacity * H;
-  for (int64_t k = static_cast<int64_t>(a.graph.row_ptr[a.graph.num_nodes]) * H + static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; k < numbers;
-       k += step) {
+  for (int64_t k = static_cast<int64_t>(a.graph.row_ptr[a.graph.num_nodes]) * H +
+                   static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+       k < numbers; k += step) {
     static_cast<float*>(a.e_out)[k] = 0;
   }
 }
@@ -183,13 +184,13 @@ struct EdgeBackward {
 template <Precision P>
 constexpr int kEdgeTiles = P == Precision::bf16 ? 2 : 1;
 
-template <Precision P, int H, bool ahead>
+template <Precision P, int H, int warps, bool ahead>
 __host__ __device__ constexpr size_t edge_backward_shared_bytes() {
-  const size_t numbers = kTile * H, tile = sizeof(Stored<P>) * numbers;
+  const size_t numbers = kTileNumbers<H, warps>, tile = sizeof(Stored<P>) * numbers;
   const size_t fetched = (kEdgeTiles<P> + (P == Precision::bf16 ? 2 : 1)) * tile;
   return (kWeightsShared<H> ? 4 * packed_bytes<P>(H, H) : 0) +
          (kFusedGradients<H> ? 2 * tile : sizeof(float) * numbers) + (ahead ? fetched : 0) +
-         sizeof(float) * (kWarps + 2) * H;
+         sizeof(float) * (warps + 2) * H;
 }
 
 // In the place of a mask that a kernel does not need.
@@ -225,12 +226,13 @@ __device__ __forceinline__ void add_to_dc(const EdgeBackward<P>& a, const Rows& 
 
 // `ahead`: rows of the next tile are copied to shared memory while this one is worked on. With one block of 8 warps on
 // a multiprocessor, the loads of a tile at a time do not keep the memory busy.
-template <Precision P, int H, bool ahead, bool from_e0>
-__global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward<P> a) {
+template <Precision P, int H, int warps, bool ahead, bool from_e0>
+__global__ void __launch_bounds__(warps* kWarpSize, 1) edge_backward_kernel(EdgeBackward<P> a) {
   static_assert(!ahead || (kFusedGradients<H> && !from_e0), "no room for more tiles");
   using T = Stored<P>;
   using TileType = std::conditional_t<kFusedGradients<H>, T, float>;
-  constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16), kNumbers = kTile * H;
+  constexpr int kTile = 16 * warps, kNumbers = kTileNumbers<H, warps>;
+  constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16);
   constexpr int kMore = P == Precision::fp32 || !ahead ? 1 : P == Precision::bf16 ? 2 : H / 16;
   constexpr bool kInShared = kStaged<H> || (H == 64 && P == Precision::fp32);  // for want of registers
   constexpr bool kOwnTileOfC = P == Precision::bf16;
@@ -243,15 +245,15 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
   TileType* dz_tile = e_tile + kEdgeTiles<P> * kNumbers;
   TileType* c_tile = kOwnTileOfC ? dz_tile + kNumbers : b_tile;
   float* bias_sums =
-      reinterpret_cast<float*>(reinterpret_cast<unsigned char*>(weights) + edge_backward_shared_bytes<P, H, ahead>() -
-                               sizeof(float) * (kWarps + 2) * H);
-  float* carry = bias_sums + kWarps * H;
+      reinterpret_cast<float*>(reinterpret_cast<unsigned char*>(weights) +
+                               edge_backward_shared_bytes<P, H, warps, ahead>() - sizeof(float) * (warps + 2) * H);
+  float* carry = bias_sums + warps * H;
   [[maybe_unused]] float* scratch = reinterpret_cast<float*>(a_tile);
   const Bits4 *edge = a.in.edge, *second = a.in.second, *edge_backward = a.edge_backward,
               *second_backward = a.second_backward;
   if constexpr (kWeightsShared<H>) {
     const Bits4* const packed[4] = {edge, second, edge_backward, second_backward};
-    load_weights<P, H>(weights, packed);
+    load_weights<P, H, warps>(weights, packed);
     edge = weights;
     second = weights + kVectors;
     edge_backward = weights + 2 * kVectors;
@@ -261,10 +263,11 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
   float* my_bias_sums = bias_sums + warp_id() * H;
   for (int f = lane_id(); f < H; f += kWarpSize) my_bias_sums[f] = 0;
   __syncwarp();
-  Outer second_gradient[OuterShape<H>::kOuters], edge_gradient[OuterShape<H>::kOuters];
+  constexpr int kOuters = OuterShape<H, warps>::kOuters;
+  Outer second_gradient[kOuters], edge_gradient[kOuters];
   if constexpr (kFusedGradients<H>) {
 #pragma unroll
-    for (int o = 0; o < OuterShape<H>::kOuters; ++o) {
+    for (int o = 0; o < kOuters; ++o) {
       set_zero(second_gradient[o]);
       set_zero(edge_gradient[o]);
     }
@@ -371,7 +374,7 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
     }
     if constexpr (kFusedGradients<H>) {
       __syncthreads();
-      add_outers<P, H>(second_gradient, a_tile, b_tile);
+      add_outers<P, H, warps, kTile>(second_gradient, a_tile, b_tile);
       __syncthreads();
     }
     stage<H>(a_tile, dz);
@@ -395,19 +398,20 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
     }
     __syncthreads();
     if constexpr (kFusedGradients<H>) {
-      add_outers<P, H>(edge_gradient, a_tile, e_now);
+      add_outers<P, H, warps, kTile>(edge_gradient, a_tile, e_now);
       if constexpr (ahead && kEdgeTiles<P> == 1) {
         __syncthreads();
         if (more) fetch_e(next, number + 1);
       }
     }
-    sum_receivers<H>(a_tile, a.graph, range, begin, end, carry, number, a.grad_receiver);
+    sum_receivers<H, warps>(a_tile, a.graph, range, begin, end, carry, number, a.grad_receiver);
     __syncthreads();
   }
   if constexpr (kFusedGradients<H>) {
     constexpr int kPartial = OuterShape<H>::kParts * H * H;
-    store_outers<H>(a.partial + blockIdx.x * static_cast<int64_t>(kPartial), second_gradient, !a.last);
-    store_outers<H>(a.partial + (gridDim.x + blockIdx.x) * static_cast<int64_t>(kPartial), edge_gradient, !a.last);
+    store_outers<H, warps>(a.partial + blockIdx.x * static_cast<int64_t>(kPartial), second_gradient, !a.last);
+    store_outers<H, warps>(a.partial + (gridDim.x + blockIdx.x) * static_cast<int64_t>(kPartial), edge_gradient,
+                           !a.last);
   }
   if constexpr (ahead) {
     bias_gradient.store(my_bias_sums);
@@ -416,7 +420,7 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
   const int f = static_cast<int>(threadIdx.x);
   if (f >= H) return;
   float total = a.last ? 0.0f : a.bias_partial[blockIdx.x * H + f];
-  for (int w = 0; w < kWarps; ++w) total += bias_sums[w * H + f];
+  for (int w = 0; w < warps; ++w) total += bias_sums[w * H + f];
   a.bias_partial[blockIdx.x * H + f] = total;
 }
 

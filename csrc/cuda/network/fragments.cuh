@@ -20,6 +20,10 @@ constexpr int kWarps = 8;  // warps of a block that shares a tile
 constexpr int kThreads = kWarps * kWarpSize;
 constexpr int kTile = 16 * kWarps;  // rows
 
+// Kernels that take `warps` have half as many, and tiles of half as many rows, on GPUs with 99 KB of shared memory,
+// where they would not fit otherwise.
+constexpr int kFewWarps = kWarps / 2;
+
 template <Precision P>
 struct StoredAs {
   using type = float;

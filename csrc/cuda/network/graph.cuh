@@ -54,7 +54,7 @@ struct Ends {
 
 // out[node] = sum of the rows of its edges, for the nodes of this tile; the tile has rows begin to end - 1.
 // One warp per node. carry (2, H): the node that began before the tile, and the one that goes on after it.
-template <int H, class T>
+template <int H, int warps, class T>
 __device__ __forceinline__ void sum_receivers(const T* tile, const EdgeTopology& graph, const BlockRange& range,
                                               int begin, int end, float* carry, int tile_number, float* out) {
   constexpr int kLanes = H / 4, kStep = kWarpSize / kLanes;  // lanes of a row, rows of a warp
@@ -65,7 +65,7 @@ __device__ __forceinline__ void sum_receivers(const T* tile, const EdgeTopology&
     last = graph.receivers[end];
     if (graph.row_ptr[last] < end) ++last;
   }
-  for (int node = first + warp_id(); node < last; node += kWarps) {
+  for (int node = first + warp_id(); node < last; node += warps) {
     const int from = graph.row_ptr[node], to = graph.row_ptr[node + 1];
     const int stop = min(to, end) - begin;
     Float4 sum{};

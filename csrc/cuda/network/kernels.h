@@ -6,7 +6,7 @@
 namespace botan_fast::cuda {
 
 struct Kernels {
-  size_t shared_bytes;  // at most, of a block of any kernel
+  size_t shared_bytes;  // of a block that a GPU must have at least
   size_t (*processor_forward_bytes)(Stream, const ProcessorShape&, bool keep);
   size_t (*processor_backward_bytes)(Stream, const ProcessorShape&);
   void (*processor_forward)(Stream, const ProcessorForward&, void* workspace);

@@ -70,7 +70,8 @@ size_t mlp_forward_shared_bytes() {
 }
 
 template <Precision P, int H, bool wide>
-__global__ void __launch_bounds__(kThreads, H > 64 || (wide && kForwardStaged<P, H>) ? 1 : 2) mlp_forward_kernel(MlpLayers a, float* y) {
+__global__ void __launch_bounds__(kThreads, H > 64 || (wide && kForwardStaged<P, H>) ? 1 : 2)
+    mlp_forward_kernel(MlpLayers a, float* y) {
   constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16);
   float* scratch = reinterpret_cast<float*>(dynamic_shared<Bits4>() + (kWeightsShared<H> ? 2 * kVectors : 0));
   const Bits4 *first = a.first, *second = a.second;
@@ -129,34 +130,35 @@ struct MlpBackwardLayers {
 template <int H>
 constexpr int kMlpVectors = 3 * H + 4;
 
-template <Precision P, int H>
+template <Precision P, int H, int warps = kWarps>
 size_t mlp_backward_shared_bytes() {
   return (kWeightsShared<H> ? 3 * packed_bytes<P>(H, H) : 0) +
-         (kFusedGradients<H> ? 2 * sizeof(Stored<P>) * kTile * H : scratch_bytes<H>(kWarps)) +
-         sizeof(float) * kWarps * kMlpVectors<H>;
+         (kFusedGradients<H> ? 2 * sizeof(Stored<P>) * kTileNumbers<H, warps> : scratch_bytes<H>(warps)) +
+         sizeof(float) * warps * kMlpVectors<H>;
 }
 
-template <Precision P, int H, bool wide>
-__global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackwardLayers<P> a) {
+template <Precision P, int H, int warps, bool wide>
+__global__ void __launch_bounds__(warps* kWarpSize, 1) mlp_backward_kernel(MlpBackwardLayers<P> a) {
   using T = Stored<P>;
+  constexpr int kTile = 16 * warps, kNumbers = kTileNumbers<H, warps>;
   constexpr bool kFusedFirst = kFusedGradients<H> && !wide;
   constexpr bool kInShared = kStaged<H> || (H == 64 && P != Precision::bf16);  // for want of registers
   constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16);
   Bits4* weights = dynamic_shared<Bits4>();
   T* a_tile = reinterpret_cast<T*>(weights + (kWeightsShared<H> ? 3 * kVectors : 0));
-  T* b_tile = a_tile + kTile * H;
+  T* b_tile = a_tile + kNumbers;
   float* scratch = reinterpret_cast<float*>(a_tile);
-  float* sums = kFusedGradients<H> ? reinterpret_cast<float*>(b_tile + kTile * H) : scratch + kTile * H;
+  float* sums = kFusedGradients<H> ? reinterpret_cast<float*>(b_tile + kNumbers) : scratch + kNumbers;
   const Bits4 *first = a.layers.first, *second = a.layers.second, *second_backward = a.second_backward;
   if constexpr (kWeightsShared<H>) {
     if constexpr (wide) {
       const Bits4* const packed[2] = {second, second_backward};
-      load_weights<P, H>(weights, packed);
+      load_weights<P, H, warps>(weights, packed);
       second = weights;
       second_backward = weights + kVectors;
     } else {
       const Bits4* const packed[3] = {first, second, second_backward};
-      load_weights<P, H>(weights, packed);
+      load_weights<P, H, warps>(weights, packed);
       first = weights;
       second = weights + kVectors;
       second_backward = weights + 2 * kVectors;
@@ -165,11 +167,12 @@ __global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackwardLa
   float* my_sums = sums + warp_id() * kMlpVectors<H>;
   for (int f = lane_id(); f < kMlpVectors<H>; f += kWarpSize) my_sums[f] = 0;
   __syncwarp();
-  Outer second_gradient[OuterShape<H>::kOuters];
-  [[maybe_unused]] Outer first_gradient[OuterShape<H>::kOuters];
+  constexpr int kOuters = OuterShape<H, warps>::kOuters;
+  Outer second_gradient[kOuters];
+  [[maybe_unused]] Outer first_gradient[kOuters];
   if constexpr (kFusedGradients<H>) {
 #pragma unroll
-    for (int o = 0; o < OuterShape<H>::kOuters; ++o) {
+    for (int o = 0; o < kOuters; ++o) {
       set_zero(second_gradient[o]);
       set_zero(first_gradient[o]);
     }
@@ -217,7 +220,7 @@ __global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackwardLa
     }
     if constexpr (kFusedGradients<H>) {
       __syncthreads();
-      add_outers<P, H>(second_gradient, a_tile, b_tile);
+      add_outers<P, H, warps, kTile>(second_gradient, a_tile, b_tile);
       __syncthreads();
     }
     if constexpr (kFusedFirst) {
@@ -237,7 +240,7 @@ __global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackwardLa
       }
       stage<H>(b_tile, x);
       __syncthreads();
-      add_outers<P, H>(first_gradient, a_tile, b_tile);
+      add_outers<P, H, warps, kTile>(first_gradient, a_tile, b_tile);
       __syncthreads();
     } else {
       store_rows(a.dz, dz, rows);
@@ -267,16 +270,16 @@ __global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackwardLa
     }
   }
   if constexpr (kFusedGradients<H>) {
-    constexpr int64_t kNumbers = OuterShape<H>::kParts * H * H;
-    store_outers<H>(a.partial + blockIdx.x * kNumbers, second_gradient, false);
+    constexpr int64_t kPartial = OuterShape<H>::kParts * H * H;
+    store_outers<H, warps>(a.partial + blockIdx.x * kPartial, second_gradient, false);
     if constexpr (kFusedFirst) {
-      store_outers<H>(a.partial + (gridDim.x + blockIdx.x) * kNumbers, first_gradient, false);
+      store_outers<H, warps>(a.partial + (gridDim.x + blockIdx.x) * kPartial, first_gradient, false);
     }
   }
   __syncthreads();
-  for (int f = static_cast<int>(threadIdx.x); f < kMlpVectors<H>; f += kThreads) {
+  for (int f = static_cast<int>(threadIdx.x); f < kMlpVectors<H>; f += warps * kWarpSize) {
     float total = 0;
-    for (int w = 0; w < kWarps; ++w) total += sums[w * kMlpVectors<H> + f];
+    for (int w = 0; w < warps; ++w) total += sums[w * kMlpVectors<H> + f];
     a.vectors[blockIdx.x * kMlpVectors<H> + f] = total;
   }
 }
@@ -407,6 +410,22 @@ void mlp_forward_with(Stream stream, const MlpForward& mlp, void* workspace) {
 }
 
 template <Precision P, int H>
+void run_mlp_backward(Stream stream, bool wide, unsigned blocks, const MlpBackwardLayers<P>& layers) {
+  const auto run = [&](auto kernel, int warps, size_t shared_bytes) {
+    launch("mlp_backward", kernel, dim3(blocks), dim3(warps * kWarpSize), shared_bytes, stream, layers);
+  };
+  if constexpr (kHalfBlocks<P, H>) {
+    if (mlp_backward_shared_bytes<P, H>() > max_shared_bytes(stream)) {
+      constexpr int kFew = kFewWarps;
+      const auto kernel = wide ? mlp_backward_kernel<P, H, kFew, true> : mlp_backward_kernel<P, H, kFew, false>;
+      return run(kernel, kFew, mlp_backward_shared_bytes<P, H, kFew>());
+    }
+  }
+  const auto kernel = wide ? mlp_backward_kernel<P, H, kWarps, true> : mlp_backward_kernel<P, H, kWarps, false>;
+  run(kernel, kWarps, mlp_backward_shared_bytes<P, H>());
+}
+
+template <Precision P, int H>
 void mlp_backward_with(Stream stream, const MlpBackward& mlp, void* workspace) {
   Arena arena(workspace);
   const MlpPlan<P, H> plan(arena, stream, mlp.num_rows, mlp.num_inputs, true);
@@ -425,8 +444,7 @@ void mlp_backward_with(Stream stream, const MlpBackward& mlp, void* workspace) {
   layers.dy = plan.dy;
   layers.hidden = plan.hidden;
   layers.dz = plan.dz;
-  const auto kernel = plan.wide ? mlp_backward_kernel<P, H, true> : mlp_backward_kernel<P, H, false>;
-  launch("mlp_backward", kernel, dim3(blocks), dim3(kThreads), mlp_backward_shared_bytes<P, H>(), stream, layers);
+  run_mlp_backward<P, H>(stream, plan.wide, blocks, layers);
   if (!kFusedGradients<H>) {
     OuterJob second{}, first{};
     second.a = plan.dy;

@@ -87,22 +87,24 @@ __device__ __forceinline__ void add_outer(Outer& out, const uint16_t* a, int a_c
 
 // The H x H numbers of A^T B over the warps of a block: kBlocks blocks of 32 x 32; where these are fewer than warps,
 // kParts warps share the rows of one. A warp has kOuters of them.
-template <int H>
+template <int H, int warps = kWarps>
 struct OuterShape {
   static constexpr int kSide = H / 32, kBlocks = kSide * kSide;
-  static constexpr int kParts = kBlocks < kWarps ? kWarps / kBlocks : 1;
-  static constexpr int kOuters = kBlocks < kWarps ? 1 : kBlocks / kWarps;
+  static constexpr int kParts = kBlocks < warps ? warps / kBlocks : 1;
+  static constexpr int kOuters = kBlocks < warps ? 1 : kBlocks / warps;
 };
-template <Precision P, int H, class T>
-__device__ __forceinline__ void add_outers(Outer (&out)[OuterShape<H>::kOuters], const T* a, const T* b) {
-  using Shape = OuterShape<H>;
+// Adds A^T B of two tiles of `rows` rows. Tensor cores cut off their sums, so that the error of a long one grows with
+// its length: theirs are of one tile, float32 additions make the rest.
+template <Precision P, int H, int warps, int rows, class T>
+__device__ __forceinline__ void add_outers(Outer (&out)[OuterShape<H, warps>::kOuters], const T* a, const T* b) {
+  using Shape = OuterShape<H, warps>;
 #pragma unroll
   for (int o = 0; o < Shape::kOuters; ++o) {
-    const int block = (warp_id() + o * kWarps) % Shape::kBlocks, part = warp_id() / Shape::kBlocks % Shape::kParts;
-    Outer tile;  // the tensor core's sum is of this tile alone
+    const int block = (warp_id() + o * warps) % Shape::kBlocks, part = warp_id() / Shape::kBlocks % Shape::kParts;
+    Outer tile;
     set_zero(tile);
-    add_outer<P, H>(tile, a, 32 * (block / Shape::kSide), b, 32 * (block % Shape::kSide),
-                    part * (kTile / Shape::kParts), kTile / Shape::kParts);
+    add_outer<P, H>(tile, a, 32 * (block / Shape::kSide), b, 32 * (block % Shape::kSide), part * (rows / Shape::kParts),
+                    rows / Shape::kParts);
 #pragma unroll
     for (int v = 0; v < 8; ++v) {
 #pragma unroll
@@ -110,13 +112,15 @@ __device__ __forceinline__ void add_outers(Outer (&out)[OuterShape<H>::kOuters],
     }
   }
 }
-// Adds to, or sets, the block's partial result: kParts x (H, H) numbers in the order of the registers.
-template <int H>
-__device__ __forceinline__ void store_outers(float* partial, const Outer (&out)[OuterShape<H>::kOuters], bool add) {
-  using Shape = OuterShape<H>;
+// Adds to, or sets, the block's partial result: kParts x (H, H) numbers in the order of the registers, as many whatever
+// the number of warps; parts that no warp has are zero.
+template <int H, int warps>
+__device__ __forceinline__ void store_outers(float* partial, const Outer (&out)[OuterShape<H, warps>::kOuters],
+                                             bool add) {
+  using Shape = OuterShape<H, warps>;
 #pragma unroll
   for (int o = 0; o < Shape::kOuters; ++o) {
-    const int block = (warp_id() + o * kWarps) % Shape::kBlocks, part = warp_id() / Shape::kBlocks % Shape::kParts;
+    const int block = (warp_id() + o * warps) % Shape::kBlocks, part = warp_id() / Shape::kBlocks % Shape::kParts;
     float* to = partial + (part * Shape::kBlocks + block) * 1024 + 4 * lane_id();
 #pragma unroll
     for (int v = 0; v < 8; ++v) {
@@ -129,6 +133,9 @@ __device__ __forceinline__ void store_outers(float* partial, const Outer (&out)[
       store4(to + v * 128, x);
     }
   }
+  if (add) return;
+  constexpr int kOwn = Shape::kParts * H * H, kAll = OuterShape<H>::kParts * H * H;
+  for (int k = kOwn + 4 * static_cast<int>(threadIdx.x); k < kAll; k += 4 * warps * kWarpSize) store4(partial + k, {});
 }
 
 // ---- sums over the rows of a fragment -----------------------------------------------------------------------

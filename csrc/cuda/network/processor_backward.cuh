@@ -60,18 +60,24 @@ size_t processor_backward_bytes(Stream stream, const ProcessorShape& shape) {
 
 template <Precision P, int H>
 void run_edge_backward(Stream stream, const Grids& grids, const EdgeBackward<P>& edges) {
-  const auto run = [&](auto kernel, size_t shared_bytes) {
-    launch("edge_backward", kernel, dim3(grids.edges_backward), dim3(kThreads), shared_bytes, stream, edges);
+  const size_t room = max_shared_bytes(stream);
+  const auto run = [&](auto kernel, int warps, size_t shared_bytes) {
+    launch("edge_backward", kernel, dim3(grids.edges_backward), dim3(warps * kWarpSize), shared_bytes, stream, edges);
   };
   if constexpr (kFusedGradients<H>) {
-    constexpr size_t kShared = edge_backward_shared_bytes<P, H, true>();
-    if (edges.in.c && kShared <= max_shared_bytes(stream)) {
-      return run(edge_backward_kernel<P, H, true, false>, kShared);
+    constexpr size_t kShared = edge_backward_shared_bytes<P, H, kWarps, true>();
+    if (edges.in.c && kShared <= room) return run(edge_backward_kernel<P, H, kWarps, true, false>, kWarps, kShared);
+  }
+  constexpr size_t kShared = edge_backward_shared_bytes<P, H, kWarps, false>();
+  if constexpr (kHalfBlocks<P, H>) {
+    if (kShared > room) {
+      constexpr size_t kLess = edge_backward_shared_bytes<P, H, kFewWarps, false>();
+      if (edges.in.c) return run(edge_backward_kernel<P, H, kFewWarps, false, false>, kFewWarps, kLess);
+      return run(edge_backward_kernel<P, H, kFewWarps, false, true>, kFewWarps, kLess);
     }
   }
-  constexpr size_t kShared = edge_backward_shared_bytes<P, H, false>();
-  if (edges.in.c) return run(edge_backward_kernel<P, H, false, false>, kShared);
-  run(edge_backward_kernel<P, H, false, true>, kShared);
+  if (edges.in.c) return run(edge_backward_kernel<P, H, kWarps, false, false>, kWarps, kShared);
+  run(edge_backward_kernel<P, H, kWarps, false, true>, kWarps, kShared);
 }
 
 // One backward pass: the steps from the last to the first, then what they have in common.

@@ -129,8 +129,8 @@ __device__ __forceinline__ void multiply_block(Fragment<H>& out, const float (&a
 template <int H>
 constexpr bool kStaged = H > 64;
 
-// How far loops over the blocks of 16 terms of a product are unrolled. In fp32 not: sums come from float32 additions, which
-// may stand in any register, and few registers are to be had.
+// How far loops over the blocks of 16 terms of a product are unrolled. In fp32 not: sums come from float32 additions,
+// which may stand in any register, and few registers are to be had.
 template <Precision P, int H>
 constexpr int kUnroll = kStaged<H> || P == Precision::fp32 ? 1 : H / 16;
 

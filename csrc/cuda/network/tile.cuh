@@ -1,10 +1,10 @@
 // Rows in shared memory: 16 of each warp, H numbers each, without padding.
 //
 // Shared memory answers 128 bytes at a time, one from each of 32 banks of 4 bytes. Tiles are read by rows (a lane of a
-// fragment has 4 of every 16 numbers of its rows) and by columns (sums over rows), and in plain rows one of the two would meet
-// the same banks again and again. So the 16 bytes number c of row r lie at c ^ s(r) (an XOR swizzle, as of CUTLASS'
-// layouts), with an s for which no access of these kernels meets a bank twice: the compiler checks it below. Against
-// rows with 8 numbers of padding these are 22 % fewer passes, and tiles 11 % smaller at H = 64.
+// fragment has 4 of every 16 numbers of its rows) and by columns (sums over rows), and in plain rows one of the two
+// would meet the same banks again and again. So the 16 bytes number c of row r lie at c ^ s(r) (an XOR swizzle, as of
+// CUTLASS' layouts), with an s for which no access of these kernels meets a bank twice: the compiler checks it below.
+// Against rows with 8 numbers of padding these are 22 % fewer passes, and tiles 11 % smaller at H = 64.
 #pragma once
 
 #include "cuda/network/fragments.cuh"
@@ -23,7 +23,7 @@ constexpr size_t scratch_bytes(int warps) {
 // Where the numbers of a tile lie. Lines of 128 bytes or more hold one row, or two of 32 bfloat16.
 template <class T, int H>
 struct Swizzle {
-  static constexpr int kNumbers = 16 / sizeof(T);  // in 16 bytes
+  static constexpr int kNumbers = 16 / sizeof(T);                                // in 16 bytes
   static constexpr int kRows = H * sizeof(T) < 128 ? 128 / (H * sizeof(T)) : 1;  // in a line
   static constexpr bool kPaired = kRows > 1;
 
