@@ -16,7 +16,7 @@ def cuda_host():
 
 @pytest.fixture
 def emulator(cuda_host):
-    """The module with seed 0, the shared memory and the tensor cores of an H100: each test meets the same whatever ran before."""
+    """The module with seed 0, shared memory and tensor cores of an H100, whatever ran before."""
     cuda_host.set_seed(0)
     cuda_host.set_max_shared_bytes(227 << 10)
     cuda_host.set_ampere(False)

@@ -248,8 +248,7 @@ SMALL = 99 << 10  # bytes of a block on RTX 30, 40 and 50, A40 and L40: fewer wa
 @pytest.mark.parametrize("precision", ops.PRECISIONS)
 @pytest.mark.parametrize(("hidden", "save_memory"), [(32, False), (64, False), (64, True), (128, False), (128, True)])
 def test_small_shared_memory(emulator, rounding, precision, hidden, save_memory):
-    """Outputs and gradients of edges have the same bits; gradients of weights are added up in another order. Rows on and
-    off the tile, several tiles in a block."""
+    """Outputs have the same bits; gradients of weights are added up in another order. Several tiles in a block."""
     edges = 700 if hidden < 128 else 300
     make = clear_case if precision == "fp32" else Case
     case = make(9, edges, hidden, steps=2, start=True)
