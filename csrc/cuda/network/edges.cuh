@@ -233,8 +233,9 @@ __global__ void __launch_bounds__(warps* kWarpSize, 1) edge_backward_kernel(Edge
   using TileType = std::conditional_t<kFusedGradients<H>, T, float>;
   constexpr int kTile = 16 * warps, kNumbers = kTileNumbers<H, warps>;
   constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16);
-  constexpr int kMore = P == Precision::fp32 || !ahead ? 1 : P == Precision::bf16 ? 2 : H / 16;
-  constexpr bool kInShared = kStaged<H> || (H == 64 && P == Precision::fp32);  // for want of registers
+  constexpr int kMore = P == Precision::fp32 || !ahead ? 1 : H / 16;
+  constexpr int kMoreOfDz = P == Precision::bf16 && kMore > 1 ? 2 : kMore;  // there most registers are in use
+  constexpr bool kInShared = kStaged<H> || (H == 64 && P != Precision::bf16);  // for want of registers
   constexpr bool kOwnTileOfC = P == Precision::bf16;
   Bits4* weights = dynamic_shared<Bits4>();
   // a_tile: gradient of the second layer, then dz. b_tile: hidden layer, then (not ahead) e.
@@ -357,7 +358,7 @@ __global__ void __launch_bounds__(warps* kWarpSize, 1) edge_backward_kernel(Edge
       set_zero(dz);
       if constexpr (kFusedGradients<H>) {
         stage<H>(a_tile, y);
-        multiply_tile<P, kMore>(dz, a_tile, second_backward);
+        multiply_tile<P, kMoreOfDz>(dz, a_tile, second_backward);
         pass_where_positive<H>(dz, b_tile);
       } else {
         store_rows(a.dy, y, rows);
