@@ -40,6 +40,11 @@ struct Workspace {
 const char* architectures();
 const char* toolkit_version();
 
+// Whether the device can run these kernels: compute capability 8.0 or more, for tf32, bfloat16 and asynchronous copies.
+// 10 major + minor of it.
+int compute_capability(Stream stream);
+bool can_run(Stream stream);
+
 // ---- sums (cuda/network/segment_sum.cu) ---------------------------------------------------------------------
 
 // T = float or double, I = int32_t or int64_t. Sums are taken in float64 and rounded once.
@@ -142,8 +147,9 @@ void targets_finish(Stream stream, const TargetInput& input, int64_t num_runs, c
 // read on the device; num_edges is what the arrays have room for. Rows beyond the edges are not read, and zeros in
 // results (history aside). So one CUDA graph serves all graphs of N nodes that fit.
 
-// Whether there are kernels for this width, and a block of the device has the shared memory that they take.
-bool has_message_passing(Stream stream, int hidden_size);
+// Whether there are kernels for this width, and a block of the device has the shared memory that they take in this
+// precision; perceptrons too.
+bool has_message_passing(Stream stream, int hidden_size, Precision precision);
 
 size_t processor_forward_workspace_bytes(Stream stream, const ProcessorShape& shape, bool keep, Precision precision);
 void processor_forward(Stream stream, const ProcessorForward& processor, Workspace workspace);

@@ -16,6 +16,8 @@ Workspace workspace_of(Address address, std::size_t bytes) { return {at<void>(ad
 
 void bind_build(py::module_& m) {
   m.attr("architectures") = architectures();
+  m.def("compute_capability", [](int device) { return compute_capability(stream_of(device, 0)); });
+  m.def("can_run", [](int device) { return can_run(stream_of(device, 0)); });
   m.attr("toolkit_version") = toolkit_version();
 }
 
@@ -145,8 +147,9 @@ void bind_targets(py::module_& m) {
 }
 
 void bind_processor(py::module_& m) {
-  m.def("has_message_passing",
-        [](int device, int hidden_size) { return has_message_passing(stream_of(device, 0), hidden_size); });
+  m.def("has_message_passing", [](int device, int hidden_size, int precision) {
+    return has_message_passing(stream_of(device, 0), hidden_size, static_cast<Precision>(precision));
+  });
   m.def("processor_forward_workspace_bytes",
         [](int device, Address stream, const Shape& shape, bool keep, int precision) {
           return processor_forward_workspace_bytes(stream_of(device, stream), processor_shape(shape), keep,

@@ -8,6 +8,7 @@ PYBIND11_MODULE(botan_fast_cuda_host, m) {
   bind_cuda(m);
   m.def("set_seed", &simt::set_seed);
   m.def("set_max_shared_bytes", [](size_t bytes) { simt::max_shared_bytes = bytes; });
+  m.def("set_compute_capability", [](int capability) { simt::compute_capability = capability; });
   m.def("set_ampere",
         [](bool ampere) { simt::tensor_core = ampere ? simt::TensorCore::ampere : simt::TensorCore::hopper; });
   bind_test_kernels(m);

@@ -59,6 +59,9 @@ extern unsigned char* dynamic_shared_memory;
 constexpr size_t kHopperSharedBytes = 227 << 10;
 extern size_t max_shared_bytes;
 
+// 10 major + minor. Tests change it.
+extern int compute_capability;
+
 // Whose tensor cores: they differ in how they cut off their sums (matrix.h). Tests change it.
 enum class TensorCore { hopper, ampere };
 extern TensorCore tensor_core;

@@ -1,12 +1,16 @@
 """The host emulation itself: what it computes, and that it finds what is broken."""
 
 import math
+import os
 import subprocess
 import sys
+import time
 from fractions import Fraction
 
 import numpy as np
 import pytest
+
+from tests.cuda_host import build
 
 SEEDS = range(20)
 
@@ -219,6 +223,18 @@ def test_rounding(emulator):
     np.testing.assert_array_equal(as_tf32.view(np.float32)[finite], tf32(x[finite]))
     np.testing.assert_array_equal(as_tf32.view(np.float32)[~finite], x[~finite])
     np.testing.assert_array_equal((as_bf16 << 16).view(np.float32), bf16(x))
+
+
+def test_old_objects_are_removed(tmp_path):
+    """Those of yesterday stay: another branch may need them again."""
+    for name, days in (("old.o", 8), ("new.o", 1), ("old/module.so", 9), ("new/module.so", 2)):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        for p in (path, *([path.parent] if "/" in name else [])):
+            os.utime(p, (time.time() - 86400 * days,) * 2)
+    build._remove_unused(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["new", "new.o"]
 
 
 def test_a_missing_compiler_is_said(monkeypatch, tmp_path):

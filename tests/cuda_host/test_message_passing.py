@@ -1,10 +1,13 @@
 """Message passing and multilayer perceptrons on CUDA through the host emulation: values and all gradients."""
 
+import warnings
+
 import pytest
 import torch
 
 from botan_fast import device, ops
 from botan_fast.ops import cuda, reference
+from botan_fast.ops import precision as precisions
 from botan_fast.ops.precision import has_message_passing
 from tests.helpers.processor_case import Case, clear_case, clear_of_kinks
 from tests.helpers.random_graphs import random_mlp, relative_l2
@@ -216,7 +219,7 @@ def test_less_shared_memory_gives_the_same(emulator, precision, hidden):
     case = Case(9, 700, hidden, steps=2, start=True)
     want = run(emulator, case, precision)
     emulator.set_max_shared_bytes(131 << 10 if hidden == 64 else 64 << 10)
-    assert emulator.has_message_passing(0, hidden)
+    assert emulator.has_message_passing(0, hidden, ops.PRECISIONS.index(precision))
     got = run(emulator, case, precision)
     assert_close(got.pop(-5), want.pop(-5), 1e-6)
     assert_same_bits(got, want)
@@ -234,12 +237,49 @@ def test_the_choice_of_a_path_is_traced(emulator, monkeypatch):
 
 
 def test_too_little_shared_memory(emulator):
-    assert all(emulator.has_message_passing(0, hidden) for hidden in (32, 64, 128))
-    assert not emulator.has_message_passing(0, 48)
+    def widths(precision):
+        return [h for h in (32, 48, 64, 128) if emulator.has_message_passing(0, h, ops.PRECISIONS.index(precision))]
+
     emulator.set_max_shared_bytes(SMALL)
-    assert all(emulator.has_message_passing(0, hidden) for hidden in (32, 64, 128))
-    emulator.set_max_shared_bytes(64 << 10)
-    assert [emulator.has_message_passing(0, hidden) for hidden in (32, 64)] == [True, False]
+    assert [widths(p) for p in ops.PRECISIONS] == [[32, 64, 128]] * 3
+    emulator.set_max_shared_bytes(72 << 10)
+    assert [widths(p) for p in ops.PRECISIONS] == [[32], [32, 64], [32]]  # fp32, bf16, tf32
+    emulator.set_max_shared_bytes(48 << 10)
+    assert [widths(p) for p in ops.PRECISIONS] == [[], [32], []]
+
+
+@pytest.mark.parametrize("capability", [70, 75, 80, 90])
+def test_a_gpu_without_the_instructions(emulator, monkeypatch, capability):
+    """Below 8.0 nothing is launched, and one warning says so; plain torch and the CPU's searches take over."""
+    monkeypatch.setattr(device, "CUDA_KERNELS", emulator)
+    monkeypatch.setattr(device, "_runs", {})
+    emulator.set_compute_capability(capability)
+    gpu = torch.device("cuda", 0)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        found = [device.kernels_for(gpu) for _ in range(3)]
+        fast = has_message_passing(0, 64), ops.has_fast_path(64, torch.float32, gpu)
+    able = capability >= 80
+    assert found == [emulator if able else None] * 3
+    assert fast == (able, able)
+    text = f"cuda:0 has compute capability {capability // 10}.{capability % 10}, and the CUDA kernels need 8.0"
+    assert [str(w.message).startswith(text) for w in said] == ([] if able else [True])
+
+
+@pytest.mark.parametrize(("precision", "said"), [("fp32", True), ("tf32", True), ("bf16", False)])
+def test_too_little_shared_memory_is_said_once(emulator, monkeypatch, precision, said):
+    """By precision: bf16 takes less."""
+    monkeypatch.setattr(device, "CUDA_KERNELS", emulator)
+    monkeypatch.setattr(precisions, "CUDA_KERNELS", emulator)
+    monkeypatch.setattr(precisions, "_warned", set())
+    emulator.set_max_shared_bytes(72 << 10)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            ops.warn_if_slow(64, precision, torch.device("cuda", 0))
+    assert [f"hidden_size = 64 in precision = '{precision}'" in str(w.message) for w in found] == (
+        [True] if said else []
+    )
 
 
 SMALL = 99 << 10  # bytes of a block on RTX 30, 40 and 50, A40 and L40: fewer warps and smaller tiles

@@ -8,20 +8,21 @@ namespace {
 constexpr int64_t kMost = (int64_t{1} << 31) - 1024;  // rows: 32-bit numbers, with room for a tile
 constexpr int64_t kMostInputs = 65536;
 
-const Kernels& find_kernels(const char* function, int hidden_size, Precision precision) {
-  const Kernels* found = nullptr;
+// null for another width
+const Kernels* kernels_of(int hidden_size, Precision precision) {
   switch (precision) {
     case Precision::fp32:
-      found = kernels_fp32(hidden_size);
-      break;
+      return kernels_fp32(hidden_size);
     case Precision::tf32:
-      found = kernels_tf32(hidden_size);
-      break;
+      return kernels_tf32(hidden_size);
     case Precision::bf16:
-      found = kernels_bf16(hidden_size);
-      break;
+      return kernels_bf16(hidden_size);
   }
-  if (found) return *found;
+  return nullptr;
+}
+
+const Kernels& find_kernels(const char* function, int hidden_size, Precision precision) {
+  if (const Kernels* found = kernels_of(hidden_size, precision)) return *found;
   throw std::invalid_argument(std::string(function) + ": hidden_size = " + std::to_string(hidden_size) +
                               "; CUDA kernels exist for 32, 64 and 128");
 }
@@ -48,11 +49,9 @@ void check_rows(const char* function, int64_t num_rows, int64_t num_inputs) {
 
 // ---- message passing ----------------------------------------------------------------------------------------
 
-bool has_message_passing(Stream stream, int hidden_size) {
-  for (const Kernels* kernels : {kernels_fp32(hidden_size), kernels_tf32(hidden_size), kernels_bf16(hidden_size)}) {
-    if (!kernels || kernels->shared_bytes > max_shared_bytes(stream)) return false;
-  }
-  return true;
+bool has_message_passing(Stream stream, int hidden_size, Precision precision) {
+  const Kernels* kernels = kernels_of(hidden_size, precision);
+  return kernels && kernels->shared_bytes <= max_shared_bytes(stream);
 }
 
 size_t processor_forward_workspace_bytes(Stream stream, const ProcessorShape& shape, bool keep, Precision precision) {

@@ -69,18 +69,17 @@ class DeviceGuard {
   bool changed_ = false;
 };
 
-inline int num_multiprocessors(Stream stream) {
-  int number = 0;
-  check(cudaDeviceGetAttribute(&number, cudaDevAttrMultiProcessorCount, stream.device), "CUDA ", "device attribute");
-  return number;
+inline int device_attribute(Stream stream, cudaDeviceAttr attribute) {
+  int value = 0;
+  check(cudaDeviceGetAttribute(&value, attribute, stream.device), "CUDA ", "device attribute");
+  return value;
 }
+
+inline int num_multiprocessors(Stream stream) { return device_attribute(stream, cudaDevAttrMultiProcessorCount); }
 
 // What a block may ask for; GPUs of one generation differ: 163 KB on A100, 227 KB on H100 and H200, 99 KB on others.
 inline size_t max_shared_bytes(Stream stream) {
-  int bytes = 0;
-  check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, stream.device), "CUDA ",
-        "device attribute");
-  return static_cast<size_t>(bytes);
+  return static_cast<size_t>(device_attribute(stream, cudaDevAttrMaxSharedMemoryPerBlockOptin));
 }
 
 inline void fill_zero(Stream stream, void* address, size_t num_bytes) {

@@ -137,7 +137,7 @@ class BOTANLayer(nn.Module):
         self._check(x, e, x0, e0, graph)
         if isinstance(graph, Graph):
             return self.run(x, e, x0, e0, graph_topology(graph), 1, precision, save_memory)
-        if not ops.has_fast_path(self.hidden_size, x.dtype, x.device):  # needs no order
+        if not ops.has_fast_path(self.hidden_size, x.dtype, x.device, precision):  # needs no order
             return self.run(x, e, x0, e0, list(graph), 1, precision, save_memory)
         topology, order = _sorted_topology(graph, x.shape[0])
         x, e = self.run(x, e[order], x0, e0[order], topology, 1, precision, save_memory)
@@ -364,6 +364,12 @@ class BOTAN(nn.Module):
         return found["node"], found["edge"]
 
     def _check(self, graph: Graph) -> None:
+        own = self.node_encoder.fc1.weight.device
+        if graph.device != own:
+            raise InputError(
+                f"graph lies on {graph.device} and the model on {own}; put both on one device: graph.to('{own}'), or "
+                f"model.to('{graph.device}')"
+            )
         if graph.vectors.shape[1] != self.config["dimensions"]:
             raise InputError(
                 f"graph has {graph.vectors.shape[1]} dimensions; the model has dimensions = {self.config['dimensions']}"

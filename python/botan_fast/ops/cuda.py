@@ -14,7 +14,14 @@ import torch
 from torch import Tensor
 
 from ..device import DTYPES, stream_of, workspace_of
-from .door import index_tensor, mlp_tensors, number_tensor, processor_tensors, topology_tensors
+from .door import (
+    backward_tensors,
+    index_tensor,
+    mlp_tensors,
+    number_tensor,
+    processor_tensors,
+    topology_tensors,
+)
 from .history import history_members
 
 __all__ = [
@@ -40,6 +47,7 @@ def _kernel(kernels: ModuleType, name: str, values: Tensor, row_ptr: Tensor) -> 
 def segment_sum(kernels: ModuleType, values: Tensor, row_ptr: Tensor, order: Tensor | None = None) -> Tensor:
     """`reference.segment_sum` of values, or of values[order] without making that array; order of row_ptr's dtype."""
     (values, width), row_ptr = _flat(values), index_tensor("row_ptr", row_ptr, values, "values")
+    order = None if order is None else index_tensor("order", order, values, "values").to(row_ptr.dtype)
     count = len(row_ptr) - 1
     out = values.new_empty((count, *values.shape[1:]))
     num_order = len(values if order is None else order)
@@ -164,7 +172,8 @@ def processor_backward(
     x, e = _aligned(given[0]), _aligned(given[1])
     x0, e0 = _aligned(given[2]), _aligned(given[3])
     state = (x, e, x0, e0)
-    grad_outputs = _all_aligned((grad_x_out, grad_e_out))
+    outputs, *grad_outputs = backward_tensors(x0, e0, outputs, grad_x_out, grad_e_out)
+    outputs, grad_outputs = _all_aligned(outputs), _all_aligned(grad_outputs)
     topology, weights = _all_aligned(topology_tensors(topology, x0, e0, look=False)), _all_aligned(weights)
     (nodes, hidden), edges = x0.shape, e0.shape[0]
     shape = nodes, edges, hidden, num_steps, weights[0].shape[1] == 6 * hidden, save_memory
@@ -228,8 +237,9 @@ def mlp_backward(
 ) -> tuple[Tensor, list[Tensor]]:
     """The operator `mlp_backward`; y is not read."""
     x, weights = mlp_tensors(x, weights)
-    x, weights, grad_y = _aligned(x), _all_aligned(weights), _aligned(grad_y)
     (rows, inputs), hidden = x.shape, weights[0].shape[0]
+    grad_y = number_tensor("grad_y", grad_y, (rows,) if len(weights) == 6 else (rows, hidden), x, "x")
+    x, weights, grad_y = _aligned(x), _all_aligned(weights), _aligned(grad_y)
     grad_x = torch.empty_like(x) if need_grad_x else None
     gradients = [torch.empty_like(w) for w in weights]
     stream = stream_of(x)

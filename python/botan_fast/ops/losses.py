@@ -60,7 +60,7 @@ def _(
     node: Any, edge: Any, node_target: Any, edge_target: Any, row_ptr: Any, p: Any, keep_node: bool, keep_edge: bool
 ) -> Any:
     like = edge if node is None else node
-    kept = (torch.empty_like(t) if keep else like.new_empty(0) for t, keep in ((node, keep_node), (edge, keep_edge)))
+    kept = (t.new_empty(t.shape) if keep else like.new_empty(0) for t, keep in ((node, keep_node), (edge, keep_edge)))
     return *(like.new_empty(()) for _ in range(3)), *kept
 
 

@@ -13,10 +13,18 @@ from torch import Tensor
 from .. import _core
 from ..device import CUDA_KERNELS, empty
 from . import cuda, reference
-from .door import processor_tensors, same_device, topology_tensors
+from .door import backward_tensors, processor_tensors, same_device, topology_tensors
 from .history import history_members
-from .library import addresses, dense_or_none, differentiable_gradients, fake, library, operator
-from .precision import PRECISIONS, check_precision, check_save_memory, has_fast_path, in_transform, precision_on_cpu
+from .library import addresses, differentiable_gradients, fake, library, operator
+from .precision import (
+    PRECISIONS,
+    check_precision,
+    check_save_memory,
+    has_fast_path,
+    in_transform,
+    precision_on_cpu,
+    warn_of_plain_torch,
+)
 
 __all__ = ["processor"]
 
@@ -76,7 +84,7 @@ def _(
     save_memory: bool,
 ) -> tuple[Tensor, ...]:
     history = history_members(x0.shape[0], e0.shape[0], x0.shape[1], num_steps, keep, precision, save_memory)
-    return torch.empty_like(x0), torch.empty_like(e0), *(x0.new_empty(s, dtype=d) for s, d in history)
+    return x0.new_empty(x0.shape), e0.new_empty(e0.shape), *(x0.new_empty(s, dtype=d) for s, d in history)
 
 
 @operator(
@@ -101,7 +109,7 @@ def _processor_backward(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor]]:
     (x, e, x0, e0), weights = processor_tensors(x, e, x0, e0, weights)
     topology = topology_tensors(topology, x0, e0, look=False)  # the forward pass has looked
-    grad_x_out, grad_e_out = dense_or_none(grad_x_out), dense_or_none(grad_e_out)
+    outputs, grad_x_out, grad_e_out = backward_tensors(x0, e0, outputs, grad_x_out, grad_e_out)
     (nodes, hidden), edges = x0.shape, e0.shape[0]
     grad_x = None if x is None else empty(nodes, hidden)
     grad_e = None if e is None else empty(edges, hidden)
@@ -138,11 +146,11 @@ def _(
     save_memory: bool,
 ) -> Any:
     return (
-        x0.new_empty(0) if x is None else torch.empty_like(x),
-        x0.new_empty(0) if e is None else torch.empty_like(e),
-        torch.empty_like(x0),
-        torch.empty_like(e0),
-        [torch.empty_like(w) for w in weights],
+        x0.new_empty(0 if x is None else x.shape),
+        x0.new_empty(0 if e is None else e.shape),
+        x0.new_empty(x0.shape),
+        e0.new_empty(e0.shape),
+        [w.new_empty(w.shape) for w in weights],
     )
 
 
@@ -242,10 +250,12 @@ def processor(
     weights = [*edge_weights, *node_weights]
     if num_steps == 0:
         return x0 if x is None else x, e0 if e is None else e
-    if in_transform() or not has_fast_path(x0.shape[1], x0.dtype, x0.device):
+    if in_transform() or not has_fast_path(x0.shape[1], x0.dtype, x0.device, precision):
+        warn_of_plain_torch(x0, x0.shape[1], precision)
         (x, e, x0, e0), weights = processor_tensors(x, e, x0, e0, weights)
         senders, receivers = topology[:2]
         same_device("senders", senders, x0, "x0")
+        same_device("receivers", receivers, x0, "x0")
         return reference.processor(
             x, e, x0, e0, senders, receivers, weights[:4], weights[4:], num_steps, precision, save_memory
         )

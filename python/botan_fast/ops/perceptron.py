@@ -10,9 +10,16 @@ from torch import Tensor
 from .. import _core
 from ..device import CUDA_KERNELS, empty
 from . import cuda, reference
-from .door import mlp_tensors
+from .door import mlp_tensors, number_tensor
 from .library import address, addresses, differentiable_gradients, fake, library, operator
-from .precision import PRECISIONS, check_precision, has_fast_path, in_transform, precision_on_cpu
+from .precision import (
+    PRECISIONS,
+    check_precision,
+    has_fast_path,
+    in_transform,
+    precision_on_cpu,
+    warn_of_plain_torch,
+)
 
 __all__ = ["mlp"]
 
@@ -49,8 +56,9 @@ def _mlp_backward(
     x: Tensor, weights: Sequence[Tensor], y: Tensor, grad_y: Tensor, need_grad_x: bool, precision: int
 ) -> tuple[Tensor, list[Tensor]]:
     x, weights = mlp_tensors(x, weights)
-    y, grad_y = y.contiguous(), grad_y.contiguous()
     (rows, inputs), hidden = x.shape, weights[0].shape[0]
+    shape = (rows,) if len(weights) == 6 else (rows, hidden)
+    y, grad_y = number_tensor("y", y, shape, x, "x"), number_tensor("grad_y", grad_y, shape, x, "x")
     grad_x = empty(rows, inputs) if need_grad_x else x.new_empty(0)
     gradients = [torch.empty_like(w) for w in weights]
     _core.mlp_backward(
@@ -71,7 +79,7 @@ def _mlp_backward(
 
 @fake("mlp_backward")
 def _(x: Any, weights: Any, y: Any, grad_y: Any, need_grad_x: bool, precision: int) -> Any:
-    return x.new_empty(x.shape if need_grad_x else 0), [torch.empty_like(w) for w in weights]
+    return x.new_empty(x.shape if need_grad_x else 0), [w.new_empty(w.shape) for w in weights]
 
 
 def _mlp_setup(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -115,11 +123,13 @@ def mlp(x: Tensor, weights: Sequence[Tensor], precision: str = "fp32") -> Tensor
     True
     """
     hidden = weights[0].shape[0]
-    fast = has_fast_path(hidden, x.dtype, x.device) and not in_transform()
+    check_precision(precision)
+    fast = has_fast_path(hidden, x.dtype, x.device, precision) and not in_transform()
     if len(weights) == 6 and weights[4].shape[:1] != (1,):
         mlp_tensors(x, weights)
         return reference.last_layer(mlp(x, weights[:4], precision), weights[4], weights[5], precision)
     if fast and (x.device.type == "cpu" or 1 <= x.shape[-1] <= 2**16):
-        return _mlp(x, list(weights), PRECISIONS.index(check_precision(precision)))
+        return _mlp(x, list(weights), PRECISIONS.index(precision))
+    warn_of_plain_torch(x, hidden, precision)
     x, weights = mlp_tensors(x, weights)
-    return reference.mlp(x, weights, check_precision(precision))
+    return reference.mlp(x, weights, precision)
