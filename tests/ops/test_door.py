@@ -135,7 +135,7 @@ def test_two_devices_in_the_backward_pass_of_a_perceptron(name):
 
 
 def test_a_model_and_a_graph_on_two_devices(graph):
-    with pytest.raises(InputError, match=r"graph lies on meta and the model on cpu; .* graph.to\('cpu'\), or model.to"):
+    with pytest.raises(InputError, match=r"graph lies on meta and model on cpu; .* graph.to\('cpu'\), or model.to"):
         bf.BOTAN()(graph.to("meta"))
 
 

@@ -367,7 +367,7 @@ class BOTAN(nn.Module):
         own = self.node_encoder.fc1.weight.device
         if graph.device != own:
             raise InputError(
-                f"graph lies on {graph.device} and the model on {own}; put both on one device: graph.to('{own}'), or "
+                f"graph lies on {graph.device} and model on {own}; put both on one device: graph.to('{own}'), or "
                 f"model.to('{graph.device}')"
             )
         if graph.vectors.shape[1] != self.config["dimensions"]:
