@@ -176,6 +176,8 @@ def test_stages_fit():
     """Eight minutes each, and the calls of benchmarks/README.md ten."""
     assert max(check.LIMITS.values()) <= 480
     text = (commands.ROOT / "benchmarks" / "README.md").read_text()
+    described = {name: int(limit) for name, limit in re.findall(r"^\| (\w+) \| (\d+) s \|", text, re.MULTILINE)}
+    assert described == check.LIMITS
     calls = re.findall(r"^python3 -m benchmarks\.gpu\.check .*$", text, re.MULTILINE)
     assert len(calls) == 3
     done = []

@@ -6,6 +6,7 @@ GPU can be tried without one.
 
 import gc
 import statistics
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -77,7 +78,9 @@ class Clock:
             return step, out
         side = torch.cuda.Stream(self.device)
         side.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(side):
+        with torch.cuda.stream(side), warnings.catch_warnings():
+            # of an optimizer that is made to be captured: here it warms up
+            warnings.filterwarnings("ignore", message="This instance was constructed with capturable=True")
             for _ in range(3):
                 step()
         torch.cuda.current_stream(self.device).wait_stream(side)

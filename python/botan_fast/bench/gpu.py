@@ -6,6 +6,7 @@ of the device, and the floor of what the kernels move. The repository's `benchma
 
 import datetime
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -107,17 +108,20 @@ def benchmark_gpu(
     task = problem(size)
     checked = task if size <= CHECK_SIZE else problem(CHECK_SIZE)
     check(checked, ())
-    _check_device(checked, clock.device)
-    say("measuring the machine")
-    limits = clock.ceilings() if clock.cuda else clock.ceilings(1 << 20, 64)
     plain = size * PLAIN_BYTES_PER_PARTICLE < available / 2
+    # captures and events are those of the current device
+    with torch.cuda.device(clock.device) if clock.cuda else nullcontext():
+        _check_device(checked, clock.device)
+        say("measuring the machine")
+        limits = clock.ceilings() if clock.cuda else clock.ceilings(1 << 20, 64)
+        rows = _rows(task, clock, limits, plain, say)
     info = build_info()
     return {
         "device": clock.device.type,
         "date": datetime.date.today().isoformat(),
         "machine": {
             "cpu": cpu_model(),
-            "gpu": info["cuda_device"],
+            "gpu": torch.cuda.get_device_name(clock.device) if clock.cuda else info["cuda_device"],
             "cores": cores(),
             "memory_bytes": memory_bytes(),
             "device_bytes": available,
@@ -128,7 +132,7 @@ def benchmark_gpu(
         "size": size,
         "edges": task.graph.num_edges,
         "ceilings": limits,
-        "rows": _rows(task, clock, limits, plain, say),
+        "rows": rows,
     }
 
 
@@ -167,11 +171,10 @@ def _check_device(task: Problem, device: torch.device) -> None:
             compare(f"{name} in {precision}", a.cpu(), b, tolerance)
 
 
-def training_step(model: BOTAN, predict: Predict, targets: Targets) -> Callable[[], Tensor]:
-    """Forward, loss, gradients, norm clipped to 1, Adam; it waits for nothing, so that it can be captured."""
+def training_step(model: BOTAN, predict: Predict, targets: Targets, capturable: bool = False) -> Callable[[], Tensor]:
+    """Forward, loss, gradients, norm clipped to 1, Adam; it waits for nothing."""
     parameters = list(model.parameters())
-    on_gpu = parameters[0].device.type == "cuda"
-    optimizer = torch.optim.Adam(parameters, lr=1e-4, fused=True, capturable=on_gpu)
+    optimizer = torch.optim.Adam(parameters, lr=1e-4, fused=True, capturable=capturable)
 
     def step() -> Tensor:
         node, edge = predict()
@@ -218,7 +221,9 @@ def _rows(
             model = untrained().to(clock.device)
             fast = implementation == "botan_fast"
             predict = fused(model, graph, precision) if fast else plain_torch(model, graph)
-            run: Run = training_step(model, predict, targets) if train else torch.no_grad()(predict)
+            run: Run = torch.no_grad()(predict)
+            if train:
+                run = training_step(model, predict, targets, captured and clock.cuda)
             facts: dict[str, Any] = {}
             if train and fast and not captured:
                 facts["peak_bytes"] = clock.peak_bytes(run, before)
