@@ -4,12 +4,15 @@
 // to where, and how each is turned is read from device memory, so that a CUDA graph that holds this kernel serves every
 // batch. Vectors are turned by products and sums in a fixed order, which are not contracted in this folder: the bits
 // are those of the definition in plain torch. 56 bytes are moved per edge, 9 MB at N = 4096: some 4 us.
+#include <limits>
+
 #include "cuda/runtime/launch.cuh"
 
 namespace botan_fast::cuda {
 namespace {
 
 constexpr int kThreads = 256;
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 
 // Where a configuration comes from and where it goes in the batch: a row of `places`.
 struct Place {
@@ -46,7 +49,7 @@ __device__ __forceinline__ void load_edge(const BatchSource& source, const Batch
     batch.reverse[row] = static_cast<int32_t>(row);
     for (int d = 0; d < dimensions; ++d) batch.vectors[row * dimensions + d] = 0;
     for (int d = 0; batch.inherent_vectors && d < dimensions; ++d) batch.inherent_vectors[row * dimensions + d] = 0;
-    for (int k = 0; k < batch.edge_columns; ++k) batch.edge_targets[row * batch.edge_columns + k] = nanf("");
+    for (int k = 0; k < batch.edge_columns; ++k) batch.edge_targets[row * batch.edge_columns + k] = kNan;
     return;
   }
   const int64_t graph = find_place(choice.places, choice.num_graphs, 3, row);
