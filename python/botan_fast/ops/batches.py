@@ -7,6 +7,7 @@ there has no rows or no columns: `inherent_vectors` (0, D), `edge_targets` (E, 0
 
 from collections.abc import Sequence
 from functools import partial
+from types import ModuleType
 from typing import NamedTuple
 
 import torch
@@ -180,13 +181,15 @@ library.impl("load_batch", _load, "CPU")
 library.impl("record_step", _record, "CPU")
 
 
-def _load_on_device(source: Sequence[Tensor], choice: Sequence[Tensor], batch: Sequence[Tensor]) -> None:
+def _load_on_device(
+    kernels: ModuleType, source: Sequence[Tensor], choice: Sequence[Tensor], batch: Sequence[Tensor]
+) -> None:
     _check(BatchSource(*source), BatchChoice(*choice), BatchArrays(*batch))
-    cuda.load_batch(CUDA_KERNELS, source, choice, batch)
+    cuda.load_batch(kernels, source, choice, batch)
 
 
 if CUDA_KERNELS is not None:
-    library.impl("load_batch", _load_on_device, "CUDA")
+    library.impl("load_batch", partial(_load_on_device, CUDA_KERNELS), "CUDA")
     library.impl("record_step", partial(cuda.record_step, CUDA_KERNELS), "CUDA")
 
 

@@ -44,7 +44,8 @@ class WeightAverage:
 
     def update_by(self, model: BOTAN, weight: torch.Tensor) -> None:
         """The same with a weight () on the device: a few launches for all weights, which a CUDA graph can hold."""
-        ours, theirs = list(self.model.parameters()), list(model.parameters())
+        ours: list[torch.Tensor] = list(self.model.parameters())
+        theirs: list[torch.Tensor] = list(model.parameters())
         with torch.no_grad():
             steps = torch._foreach_sub(theirs, ours)
             torch._foreach_mul_(steps, weight)

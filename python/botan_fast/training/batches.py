@@ -97,8 +97,8 @@ class PackedBatches:
         def on_device(shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
             return torch.empty(shape, dtype=dtype, device=device)
 
-        total = [sum(size) for size in zip(*layout.sizes, strict=True)]
-        memory = layout.source(*total, on_device if self.resident else queue.pinned)
+        all_nodes, all_edges = (sum(size) for size in zip(*layout.sizes, strict=True))
+        memory = layout.source(all_nodes, all_edges, on_device if self.resident else queue.pinned)
         packed: Packed = pack(samples, model, layout, memory)
         self._source: Resident | Streamed = (
             Resident(packed) if self.resident else Streamed(packed, queue, layout, nodes, edges)
@@ -109,10 +109,7 @@ class PackedBatches:
         self._noise_widths = torch.cat(widths).to(device) if widths else on_device((0,), torch.float32)
         self._buffer = on_device((StepInputs.num_bytes(self._graphs, layout.dimensions),), torch.uint8)
         self.inputs = StepInputs.views(self._buffer, self._graphs, layout.dimensions)
-        self._ring = [
-            (queue.pinned(tuple(self._buffer.shape), torch.uint8), queue.pinned(tuple(self._noise.shape), torch.float32))
-            for _ in range(RING)
-        ]
+        self._ring = [[queue.pinned(tuple(t.shape), t.dtype) for t in (self._buffer, self._noise)] for _ in range(RING)]
         self._marks: list[Mark | None] = [None] * RING
         self._staged = 0
         arrays = layout.source(nodes, edges, on_device)
@@ -141,8 +138,7 @@ class PackedBatches:
         inputs.number.fill_(number)
         inputs.step_size.fill_(step_size)
         inputs.average_weight.fill_(average_weight)
-        node, places = 0, []
-        edge = 0
+        node, edge, places = 0, 0, []
         for place, (configuration, start) in enumerate(zip(batch, self._source.bring(batch), strict=True)):
             nodes, edges = self._layout.sizes[configuration]
             rotation = random_rotation(self._settings.augmentation, self._layout.dimensions, generator)
@@ -217,7 +213,7 @@ def _rooms(sizes: Sequence[tuple[int, int]], batch_size: int) -> dict[tuple[int,
         for nodes, edges in sizes:
             rooms[1, nodes] = max(edges, rooms.get((1, nodes), 0))
         if len(rooms) > MOST_SHAPES:
-            raise NotCapturable(f"the configurations have {len(rooms)} numbers of particles; up to {MOST_SHAPES} will do")
+            raise NotCapturable(f"configurations of {len(rooms)} numbers of particles; there may be {MOST_SHAPES}")
         return rooms
     numbers = {nodes for nodes, _ in sizes}
     if len(numbers) > 1:

@@ -132,6 +132,7 @@ class CapturedSteps(Steps):
     def _state(self) -> list[tuple[Tensor, Tensor]]:
         """Every tensor that a step changes, and a copy of it."""
         learner = self.learner
-        tensors = [*learner.model.parameters(), *(() if learner.average is None else learner.average.model.parameters())]
+        tensors: list[Tensor] = list(learner.model.parameters())
+        tensors += [] if learner.average is None else learner.average.model.parameters()
         tensors += [tensor for state in learner.optimizer.state.values() for tensor in state.values()]
         return [(tensor.detach(), tensor.detach().clone()) for tensor in tensors]

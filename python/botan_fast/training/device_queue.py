@@ -77,10 +77,9 @@ class DeviceQueue:
         """A CUDA graph of the step, which does not run. All graphs of this queue share their memory."""
         if self._pool is None:
             self._pool = torch.cuda.graph_pool_handle()
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.device(self.device):
-            with torch.cuda.graph(graph, pool=self._pool, stream=torch.cuda.Stream(self.device)):
-                step()
+        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream(self.device)
+        with torch.cuda.device(self.device), torch.cuda.graph(graph, pool=self._pool, stream=stream):
+            step()
         return graph
 
     def replay(self, graph: Any) -> None:

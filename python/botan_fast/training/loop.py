@@ -49,7 +49,7 @@ class TrainingResult:
     history   list of dict, one for each epoch; its keys are the columns of history.csv
     output    the run directory, or None
     epoch     the epoch that the model is of: the last one, but with `patience`
-    replays   steps of this call that were replays of a captured CUDA graph, counted on the device (docs/training-gpu.md)
+    replays   steps of this call that were replays of a CUDA graph, counted on the device (docs/training-gpu.md)
     """
 
     model: BOTAN

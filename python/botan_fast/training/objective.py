@@ -54,8 +54,9 @@ def batch_loss(
     """p node + (1 - p) edge, and the two parts, each of shape ().
 
     With target scaling both parts are in units of the widths of the outputs. With K outputs each part is the mean over
-    those that have targets. Of a graph with a capacity the edges that are there count. With species weights w the node part is sum_s w_s m_s / sum_s w_s, where m_s is the mean
-    over the particles of species s, and the sums go over the species that there are.
+    those that have targets. With species weights w the node part is sum_s w_s m_s / sum_s w_s, where m_s is the mean
+    over the particles of species s, and the sums go over the species that there are. Of a graph with room for more
+    edges, those that are there count; with K outputs the targets beyond them must be NaN.
     """
     prediction = model(graph, settings.precision, settings.save_memory, raw=model.config["scaled"])
     scaled_node, edge_target = model.scale_targets(graph, node_target, edge_target)

@@ -46,15 +46,17 @@ class Layout:
 
     def source(self, nodes: int, edges: int, empty: Callable[[tuple[int, ...], torch.dtype], Tensor]) -> BatchSource:
         """Arrays for so many particles and edges, made by `empty(shape, dtype)`."""
-        vectors = (edges, self.dimensions)
+        vectors, by_edge = (edges, self.dimensions), [empty((edges,), torch.int32) for _ in range(3)]
         return BatchSource(
-            empty((nodes,), torch.int64),
-            empty((nodes,), torch.int32),
-            empty((nodes, self.node_columns), torch.float32),
-            *(empty((edges,), torch.int32) for _ in range(3)),
-            empty(vectors, torch.float32),
-            empty(vectors if self.inherent else (0, self.dimensions), torch.float32),
-            empty((edges, self.outputs if self.edge_targets else 0), torch.float32),
+            types=empty((nodes,), torch.int64),
+            row_begin=empty((nodes,), torch.int32),
+            numbers=empty((nodes, self.node_columns), torch.float32),
+            senders=by_edge[0],
+            receivers=by_edge[1],
+            reverse=by_edge[2],
+            vectors=empty(vectors, torch.float32),
+            inherent_vectors=empty(vectors if self.inherent else (0, self.dimensions), torch.float32),
+            edge_targets=empty((edges, self.outputs if self.edge_targets else 0), torch.float32),
         )
 
 
@@ -73,7 +75,8 @@ def layout_of(samples: Sequence[Sample], model: BOTAN) -> Layout:
         wrong = [name for name, array in held.items() if array is None]
         if wrong:
             raise NotCapturable(f"configuration {sample.name} lacks the input {wrong[0]!r}")
-        arrays = {name: (names[name].stop - names[name].start, t.ndim == 1) for name, t in held.items() if t is not None}
+        widths = {name: place.stop - place.start for name, place in names.items()}
+        arrays = {name: (widths[name], t.ndim == 1) for name, t in held.items() if t is not None}
         if any(t is not None and t.dtype != torch.float32 for t in (*read, *held.values())):
             raise NotCapturable(f"configuration {sample.name} holds numbers that are not float32")
         layouts.add((tuple(arrays.items()), edge is not None))
