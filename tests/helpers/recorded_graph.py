@@ -78,6 +78,10 @@ class RecordedGraph(TorchDispatchMode):
             return func(*args, **kwargs)
         if name in FORBIDDEN:
             raise HostAccess(f"{name} {FORBIDDEN[name]}")
+        if name in ("aten::index", "aten::index_put_") and any(
+            t is not None and t.dtype == torch.bool for t in args[1]
+        ):
+            raise HostAccess(f"{name} by a mask has a result whose size the host must know")
         for tensor in tree_flatten((args, kwargs))[0]:
             if isinstance(tensor, Tensor) and key_of(tensor) not in self.made:
                 self.external.setdefault(key_of(tensor), tensor.detach())
