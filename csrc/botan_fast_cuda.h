@@ -220,14 +220,23 @@ struct Batch {
 
 void load_batch(Stream stream, const BatchSource& source, const BatchChoice& choice, const Batch& batch);
 
-// Each one number on the device.
+// What a step has found, on the device.
 struct StepNumbers {
-  const float *loss, *node_loss, *edge_loss, *gradient_norm;
+  const float *loss, *node_loss, *edge_loss;  // one number each
+  const float* norms;                         // (num_norms,) of the gradients of the weights, tensor by tensor
+  int64_t num_norms;
+  double clip_norm;  // the largest norm of all gradients together
 };
 
-// record (num_batches, 4) gets the four numbers in row *batch, *not_finite 1 where one of them is not finite, else 0,
-// and *steps one more.
-void record_step(Stream stream, const StepNumbers& numbers, const int64_t* batch, int64_t num_batches, float* record,
-                 float* not_finite, int64_t* steps);
+// What becomes of it, on the device.
+struct StepResults {
+  float* record;          // (num_batches, 4): losses and the norm of all gradients, in row *batch
+  float* not_finite;      // 1 where one of these four is not finite, else 0
+  float* gradient_scale;  // max(1, (norm + 1e-6) / clip_norm): gradients are divided by it
+  int64_t* steps;         // one more
+};
+
+void record_step(Stream stream, const StepNumbers& numbers, const int64_t* batch, int64_t num_batches,
+                 const StepResults& results);
 
 }  // namespace botan_fast::cuda

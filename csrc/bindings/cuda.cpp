@@ -257,17 +257,19 @@ void bind_training_step(py::module_& m) {
         load_batch(stream_of(device, stream), from, chosen, made);
       },
       Release());
-  // numbers: loss, node_loss, edge_loss, gradient_norm
+  // numbers: loss, node_loss, edge_loss, norms; results: the members of StepResults
   m.def(
       "record_step",
-      [](int device, Address stream, const Addresses& numbers, Address batch, std::int64_t num_batches, Address record,
-         Address not_finite, Address steps) {
+      [](int device, Address stream, const Addresses& numbers, std::int64_t num_norms, double clip_norm, Address batch,
+         std::int64_t num_batches, const Addresses& results) {
         check_count("numbers", numbers, 4);
-        record_step(stream_of(device, stream),
-                    {at<const float>(numbers[0]), at<const float>(numbers[1]), at<const float>(numbers[2]),
-                     at<const float>(numbers[3])},
-                    at<const std::int64_t>(batch), num_batches, at<float>(record), at<float>(not_finite),
-                    at<std::int64_t>(steps));
+        check_count("results", results, 4);
+        record_step(
+            stream_of(device, stream),
+            {at<const float>(numbers[0]), at<const float>(numbers[1]), at<const float>(numbers[2]),
+             at<const float>(numbers[3]), num_norms, clip_norm},
+            at<const std::int64_t>(batch), num_batches,
+            {at<float>(results[0]), at<float>(results[1]), at<float>(results[2]), at<std::int64_t>(results[3])});
       },
       Release());
 }

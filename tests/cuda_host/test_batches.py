@@ -164,28 +164,57 @@ def test_sizes_that_are_refused(emulator, sizes):
         emulator.load_batch(0, 0, [64] * 9, (9, 9), [64] * 4, 1, [64] * 10, sizes)
 
 
-@pytest.mark.parametrize("bad", [None, math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("place", range(4))
-def test_the_record(emulator, bad, place):
-    numbers = [torch.tensor(x) for x in (0.5, 3e38, -2.0, 1e-40)]
-    if bad is not None:
-        numbers[place] = torch.tensor(bad)
-    results = []
-    for function in (lambda *a: cuda.record_step(emulator, *a), batches._record):
-        record, flag, steps = torch.zeros(3, 4), torch.full((), 5.0), torch.tensor([41])
-        function(*numbers, torch.tensor([2]), record, flag, steps)
-        results.append((record, flag, steps))
-    for got, want in zip(*results, strict=True):
-        assert same(got, want)
-    assert results[0][1] == (bad is not None)
-    assert results[0][2] == 42
-    assert not results[0][0][:2].any()
+def results_of(batches=3):
+    return [torch.zeros(batches, 4), torch.full((), 5.0), torch.full((), 5.0), torch.tensor([41])]
+
+
+@pytest.mark.parametrize("clip_norm", [1e-3, 1.0, 1e30])
+@pytest.mark.parametrize("count", [1, 37])
+def test_norm_and_scale(emulator, count, clip_norm):
+    """Against float64 and what torch does, and bit for bit the definition."""
+    norms = torch.rand(count, generator=torch.Generator().manual_seed(count)) * 3
+    losses, place = [torch.tensor(x) for x in (0.5, 0.25, 2.0)], torch.tensor([2])
+    got, want = results_of(), results_of()
+    cuda.record_step(emulator, losses, norms, clip_norm, place, got)
+    batches._record(losses, norms, clip_norm, place, want)
+    for a, b in zip(got, want, strict=True):
+        assert same(a, b)
+    norm = norms.double().square().sum().sqrt()
+    assert got[0][2].tolist() == [0.5, 0.25, 2.0, pytest.approx(float(norm), rel=1e-7)]
+    weights = torch.ones(count, requires_grad=True)
+    weights.grad = norms.clone()
+    torch.nn.utils.clip_grad_norm_([weights], clip_norm)
+    torch.testing.assert_close(norms / got[2], weights.grad, rtol=1e-6, atol=0)
+    assert not got[0][:2].any()
+    assert (got[1], got[3]) == (0, 42)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, 3e38])
+@pytest.mark.parametrize("place", range(5))
+def test_what_is_not_finite_is_flagged(emulator, bad, place):
+    """Also norms that are finite one by one, and not together."""
+    numbers = torch.tensor([0.5, 0.25, 2.0, 3e38, 1.0])
+    numbers[place] = bad
+    got, want = results_of(), results_of()
+    for results, function in ((got, lambda *a: cuda.record_step(emulator, *a)), (want, batches._record)):
+        function(list(numbers[:3].clone().unbind()), numbers[3:].clone(), 1.0, torch.tensor([0]), results)
+    for a, b in zip(got, want, strict=True):
+        assert same(a.nan_to_num(nan=-1), b.nan_to_num(nan=-1))
+    assert got[1] == (not numbers.isfinite().all() or (place == 4 and bad == 3e38))
 
 
 @pytest.mark.parametrize("batch", [-1, 3])
 def test_a_batch_without_a_row_stops_the_kernel(emulator, batch):
-    numbers = [torch.tensor(1.0)] * 4
+    losses = [torch.tensor(1.0)] * 3
     with pytest.raises(RuntimeError, match="the batch has a row of the record"):
-        cuda.record_step(
-            emulator, *numbers, torch.tensor([batch]), torch.zeros(3, 4), torch.zeros(()), torch.tensor([0])
-        )
+        cuda.record_step(emulator, losses, torch.ones(2), 1.0, torch.tensor([batch]), results_of())
+
+
+def test_a_record_that_is_refused(emulator):
+    for batches_, clip_norm, text in (
+        (0, 1.0, "num_batches = 0"),
+        (3, 0.0, r"clip_norm = 0\.0+"),
+        (3, math.nan, "clip_norm"),
+    ):
+        with pytest.raises(ValueError, match=f"record_step: {text}.*must be positive"):
+            emulator.record_step(0, 0, [64] * 4, 2, clip_norm, 64, batches_, [64] * 4)

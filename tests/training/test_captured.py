@@ -310,7 +310,7 @@ def test_a_capture_changes_nothing(samples, monkeypatch):
     def watched(learner, *arguments):
         before = learner.capture([], None, {})
         steps = make(learner, *arguments)
-        seen.append((before, learner.capture([], None, {}), int(steps._count)))
+        seen.append((before, learner.capture([], None, {}), int(steps._results.steps)))
         return steps
 
     monkeypatch.setattr(engine, "CapturedSteps", watched)
@@ -336,7 +336,7 @@ def test_a_graph_touches_only_what_stays(samples, monkeypatch):
     stay += [t for state in learner.optimizer.state.values() for t in state.values()]
     stay += [*batches._source.source, batches._buffer, batches._noise, batches._noise_widths]
     stay += [t for shape in batches.shapes.values() for t in shape.arrays]
-    stay += [steps._record, steps._not_finite, steps._count]
+    stay += steps._results
     known = {t.untyped_storage().data_ptr() for t in stay}
     [graph] = RecordedQueue.made[0].graphs
     assert {t.untyped_storage().data_ptr() for t in graph.external.values()} <= known

@@ -72,7 +72,7 @@ def test_queued_work_runs_when_somebody_waits():
 
 def fault_step_size(patch):
     """The step size of the host instead of that in the buffer."""
-    patch.setattr(Learner, "read_from", lambda self, step_size, not_finite: self.set_step_size(1e-4))
+    patch.setattr(Learner, "read_from", lambda self, step_size, *results: self.set_step_size(1e-4))
     patch.setattr("botan_fast.training.learner.Tensor", type("None", (), {}))
 
 

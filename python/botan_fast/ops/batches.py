@@ -5,6 +5,7 @@ operators serves every batch: which configurations, their rotations and noise, a
 there has no rows or no columns: `inherent_vectors` (0, D), `edge_targets` (E, 0), `noise` (N, 0).
 """
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from types import ModuleType
@@ -18,7 +19,16 @@ from ..errors import InputError
 from . import cuda
 from .library import library
 
-__all__ = ["BatchArrays", "BatchChoice", "BatchSource", "load_batch", "record_step"]
+__all__ = [
+    "BatchArrays",
+    "BatchChoice",
+    "BatchSource",
+    "StepResults",
+    "clip_norm_of",
+    "gradient_scale_of",
+    "load_batch",
+    "record_step",
+]
 
 
 class BatchSource(NamedTuple):
@@ -74,6 +84,20 @@ class BatchArrays(NamedTuple):
     inherent_vectors: Tensor  # (E, D), or (0, D)
     edge_targets: Tensor  # (E, K)
     status: Tensor  # (2,) int64
+
+
+class StepResults(NamedTuple):
+    """What `record_step` writes.
+
+    >>> from botan_fast.ops.batches import StepResults
+    >>> StepResults._fields
+    ('record', 'not_finite', 'gradient_scale', 'steps')
+    """
+
+    record: Tensor  # (B, 4) float32: losses and gradient norm of each batch
+    not_finite: Tensor  # () float32: 1 where one of the four is not finite, else 0
+    gradient_scale: Tensor  # () float32: max(1, (norm + 1e-6) / clip_norm)
+    steps: Tensor  # (1,) int64: goes up by one
 
 
 _FLOAT, _INDEX, _LONG = torch.float32, torch.int32, torch.int64
@@ -156,27 +180,45 @@ def _load(source: Sequence[Tensor], choice: Sequence[Tensor], batch: Sequence[Te
 
 
 def _record(
-    loss: Tensor,
-    node_loss: Tensor,
-    edge_loss: Tensor,
-    norm: Tensor,
-    batch: Tensor,
-    record: Tensor,
-    not_finite: Tensor,
-    steps: Tensor,
+    losses: Sequence[Tensor], norms: Tensor, clip_norm: float, batch: Tensor, results: Sequence[Tensor]
 ) -> None:
-    """The definition, in plain torch."""
-    values = torch.stack([loss, node_loss, edge_loss, norm])
+    """The definition: float64 on the host."""
+    record, not_finite, gradient_scale, steps = results
+    norm = clip_norm_of(norms)
+    values = torch.stack([*losses, norm])
     record[batch[0]] = values
     not_finite.fill_(float(not values.isfinite().all()))
+    gradient_scale.fill_(gradient_scale_of(float(norm), clip_norm))
     steps += 1
 
 
+def clip_norm_of(norms: Tensor) -> Tensor:
+    """sqrt(sum_k n_k^2) of (P,) float32, in float64 one after the other, rounded once: () on the CPU.
+
+    >>> import torch
+    >>> from botan_fast.ops.batches import clip_norm_of
+    >>> clip_norm_of(torch.tensor([3.0, 4.0]))
+    tensor(5.)
+    """
+    squares = 0.0
+    for norm in norms.tolist():
+        squares += norm * norm
+    return torch.tensor(math.sqrt(squares), dtype=torch.float32, device="cpu")
+
+
+def gradient_scale_of(norm: float, clip_norm: float) -> float:
+    """max(1, (norm + 1e-6) / clip_norm), by which gradients are divided; the 1e-6 is `clip_grad_norm_`'s.
+
+    >>> from botan_fast.ops.batches import gradient_scale_of
+    >>> gradient_scale_of(0.5, 1.0), round(gradient_scale_of(3.0, 1.0), 5)
+    (1.0, 3.0)
+    """
+    scale = (norm + 1e-6) / clip_norm
+    return scale if scale > 1 else 1.0
+
+
 library.define("load_batch(Tensor[] source, Tensor[] choice, Tensor(a!)[] batch) -> ()")
-library.define(
-    "record_step(Tensor loss, Tensor node_loss, Tensor edge_loss, Tensor norm, Tensor batch, Tensor(a!) record, "
-    "Tensor(b!) not_finite, Tensor(c!) steps) -> ()"
-)
+library.define("record_step(Tensor[] losses, Tensor norms, float clip_norm, Tensor batch, Tensor(a!)[] results) -> ()")
 library.impl("load_batch", _load, "CPU")
 library.impl("record_step", _record, "CPU")
 
@@ -221,20 +263,19 @@ def load_batch(source: BatchSource, choice: BatchChoice, batch: BatchArrays) -> 
     torch.ops.botan_fast.load_batch.default(list(source), list(choice), list(batch))
 
 
-def record_step(
-    losses: Sequence[Tensor], norm: Tensor, batch: Tensor, record: Tensor, not_finite: Tensor, steps: Tensor
-) -> None:
-    """Write loss, node loss, edge loss and gradient norm, float32 of shape (), into row `batch` of `record` (B, 4).
+def record_step(losses: Sequence[Tensor], norms: Tensor, clip_norm: float, batch: Tensor, results: StepResults) -> None:
+    """Write what a step has found: for the host loss, node loss, edge loss and norm of all gradients, for the optimizer
+    `not_finite` and `gradient_scale`, as `torch.optim.Adam` reads them from its attributes found_inf and grad_scale.
 
-    `not_finite` () float32 becomes 1 where one of the four is not finite, else 0, as `torch.optim.Adam.found_inf` wants
-    it; `steps` (1,) int64 goes up by 1. `batch` is (1,) int64. One launch on CUDA, and nothing waits.
+    The losses are float32 of shape (), `norms` (P,) those of the gradients tensor by tensor, `batch` (1,) int64 is the
+    row of the record. The norm is added up in float64 and rounded once. One launch on CUDA, and nothing waits.
 
     >>> import torch
-    >>> from botan_fast.ops.batches import record_step
-    >>> record, flag, steps = torch.zeros(2, 4), torch.zeros(()), torch.zeros(1, dtype=torch.int64)
-    >>> numbers = [torch.tensor(x) for x in (1.0, 2.0, 3.0, torch.inf)]
-    >>> record_step(numbers[:3], numbers[3], torch.tensor([1]), record, flag, steps)
-    >>> record[1].tolist(), flag.item(), steps.item()
-    ([1.0, 2.0, 3.0, inf], 1.0, 1)
+    >>> from botan_fast.ops.batches import StepResults, record_step
+    >>> results = StepResults(torch.zeros(2, 4), torch.zeros(()), torch.zeros(()), torch.zeros(1, dtype=torch.int64))
+    >>> losses = [torch.tensor(x) for x in (1.0, 2.0, torch.inf)]
+    >>> record_step(losses, torch.tensor([6.0, 8.0]), 2.0, torch.tensor([1]), results)
+    >>> results.record[1].tolist(), results.not_finite.item(), results.gradient_scale.item(), results.steps.item()
+    ([1.0, 2.0, inf, 10.0], 1.0, 5.000000476837158, 1)
     """
-    torch.ops.botan_fast.record_step.default(*losses, norm, batch, record, not_finite, steps)
+    torch.ops.botan_fast.record_step.default(list(losses), norms, clip_norm, batch, list(results))

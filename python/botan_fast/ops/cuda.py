@@ -317,25 +317,23 @@ def load_batch(
 
 def record_step(
     kernels: ModuleType,
-    loss: Tensor,
-    node_loss: Tensor,
-    edge_loss: Tensor,
-    norm: Tensor,
+    losses: Sequence[Tensor],
+    norms: Tensor,
+    clip_norm: float,
     batch: Tensor,
-    record: Tensor,
-    not_finite: Tensor,
-    steps: Tensor,
+    results: Sequence[Tensor],
 ) -> None:
     """The operator `record_step`."""
-    numbers = [
-        number_tensor("a number of the step", t, (), record, "record") for t in (loss, node_loss, edge_loss, norm)
-    ]
+    record, (count,) = results[0], norms.shape
+    numbers = [number_tensor("a loss of the step", t, (), record, "record") for t in losses]
+    numbers.append(number_tensor("norms", norms, (count,), record, "record"))
+    place = index_tensor("batch", batch, record, "record")
     kernels.record_step(
         *stream_of(record),
         _addresses(numbers),
-        index_tensor("batch", batch, record, "record").data_ptr(),
+        count,
+        clip_norm,
+        place.data_ptr(),
         record.shape[0],
-        record.data_ptr(),
-        not_finite.data_ptr(),
-        steps.data_ptr(),
+        _addresses(results),
     )

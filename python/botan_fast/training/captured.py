@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..data.sample import Sample
-from ..ops.batches import record_step
+from ..ops.batches import StepResults, record_step
 from .batches import BatchShape, PackedBatches
 from .device_queue import DeviceQueue, Mark
 from .learner import Learner
@@ -47,17 +47,19 @@ class CapturedSteps(Steps):
         super().__init__(learner, samples, settings)
         self._batches, self._queue = batches, queue
         device = queue.device
-        self._record = torch.zeros(self.num_batches, 4, device=device)
-        self._not_finite = torch.zeros((), device=device)
-        self._count = torch.zeros(1, dtype=torch.int64, device=device)
+        record, count = (
+            torch.zeros(self.num_batches, 4, device=device),
+            torch.zeros(1, dtype=torch.int64, device=device),
+        )
+        self._results = StepResults(record, torch.zeros((), device=device), torch.ones((), device=device), count)
         self._seen = queue.pinned((self.num_batches, 4), torch.float32)
         self._seen_count = queue.pinned((1,), torch.int64)
         self._replays = 0
-        learner.read_from(batches.inputs.step_size, self._not_finite)
+        learner.read_from(batches.inputs.step_size, self._results.not_finite, self._results.gradient_scale)
         try:
             self._graphs = dict(self._captured())
         except BaseException:
-            learner.read_from(torch.full((1,), settings.learning_rate, device=device), None)
+            learner.read_from(torch.full((1,), settings.learning_rate, device=device), None, None)
             learner.optimizer.zero_grad(set_to_none=True)
             raise
 
@@ -84,8 +86,8 @@ class CapturedSteps(Steps):
 
     def _look(self) -> Mark:
         """Queue a copy of the record to the host, and of the number of replays."""
-        self._queue.copy(self._seen, self._record)
-        self._queue.copy(self._seen_count, self._count)
+        self._queue.copy(self._seen, self._results.record)
+        self._queue.copy(self._seen_count, self._results.steps)
         return self._queue.mark()
 
     def _step(self, shape: BatchShape) -> None:
@@ -94,9 +96,8 @@ class CapturedSteps(Steps):
         losses = batch_loss(learner.model, *self._batches.load(shape), settings)
         learner.optimizer.zero_grad(set_to_none=True)
         losses[0].backward()
-        norm = torch.nn.utils.clip_grad_norm_(learner.model.parameters(), settings.clip_norm)
-        numbers = [loss.detach() for loss in losses]
-        record_step(numbers, norm, inputs.number, self._record, self._not_finite, self._count)
+        found = [loss.detach() for loss in losses]
+        record_step(found, learner.gradient_norms(), settings.clip_norm, inputs.number, self._results)
         learner.optimizer.step()
         if learner.average is not None:
             learner.average.update_by(learner.model, inputs.average_weight)
@@ -126,7 +127,7 @@ class CapturedSteps(Steps):
                     tensor.zero_()
             for tensor, value in kept:
                 tensor.copy_(value)
-            self._count.zero_()
+            self._results.steps.zero_()
 
     @torch.no_grad()
     def _state(self) -> list[tuple[Tensor, Tensor]]:

@@ -35,7 +35,7 @@ class EagerSteps(Steps):
             loss, node_loss, edge_loss = batch_loss(learner.model, *self._make(batch, generator), settings)
             learner.optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(learner.model.parameters(), settings.clip_norm)
+            norm = learner.clip(settings.clip_norm)
             values = torch.stack([loss, node_loss, edge_loss, norm]).tolist()
             if all(map(math.isfinite, values)):
                 learner.set_step_size(settings.step_size(epoch, number, len(batches)))

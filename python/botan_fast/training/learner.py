@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..model.botan import BOTAN
+from ..ops.batches import clip_norm_of, gradient_scale_of
 from .average import WeightAverage
 from .run_directory import TrainingState
 from .settings import TrainingSettings
@@ -48,15 +49,34 @@ class Learner:
             else:
                 group["lr"] = value
 
-    def read_from(self, step_size: Tensor, not_finite: Tensor | None) -> None:
-        """From now on the step size is what stands in that tensor, (1,) float32 on the device.
+    def clip(self, clip_norm: float) -> Tensor:
+        """Scale the gradients so that their norm is at most `clip_norm`; returns the norm before, of shape ().
 
-        A step for which `not_finite` () holds 1 leaves weights and moments as they are: the fused kernel of Adam reads
-        it, as of torch's gradient scaler. None: every step counts.
+        On a device the optimizer scales them, as in captured steps: max(1, (norm + 1e-6) / clip_norm) divides them.
+        """
+        if not works_on_device(self.device):
+            return torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip_norm)
+        norm = clip_norm_of(self.gradient_norms())
+        scale = gradient_scale_of(float(norm), clip_norm)
+        self.optimizer.grad_scale = torch.full((), scale, device=self.device)  # type: ignore[attr-defined]  # as below
+        return norm.to(self.device)
+
+    def gradient_norms(self) -> Tensor:
+        """(P,) norms of the gradients that there are, tensor by tensor."""
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        return torch.stack(torch._foreach_norm(gradients))
+
+    def read_from(self, step_size: Tensor, not_finite: Tensor | None, gradient_scale: Tensor | None) -> None:
+        """From now on these tensors on the device are read by the fused kernel of Adam.
+
+        step_size is (1,) float32; a step for which `not_finite` () holds 1 leaves weights and moments as they are;
+        gradients are divided by `gradient_scale` (). Without the two every step counts, as it is.
         """
         for group in self.optimizer.param_groups:
             group["lr"] = step_size
-        self.optimizer.found_inf = not_finite  # type: ignore[attr-defined]  # read by Adam.step where it is there
+        # Attributes that torch's gradient scaler sets, and Adam.step looks for.
+        self.optimizer.found_inf = not_finite  # type: ignore[attr-defined]
+        self.optimizer.grad_scale = gradient_scale  # type: ignore[attr-defined]
 
     def update_average(self, step: int) -> None:
         """After optimizer step number `step`, counted from 1."""
