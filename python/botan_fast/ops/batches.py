@@ -249,7 +249,7 @@ def load_batch(source: BatchSource, choice: BatchChoice, batch: BatchArrays) -> 
     >>> from botan_fast.ops.batches import BatchArrays, BatchChoice, BatchSource, load_batch
     >>> int32, one = lambda *n: torch.tensor(n, dtype=torch.int32), torch.ones(2, 1)
     >>> source = BatchSource(torch.tensor([0, 1]), int32(0, 1), one, int32(1, 0), int32(0, 1), int32(1, 0),
-    ...     torch.tensor([[1.0, 0.0], [-1.0, 0.0]]), torch.empty(0, 2), one)
+    ...     torch.tensor([[1.0, 2.0], [-1.0, -2.0]]), torch.empty(0, 2), one)
     >>> turn = torch.tensor([[[0.0, -1.0], [1.0, 0.0]]])
     >>> places = torch.tensor([[0, 0, 0, 0], [0, 0, 2, 2]])
     >>> choice = BatchChoice(places, turn, torch.empty(2, 0), torch.empty(0))
@@ -258,7 +258,7 @@ def load_batch(source: BatchSource, choice: BatchChoice, batch: BatchArrays) -> 
     ...     room.clone(), torch.empty(3, 2), torch.empty(0, 2), torch.empty(3, 1), torch.empty(2, dtype=torch.int64))
     >>> load_batch(source, choice, batch)
     >>> batch.vectors.tolist(), batch.row_ptr.tolist(), batch.senders.tolist()
-    ([[0.0, 1.0], [0.0, -1.0], [0.0, 0.0]], [0, 1, 2], [1, 0, 0])
+    ([[-2.0, 1.0], [2.0, -1.0], [0.0, 0.0]], [0, 1, 2], [1, 0, 0])
     """
     torch.ops.botan_fast.load_batch.default(list(source), list(choice), list(batch))
 
