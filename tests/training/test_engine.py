@@ -128,3 +128,11 @@ def test_a_message_names_torch_without_graphs(device, monkeypatch):
     monkeypatch.delattr(torch.cuda, "CUDAGraph")
     _, [message] = train(several((1, 2)))
     assert message.endswith(f"torch {torch.__version__} has no CUDA graphs")
+
+
+def test_a_message_names_a_build_without_kernels(monkeypatch):
+    """The device is a CUDA device by its name alone."""
+    learner = type("Named", (), {"device": torch.device("cuda", 0), "model": bf.BOTAN(hidden_size=32)})
+    monkeypatch.setattr(engine, "kernels_for", lambda device: None)
+    with pytest.raises(engine.NotCapturable, match="this build has no CUDA kernels; build with BOTAN_FAST_CUDA=ON"):
+        engine._check_kernels(learner, None)

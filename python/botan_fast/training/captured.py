@@ -60,7 +60,6 @@ class CapturedSteps(Steps):
             self._graphs = dict(self._captured())
         except BaseException:
             learner.read_from(torch.full((1,), settings.learning_rate, device=device), None, None)
-            learner.optimizer.zero_grad(set_to_none=True)
             raise
 
     def run(self, epoch: int, batches: list[list[int]], generator: torch.Generator) -> Iterator[list[float]]:
@@ -128,6 +127,7 @@ class CapturedSteps(Steps):
             for tensor, value in kept:
                 tensor.copy_(value)
             self._results.steps.zero_()
+            learner.optimizer.zero_grad(set_to_none=True)  # those of a graph are its own
 
     @torch.no_grad()
     def _state(self) -> list[tuple[Tensor, Tensor]]:

@@ -40,6 +40,7 @@ class DeviceQueue:
     def __init__(self, device: torch.device, stream: torch.cuda.Stream | None = None) -> None:
         self.device = device
         self._stream = torch.cuda.current_stream(device) if stream is None else stream
+        self._beside: torch.cuda.Stream | None = None
         self._pool: Any = None
 
     def side(self) -> "DeviceQueue":
@@ -67,11 +68,12 @@ class DeviceQueue:
 
     def warm_up(self, step: Callable[[], None]) -> None:
         """Run the step once beside the queue, as CUDA wants it before a capture: libraries and kernels are loaded."""
-        side = torch.cuda.Stream(self.device)
-        side.wait_stream(self._stream)
-        with torch.cuda.stream(side):
+        if self._beside is None:
+            self._beside = torch.cuda.Stream(self.device)
+        self._beside.wait_stream(self._stream)
+        with torch.cuda.stream(self._beside):
             step()
-        self._stream.wait_stream(side)
+        self._stream.wait_stream(self._beside)
 
     def capture(self, step: Callable[[], None]) -> Any:
         """A CUDA graph of the step, which does not run. All graphs of this queue share their memory."""

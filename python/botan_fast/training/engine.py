@@ -7,6 +7,7 @@ import torch
 
 from .. import ops
 from ..data.sample import Sample
+from ..device import kernels_for
 from ..errors import InputError, warn
 from .batches import PackedBatches
 from .captured import CapturedSteps
@@ -53,6 +54,8 @@ def choose_steps(learner: Learner, samples: Sequence[Sample], settings: Training
 
 def _check_kernels(learner: Learner, settings: TrainingSettings) -> None:
     config, device = learner.model.config, learner.device
+    if device.type == "cuda" and kernels_for(device) is None:
+        raise NotCapturable("this build has no CUDA kernels; build with BOTAN_FAST_CUDA=ON")
     if not ops.has_fast_path(config["hidden_size"], torch.float32, device):
         raise NotCapturable(f"hidden_size = {config['hidden_size']} has no kernels on this device")
     if not hasattr(torch.cuda, "CUDAGraph"):

@@ -224,8 +224,8 @@ def train(
     -----
     BotanFastWarning
         Test configurations are among those of the training, the targets are of one run, type 0 is the minority,
-        num_steps is 0, there are several temperatures and no node input "temperature", or given samples mix several
-        times in one target.
+        num_steps is 0, there are several temperatures and no node input "temperature", given samples mix several times
+        in one target, or on CUDA the steps cannot be captured as a CUDA graph (docs/training-gpu.md).
 
     Examples
     --------
