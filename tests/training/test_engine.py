@@ -10,6 +10,7 @@ from botan_fast.errors import BotanFastWarning, InputError
 from botan_fast.physics.targets import Targets
 from botan_fast.training import engine
 from botan_fast.training.batches import MOST_SHAPES
+from botan_fast.training.packing import NotCapturable, layout_of
 from tests.helpers.recorded_graph import RecordedQueue, stand_in
 from tests.helpers.runs import FAST
 from tests.helpers.structured import INPUTS, several
@@ -87,7 +88,7 @@ REASONS = [
     (several((1, 2)), {"hidden_size": 48}, "hidden_size = 48 has no kernels on this device"),
     (MANY, {}, f"configurations of {MOST_SHAPES + 1} numbers of particles; there may be {MOST_SHAPES}"),
     (MANY[:3], {"batch_size": 2}, "batches of 2 mix configurations of 3 numbers of particles"),
-    (replaced(several((1, 2)), graph=of_doubles), INPUTS, "configuration conf_1 holds numbers that are not float32"),
+    (replaced(several((1, 2)), graph=of_doubles), INPUTS, "energy of configuration conf_1 is not float32"),
     (replaced(several((1, 2)), targets=without_pairs), {"p": 1.0, "decoders": "shared"}, "some have not"),
 ]
 
@@ -102,6 +103,40 @@ def test_where_no_graph_can_be_captured_one_message_says_why(device, samples, op
     assert len(result.history) == EPOCHS
     assert result.history[1]["train_loss"] != result.history[0]["train_loss"]
     assert RecordedQueue.made == [] or not RecordedQueue.made[0].graphs
+
+
+def changed(graph, **arrays):
+    return graph.replace(arrays={**graph.arrays, **arrays})
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda g: g.replace(arrays={"energy": g.arrays["energy"]}), "has no input 'shells' that fits"),
+        (lambda g: changed(g, shells=g.arrays["shells"][:, :2]), "has no input 'shells' that fits"),
+        (lambda g: changed(g, energy=g.arrays["energy"][:, None]), "flat arrays, and some have not"),
+        (lambda g: g.replace(inherent_vectors=None), "has no input 'inherent'"),
+        (lambda g: g.replace(vectors=g.vectors.double()), "vectors of configuration conf_1 is not float32"),
+        (lambda g: g.replace(self_edges=True), "self edges"),
+    ],
+)
+def test_samples_of_several_layouts(change, reason):
+    samples, options = several((1, 2)), {"num_species": 2, "input_columns": {"shells": 3}}
+    model = bf.BOTAN(hidden_size=32, **INPUTS, **options)
+    layout = layout_of(samples, model)
+    assert layout.arrays == {"energy": (1, True), "shells": (3, False)}
+    assert layout.sizes[0] == (80, samples[0].graph.num_edges)
+    with pytest.raises(NotCapturable, match=reason):
+        layout_of(replaced(samples, graph=lambda sample: change(sample.graph)), model)
+
+
+def test_bytes_are_those_of_the_arrays():
+    samples = several((1, 2))
+    model = bf.BOTAN(hidden_size=32, **INPUTS, num_species=2, input_columns={"shells": 3})
+    layout = layout_of(samples, model)
+    nodes, edges = (sum(size) for size in zip(*layout.sizes, strict=True))
+    source = layout.source(nodes, edges, lambda shape, dtype: torch.empty(shape, dtype=dtype))
+    assert layout.num_bytes == sum(t.numel() * t.element_size() for t in source)
 
 
 def test_where_torch_fails_to_capture(device, monkeypatch):

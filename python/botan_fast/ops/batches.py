@@ -152,12 +152,12 @@ def _load(source: Sequence[Tensor], choice: Sequence[Tensor], batch: Sequence[Te
         raise InputError(f"places name {nodes} particles and {edges} edges; the batch has {len(made.types)} and {room}")
     made.senders.zero_()
     made.receivers.zero_()
-    made.reverse.copy_(torch.arange(room))
+    made.reverse.copy_(torch.arange(room, device="cpu"))
     made.vectors.zero_()
     made.inherent_vectors.zero_()
     made.edge_targets.fill_(torch.nan)
     made.row_ptr[nodes] = edges
-    made.status.copy_(torch.tensor([edges, 0]))
+    made.status.copy_(torch.tensor([edges, 0], device="cpu"))
     for graph, (node_source, edge_source, node, edge) in enumerate(places[:-1]):
         node_end, edge_end = places[graph + 1][2:]
         to, of = slice(node, node_end), slice(node_source, node_source + node_end - node)

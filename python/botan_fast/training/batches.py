@@ -110,6 +110,7 @@ class PackedBatches:
         self._buffer = on_device((StepInputs.num_bytes(self._graphs, layout.dimensions),), torch.uint8)
         self.inputs = StepInputs.views(self._buffer, self._graphs, layout.dimensions)
         self._ring = [[queue.pinned(tuple(t.shape), t.dtype) for t in (self._buffer, self._noise)] for _ in range(RING)]
+        self._no_rotation = torch.eye(layout.dimensions, device="cpu")
         self._marks: list[Mark | None] = [None] * RING
         self._staged = 0
         arrays = layout.source(nodes, edges, on_device)
@@ -142,12 +143,12 @@ class PackedBatches:
         for place, (configuration, start) in enumerate(zip(batch, self._source.bring(batch), strict=True)):
             nodes, edges = self._layout.sizes[configuration]
             rotation = random_rotation(self._settings.augmentation, self._layout.dimensions, generator)
-            inputs.rotations[place] = torch.eye(self._layout.dimensions) if rotation is None else rotation
+            inputs.rotations[place] = self._no_rotation if rotation is None else rotation
             self._draw(noise[node : node + nodes], generator)
             places.append((*start, node, edge))
             node, edge = node + nodes, edge + edges
         places += [(0, 0, node, edge)] * (self._graphs + 1 - len(batch))
-        inputs.places.copy_(torch.tensor(places))
+        inputs.places.copy_(torch.tensor(places, device="cpu"))
         self._queue.copy(self._buffer, buffer)
         if noise.numel():
             self._queue.copy(self._noise[:node], noise[:node])

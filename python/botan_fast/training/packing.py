@@ -62,29 +62,32 @@ class Layout:
 
 def layout_of(samples: Sequence[Sample], model: BOTAN) -> Layout:
     """The layout of the samples. NotCapturable where they differ in more than their sizes, or are not float32."""
-    config, layouts = model.config, set()
-    names, sizes, arrays = noisy_columns(config), [], {}
+    config, sizes, kinds = model.config, [], set()
+    widths = {name: place.stop - place.start for name, place in noisy_columns(config).items()}
     inherent = "inherent" in config["edge_inputs"]
     for sample in samples:
         graph, targets = sample.graph, sample.targets
         assert targets is not None  # training reads no samples without
         sizes.append((graph.num_nodes, graph.num_edges))
+        arrays = {name: (graph.arrays or {}).get(name) for name in widths}
+        for name, array in arrays.items():
+            if array is None or array.numel() != graph.num_nodes * widths[name]:
+                raise NotCapturable(f"configuration {sample.name} has no input {name!r} that fits")
+        if inherent and graph.inherent_vectors is None:
+            raise NotCapturable(f"configuration {sample.name} has no input 'inherent'")
         edge = None if config["decoders"] == "node" else targets.pair_change
-        read = [targets.node(config["node_target"]), edge, graph.vectors, graph.inherent_vectors if inherent else None]
-        held = {name: (graph.arrays or {}).get(name) for name in names}
-        wrong = [name for name, array in held.items() if array is None]
-        if wrong:
-            raise NotCapturable(f"configuration {sample.name} lacks the input {wrong[0]!r}")
-        widths = {name: place.stop - place.start for name, place in names.items()}
-        arrays = {name: (widths[name], t.ndim == 1) for name, t in held.items() if t is not None}
-        if any(t is not None and t.dtype != torch.float32 for t in (*read, *held.values())):
-            raise NotCapturable(f"configuration {sample.name} holds numbers that are not float32")
-        layouts.add((tuple(arrays.items()), edge is not None))
-    if len(layouts) > 1:
-        raise NotCapturable("some configurations have E_ij, or other arrays, and some have not")
-    [(_, edge_targets)] = layouts
-    dimensions, outputs = config["dimensions"], config["num_outputs"]
-    return Layout(tuple(sizes), dimensions, outputs, arrays, inherent, edge_targets)
+        own = {"vectors": graph.vectors, "inherent": graph.inherent_vectors if inherent else None}
+        own |= {"the node target": targets.node(config["node_target"]), "E_ij": edge}
+        for name, tensor in (*own.items(), *arrays.items()):
+            if tensor is not None and tensor.dtype != torch.float32:
+                raise NotCapturable(f"{name} of configuration {sample.name} is not float32")
+        flat = tuple(array is not None and array.ndim == 1 for array in arrays.values())
+        kinds.add((flat, edge is not None, graph.self_edges))
+    if len(kinds) > 1:
+        raise NotCapturable("some configurations have E_ij, self edges or flat arrays, and some have not")
+    [(flat, edge_targets, _)] = kinds
+    columns = {name: (width, is_flat) for (name, width), is_flat in zip(widths.items(), flat, strict=True)}
+    return Layout(tuple(sizes), config["dimensions"], config["num_outputs"], columns, inherent, edge_targets)
 
 
 class Packed:
