@@ -187,4 +187,62 @@ size_t loss_workspace_bytes(int64_t node_capacity, int64_t edge_capacity);
 void loss(Stream stream, const LossPart& node, const LossPart& edge, const int32_t* num_edges, float* loss,
           float* node_loss, float* edge_loss, Workspace workspace);
 
+// ---- a captured training step (cuda/geometry/load_batch.cu, cuda/network/record_step.cu) --------------------
+
+// Configurations end to end. Edges and rows are counted within their own configuration.
+struct BatchSource {
+  const int64_t* types;                          // (num_nodes,)
+  const int32_t* row_begin;                      // (num_nodes,) the first edge of each receiver
+  const float* numbers;                          // (num_nodes, node_columns)
+  const int32_t *senders, *receivers, *reverse;  // (num_edges,)
+  const float *vectors, *inherent_vectors;       // (num_edges, D); the second null where the batch has none
+  const float* edge_targets;                     // (num_edges, edge_columns)
+  int64_t num_nodes, num_edges;
+};
+
+// Which of them are in a batch, read on the device.
+struct BatchChoice {
+  const int64_t* places;      // (G+1, 4): first particle and edge in the source, and in the batch; the last row has the
+                              // numbers of particles and edges of the batch. Configurations without either come last.
+  const float* rotations;     // (G, D, D): vectors become rotation v
+  const float* noise;         // (num_nodes, noise_columns) of the batch; noise * noise_widths is added to the last
+  const float* noise_widths;  // (noise_columns,)            columns of `numbers`
+  int64_t num_graphs;         // G
+};
+
+// Their disjoint union. Edges beyond the last one go 0 -> 0 with the zero vector, outside of every row, each its own
+// reverse, and their targets are not numbers.
+struct Batch {
+  int64_t* types;                          // (num_nodes,)
+  int32_t* row_ptr;                        // (num_nodes + 1,)
+  float* numbers;                          // (num_nodes, node_columns)
+  int32_t *senders, *receivers, *reverse;  // (capacity,)
+  float *vectors, *inherent_vectors;       // (capacity, D); the second null: none
+  float* edge_targets;                     // (capacity, edge_columns)
+  int64_t* status;                         // (2,): the number of edges, and 0
+  int64_t num_nodes, capacity;
+  int dimensions, node_columns, noise_columns, edge_columns;
+};
+
+void load_batch(Stream stream, const BatchSource& source, const BatchChoice& choice, const Batch& batch);
+
+// What a step has found, on the device.
+struct StepNumbers {
+  const float *loss, *node_loss, *edge_loss;  // one number each
+  const float* norms;                         // (num_norms,) of the gradients of the weights, tensor by tensor
+  int64_t num_norms;
+  double clip_norm;  // the largest norm of all gradients together
+};
+
+// What becomes of it, on the device.
+struct StepResults {
+  float* record;          // (num_batches, 4): losses and the norm of all gradients, in row *batch
+  float* not_finite;      // 1 where one of these four is not finite, else 0
+  float* gradient_scale;  // max(1, (norm + 1e-6) / clip_norm): gradients are divided by it
+  int64_t* steps;         // one more
+};
+
+void record_step(Stream stream, const StepNumbers& numbers, const int64_t* batch, int64_t num_batches,
+                 const StepResults& results);
+
 }  // namespace botan_fast::cuda

@@ -233,6 +233,50 @@ void bind_loss(py::module_& m) {
       Release());
 }
 
+// source: the members of BatchSource and their (num_nodes, num_edges); choice: those of BatchChoice; batch: those of
+// Batch and (num_nodes, capacity, dimensions, node_columns, noise_columns, edge_columns)
+using BatchSizes = std::tuple<std::int64_t, std::int64_t, int, int, int, int>;
+
+void bind_training_step(py::module_& m) {
+  m.def(
+      "load_batch",
+      [](int device, Address stream, const Addresses& source, std::tuple<std::int64_t, std::int64_t> source_sizes,
+         const Addresses& choice, std::int64_t num_graphs, const Addresses& batch, const BatchSizes& sizes) {
+        check_count("source", source, 9);
+        check_count("choice", choice, 4);
+        check_count("batch", batch, 10);
+        const BatchSource from{
+            at<const std::int64_t>(source[0]), at<const std::int32_t>(source[1]), at<const float>(source[2]),
+            at<const std::int32_t>(source[3]), at<const std::int32_t>(source[4]), at<const std::int32_t>(source[5]),
+            at<const float>(source[6]),        at<const float>(source[7]),        at<const float>(source[8]),
+            std::get<0>(source_sizes),         std::get<1>(source_sizes)};
+        const BatchChoice chosen{at<const std::int64_t>(choice[0]), at<const float>(choice[1]),
+                                 at<const float>(choice[2]), at<const float>(choice[3]), num_graphs};
+        const Batch made{
+            at<std::int64_t>(batch[0]), at<std::int32_t>(batch[1]), at<float>(batch[2]), at<std::int32_t>(batch[3]),
+            at<std::int32_t>(batch[4]), at<std::int32_t>(batch[5]), at<float>(batch[6]), at<float>(batch[7]),
+            at<float>(batch[8]),        at<std::int64_t>(batch[9]), std::get<0>(sizes),  std::get<1>(sizes),
+            std::get<2>(sizes),         std::get<3>(sizes),         std::get<4>(sizes),  std::get<5>(sizes)};
+        load_batch(stream_of(device, stream), from, chosen, made);
+      },
+      Release());
+  // numbers: loss, node_loss, edge_loss, norms; results: the members of StepResults
+  m.def(
+      "record_step",
+      [](int device, Address stream, const Addresses& numbers, std::int64_t num_norms, double clip_norm, Address batch,
+         std::int64_t num_batches, const Addresses& results) {
+        check_count("numbers", numbers, 4);
+        check_count("results", results, 4);
+        record_step(
+            stream_of(device, stream),
+            {at<const float>(numbers[0]), at<const float>(numbers[1]), at<const float>(numbers[2]),
+             at<const float>(numbers[3]), num_norms, clip_norm},
+            at<const std::int64_t>(batch), num_batches,
+            {at<float>(results[0]), at<float>(results[1]), at<float>(results[2]), at<std::int64_t>(results[3])});
+      },
+      Release());
+}
+
 }  // namespace
 
 void bind_cuda(py::module_& m) {
@@ -243,4 +287,5 @@ void bind_cuda(py::module_& m) {
   bind_processor(m);
   bind_mlp(m);
   bind_loss(m);
+  bind_training_step(m);
 }

@@ -95,6 +95,27 @@ def test_bitwise_independent_of_threads(threads):
             assert torch.equal(a, b)
 
 
+@pytest.mark.parametrize("save_memory", [False, True])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_arrays_with_a_capacity_beyond_the_edges(precision, save_memory):
+    """The same bits as without room; results and gradients of the rows beyond are zero, whatever stands there."""
+    case = Case(40, 700, start=True, symmetric=True)
+    x, e, x0, e0, *weights = leaves(case.tensors, torch.float32)
+    number, room = e0.shape[0], e0.shape[0] + 300
+    filled = [torch.cat([t.detach(), t.new_full((300, 64), torch.nan)]).requires_grad_() for t in (e, e0)]
+    wide = [t if len(t) != number else torch.cat([t, t.new_zeros(300)]) for t in case.topology]
+    results = []
+    for edges, topology in (((e, e0), case.topology), (filled, wide)):
+        inputs = [x, edges[0], x0, edges[1], *weights]
+        outputs = ops.processor(*inputs[:4], topology, weights[:4], weights[4:], 5, precision, save_memory)
+        present = outputs[0].sum() + outputs[1][:number].square().sum()
+        results.append([*outputs, *torch.autograd.grad(present, inputs)])
+    for want, got in zip(*results, strict=True):
+        assert torch.equal(got[: len(want)], want)
+        assert len(got) in (len(want), room)
+        assert not got[len(want) :].any()
+
+
 def test_nan_is_not_hidden():
     case = Case(10, 60)
     case.tensors[3][0, 0] = float("nan")

@@ -7,6 +7,7 @@ sums             segment_sum, scatter_sum
 perceptron       mlp: encoders, decoders, the perceptrons of a step
 message_passing  processor: n message-passing steps
 losses           loss: p times the mean over nodes, 1 - p times that over edges, with its gradient
+batches          the batch of a captured training step, and its numbers for the host
 history          what the backward pass of the processor needs of the forward pass
 precision        fp32, tf32, bf16, and which widths have kernels
 door             what reaches a pointer of the core was checked here
@@ -14,7 +15,7 @@ cuda             the CUDA kernels as functions of tensors
 library          how an operator is declared
 """
 
-from . import cuda, reference
+from . import batches, cuda, reference
 from .losses import Loss, loss
 from .message_passing import processor
 from .perceptron import mlp
@@ -24,6 +25,7 @@ from .sums import scatter_sum, segment_sum
 __all__ = [
     "PRECISIONS",
     "Loss",
+    "batches",
     "check_precision",
     "check_save_memory",
     "cuda",

@@ -25,11 +25,13 @@ from .door import (
 from .history import history_members
 
 __all__ = [
+    "load_batch",
     "loss",
     "mlp",
     "mlp_backward",
     "processor",
     "processor_backward",
+    "record_step",
     "scatter_sum",
     "segment_expand",
     "segment_sum",
@@ -299,3 +301,49 @@ def loss(
     num_edges = 0 if row_ptr is None else row_ptr.data_ptr() + 4 * (row_ptr.shape[0] - 1)
     kernels.loss(*stream_of(like), *parts, num_edges, *_addresses(results[:3]), workspace.data_ptr(), num_bytes)
     return tuple(results)
+
+
+# ---- a captured training step -----------------------------------------------------------------------------------
+
+
+def load_batch(
+    kernels: ModuleType, source: Sequence[Tensor], choice: Sequence[Tensor], batch: Sequence[Tensor]
+) -> None:
+    """The operator `load_batch`, its tensors checked."""
+    types, _, numbers, senders, _, _, vectors, _, targets = source
+    room = batch[0].shape[0], batch[3].shape[0]
+    columns = vectors.shape[1], numbers.shape[1], choice[2].shape[1], targets.shape[1]
+    given = [t if t.numel() else None for t in (*source, *choice, *batch)]
+    kernels.load_batch(
+        *stream_of(types),
+        _addresses(given[:9]),
+        (types.shape[0], senders.shape[0]),
+        _addresses(given[9:13]),
+        choice[1].shape[0],
+        _addresses(given[13:]),
+        (*room, *columns),
+    )
+
+
+def record_step(
+    kernels: ModuleType,
+    losses: Sequence[Tensor],
+    norms: Tensor,
+    clip_norm: float,
+    batch: Tensor,
+    results: Sequence[Tensor],
+) -> None:
+    """The operator `record_step`."""
+    record, (count,) = results[0], norms.shape
+    numbers = [number_tensor("a loss of the step", t, (), record, "record") for t in losses]
+    numbers.append(number_tensor("norms", norms, (count,), record, "record"))
+    place = index_tensor("batch", batch, record, "record")
+    kernels.record_step(
+        *stream_of(record),
+        _addresses(numbers),
+        count,
+        clip_norm,
+        place.data_ptr(),
+        record.shape[0],
+        _addresses(results),
+    )

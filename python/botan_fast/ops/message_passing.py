@@ -52,9 +52,11 @@ def _processor(
 ) -> tuple[Tensor, ...]:
     (x, e, x0, e0), weights = processor_tensors(x, e, x0, e0, weights)
     topology = topology_tensors(topology, x0, e0, look=True)
-    (nodes, hidden), edges = x0.shape, e0.shape[0]
-    x_out, e_out = empty(nodes, hidden), empty(edges, hidden)
-    kept = history_members(nodes, edges, hidden, num_steps, keep, precision, save_memory)
+    (nodes, hidden), room = x0.shape, e0.shape[0]
+    edges = int(topology[2][-1])  # of a graph with a capacity fewer than there is room for: the core does not see it
+    x_out, e_out = empty(nodes, hidden), empty(room, hidden)
+    e_out[edges:] = 0
+    kept = history_members(nodes, room, hidden, num_steps, keep, precision, save_memory)
     history = [empty(*s, dtype=d) for s, d in kept]
     _core.processor_forward(
         (nodes, edges, hidden, num_steps, weights[0].shape[1] == 6 * hidden, save_memory),
@@ -110,10 +112,13 @@ def _processor_backward(
     (x, e, x0, e0), weights = processor_tensors(x, e, x0, e0, weights)
     topology = topology_tensors(topology, x0, e0, look=False)  # the forward pass has looked
     outputs, grad_x_out, grad_e_out = backward_tensors(x0, e0, outputs, grad_x_out, grad_e_out)
-    (nodes, hidden), edges = x0.shape, e0.shape[0]
+    (nodes, hidden), room, edges = x0.shape, e0.shape[0], int(topology[2][-1])
     grad_x = None if x is None else empty(nodes, hidden)
-    grad_e = None if e is None else empty(edges, hidden)
-    grad_x0, grad_e0 = empty(nodes, hidden), empty(edges, hidden)
+    grad_e = None if e is None else empty(room, hidden)
+    grad_x0, grad_e0 = empty(nodes, hidden), empty(room, hidden)
+    for gradient in (grad_e0, grad_e):
+        if gradient is not None:
+            gradient[edges:] = 0
     gradients = [torch.empty_like(w) for w in weights]
     _core.processor_backward(
         (nodes, edges, hidden, num_steps, weights[0].shape[1] == 6 * hidden, save_memory),

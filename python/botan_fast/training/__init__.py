@@ -3,7 +3,15 @@
 loop           train: from its arguments to its result
 recipes        what the options are where nobody says otherwise
 epochs         the loop on one page
+learner        model, optimizer, and the average of weights: what an epoch changes
+steps          the interface of an epoch's optimizer steps
+eager          the steps one by one
+captured       the steps as replays of a CUDA graph
+engine         which of the two a run has, and why
 objective      batches, and the loss on them
+batches        batches made on the device, of fixed size
+packing        all configurations end to end, on the device or streamed there
+device_queue   streams, copies, events and graphs of CUDA
 average        the moving average of weights
 preconditions  what must hold before a run begins
 settings       the settings of a run: checks, record, comparison on resume

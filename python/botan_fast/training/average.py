@@ -31,9 +31,22 @@ class WeightAverage:
     def __init__(self, model: BOTAN, decay: float) -> None:
         self.model, self.decay = copy.deepcopy(model), decay
 
+    def weight(self, step: int) -> float:
+        """(1 - d) / (1 - d^step), of the weights after optimizer step number `step`, counted from 1."""
+        return (1 - self.decay) / (1 - self.decay**step)
+
     def update(self, model: BOTAN, step: int) -> None:
         """After optimizer step number `step`, counted from 1."""
-        weight = (1 - self.decay) / (1 - self.decay**step)
+        weight = self.weight(step)
         with torch.no_grad():
             for ours, theirs in zip(self.model.parameters(), model.parameters(), strict=True):
                 ours.lerp_(theirs, weight)
+
+    def update_by(self, model: BOTAN, weight: torch.Tensor) -> None:
+        """The same with a weight () on the device: a few launches for all weights, which a CUDA graph can hold."""
+        ours: list[torch.Tensor] = list(self.model.parameters())
+        theirs: list[torch.Tensor] = list(model.parameters())
+        with torch.no_grad():
+            steps = torch._foreach_sub(theirs, ours)
+            torch._foreach_mul_(steps, weight)
+            torch._foreach_add_(ours, steps)

@@ -29,7 +29,11 @@ class Callback:
         """Called once; `batches` is the number of batches in an epoch."""
 
     def batch_finished(self, epoch: int, loss: float) -> None:
-        """Called after every optimizer step with the loss of its batch."""
+        """Called once for every optimizer step, in their order, with the loss of its batch.
+
+        On a CPU right after the step. On CUDA, where nobody waits for a step, some time later: about twice a second for
+        all steps that are finished by then, and at the end of the epoch.
+        """
 
     def epoch_finished(self, row: dict[str, Any], model: BOTAN) -> None:
         """Called after every epoch with its line of the history."""

@@ -26,13 +26,15 @@ from ..physics.potential import PotentialLike
 from ..terminal import say
 from .callbacks import Callback, FunctionCallback, default_callbacks
 from .card import training_card
-from .epochs import RunData, TrainingError, make_learner, train_epochs
+from .epochs import RunData, train_epochs
 from .features import columns_of, fit_scales, reads_species, structure_config, with_features
+from .learner import make_learner
 from .preconditions import check_alone
 from .recipes import MODEL_OPTIONS, OPTIONS, STRUCTURE_OPTIONS, resolve
 from .run_directory import RunDirectory, TrainingState
 from .samples import check_samples, give_words, number_of_outputs, number_of_species, resolved_weights
 from .settings import TrainingSettings, describe_run, initial_model, load_init, model_config
+from .steps import TrainingError
 from .validation import check_patience, hold_out, is_over, result_epoch
 
 __all__ = ["TrainingError", "TrainingResult", "train"]
@@ -47,12 +49,14 @@ class TrainingResult:
     history   list of dict, one for each epoch; its keys are the columns of history.csv
     output    the run directory, or None
     epoch     the epoch that the model is of: the last one, but with `patience`
+    replays   steps of this call that were replays of a CUDA graph, counted on the device (docs/training-gpu.md)
     """
 
     model: BOTAN
     history: list[dict[str, Any]]
     output: Path | None
     epoch: int = -1
+    replays: int = 0
 
     def __repr__(self) -> str:
         last = self.history[self.epoch] if self.history else {}
@@ -220,8 +224,8 @@ def train(
     -----
     BotanFastWarning
         Test configurations are among those of the training, the targets are of one run, type 0 is the minority,
-        num_steps is 0, there are several temperatures and no node input "temperature", or given samples mix several
-        times in one target.
+        num_steps is 0, there are several temperatures and no node input "temperature", given samples mix several times
+        in one target, or on CUDA the steps cannot be captured as a CUDA graph (docs/training-gpu.md).
 
     Examples
     --------
@@ -314,7 +318,7 @@ def _train(
             _say_what(device, data, state, settings)
         state = train_epochs(learner, state, run, data, settings, watchers, progress)
     model, path = learner.result(state).eval(), None if run is None else run.path
-    return TrainingResult(model, state.history, path, result_epoch(state.history, settings))
+    return TrainingResult(model, state.history, path, result_epoch(state.history, settings), learner.replays)
 
 
 def _model_config(

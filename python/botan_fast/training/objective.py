@@ -1,7 +1,7 @@
 """What a step minimises: a batch of samples, as its turn has them, and the loss of a model on it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -14,12 +14,14 @@ from ..model.config import input_widths
 from .augmentation import random_rotation
 from .settings import TrainingSettings
 
-__all__ = ["batch_loss", "make_batch", "mean_loss", "noisy_columns", "weighted_mean_square"]
+__all__ = ["Batch", "batch_loss", "draw_noise", "make_batch", "mean_loss", "noisy_columns", "weighted_mean_square"]
+
+Batch: TypeAlias = tuple[Graph, Tensor, Tensor | None]  # with the targets of its particles, and of its edges
 
 
 def make_batch(
     samples: Sequence[Sample], model: BOTAN, settings: TrainingSettings, generator: torch.Generator | None
-) -> tuple[Graph, Tensor, Tensor | None]:
+) -> Batch:
     """The disjoint union of the samples' graphs, and their targets (N,) or (N, K), and (E,) or (E, K).
 
     Each graph is turned by its own rotation, then its node inputs get their noise; without a generator neither.
@@ -53,13 +55,15 @@ def batch_loss(
 
     With target scaling both parts are in units of the widths of the outputs. With K outputs each part is the mean over
     those that have targets. With species weights w the node part is sum_s w_s m_s / sum_s w_s, where m_s is the mean
-    over the particles of species s, and the sums go over the species that there are.
+    over the particles of species s, and the sums go over the species that there are. Of a graph with room for more
+    edges, those that are there count; with K outputs the targets beyond them must be NaN.
     """
     prediction = model(graph, settings.precision, settings.save_memory, raw=model.config["scaled"])
     scaled_node, edge_target = model.scale_targets(graph, node_target, edge_target)
     if model.config["num_outputs"] == 1 and settings.species_weights == "particles":
         # A decoder whose loss has no weight gets no gradient, rather than one of zeros.
-        return ops.loss(prediction.node, prediction.edge, scaled_node, edge_target, settings.p)
+        row_ptr = None if graph.status is None else graph.row_ptr
+        return ops.loss(prediction.node, prediction.edge, scaled_node, edge_target, settings.p, row_ptr)
     weights = None if isinstance(settings.species_weights, str) else settings.species_weights
     of_nodes, of_edges = prediction.node, prediction.edge
     assert scaled_node is not None  # it was given
@@ -128,12 +132,18 @@ def noisy_columns(config: dict[str, Any]) -> dict[str, slice]:
     return places
 
 
+def draw_noise(config: dict[str, Any], num_nodes: int, generator: torch.Generator) -> dict[str, Tensor]:
+    """Gaussian numbers of width 1 for each node input that gets noise, (N, columns), on the CPU."""
+    return {
+        name: torch.randn(num_nodes, place.stop - place.start, generator=generator, device="cpu")
+        for name, place in noisy_columns(config).items()
+    }
+
+
 def _with_noise(graph: Graph, model: BOTAN, noise: float, generator: torch.Generator) -> Graph:
     """The graph with Gaussian noise on its node inputs, `noise` times the width of each column."""
-    arrays = dict(graph.arrays or {})
-    for name, place in noisy_columns(model.config).items():
-        array, widths = arrays[name], model.get_buffer("node_input_width")
-        width = noise * widths[place]
-        drawn = torch.randn(graph.num_nodes, place.stop - place.start, generator=generator, device="cpu")
+    arrays, places = dict(graph.arrays or {}), noisy_columns(model.config)
+    for name, drawn in draw_noise(model.config, graph.num_nodes, generator).items():
+        array, width = arrays[name], noise * model.get_buffer("node_input_width")[places[name]]
         arrays[name] = array + (drawn.to(width.device) * width).reshape(array.shape).to(array.dtype)
     return graph.replace(arrays=arrays)

@@ -127,9 +127,10 @@ class TrainingState:
             if shapes not in ({}, {"step": (), "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}):
                 raise CheckpointError(f"the run's optimizer does not fit its model ({name}); start a new run")
             if moments:  # a decoder that the loss does not reach has none
-                # Adam counts its steps on the CPU; the moments live with their parameter.
+                # The moments live with their parameter; Adam counts its steps on the CPU, unless a CUDA graph may.
+                on_cpu = () if optimizer.defaults.get("capturable") else ("step",)
                 optimizer.state[parameter] = {
-                    key: value if key == "step" else value.to(parameter.device) for key, value in moments.items()
+                    key: value if key in on_cpu else value.to(parameter.device) for key, value in moments.items()
                 }
 
 
