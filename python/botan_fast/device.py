@@ -30,20 +30,36 @@ def kernels_for(device: torch.device) -> ModuleType | None:
     """
     if device.type != "cuda" or CUDA_KERNELS is None:
         return None
-    return CUDA_KERNELS if _can_run(-1 if device.index is None else device.index) else None
+    return CUDA_KERNELS if _can_run(cuda_index(device)) else None
+
+
+def cuda_index(device: torch.device) -> int:
+    """The number of a CUDA device; of "cuda" alone that of the current one.
+
+    >>> import torch
+    >>> from botan_fast.device import cuda_index
+    >>> cuda_index(torch.device("cuda:1"))
+    1
+    """
+    if device.index is not None:
+        return device.index
+    return torch.cuda.current_device() if torch.cuda.is_available() else 0
 
 
 _runs: dict[tuple[ModuleType, int], bool] = {}  # what _can_run has found
 
 
 def _can_run(index: int) -> bool:
-    """Whether device `index` (-1: the current one) can run the kernels of this build."""
+    """Whether device `index` can run the kernels of this build."""
     assert CUDA_KERNELS is not None  # kernels_for has looked
-    index = torch.cuda.current_device() if index < 0 else index
     if (CUDA_KERNELS, index) not in _runs:
-        _runs[CUDA_KERNELS, index] = able = CUDA_KERNELS.can_run(index)
-        major, minor = divmod(CUDA_KERNELS.compute_capability(index), 10)
+        try:
+            able, capability = CUDA_KERNELS.can_run(index), CUDA_KERNELS.compute_capability(index)
+        except RuntimeError:  # no driver: a tracer asks for a GPU that is elsewhere, and nothing will be launched here
+            return True
+        _runs[CUDA_KERNELS, index] = able
         if not able:
+            major, minor = divmod(capability, 10)
             warn(
                 f"cuda:{index} has compute capability {major}.{minor}, and the CUDA kernels need 8.0 (A100, RTX 30 and "
                 "later): there plain torch computes, slowly, and graphs and targets come from the CPU"

@@ -23,8 +23,9 @@ def refused(function, arguments, device):
             function(*mixed)
 
 
-def test_processor(device):
-    case = Case(7, 97, start=True, steps=2)
+@pytest.mark.parametrize("hidden", [64, 48])  # with kernels, and in plain torch
+def test_processor(device, hidden):
+    case = Case(7, 97, hidden, start=True, steps=2)
 
     def run(*t):
         return ops.processor(*t[:4], t[12:], t[4:8], t[8:12], 2)
@@ -59,15 +60,19 @@ def test_mlp(device, decode):
     refused(backward, [x, torch.ones_like(y), *weights], device)
 
 
-def test_loss(device):
-    numbers = [torch.rand(n) for n in (5, 8, 5, 8)]
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])  # the last in plain torch
+def test_loss(device, dtype):
+    numbers = [torch.rand(n, dtype=dtype) for n in (5, 8, 5, 8)]
     refused(lambda a, b, c, d: ops.loss(a, b, c, d, 0.4), numbers, device)
 
 
-def test_sums(device):
-    values, row_ptr = torch.rand(6, 3), torch.tensor([0, 2, 6])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16])  # the last in plain torch
+def test_sums(device, dtype):
+    values, row_ptr = torch.rand(6, 3).to(dtype), torch.tensor([0, 2, 6])
     refused(bf.segment_sum, [values, row_ptr], device)
     refused(lambda v, i: bf.scatter_sum(v, i, 3), [values, torch.tensor([0, 1, 1, 2, 0, 1])], device)
+    if dtype != torch.float16:
+        refused(lambda v, r: torch.ops.botan_fast.segment_expand(v, r, 6), [values[:2], row_ptr], device)
 
 
 def test_a_model_and_a_graph(device):

@@ -3,21 +3,23 @@
 import torch
 
 import botan_fast as bf
-from tests.helpers.random_graphs import cosine, relative_l2
+from tests.helpers.random_graphs import relative_l2
 
 OUTPUT = {"fp32": 1e-5, "tf32": 2e-3, "bf16": 2e-2}
-# Random weights and inputs of size one: rounding carries ReLUs across their kink (docs/precision.md). In fp32 some of
-# them move the gradient of an edge array by 1e-3 (on the CPU too); the cosine tells a flipped ReLU from a wrong kernel.
-# Where an input is clear of kinks (`processor_case.clear_case`), gradients keep the promise of outputs.
+# Random weights and inputs of size one: rounding carries ReLUs across their kink (docs/precision.md), on the CPU too. In
+# fp32 one edge of 20,000 moves any gradient by 1e-3, but the rows of most other edges not at all.
 GRADIENT = {"fp32": 3e-3, "tf32": 5e-2, "bf16": 0.25}
-GRADIENT_COSINE = {"fp32": 1e-5, "tf32": 2e-3, "bf16": 4e-2}  # one minus it
 
 
-def assert_gradient(got, want, precision, clear=False):
-    """Within the promise of the precision; `clear`: no ReLU of the input is at its kink."""
-    error = relative_l2(got.cpu(), want)
-    assert error < (OUTPUT if clear else GRADIENT)[precision]
-    assert 1 - cosine(got.cpu(), want) < GRADIENT_COSINE[precision]
+def assert_gradient(got, want, precision, *, clear=False, rows=False):
+    """Within the promise of the precision, as far as kinks let it be kept.
+
+    `clear`: the ReLUs of the input keep clear of their kink (`processor_case.clear_case`); `rows`: of an array of edges.
+    """
+    got, want = got.cpu().double(), want.double()
+    assert relative_l2(got, want) < (OUTPUT if clear and precision == "fp32" else GRADIENT)[precision]
+    if rows and precision == "fp32":
+        assert (got - want).norm(dim=1).median() < OUTPUT["fp32"] * want.norm(dim=1).mean()
 
 
 def crystal(side=16, seed=0):

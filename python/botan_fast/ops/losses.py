@@ -13,6 +13,7 @@ from torch import Tensor
 from ..device import CUDA_KERNELS, kernels_for
 from ..errors import InputError
 from . import cuda, reference
+from .door import same_device
 from .library import check_index, differentiable_gradients, fake, library, operator
 from .precision import in_transform
 
@@ -138,6 +139,10 @@ def loss(
     given = edge if node is None else node
     if given is None:
         raise InputError("neither node nor edge has both prediction and target; a loss needs at least one of them")
+    named = {"node": node, "node_target": node_target, "edge": edge, "edge_target": edge_target, "row_ptr": row_ptr}
+    for name, tensor in named.items():
+        if tensor is not None:
+            same_device(name, tensor, given, "edge" if node is None else "node")
     if row_ptr is not None:
         check_index("row_ptr", row_ptr, 1)
         row_ptr = row_ptr if edge is None or edge.ndim == 1 else row_ptr * edge.shape[1]  # numbers, not edges

@@ -13,7 +13,7 @@ from torch import Tensor
 from .. import _core
 from ..device import CUDA_KERNELS, empty
 from . import cuda, reference
-from .door import backward_tensors, processor_tensors, same_device, topology_tensors
+from .door import TOPOLOGY_NAMES, backward_tensors, processor_tensors, same_device, topology_tensors
 from .history import history_members
 from .library import addresses, differentiable_gradients, fake, library, operator
 from .precision import (
@@ -259,8 +259,8 @@ def processor(
         warn_of_plain_torch(x0, x0.shape[1], precision)
         (x, e, x0, e0), weights = processor_tensors(x, e, x0, e0, weights)
         senders, receivers = topology[:2]
-        same_device("senders", senders, x0, "x0")
-        same_device("receivers", receivers, x0, "x0")
+        for name, tensor in zip(TOPOLOGY_NAMES, topology, strict=False):  # an edge_index has the first two alone
+            same_device(name, tensor, x0, "x0")
         return reference.processor(
             x, e, x0, e0, senders, receivers, weights[:4], weights[4:], num_steps, precision, save_memory
         )

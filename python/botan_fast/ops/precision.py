@@ -3,7 +3,7 @@
 import torch
 
 from .. import _core
-from ..device import CUDA_KERNELS, kernels_for
+from ..device import CUDA_KERNELS, cuda_index, kernels_for
 from ..errors import InputError, warn
 
 __all__ = [
@@ -35,7 +35,7 @@ def has_fast_path(hidden_size: int, dtype: torch.dtype, device: torch.device, pr
     if dtype != torch.float32:
         return False
     if device.type == "cuda":
-        return has_message_passing(device.index or 0, hidden_size, precision)
+        return has_message_passing(cuda_index(device), hidden_size, precision)
     return device.type == "cpu" and hidden_size in _FAST_SIZES
 
 
@@ -122,8 +122,10 @@ def warn_if_slow(hidden_size: int, precision: str, device: torch.device) -> None
     level, reasons = _core.simd_level(), []
     if device.type == "cuda" and CUDA_KERNELS is None:
         reasons.append("this build has no CUDA kernels and computes in plain torch; build with BOTAN_FAST_CUDA=ON")
+    elif device.type == "cuda" and kernels_for(device) is None:
+        pass  # kernels_for has said why
     elif device.type == "cuda" and hidden_size in _FAST_SIZES:
-        if kernels_for(device) is not None and not has_fast_path(hidden_size, torch.float32, device, precision):
+        if not has_fast_path(hidden_size, torch.float32, device, precision):
             reasons.append(
                 f"the GPU has too little shared memory for hidden_size = {hidden_size} in precision = {precision!r}, "
                 "which runs in plain torch, slowly; a smaller hidden_size, or 'bf16', takes less"
