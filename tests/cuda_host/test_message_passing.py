@@ -275,7 +275,7 @@ def test_what_is_refused(emulator):
     shape = (4, 4, 64, 2, False, False)
     needed = emulator.processor_forward_workspace_bytes(0, 0, shape, False, 0)
     with pytest.raises(ValueError, match=f"processor_forward: workspace_bytes = 8; .* asks for {needed}"):
-        emulator.processor_forward(0, 0, shape, [0] * 5, [0] * 8, [0] * 4, [0] * 2, [0] * 4, False, 0, 64, 8)
+        emulator.processor_forward(0, 0, shape, [0] * 5, [0] * 8, [0] * 4, [0] * 2, [0] * 4, False, 0, 0, 64, 8)
 
 
 @pytest.mark.parametrize("precision", ops.PRECISIONS)

@@ -1,5 +1,6 @@
-// The kernels of edges. One step of message passing is two launches: edge_forward_kernel (messages and their sums) and
-// node_forward_kernel (nodes.cuh); backward three: nodes, edges, and the sums over the edges that leave a node
+// The kernels of edges. Weights and the graph are older than the kernel just before them: they are read before the wait
+// for it (intrinsics.cuh). One step of message passing is two launches: edge_forward_kernel (messages and their sums)
+// and node_forward_kernel (nodes.cuh); backward three: nodes, edges, and the sums over the edges that leave a node
 // (graph.cuh).
 #pragma once
 
@@ -128,6 +129,8 @@ __global__ void __launch_bounds__(kThreads, H <= 64 && !from_e0 ? 2 : 1) edge_fo
     second = weights + kVectors;
   }
   const BlockRange range = block_range(a.graph);
+  wait_for_earlier_kernels();
+  let_later_kernels_begin();
   int64_t begin = range.begin;
   for (int number = 0; number == 0 || begin < range.end; ++number, begin += kTile) {
     const int64_t end = min(begin + kTile, range.end), first = begin + 16 * warp_id();
@@ -285,6 +288,8 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
   };
   int64_t begin = range.begin;
   Ends next_ends(a.graph, Rows(begin + 16 * warp_id(), ahead ? min(begin + kTile, range.end) : 0));
+  wait_for_earlier_kernels();
+  let_later_kernels_begin();
   if constexpr (ahead) {
     fetch_c(begin);
     fetch_e(begin, 0);

@@ -49,6 +49,8 @@ __device__ __forceinline__ double block_sum(double value, double* shared) {
 __global__ void __launch_bounds__(kThreads)
     loss_kernel(LossPart node, LossPart edge, int64_t num_node_chunks, const int32_t* num_edges, double* partial) {
   __shared__ double shared[kWarps];
+  wait_for_earlier_kernels();
+  let_later_kernels_begin();
   const bool is_edge = blockIdx.x >= num_node_chunks;
   const LossPart part = is_edge ? edge : node;
   const int64_t chunk = is_edge ? blockIdx.x - num_node_chunks : blockIdx.x;
@@ -99,6 +101,8 @@ __global__ void __launch_bounds__(kThreads)
     add_losses_kernel(const double* partial, Part node, Part edge, const int32_t* num_edges, float* loss,
                       float* node_loss, float* edge_loss) {
   __shared__ double shared[kWarps];
+  wait_for_earlier_kernels();
+  let_later_kernels_begin();
   const double node_sum = add_chunks(partial, node.num_chunks, shared);
   const double edge_sum = add_chunks(partial + node.num_chunks, edge.num_chunks, shared);
   if (threadIdx.x > 0) return;
@@ -151,11 +155,11 @@ void loss(Stream stream, const LossPart& node, const LossPart& edge, const int32
   const DeviceGuard guard(stream);
   double* partial = static_cast<double*>(workspace.data);
   if (blocks > 0) {
-    launch("loss", loss_kernel, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), 0, stream, node, edge,
-           nodes.num_chunks, num_edges, partial);
+    launch_early("loss", loss_kernel, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), 0, stream, node, edge,
+                 nodes.num_chunks, num_edges, partial);
   }
-  launch("add_losses", add_losses_kernel, dim3(1), dim3(kThreads), 0, stream, static_cast<const double*>(partial),
-         nodes, edges, num_edges, loss, node_loss, edge_loss);
+  launch_early("add_losses", add_losses_kernel, dim3(1), dim3(kThreads), 0, stream, static_cast<const double*>(partial),
+               nodes, edges, num_edges, loss, node_loss, edge_loss);
 }
 
 }  // namespace botan_fast::cuda

@@ -4,6 +4,7 @@
 
 reference        what each operator computes, in plain torch; the oracle of the tests
 sums             segment_sum, scatter_sum
+packing          pack_weights: weights of a network as the CUDA kernels read them
 perceptron       mlp: encoders, decoders, the perceptrons of a step
 message_passing  processor: n message-passing steps
 losses           loss: p times the mean over nodes, 1 - p times that over edges, with its gradient
@@ -17,6 +18,7 @@ library          how an operator is declared
 from . import cuda, reference
 from .losses import Loss, loss
 from .message_passing import processor
+from .packing import Packed, pack_weights, packs_weights
 from .perceptron import mlp
 from .precision import PRECISIONS, check_precision, check_save_memory, has_fast_path, warn_if_slow
 from .sums import scatter_sum, segment_sum
@@ -24,12 +26,15 @@ from .sums import scatter_sum, segment_sum
 __all__ = [
     "PRECISIONS",
     "Loss",
+    "Packed",
     "check_precision",
     "check_save_memory",
     "cuda",
     "has_fast_path",
     "loss",
     "mlp",
+    "pack_weights",
+    "packs_weights",
     "processor",
     "reference",
     "scatter_sum",
