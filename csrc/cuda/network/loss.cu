@@ -34,17 +34,6 @@ __device__ __forceinline__ int64_t count_of(int64_t capacity, const int32_t* cou
   return *count;
 }
 
-// The sum over the block, on thread 0; the order follows from the number of threads alone.
-__device__ __forceinline__ double block_sum(double value, double* shared) {
-  value = warp_sum<kWarpSize / 2, 0>(value);
-  if (lane_id() == 0) shared[warp_id()] = value;
-  __syncthreads();
-  double sum = shared[0];
-  for (int w = 1; w < kWarps; ++w) sum += shared[w];
-  __syncthreads();  // before the next call overwrites them
-  return sum;
-}
-
 // Block b < node.num_chunks: chunk b of the nodes; the blocks after them: the edges.
 __global__ void __launch_bounds__(kThreads)
     loss_kernel(LossPart node, LossPart edge, int64_t num_node_chunks, const int32_t* num_edges, double* partial) {
@@ -86,7 +75,7 @@ __global__ void __launch_bounds__(kThreads)
       }
     }
   }
-  const double sum = block_sum(squares, shared);
+  const double sum = block_sum<kWarps>(squares, shared);
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
@@ -94,7 +83,7 @@ __global__ void __launch_bounds__(kThreads)
 __device__ __forceinline__ double add_chunks(const double* partial, int64_t num_chunks, double* shared) {
   double sum = 0;
   for (int64_t c = threadIdx.x; c < num_chunks; c += kThreads) sum += partial[c];
-  return block_sum(sum, shared);
+  return block_sum<kWarps>(sum, shared);
 }
 
 __global__ void __launch_bounds__(kThreads)

@@ -67,7 +67,9 @@ struct PackedMlp {
       : num_inputs(static_cast<int>(inputs)), slices(ceil_div(num_inputs, H)) {
     first = arena.take<Bits4>(slices * kMatrix);
     second = arena.take<Bits4>(kMatrix);
-    if (!backward) return;
+    if (backward) add_backward(arena);
+  }
+  void add_backward(Arena& arena) {
     first_backward = arena.take<Bits4>(slices * kMatrix);
     second_backward = arena.take<Bits4>(kMatrix);
   }
@@ -94,7 +96,11 @@ template <Precision P, int H>
 struct PackedPair {
   PackedMlp<P, H> edge, node;
   PackedPair(Arena& arena, bool edge_node_skip, bool backward)
-      : edge(arena, (edge_node_skip ? 6 : 4) * H, backward), node(arena, 3 * H, backward) {}
+      : edge(arena, (edge_node_skip ? 6 : 4) * H, false), node(arena, 3 * H, false) {
+    if (!backward) return;
+    edge.add_backward(arena);
+    node.add_backward(arena);
+  }
   static constexpr int kJobs = 2 * PackedMlp<P, H>::kJobs;
   void add_jobs(PackJobs& jobs, const ProcessorWeights& w) const {
     edge.add_jobs(jobs, w.edge_w1, w.edge_w2);

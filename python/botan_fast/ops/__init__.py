@@ -7,6 +7,7 @@ sums             segment_sum, scatter_sum
 packing          pack_weights: weights of a network as the CUDA kernels read them
 perceptron       mlp: encoders, decoders, the perceptrons of a step
 message_passing  processor: n message-passing steps
+clipping         clip_scale: the norm of all gradients and what to divide them by
 losses           loss: p times the mean over nodes, 1 - p times that over edges, with its gradient
 history          what the backward pass of the processor needs of the forward pass
 precision        fp32, tf32, bf16, and which widths have kernels
@@ -16,7 +17,8 @@ library          how an operator is declared
 """
 
 from . import cuda, reference
-from .losses import Loss, loss
+from .clipping import clip_scale
+from .losses import Loss, loss, unit_gradient
 from .message_passing import processor
 from .packing import Packed, pack_weights, packs_weights
 from .perceptron import mlp
@@ -29,6 +31,7 @@ __all__ = [
     "Packed",
     "check_precision",
     "check_save_memory",
+    "clip_scale",
     "cuda",
     "has_fast_path",
     "loss",
@@ -39,5 +42,6 @@ __all__ = [
     "reference",
     "scatter_sum",
     "segment_sum",
+    "unit_gradient",
     "warn_if_slow",
 ]

@@ -19,6 +19,7 @@ from .door import index_tensor, mlp_tensors, number_tensor, processor_tensors, s
 from .history import history_members
 
 __all__ = [
+    "clip_scale",
     "loss",
     "mlp",
     "mlp_backward",
@@ -335,4 +336,21 @@ def loss(
     workspace = workspace_of(num_bytes, like)
     num_edges = 0 if row_ptr is None else row_ptr.data_ptr() + 4 * (row_ptr.shape[0] - 1)
     kernels.loss(*stream_of(like), *parts, num_edges, *_addresses(results[:3]), workspace.data_ptr(), num_bytes)
+    return tuple(results)
+
+
+# ---- clipping -------------------------------------------------------------------------------------------------
+
+
+def clip_scale(kernels: ModuleType, gradients: Sequence[Tensor], max_norm: float) -> tuple[Tensor, ...]:
+    """The operator `clip_scale`, for float32."""
+    like = gradients[0]
+    dense = [number_tensor(f"gradients[{k}]", g, g.shape, like, "gradients[0]") for k, g in enumerate(gradients)]
+    sizes = [g.numel() for g in dense]
+    results = [like.new_empty(()) for _ in range(3)]
+    num_bytes = kernels.clip_scale_workspace_bytes(sizes)
+    workspace = workspace_of(num_bytes, like)
+    kernels.clip_scale(
+        *stream_of(like), _addresses(dense), sizes, max_norm, *_addresses(results), workspace.data_ptr(), num_bytes
+    )
     return tuple(results)
