@@ -84,6 +84,7 @@ __device__ __forceinline__ void prefetch_l2([[maybe_unused]] const void* address
 //      just before may have written. After it all earlier kernels have ended and what they wrote is there.
 //   2. let_later_kernels_begin comes after that wait. So when a kernel begins, all kernels but the one just before it
 //      have ended: before its own wait it may read what older ones wrote (packed weights, the graph), and nothing else.
+//      That holds after kernels of ours; one that may follow another library's reads nothing before its wait.
 //   3. A kernel queued by launch begins when all before it have ended, and may let others begin at any time.
 //
 // On devices before sm_90, and in the emulation, which runs kernels one after another, neither does anything; but the

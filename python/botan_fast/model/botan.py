@@ -342,7 +342,8 @@ class BOTAN(nn.Module):
         """The weights of all parts in one launch, on CUDA; a part that someone has replaced goes its own way."""
         if not ops.packs_weights(self.node_encoder.fc1.weight.device):
             return {}
-        parts = {n: m.weights() for n, m in self.named_children() if type(m) in (MLP, BOTANLayer)}
+        ours = [(n, m) for n, m in self.named_children() if isinstance(m, MLP | BOTANLayer)]
+        parts = {name: part.weights() for name, part in ours if type(part) in (MLP, BOTANLayer)}
         return {name: (packed,) for name, packed in ops.pack_weights(parts, precision).items()}
 
     def scale_targets(self, graph: Graph, node: Tensor | None, edge: Tensor | None) -> tuple[Tensor | None, ...]:

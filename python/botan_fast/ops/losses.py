@@ -68,8 +68,7 @@ def _(
 
 def _loss_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     *tensors, ctx.p, ctx.keep_node, ctx.keep_edge = inputs
-    # A leaf may keep the gradient that it is given, and add to it later: it gets one of its own.
-    ctx.passes_on = not any(t is not None and t.is_leaf and t.requires_grad for t in tensors[:2])
+    ctx.passes_on = not any(t is not None and _keeps_gradient(t) for t in tensors[:2])
     ctx.mark_non_differentiable(*output[1:])
     ctx.save_for_backward(*output[3:], *tensors)
     ctx.set_materialize_grads(False)
@@ -189,6 +188,12 @@ def unit_gradient(total: Tensor) -> Tensor:
     if total.device.type != "cuda" or not torch.cuda.is_current_stream_capturing():
         _units[key] = unit
     return unit
+
+
+def _keeps_gradient(prediction: Tensor) -> bool:
+    """A leaf, flattened or not, may keep the gradient that it is given and add to it later: it needs one of its own."""
+    source = prediction._base if prediction._is_view() else prediction
+    return source is not None and source.is_leaf and source.requires_grad
 
 
 def _is_unit(grad: Tensor) -> bool:
