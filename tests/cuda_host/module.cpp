@@ -13,5 +13,6 @@ PYBIND11_MODULE(botan_fast_cuda_host, m) {
   m.def("launches", &simt::launches);
   m.def("clear_launches", &simt::clear_launches);
   m.def("set_max_shared_bytes", [](size_t bytes) { simt::max_shared_bytes = bytes; });
+  m.def("set_num_multiprocessors", [](int number) { simt::num_multiprocessors = number; });
   bind_test_kernels(m);
 }

@@ -28,6 +28,7 @@ uint3 block_index{};
 dim3 block_size, grid_size;
 unsigned char* dynamic_shared_memory = nullptr;
 size_t max_shared_bytes = kHopperSharedBytes;
+int num_multiprocessors = kFewMultiprocessors;
 
 namespace {
 

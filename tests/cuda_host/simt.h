@@ -60,6 +60,9 @@ extern unsigned char* dynamic_shared_memory;
 // What a block may have: 227 KB on H100 and H200, 163 KB on A100. Tests change it.
 constexpr size_t kHopperSharedBytes = 227 << 10;
 extern size_t max_shared_bytes;
+// Of the emulated device: few, so that blocks have much to do. Tests change it.
+constexpr int kFewMultiprocessors = 4;
+extern int num_multiprocessors;
 
 // Ends the launch: it throws std::runtime_error with the kernel's name, block and thread before the text.
 [[noreturn]] void fail(const std::string& text);

@@ -31,7 +31,7 @@ class DeviceGuard {
  public:
   explicit DeviceGuard(Stream) {}
 };
-inline int num_multiprocessors(Stream) { return 4; }
+inline int num_multiprocessors(Stream) { return simt::num_multiprocessors; }
 inline size_t max_shared_bytes(Stream) { return simt::max_shared_bytes; }
 inline void fill_zero(Stream, void* address, size_t num_bytes) {
   if (num_bytes) std::memset(address, 0, num_bytes);
