@@ -206,6 +206,24 @@ def test_what_is_not_finite_goes_through_tensor_cores(emulator, value):
     assert (np.delete(c, 3, 0) == 8).all()
 
 
+def test_an_early_kernel_waits_in_every_thread(emulator):
+    values, out = np.arange(40, dtype=np.float32), np.zeros(40, np.float32)
+    emulator.early(values.ctypes.data, out.ctypes.data, 40, False, False)
+    np.testing.assert_array_equal(out, 2 * values)
+    with pytest.raises(RuntimeError, match=r"kernel early.*the thread ends without wait_for_earlier_kernels"):
+        emulator.early(values.ctypes.data, out.ctypes.data, 40, True, False)
+    with pytest.raises(RuntimeError, match=r"kernel early.*let_later_kernels_begin before wait_for_earlier_kernels"):
+        emulator.early(values.ctypes.data, out.ctypes.data, 40, False, True)
+
+
+def test_launches_are_counted(emulator):
+    emulator.clear_launches()
+    assert reversed_blocks(emulator, "reverse", True, 0)
+    assert reversed_blocks(emulator, "reverse", True, 1)
+    assert reversed_blocks(emulator, "warp_reverse", True, 0)
+    assert emulator.launches() == {"reverse": 2, "warp_reverse": 1}
+
+
 def test_transposed_matrices(emulator):
     matrices = np.arange(4 * 64, dtype=np.uint16).reshape(4, 8, 8)
     out = np.zeros_like(matrices)

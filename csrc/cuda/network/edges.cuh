@@ -1,5 +1,6 @@
-// The kernels of edges. One step of message passing is two launches: edge_forward_kernel (messages and their sums) and
-// node_forward_kernel (nodes.cuh); backward three: nodes, edges, and the sums over the edges that leave a node
+// The kernels of edges. Weights and the graph are older than the kernel just before them: they are read before the wait
+// for it (intrinsics.cuh). One step of message passing is two launches: edge_forward_kernel (messages and their sums)
+// and node_forward_kernel (nodes.cuh); backward three: nodes, edges, and the sums over the edges that leave a node
 // (graph.cuh).
 #pragma once
 
@@ -127,6 +128,8 @@ __global__ void __launch_bounds__(kThreads, H <= 64 && !from_e0 ? 2 : 1) edge_fo
     second = weights + kVectors;
   }
   const BlockRange range = block_range(a.graph);
+  wait_for_earlier_kernels();
+  let_later_kernels_begin();
   int begin = range.begin;
   for (int number = 0; number == 0 || begin < range.end; ++number, begin += kTile) {
     const int end = min(begin + kTile, range.end), first = begin + 16 * warp_id();
@@ -234,7 +237,7 @@ __global__ void __launch_bounds__(warps* kWarpSize, 1) edge_backward_kernel(Edge
   constexpr int kTile = 16 * warps, kNumbers = kTileNumbers<H, warps>;
   constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16);
   constexpr int kMore = P == Precision::fp32 || !ahead ? 1 : H / 16;
-  constexpr int kMoreOfDz = P == Precision::bf16 && kMore > 1 ? 2 : kMore;  // there most registers are in use
+  constexpr int kMoreOfDz = P == Precision::bf16 && kMore > 1 ? 2 : kMore;     // there most registers are in use
   constexpr bool kInShared = kStaged<H> || (H == 64 && P != Precision::bf16);  // for want of registers
   constexpr bool kOwnTileOfC = P == Precision::bf16;
   Bits4* weights = dynamic_shared<Bits4>();
@@ -288,6 +291,8 @@ __global__ void __launch_bounds__(warps* kWarpSize, 1) edge_backward_kernel(Edge
   };
   int begin = range.begin;
   Ends next_ends(a.graph, Rows(begin + 16 * warp_id(), ahead ? min(begin + kTile, range.end) : 0));
+  wait_for_earlier_kernels();
+  let_later_kernels_begin();
   if constexpr (ahead) {
     fetch_c(begin);
     fetch_e(begin, 0);

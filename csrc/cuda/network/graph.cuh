@@ -92,6 +92,8 @@ __global__ void __launch_bounds__(kThreads)
   constexpr int kLanes = H / 4, kStep = kWarpSize / kLanes, kLoads = 4;
   const int lane = lane_id(), column = 4 * (lane % kLanes);
   const int64_t node = static_cast<int64_t>(blockIdx.x) * kWarps + warp_id();
+  wait_for_earlier_kernels();
+  let_later_kernels_begin();
   if (node >= num_nodes) return;
   const int64_t begin = sender_ptr[node], end = sender_ptr[node + 1];
   BOTAN_DEVICE_CHECK(begin >= 0 && begin <= end && end <= capacity, "sender_ptr rises from 0 to the number of edges");

@@ -23,6 +23,8 @@ const Kernels* kernels_of() {
     k.mlp_bytes = mlp_bytes<P, H>;
     k.mlp_forward = mlp_forward_with<P, H>;
     k.mlp_backward = mlp_backward_with<P, H>;
+    k.packed_bytes = packed_part_bytes<P, H>;
+    k.pack = pack_parts<P, H>;
     return k;
   }();
   return &kernels;
