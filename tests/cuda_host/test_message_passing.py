@@ -1,71 +1,12 @@
-"""Message passing and multilayer perceptrons on CUDA through the host emulation: values and all gradients."""
-
-import warnings
+"""Message passing on CUDA through the host emulation: values and all gradients."""
 
 import pytest
 import torch
 
-from botan_fast import device, ops
-from botan_fast.ops import cuda, reference
-from botan_fast.ops import precision as precisions
-from botan_fast.ops.precision import has_message_passing
+from botan_fast import ops
+from botan_fast.ops import cuda
+from tests.helpers.emulated_networks import assert_close, assert_same_bits, check, expected, run
 from tests.helpers.processor_case import Case, clear_case, clear_of_kinks
-from tests.helpers.random_graphs import random_mlp, relative_l2
-
-# Relative L2. bf16 is compared with its definition, which rounds where the kernels do; one bfloat16 that falls to the
-# other side moves a result by 1e-3 of its size. fp32 is bound to 1e-5 for any size; these are small.
-TOLERANCE = {"fp32": 2e-6, "bf16": 2e-3, "tf32": 1e-3}
-
-
-def round_to_tf32(_, x):
-    bits = x.float().view(torch.int32)
-    return ((bits + 0x1000) & -0x2000).view(torch.float32).to(x.dtype)
-
-
-@pytest.fixture
-def rounding(monkeypatch):
-    """The precision of `reference` that rounds factors as a precision of the kernels does."""
-
-    def choose(precision):
-        if precision == "tf32":  # the definition of bf16 with another rounding
-            monkeypatch.setattr(reference._Round, "forward", staticmethod(round_to_tf32))
-            for name in ("_stored", "_gradient_stored"):  # in float32
-                monkeypatch.setattr(reference, name, lambda x: x)
-        return "fp32" if precision == "fp32" else "bf16"
-
-    return choose
-
-
-def assert_close(got, expected, tolerance):
-    assert got.shape == expected.shape
-    if expected.numel() and expected.norm() > 0:
-        assert relative_l2(got, expected) < tolerance
-    else:
-        assert got.abs().sum() == 0
-
-
-def run(emulator, case, precision, use=(True, True), save_memory=False):
-    """Outputs, then gradients of x, e, x0, e0 (those that exist) and weights."""
-    number, tensors = ops.PRECISIONS.index(precision), case.tensors
-    arguments = *tensors[:4], case.topology, tensors[4:]
-    outputs = cuda.processor(emulator, *arguments, case.steps, True, number, save_memory)
-    kept = [outputs[0], *outputs[2:]]
-    grads = [w if u else None for w, u in zip((case.weight_x, case.weight_e), use, strict=True)]
-    *inputs, weights = cuda.processor_backward(emulator, *arguments, case.steps, kept, *grads, number, save_memory)
-    return [*outputs[:2], *(g for g, t in zip(inputs, tensors[:4], strict=True) if t is not None), *weights]
-
-
-def expected(case, precision, use=(True, True)):
-    leaves = [None if t is None else t.double().requires_grad_() for t in case.tensors]
-    outputs = reference.processor(
-        *leaves[:4], *case.topology[:2], leaves[4:8], leaves[8:], case.steps, precision=precision
-    )
-    return [*(o.detach() for o in outputs), *case.gradients(outputs, leaves, use)]
-
-
-def check(emulator, case, precision="fp32", definition="fp32", use=(True, True)):
-    for got, want in zip(run(emulator, case, precision, use), expected(case, definition, use), strict=True):
-        assert_close(got, want, TOLERANCE[precision])
 
 
 @pytest.mark.parametrize("skip", [False, True])
@@ -181,11 +122,6 @@ def test_nothing_kept_gives_the_same(emulator, precision, steps):
     assert all(t.numel() == 0 for t in not_kept[2:])
 
 
-def assert_same_bits(got, expected):
-    for a, b in zip(got, expected, strict=True):
-        assert torch.equal(a, b)
-
-
 @pytest.mark.parametrize("precision", ops.PRECISIONS)
 @pytest.mark.parametrize(
     ("hidden", "steps", "skip", "start"),
@@ -227,107 +163,6 @@ def test_what_is_kept(emulator):
 
 
 @pytest.mark.parametrize("precision", ops.PRECISIONS)
-@pytest.mark.parametrize("hidden", [32, 64])
-def test_less_shared_memory_gives_the_same(emulator, precision, hidden):
-    """Without room for the rows of the next tile they are read when they are needed. The same bits, but for the
-    gradient of MLP_e's b2, which is added up in another order."""
-    case = Case(9, 700, hidden, steps=2, start=True)
-    want = run(emulator, case, precision)
-    emulator.set_max_shared_bytes(131 << 10 if hidden == 64 else 64 << 10)
-    assert emulator.has_message_passing(0, hidden, ops.PRECISIONS.index(precision))
-    got = run(emulator, case, precision)
-    assert_close(got.pop(-5), want.pop(-5), 1e-6)
-    assert_same_bits(got, want)
-
-
-def test_the_choice_of_a_path_is_traced(emulator, monkeypatch):
-    """A model compiled in one piece asks once, at compile time."""
-    monkeypatch.setattr(device, "CUDA_KERNELS", emulator)
-
-    @torch.compile(backend="eager", fullgraph=True)
-    def widths(x):
-        return x + sum(has_message_passing(0, hidden) for hidden in (32, 48, 64, 128))
-
-    assert widths(torch.zeros(1)) == 3
-
-
-def test_too_little_shared_memory(emulator):
-    def widths(precision):
-        return [h for h in (32, 48, 64, 128) if emulator.has_message_passing(0, h, ops.PRECISIONS.index(precision))]
-
-    emulator.set_max_shared_bytes(SMALL)
-    assert [widths(p) for p in ops.PRECISIONS] == [[32, 64, 128]] * 3
-    emulator.set_max_shared_bytes(72 << 10)
-    assert [widths(p) for p in ops.PRECISIONS] == [[32], [32, 64], [32]]  # fp32, bf16, tf32
-    emulator.set_max_shared_bytes(48 << 10)
-    assert [widths(p) for p in ops.PRECISIONS] == [[], [32], []]
-
-
-@pytest.mark.parametrize("capability", [70, 75, 80, 90])
-def test_a_gpu_without_the_instructions(emulator, monkeypatch, capability):
-    """Below 8.0 nothing is launched, and one warning says so; plain torch and the CPU's searches take over."""
-    monkeypatch.setattr(device, "CUDA_KERNELS", emulator)
-    monkeypatch.setattr(device, "_runs", {})
-    emulator.set_compute_capability(capability)
-    gpu = torch.device("cuda", 0)
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        found = [device.kernels_for(gpu) for _ in range(3)]
-        fast = has_message_passing(0, 64), ops.has_fast_path(64, torch.float32, gpu)
-    able = capability >= 80
-    assert found == [emulator if able else None] * 3
-    assert fast == (able, able)
-    text = f"cuda:0 has compute capability {capability // 10}.{capability % 10}, and the CUDA kernels need 8.0"
-    assert [str(w.message).startswith(text) for w in said] == ([] if able else [True])
-
-
-@pytest.mark.parametrize(("precision", "said"), [("fp32", True), ("tf32", True), ("bf16", False)])
-def test_too_little_shared_memory_is_said_once(emulator, monkeypatch, precision, said):
-    """By precision: bf16 takes less."""
-    monkeypatch.setattr(device, "CUDA_KERNELS", emulator)
-    monkeypatch.setattr(precisions, "CUDA_KERNELS", emulator)
-    monkeypatch.setattr(precisions, "_warned", set())
-    emulator.set_max_shared_bytes(72 << 10)
-    with warnings.catch_warnings(record=True) as found:
-        warnings.simplefilter("always")
-        for _ in range(2):
-            ops.warn_if_slow(64, precision, torch.device("cuda", 0))
-    assert [f"hidden_size = 64 in precision = '{precision}'" in str(w.message) for w in found] == (
-        [True] if said else []
-    )
-
-
-SMALL = 99 << 10  # bytes of a block on RTX 30, 40 and 50, A40 and L40: fewer warps and smaller tiles
-
-
-@pytest.mark.parametrize("precision", ops.PRECISIONS)
-@pytest.mark.parametrize(("hidden", "save_memory"), [(32, False), (64, False), (64, True), (128, False), (128, True)])
-def test_small_shared_memory(emulator, rounding, precision, hidden, save_memory):
-    """Outputs have the same bits; gradients of weights are added up in another order. Several tiles in a block."""
-    edges = 700 if hidden < 128 else 300
-    make = clear_case if precision == "fp32" else Case
-    case = make(9, edges, hidden, steps=2, start=True)
-    want = run(emulator, case, precision, save_memory=save_memory)
-    emulator.set_max_shared_bytes(SMALL)
-    got = run(emulator, case, precision, save_memory=save_memory)
-    assert_same_bits(got[:2], want[:2])
-    for a, b in zip(got, want, strict=True):
-        assert_close(a, b, 2e-6)
-    if precision == "fp32":
-        for a, b in zip(got, expected(case, "fp32"), strict=True):
-            assert_close(a, b, TOLERANCE["fp32"])
-
-
-@pytest.mark.parametrize("precision", ops.PRECISIONS)
-@pytest.mark.parametrize(
-    ("inputs", "hidden", "decode"), [(3, 64, False), (64, 64, True), (90, 64, False), (128, 128, True)]
-)
-def test_mlp_in_small_shared_memory(emulator, rounding, precision, inputs, hidden, decode):
-    emulator.set_max_shared_bytes(SMALL)
-    check_mlp(emulator, 200, inputs, hidden, decode, precision, rounding(precision))
-
-
-@pytest.mark.parametrize("precision", ops.PRECISIONS)
 @pytest.mark.parametrize("save_memory", [False, True])
 def test_arrays_with_a_capacity_beyond_the_edges(emulator, precision, save_memory):
     """Only row_ptr says how many edges there are: the same bits, and zeros beyond the edges."""
@@ -339,14 +174,14 @@ def test_arrays_with_a_capacity_beyond_the_edges(emulator, precision, save_memor
     for i in (1, 3):
         case.tensors[i] = more(case.tensors[i], torch.nan)
     case.weight_e = more(case.weight_e, torch.nan)
-    for got, expected in zip(run(emulator, case, precision, save_memory=save_memory), want, strict=True):
-        if got.shape != expected.shape:
+    for got, full in zip(run(emulator, case, precision, save_memory=save_memory), want, strict=True):
+        if got.shape != full.shape:
             assert not got[140:].any()
             got = got[:140]
         if save_memory:
-            assert_close(got, expected, 1e-6)
+            assert_close(got, full, 1e-6)
         else:
-            assert torch.equal(got, expected)
+            assert torch.equal(got, full)
 
 
 def test_addresses_that_are_not_aligned(emulator):
@@ -410,64 +245,3 @@ def test_what_is_not_finite_is_not_hidden(emulator, precision, value):
     assert not x[receiver].isfinite().all()
     assert e[torch.arange(40) != 7].isfinite().all()
     assert x[torch.arange(9) != receiver].isfinite().all()
-
-
-# ---- multilayer perceptrons -----------------------------------------------------------------------------------
-
-
-def run_mlp(emulator, x, weights, grad, need_grad_x, precision):
-    number = ops.PRECISIONS.index(precision)
-    y = cuda.mlp(emulator, x, weights, number)
-    grad_x, gradients = cuda.mlp_backward(emulator, x, weights, y, grad, need_grad_x, number)
-    return [y, *([grad_x] if need_grad_x else []), *gradients]
-
-
-def check_mlp(emulator, rows, inputs, hidden, decode, precision, definition):
-    """Values and all gradients; the first random input whose ReLUs keep clear of their kink."""
-    generator = torch.Generator().manual_seed(rows + inputs + hidden)
-    weights = random_mlp(inputs, hidden, generator, decode)
-    x = torch.randn(rows, inputs, generator=generator)
-    grad = torch.randn(rows, *([] if decode else [hidden]), generator=generator)
-    leaves = [t.double().requires_grad_() for t in (x, *weights)]
-    y = reference.mlp(leaves[0], leaves[1:], definition)
-    want = [y.detach(), *torch.autograd.grad((y * grad).sum(), leaves, allow_unused=True, materialize_grads=True)]
-    for a, b in zip(run_mlp(emulator, x, weights, grad, True, precision), want, strict=True):
-        assert_close(a, b, TOLERANCE[precision])
-    for a, b in zip(run_mlp(emulator, x, weights, grad, False, precision), [want[0], *want[2:]], strict=True):
-        assert_close(a, b, TOLERANCE[precision])
-
-
-@pytest.mark.parametrize("decode", [False, True])
-@pytest.mark.parametrize(("rows", "inputs"), [(0, 3), (1, 1), (17, 3), (130, 32), (300, 20)])
-def test_mlp(emulator, rounding, rows, inputs, decode):
-    check_mlp(emulator, rows, inputs, 32, decode, "fp32", rounding("fp32"))
-
-
-@pytest.mark.parametrize("precision", ops.PRECISIONS)
-@pytest.mark.parametrize(
-    ("inputs", "hidden", "decode"), [(3, 32, False), (32, 32, True), (3, 64, True), (128, 128, True)]
-)
-def test_mlp_precisions(emulator, rounding, precision, inputs, hidden, decode):
-    check_mlp(emulator, 40, inputs, hidden, decode, precision, rounding(precision))
-
-
-@pytest.mark.parametrize("precision", ops.PRECISIONS)
-@pytest.mark.parametrize(
-    ("rows", "inputs", "hidden", "decode"),
-    [(0, 33, 32, False), (1, 33, 32, False), (300, 42, 32, False), (130, 250, 32, True), (40, 61, 32, False),
-     (40, 600, 32, False), (40, 96, 64, False), (140, 250, 64, True), (40, 250, 128, False)],
-)  # fmt: skip
-def test_mlp_of_more_inputs_than_features(emulator, rounding, rows, inputs, hidden, decode, precision):
-    """The sums over inputs are longer than those of other tests: their tolerance, too."""
-    check_mlp(emulator, rows, inputs, hidden, decode, precision, rounding(precision))
-
-
-def test_mlp_repeats(emulator):
-    generator = torch.Generator().manual_seed(0)
-    weights, x = random_mlp(32, 32, generator, True), torch.randn(300, 32, generator=generator)
-    grad = torch.randn(300, generator=generator)
-    first = run_mlp(emulator, x, weights, grad, True, "bf16")
-    for seed in (1, 2):
-        emulator.set_seed(seed)
-        for a, b in zip(run_mlp(emulator, x, weights, grad, True, "bf16"), first, strict=True):
-            assert torch.equal(a, b)
