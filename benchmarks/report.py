@@ -1,6 +1,7 @@
 """The tables of README.md and docs/performance.md from a result file: `python -m benchmarks.report [FILE]`.
 
 With --check, compare only. Without FILE the newest result is written, and the one that each file names is checked.
+README's table of a GPU is made from a file of `botan-fast bench --device cuda` in benchmarks/results/gpu.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import re
 import sys
 from pathlib import Path
 
+from benchmarks.gpu import table as gpu
 from benchmarks.machine import RESULTS, ROOT
 from botan_fast.bench.table import duration, three_digits
 
@@ -230,21 +232,33 @@ def choose(text: str, results: Path, check: bool) -> Path:
 
 def main(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("file", nargs="?", type=Path, help="result of benchmarks.run")
+    parser.add_argument("file", nargs="?", type=Path, help="result of benchmarks.run, or of botan-fast bench on a GPU")
     parser.add_argument("--check", action="store_true", help="fail when a table differs from what the file gives")
     parser.add_argument("--root", type=Path, default=ROOT, help="folder of README.md and docs/performance.md")
     options = parser.parse_args(arguments)
-    for file in ("README.md", "docs/performance.md"):
-        text = expected = (options.root / file).read_text()
-        path = options.file or choose(text, RESULTS, options.check)
+    if options.file and not options.file.is_file():
+        sys.exit(f"{options.file} does not exist; run python -m benchmarks.run, or name a result file")
+    of_gpu = options.file is not None and gpu.is_of_gpu(json.loads(options.file.read_text()))
+    for file in () if of_gpu else ("README.md", "docs/performance.md"):
+        path = options.file or choose((options.root / file).read_text(), RESULTS, options.check)
         if not path.is_file():
             sys.exit(f"{path} does not exist; run python -m benchmarks.run, or name a result file")
-        for marker, lines in blocks(json.loads(path.read_text()), path.name)[file].items():
-            expected = replaced(expected, marker, lines, file)
-        if options.check and text != expected:
-            sys.exit(f"{file} is not what {path.name} gives; run python -m benchmarks.report {path}")
-        if not options.check:
-            (options.root / file).write_text(expected)
+        settle(options, file, blocks(json.loads(path.read_text()), path.name)[file], path)
+    if of_gpu or options.file is None:
+        measured = options.file or gpu.choose((options.root / "README.md").read_text(), RESULTS, options.check)
+        settle(options, "README.md", {gpu.MARKER: gpu.block(measured)}, measured)
+
+
+def settle(options, file: str, marked: dict[str, str], path: Path | None):
+    """Write the blocks of a file, or compare them."""
+    text = expected = (options.root / file).read_text()
+    for marker, lines in marked.items():
+        expected = replaced(expected, marker, lines, file)
+    if options.check and text != expected:
+        name = "benchmarks/results/gpu" if path is None else path.name
+        sys.exit(f"{file} is not what {name} gives; run python -m benchmarks.report {path or ''}".rstrip())
+    if not options.check:
+        (options.root / file).write_text(expected)
 
 
 if __name__ == "__main__":

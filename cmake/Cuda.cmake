@@ -13,14 +13,6 @@ if(wanted STREQUAL "OFF")
   return()
 endif()
 
-# Before enable_language(CUDA), which would set it to the compiler's default.
-if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
-  if(DEFINED ENV{CUDAARCHS})
-    set(CMAKE_CUDA_ARCHITECTURES "$ENV{CUDAARCHS}")
-  else()
-    set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real 90-virtual)
-  endif()
-endif()
 set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
 
 include(CheckLanguage)
@@ -31,6 +23,22 @@ if(NOT CMAKE_CUDA_COMPILER)
   endif()
   message(STATUS "botan_fast: CUDA kernels: NOT BUILT, no working nvcc was found (put it on PATH or set CUDACXX)")
   return()
+endif()
+# Before enable_language(CUDA), which would set it to the compiler's default. Ampere, Hopper and Blackwell as far as this
+# nvcc has them, and one intermediate form: compiling that at the first call would take a GPU of today a minute or more.
+if(NOT DEFINED CMAKE_CUDA_ARCHITECTURES)
+  if(DEFINED ENV{CUDAARCHS})
+    set(CMAKE_CUDA_ARCHITECTURES "$ENV{CUDAARCHS}")
+  else()
+    set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real)
+    execute_process(COMMAND ${CMAKE_CUDA_COMPILER} --list-gpu-code OUTPUT_VARIABLE known ERROR_QUIET)
+    foreach(newer 100 120)
+      if(" ${known}" MATCHES "[ \r\n]sm_${newer}[ \r\n]")
+        list(APPEND CMAKE_CUDA_ARCHITECTURES ${newer}-real)
+      endif()
+    endforeach()
+    list(APPEND CMAKE_CUDA_ARCHITECTURES 90-virtual)
+  endif()
 endif()
 enable_language(CUDA)
 if(NOT CMAKE_CUDA_COMPILER_ID STREQUAL "NVIDIA")
@@ -44,6 +52,7 @@ message(STATUS "botan_fast: CUDA kernels: BUILT by nvcc ${CMAKE_CUDA_COMPILER_VE
 set(CMAKE_CUDA_STANDARD 17)
 set(CMAKE_CUDA_STANDARD_REQUIRED ON)
 set(CMAKE_CUDA_EXTENSIONS OFF)
+set(CMAKE_CUDA_VISIBILITY_PRESET hidden)  # as of C++: two copies of the core in one process share nothing
 
 # Keeps ptxas' report on registers and spills beside each object, as <object>.ptxas.txt, for
 # cmake/check_ptxas_report.py.
@@ -53,9 +62,12 @@ file(GLOB cuda_geometry CONFIGURE_DEPENDS csrc/cuda/geometry/*.cu)
 file(GLOB cuda_others CONFIGURE_DEPENDS csrc/cuda/network/*.cu csrc/cuda/runtime/*.cu)
 add_library(botan_fast_cuda STATIC ${cuda_geometry} ${cuda_others})
 target_include_directories(botan_fast_cuda PUBLIC csrc)
-target_compile_options(botan_fast_cuda PRIVATE
-  "SHELL:-Werror all-warnings" "SHELL:-Xptxas -v" -Xcompiler=-Wall,-Wextra,-Werror)
+target_compile_options(botan_fast_cuda PRIVATE "SHELL:-Xptxas -v" -Xcompiler=-Wall,-Wextra)
+if(BOTAN_FAST_WERROR)
+  target_compile_options(botan_fast_cuda PRIVATE "SHELL:-Werror all-warnings" -Xcompiler=-Werror)
+endif()
 set_source_files_properties(csrc/cuda/runtime/build.cu PROPERTIES
   COMPILE_DEFINITIONS "BOTAN_FAST_CUDA_ARCHITECTURES=\"${architectures}\"")
-# Geometry rounds as on the CPU: in that folder, and in no other, products and sums are not contracted.
-set_source_files_properties(${cuda_geometry} PROPERTIES COMPILE_OPTIONS -fmad=false)
+# Geometry rounds as on the CPU: in that folder, and in no other, products and sums are not contracted, neither on the
+# device nor in the functions that call it (aarch64 would fuse them).
+set_source_files_properties(${cuda_geometry} PROPERTIES COMPILE_OPTIONS "-fmad=false;-Xcompiler=-ffp-contract=off")

@@ -40,6 +40,11 @@ struct Workspace {
 const char* architectures();
 const char* toolkit_version();
 
+// Whether the device can run these kernels: compute capability 8.0 or more, for tf32, bfloat16 and asynchronous copies.
+// 10 major + minor of it.
+int compute_capability(Stream stream);
+bool can_run(Stream stream);
+
 // ---- sums (cuda/network/segment_sum.cu) ---------------------------------------------------------------------
 
 // T = float or double, I = int32_t or int64_t. Sums are taken in float64 and rounded once.
@@ -135,20 +140,41 @@ void targets_accumulate(Stream stream, const TargetInput& input, const T* trajec
 void targets_finish(Stream stream, const TargetInput& input, int64_t num_runs, const double* node_sum,
                     const double* edge_sum, float* propensity, float* pair_change, int32_t* status);
 
+// ---- packed weights (cuda/network/dispatch.cu) --------------------------------------------------------------
+
+// The kernels read weights in an order of their own. processor_... and mlp_... put them into it in their workspace, a
+// launch for each call; or take what pack_weights made of all parts of a network in one launch.
+
+// A perceptron of K inputs, or the two of a processor; packed: a buffer of packed_bytes, aligned to 16 bytes.
+struct PackPart {
+  int64_t num_inputs;  // K; of a processor the inputs of MLP_e, 4 H or 6 H
+  bool processor;
+  MlpWeights mlp_weights;  // of which W1 and W2 are read
+  ProcessorWeights processor_weights;
+  void* packed;
+};
+
+// `backward`: also what the backward pass reads. Such a buffer serves the forward pass too.
+size_t packed_bytes(int64_t num_inputs, bool processor, int hidden_size, bool backward, Precision precision);
+void pack_weights(Stream stream, const PackPart* parts, int64_t num_parts, int hidden_size, bool backward,
+                  Precision precision);
+
 // ---- message passing (cuda/network/dispatch.cu) -------------------------------------------------------------
 
 // The operations of botan_fast.h, with the same structs, for hidden_size 32, 64 and 128. Every array must be aligned to
 // 16 bytes. In the backward pass grad_e0 also holds intermediate results. The number of edges is row_ptr[num_nodes],
 // read on the device; num_edges is what the arrays have room for. Rows beyond the edges are not read, and zeros in
-// results (history aside). So one CUDA graph serves all graphs of N nodes that fit.
+// results (history aside). So one CUDA graph serves all graphs of N nodes that fit. packed: these weights as
+// pack_weights left them in this precision, in the backward pass with `backward`; or null.
 
-// Whether there are kernels for this width, and a block of the device has the shared memory that they take.
-bool has_message_passing(Stream stream, int hidden_size);
+// Whether there are kernels for this width, and a block of the device has the shared memory that they take in this
+// precision; perceptrons too.
+bool has_message_passing(Stream stream, int hidden_size, Precision precision);
 
 size_t processor_forward_workspace_bytes(Stream stream, const ProcessorShape& shape, bool keep, Precision precision);
-void processor_forward(Stream stream, const ProcessorForward& processor, Workspace workspace);
+void processor_forward(Stream stream, const ProcessorForward& processor, const void* packed, Workspace workspace);
 size_t processor_backward_workspace_bytes(Stream stream, const ProcessorShape& shape, Precision precision);
-void processor_backward(Stream stream, const ProcessorBackward& processor, Workspace workspace);
+void processor_backward(Stream stream, const ProcessorBackward& processor, const void* packed, Workspace workspace);
 
 // ---- multilayer perceptrons (cuda/network/dispatch.cu) ------------------------------------------------------
 
@@ -156,8 +182,8 @@ void processor_backward(Stream stream, const ProcessorBackward& processor, Works
 // does not read y.
 size_t mlp_workspace_bytes(Stream stream, int64_t num_rows, int64_t num_inputs, int hidden_size, bool backward,
                            Precision precision);
-void mlp_forward(Stream stream, const MlpForward& mlp, Workspace workspace);
-void mlp_backward(Stream stream, const MlpBackward& mlp, Workspace workspace);
+void mlp_forward(Stream stream, const MlpForward& mlp, const void* packed, Workspace workspace);
+void mlp_backward(Stream stream, const MlpBackward& mlp, const void* packed, Workspace workspace);
 
 // ---- loss (cuda/network/loss.cu) ----------------------------------------------------------------------------
 
@@ -238,5 +264,18 @@ struct StepResults {
 
 void record_step(Stream stream, const StepNumbers& numbers, const int64_t* batch, int64_t num_batches,
                  const StepResults& results);
+
+// ---- clipping (cuda/network/clip.cu) ------------------------------------------------------------------------
+
+// norm = sqrt(sum of g^2 over all gradients), scale = max(1, (norm + 1e-6) / max_norm), found_inf = 1 where norm is not
+// finite, else 0; each is one float32, computed in float64 and rounded once. The array of gradients is in host memory,
+// read during the call; a CUDA graph keeps the addresses of its capture.
+struct ClipGradient {
+  const float* values;
+  int64_t count;
+};
+size_t clip_scale_workspace_bytes(const ClipGradient* gradients, int64_t num_gradients);
+void clip_scale(Stream stream, const ClipGradient* gradients, int64_t num_gradients, double max_norm, float* norm,
+                float* scale, float* found_inf, Workspace workspace);
 
 }  // namespace botan_fast::cuda

@@ -1,127 +1,177 @@
-"""Everything that needs a GPU, in one run: build, tests, compute-sanitizer, benchmarks.
+"""Everything that needs a GPU, in the order that pays: build, tests, benchmarks, compute-sanitizer. No network needed.
 
-    python -m benchmarks.gpu.check [--only tests,sanitizer,benchmarks] [--no-build] [--select REGEX] [--output FILE]
+    python -m benchmarks.gpu.check [--stage NAME[,NAME]] [--wheel FILE] [--output FILE]
+                                   [--select REGEX] [--within SECONDS]
 
-Writes benchmarks/results/<device>-<date>.json after every benchmark and prints what was found beside the goals. What
-fails is named at the end, does not stop the rest, and makes the exit status 1.
+Each stage is a process with a time limit below eight minutes, and what it has found until then is kept: numbers in FILE
+(benchmarks/results/gpu/<device>-<date>.json), what it printed in FILE's name with the stage and .log. A later call with
+the same FILE adds to it. What fails is named at the end, does not stop the rest, and makes the exit status 1.
 """
 
 import argparse
 import datetime
-import re
-import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 
-ROOT = Path(__file__).resolve().parents[2]
+from benchmarks.gpu import commands
+from benchmarks.gpu.record import add_stage, read_record
+from benchmarks.gpu.stages import run_limited, test_results
 
-STAGES = ("tests", "sanitizer", "benchmarks")
-TESTS = [sys.executable, "-m", "pytest", "-q", "tests/gpu"]
-# Tests of tests/gpu that are small enough for a slowdown of ten to a hundred; at least one of each kernel.
-SANITIZED = (
-    "(test_message_passing and test_processor and not 20000)"
-    " or (test_message_passing and one_cuda_graph)"
-    " or test_a_small_training_step"
-    " or (test_loss and not 166484 and not 3000000)"
-    " or (test_sums_and_gradients and (1000-300 or 20000-4))"
-    " or (test_graph_and_pairs and (box0 or box1))"
-    " or test_a_dense_cluster"
-    " or test_targets"
+# Seconds that each stage may take, in order.
+LIMITS = {
+    "build": 270,
+    "tests": 300,
+    "bench": 120,
+    "networks": 300,
+    "training": 180,
+    "operations": 150,
+    "memcheck": 240,
+    "initcheck": 60,
+    "racecheck": 90,
+}
+GROUPS = {"benchmarks": ("bench", "networks", "training", "operations"), "sanitizer": tuple(commands.SANITIZED)}
+ASK = (
+    "import torch\n"
+    "if torch.cuda.is_available():\n"
+    "    print(torch.cuda.get_device_name(), *torch.cuda.get_device_capability(), sep='|')"
 )
+INSTALLED = "import botan_fast; print(botan_fast.build_info()['cuda_architectures'])"
 
 
-def call(title: str, command: list[str]) -> bool:
-    """Whether the command succeeds."""
-    print(f"== {title}", flush=True)
-    return subprocess.run(command, cwd=ROOT).returncode == 0
+def ask(code: str) -> str | None:
+    """What a Python program prints; None where it fails. In a process of its own, which leaves nothing on the GPU."""
+    done = subprocess.run([sys.executable, "-c", code], cwd=commands.ROOT, capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else None
 
 
-def run_tests() -> list[str]:
-    """The tests on the GPU. Returns what failed, here and below."""
-    title = "tests on the GPU"
-    return [] if call(title, TESTS) else [title]
+def stages_of(text: str, wheel: bool) -> list[str]:
+    """The stages that are named, in their order; a wheel is installed first whatever is named."""
+    wanted = set()
+    for name in text.split(","):
+        if name not in LIMITS and name not in GROUPS:
+            raise ValueError(f"--stage {name}: choose of {', '.join([*LIMITS, *GROUPS])}")
+        wanted |= set(GROUPS.get(name, (name,)))
+    return [name for name in LIMITS if name in wanted or (wheel and name == "build")]
 
 
-def run_sanitizer() -> list[str]:
-    sanitizer = shutil.which("compute-sanitizer")
-    if not sanitizer:
-        print("== compute-sanitizer: NOT RUN, it is not installed")
-        return []
-    options = ["--error-exitcode", "1", "--target-processes", "all"]
-    failed = []
-    for tool in ("memcheck", "racecheck"):
-        title = f"compute-sanitizer {tool}"
-        if not call(title, [sanitizer, "--tool", tool, *options, *TESTS, "-k", SANITIZED]):
-            failed.append(title)
+def command_of(stage: str, capability: tuple[int, int], options, output: Path) -> list[str] | None:
+    """What a stage calls; None where this machine has not got it."""
+    makers: dict[str, Callable[[], list[str] | None]] = {
+        "build": lambda: commands.build(capability, options.wheel),
+        "tests": commands.tests,
+        "bench": lambda: commands.bench(output.with_name(f"{output.stem}-bench.json")),
+    }
+    if stage in commands.SANITIZED:
+        return commands.sanitizer(stage)
+    return makers[stage]() if stage in makers else commands.measure(stage, output, options.select)
+
+
+def run_stage(stage: str, command: list[str] | None, limit: float, output: Path) -> bool:
+    """Whether the stage passed; how it ended goes into the record and onto the screen."""
+    if command is None:
+        print(f"== {stage}: NOT RUN, compute-sanitizer is not installed", flush=True)
+        add_stage(output, stage, {"ended": "not run", "reason": "compute-sanitizer is not installed"})
+        return True
+    print(f"== {stage}, at most {limit:.0f} s: {' '.join(command)}", flush=True)
+    log = output.with_name(f"{output.stem}-{stage}.log")
+    environment = commands.SANITIZER_ENVIRONMENT if stage in commands.SANITIZED else None
+    ended = run_limited(command, limit, log, environment)
+    facts = {"ended": ended.word, "status": ended.status, "seconds": round(ended.seconds, 1), "limit": round(limit)}
+    if stage == "tests" or stage in commands.SANITIZED:
+        facts |= test_results(log.read_text())
+    add_stage(output, stage, facts)
+    print(f"== {stage}: {ended.word} after {ended.seconds:.0f} s", flush=True)
+    return ended.word == "passed"
+
+
+def table(output: Path) -> str:
+    """The stages of the record as text."""
+    lines = [f"{'stage':12}{'seconds':>9}{'limit':>7}  ended"]
+    stages = read_record(output).get("stages", {})
+    for name in (name for name in LIMITS if name in stages):
+        facts = stages[name]
+        counted = f", {facts['passed']} tests passed, {len(facts['failed'])} failed" if "passed" in facts else ""
+        counted += f", in {facts['running']}" if facts.get("running") else ""
+        seconds, limit = facts.get("seconds", "-"), facts.get("limit", "-")
+        lines.append(f"{name:12}{seconds:>9}{limit:>7}  {facts['ended']}{counted}")
+    return "\n".join(lines)
+
+
+def default_output(device: str) -> Path:
+    words = "-".join("".join(c if c.isalnum() else " " for c in device.lower()).split())
+    return commands.ROOT / "benchmarks" / "results" / "gpu" / f"{words}-{datetime.date.today().isoformat()}.json"
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--stage", default=",".join(LIMITS), metavar="NAME", help=", ".join([*LIMITS, *GROUPS]))
+    parser.add_argument("--wheel", type=Path, help="install this instead of building")
+    parser.add_argument("--select", default="", metavar="REGEX", help="benchmarks whose name contains it")
+    parser.add_argument("--within", type=float, default=float("inf"), metavar="SECONDS", help="end by then")
+    parser.add_argument("--output", type=Path, help="the result file, which is added to")
+    return parser
+
+
+@contextmanager
+def ended_by_signals():
+    """Requests to end become exceptions, so that the stage that runs is ended, too."""
+
+    def leave(number: int, frame) -> None:
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run_stages(stages: list[str], capability: tuple[int, int], options, output: Path) -> list[str]:
+    """Those that did not pass; after a build that fails with nothing installed, the others too."""
+    start, failed = monotonic(), []
+    for number, stage in enumerate(stages):
+        left = options.within - (monotonic() - start)
+        if left <= 0:
+            print(f"== {stage}: NOT RUN, the time is over", flush=True)
+            add_stage(output, stage, {"ended": "not run", "reason": "the time was over"})
+            failed.append(stage)
+            continue
+        command = command_of(stage, capability, options, output)
+        if not run_stage(stage, command, min(LIMITS[stage], left), output):
+            failed.append(stage)
+        if stage == "build" and failed:
+            installed = ask(INSTALLED)
+            if installed is None:
+                print("nothing is installed that could be tested", file=sys.stderr)
+                return stages[number:]
+            print(f"going on with the installed package ({installed or 'without CUDA kernels'})", flush=True)
     return failed
 
 
-def run_benchmarks(
-    machine, benchmarks: dict, output: Path | None, side: int = 8192, copied: int = 1 << 30
-) -> list[str]:
-    """Measures the ceilings, then each benchmark; writes and prints it all. Returns the names of those that failed."""
-    from benchmarks.gpu.goals import compare, table
-    from benchmarks.gpu.runner import run_all
-    from benchmarks.machine import RESULTS, commit, slug, write_json
-
-    print("== benchmarks", flush=True)
-    today = datetime.date.today().isoformat()
-    record = {**machine.describe(), "date": today, "commit": commit(), "ceilings": None}
-    failed = []
-    try:
-        record["ceilings"] = machine.ceilings(copied, side)
-    except Exception as error:  # then there is no fraction of the floor
-        print(f"ceilings: ERROR: {error}")
-        failed.append("ceilings")
-    else:
-        rates = (f"{name} {record['ceilings'][name] / 1e12:.3g} TFLOP/s" for name in ("float32", "tf32", "bf16"))
-        print(f"ceilings: copy {record['ceilings']['copy'] / 1e12:.3g} TB/s, {', '.join(rates)}", flush=True)
-    output = output or RESULTS / f"{slug(record['device'])}-{today}.json"
-
-    def save(results: list[dict]):
-        write_json(output, {**record, "goals": compare(results), "results": results})
-
-    results = run_all(machine, benchmarks, record["ceilings"], save)
-    print(table(compare(results)))
-    print(f"wrote {output}")
-    return failed + [result["name"] for result in results if "error" in result]
-
-
-def all_benchmarks(select: str = "") -> dict:
-    """Those whose name contains the regular expression; the networks first."""
-    from benchmarks.gpu import graph, networks, sums
-
-    found = networks.benchmarks() | sums.benchmarks() | graph.benchmarks()
-    return {name: make for name, make in found.items() if re.search(select, name)}
-
-
 def main(arguments=None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--only", default=",".join(STAGES), help="stages to run, of tests,sanitizer,benchmarks")
-    parser.add_argument("--no-build", action="store_true", help="take the installed package")
-    parser.add_argument("--select", default="", metavar="REGEX", help="benchmarks whose name contains it")
-    parser.add_argument("--output", type=Path, help="the result file, else benchmarks/results/<device>-<date>.json")
-    options = parser.parse_args(arguments)
-    stages = options.only.split(",")
-    for stage in stages:
-        if stage not in STAGES:
-            parser.error(f"--only {stage}: choose of {', '.join(STAGES)}")
-    if not options.no_build:
-        pip = [sys.executable, "-m", "pip", "install", "-q", "-C", "cmake.define.BOTAN_FAST_CUDA=ON", "."]
-        if not call("build", pip):
-            return 1
-    import torch
-
-    if not torch.cuda.is_available():
-        print("torch sees no GPU", file=sys.stderr)
+    options = parser().parse_args(arguments)
+    try:
+        stages = stages_of(options.stage, options.wheel is not None)
+    except ValueError as error:
+        parser().error(str(error))
+    if options.wheel is not None and not options.wheel.is_file():
+        parser().error(f"--wheel {options.wheel}: there is no such file")
+    answer = ask(ASK)
+    if not answer:
+        print("torch sees no GPU" if answer == "" else "torch cannot be imported", file=sys.stderr)
         return 1
-    failed = run_tests() if "tests" in stages else []
-    failed += run_sanitizer() if "sanitizer" in stages else []
-    if "benchmarks" in stages:
-        from benchmarks.gpu.machine import Machine
-
-        failed += run_benchmarks(Machine(), all_benchmarks(options.select), options.output)
+    device, major, minor = answer.split("|")
+    output = (options.output or default_output(device)).resolve()
+    print(f"{device}, compute capability {major}.{minor}; results go to {output}", flush=True)
+    with ended_by_signals():
+        failed = run_stages(stages, (int(major), int(minor)), options, output)
+    print(table(output))
     print("failed: " + ", ".join(failed) if failed else "nothing failed")
     return 1 if failed else 0
 

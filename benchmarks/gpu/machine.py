@@ -1,144 +1,64 @@
-"""Where a GPU is measured: time, memory, CUDA graphs, single kernels and ceilings of one device.
+"""Where a GPU is measured: `botan_fast.bench.clock.Clock`, single kernels by the profiler, and what the device is.
 
 A `Machine` of device "cpu" is for the tests of these benchmarks: the same steps by the wall clock, no graphs, no peaks.
 """
 
-import gc
 import json
 import statistics
 import subprocess
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 
 import torch
 
-WARM_UP = 5
-FLUSHED = 256 << 20  # bytes written before every timed run: more than the L2 cache of any device
+from botan_fast.bench.clock import Clock
 
 
 class NotRun(Exception):
-    """A benchmark that this machine has no room for; the text says why. Not a failure."""
+    """A benchmark that this machine has no room or no package for; the text says why. Not a failure."""
 
 
-class Machine:
-    """One device.
-
-    timer(run) gives the microseconds of one call, `compile` stands for torch.compile, and nothing is timed more than
-    `most` times.
-    """
+class Machine(Clock):
+    """One device; `compile` stands for torch.compile."""
 
     def __init__(
         self, device: str = "cuda", timer: Callable | None = None, compile: Callable | None = None, most: int = 50
     ):
-        self.device = torch.device(device)
-        self.cuda = self.device.type == "cuda"
-        self.timer = timer or (self._events if self.cuda else wall_clock)
+        super().__init__(device, timer, most)
         self.compile = compile or (lambda function: torch.compile(function, dynamic=False, fullgraph=True))
-        self.most = most
-        self._flush = None
-
-    def measure(self, run: Callable, repeats: int = 50) -> dict[str, float]:
-        """Median and quartiles in microseconds, after a warm-up."""
-        repeats = min(repeats, self.most)
-        for _ in range(WARM_UP if repeats > WARM_UP else 1):
-            self.timer(run)
-        times = [self.timer(run) for _ in range(repeats)]
-        self._flush = None
-        low, median, high = statistics.quantiles(times, n=4)
-        return {"median_us": median, "low_quartile_us": low, "high_quartile_us": high, "repeats": repeats}
-
-    def _events(self, run: Callable) -> float:
-        """By CUDA events; the L2 cache is overwritten before."""
-        if self._flush is None:
-            self._flush = torch.empty(FLUSHED, dtype=torch.uint8, device=self.device)
-        self._flush.zero_()
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
-        run()
-        end.record()
-        end.synchronize()
-        return 1e3 * start.elapsed_time(end)
-
-    def synchronize(self):
-        if self.cuda:
-            torch.cuda.synchronize(self.device)
-
-    def capture(self, step: Callable) -> tuple[Callable, object]:
-        """`step` as one CUDA graph: what replays it, and its results, which every replay writes again."""
-        if not self.cuda:
-            out = step()
-            return step, out
-        side = torch.cuda.Stream(self.device)
-        side.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(side):
-            for _ in range(3):
-                step()
-        torch.cuda.current_stream(self.device).wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            out = step()
-        return graph.replay, out
-
-    def free_bytes(self) -> float:
-        self.release()
-        return torch.cuda.mem_get_info(self.device)[0] if self.cuda else float("inf")
-
-    def allocated(self) -> int:
-        self.release()
-        return torch.cuda.memory_allocated(self.device) if self.cuda else 0
-
-    def peak_bytes(self, run: Callable, before: int) -> int | None:
-        """Most memory in use during run(), less `before`, what was `allocated` before its inputs were made."""
-        if not self.cuda:
-            run()
-            return None
-        self.release()
-        torch.cuda.reset_peak_memory_stats(self.device)
-        run()
-        self.synchronize()
-        return torch.cuda.max_memory_allocated(self.device) - before
-
-    def release(self):
-        if self.cuda:
-            gc.collect()
-            torch.cuda.synchronize(self.device)
-            torch.cuda.empty_cache()
 
     def kernels(self, run: Callable, repeats: int = 10) -> list[dict]:
         """Every kernel of run(), `kernels_of` the trace of torch's profiler."""
         repeats = min(repeats, self.most)
         run()
         self.synchronize()
-        kinds = torch.profiler.ProfilerActivity
-        activities = [kinds.CPU, kinds.CUDA] if self.cuda else [kinds.CPU]
-        with torch.profiler.profile(activities=activities) as profile:
+        profile = self.profiler()
+        with profile:
             for _ in range(repeats):
                 run()
             self.synchronize()
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "trace.json"
-            profile.export_chrome_trace(str(path))
-            events = json.loads(path.read_text())["traceEvents"]
-        return kernels_of(events, repeats, DEVICE_EVENTS if self.cuda else ("cpu_op",))
+        return kernels_of(events_of(profile), repeats, self.device_events)
 
-    def ceilings(self, copied: int = 1 << 30, side: int = 8192) -> dict[str, float]:
-        """copy: bytes read and written per second; float32, tf32, bf16: operations per second of torch.matmul."""
-        source = torch.ones(copied // 4, device=self.device)
-        target = torch.empty_like(source)
-        found = {"copy": 2e6 * source.nbytes / self.measure(partial(target.copy_, source))["median_us"]}
-        assert torch.equal(source, target)
-        del source, target
-        for name, dtype in (("float32", torch.float32), ("tf32", torch.float32), ("bf16", torch.bfloat16)):
-            a, b = (torch.randn(side, side, device=self.device, dtype=dtype) for _ in range(2))
-            with matmul_precision("high" if name == "tf32" else "highest"):
-                time = self.measure(partial(torch.matmul, a, b), repeats=20)["median_us"]
-            found[name] = 2e6 * side**3 / time
-        return found
+    def seconds(self, run: Callable) -> float:
+        """Of one call by the wall clock, until the device has done all of it."""
+        self.synchronize()
+        start = perf_counter()
+        run()
+        self.synchronize()
+        return perf_counter() - start
+
+    def profiler(self) -> torch.profiler.profile:
+        """Of the device alone: what Python calls would be most of a trace, and of what tracing costs."""
+        kinds = torch.profiler.ProfilerActivity
+        return torch.profiler.profile(activities=[kinds.CUDA if self.cuda else kinds.CPU])
+
+    @property
+    def device_events(self) -> tuple[str, ...]:
+        """The kinds of events that take the device's time; the operators of torch stand in for them on a CPU."""
+        return DEVICE_EVENTS if self.cuda else ("cpu_op",)
 
     def describe(self) -> dict:
         """Device, driver and versions."""
@@ -162,23 +82,6 @@ class Machine:
         return facts
 
 
-def wall_clock(run: Callable) -> float:
-    start = perf_counter()
-    run()
-    return 1e6 * (perf_counter() - start)
-
-
-@contextmanager
-def matmul_precision(precision: str):
-    """torch's flag for float32 products ("highest": no TF32), put back at the end."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(precision)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
-
-
 def driver_version() -> str | None:
     command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
@@ -196,6 +99,28 @@ LAUNCH = {
     "block": "block",
     "est. achieved occupancy %": "occupancy_percent",
 }
+
+
+def events_of(profile: torch.profiler.profile) -> list[dict]:
+    """The events of a finished profile, as its trace file has them; times in microseconds."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "trace.json"
+        profile.export_chrome_trace(str(path))
+        return json.loads(path.read_text())["traceEvents"]
+
+
+def busy_us(events: list[dict], kinds: tuple[str, ...] = DEVICE_EVENTS) -> float:
+    """Microseconds in which at least one event of these kinds ran: kernels that overlap count once."""
+    spans = sorted(
+        (float(event["ts"]), float(event["ts"]) + float(event["dur"]))
+        for event in events
+        if event.get("ph") == "X" and event.get("cat") in kinds
+    )
+    total, until = 0.0, float("-inf")
+    for start, end in spans:
+        total += max(0.0, end - max(start, until))
+        until = max(until, end)
+    return total
 
 
 def kernels_of(events: list[dict], repeats: int, kinds: tuple[str, ...] = DEVICE_EVENTS) -> list[dict]:

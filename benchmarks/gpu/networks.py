@@ -2,7 +2,8 @@
 
 All have the same weights, the same configuration (of `benchmarks.inputs`) and the same loss with p = 0.4; a training
 step is forward, loss and gradients of all weights. The others run in float32 with torch's defaults, which is without
-TF32. Before anything is timed, its results are compared with the authors' sequence in float64.
+TF32. Before anything is timed, its results are compared with the authors' sequence in float64. PhysicsNeMo's
+MeshGraphNet is another network of the same depth and width.
 """
 
 import importlib.util
@@ -28,7 +29,8 @@ OTHERS = ("authors", "pyg", "split_compiled")
 # `difference` of loss, node predictions, edge predictions and gradient from float64. An untrained network predicts
 # almost a constant, of which the spread is compared.
 TOLERANCES = {"fp32": (1e-5, 1e-3, 1e-3, 1e-4), "tf32": (1e-3, 0.1, 0.15, 0.03), "bf16": (1e-2, 0.2, 0.3, 0.05)}
-FREE_FOR_A_MILLION = 100e9
+BYTES_PER_PARTICLE = 85_000  # of a training step in fp32 with save_memory: 72 kB counted (docs/kernels.md), and room
+LARGEST = "training step, largest, save_memory"
 
 
 class Network:
@@ -91,22 +93,6 @@ def exact(machine: Machine, nodes: int) -> tuple[float, torch.Tensor, torch.Tens
     return loss.item(), node.detach(), edge.detach(), flat(gradients(loss, module))
 
 
-def edge_arrays(edges: int, in_float32: int, stored: int, precision: str) -> int:
-    """Bytes of so many (E, 64) arrays in float32 and so many as they are stored between steps."""
-    return edges * 64 * (4 * in_float32 + (2 if precision == "bf16" else 4) * stored)
-
-
-def bytes_of(edges: int, train: bool, precision: str) -> int:
-    """Edge arrays that a network of 7 steps moves (docs/kernels.md); node arrays stay in caches.
-
-    Forward: e0 out; e0 in, c out, in bf16 e0 rounded out; c in 7 times, e in 7 and out 6 times, e_out out; e_out in.
-    Backward: e_out in, its gradient out and in; c and e in, dz out 7 times, dz in 6 and gathered 7 times, dc out 4 and
-    in 3 times; dc and e0 in; dc and dz in, the gradient of e0 out; that in.
-    """
-    num_bytes = edge_arrays(edges, 4, 22 if precision == "bf16" else 21, precision)
-    return num_bytes + edge_arrays(edges, 15, 35, precision) if train else num_bytes
-
-
 def flops_of(nodes: int, edges: int, train: bool) -> int:
     """`botan_fast.bench.floor`: split weights; what a backward pass computes again is not counted."""
     return (floor.training_flops if train else floor.forward_flops)(nodes, edges)
@@ -126,20 +112,25 @@ def prepare(name, train, nodes, precision, machine, captured=False, save_memory=
     return Prepared(
         run,
         check,
-        bytes_of(edges, train, precision) if ours else 0,
+        floor.gpu_bytes(edges, train, precision) if ours else 0,
         flops_of(nodes, edges, train) if ours else 0,
         precision,
         peak=train and not captured,
         kernels=ours and not captured,
+        edges=edges,
         facts={"nodes": nodes, "edges": edges},
     )
 
 
-def million(number: int, machine: Machine) -> Prepared:
-    """One training step of a large configuration with save_memory=True; there is nothing to compare it with."""
-    if machine.free_bytes() < FREE_FOR_A_MILLION:
-        free = machine.free_bytes() / 1e9
-        raise NotRun(f"{free:.0f} GB are free; {FREE_FOR_A_MILLION / 1e9:.0f} are wanted")
+def largest(machine: Machine, most: int = 1_000_000, round_to: int = 10_000) -> Prepared:
+    """One training step with save_memory=True of as many particles as fit, a million at most.
+
+    There is nothing to compare it with: the numbers have to be finite.
+    """
+    free = machine.free_bytes()
+    number = min(most, int(min(free, 1e15) / BYTES_PER_PARTICLE) // round_to * round_to)
+    if number < round_to:
+        raise NotRun(f"{free / 1e9:.1f} GB are free; {round_to * BYTES_PER_PARTICLE / 1e9:.1f} are wanted")
     data = dense_liquid(number, num_runs=1)
     positions = torch.from_numpy(data["initial_positions"]).to(machine.device)
     box = [(number / DENSITY) ** (1 / 3)] * 3
@@ -154,8 +145,37 @@ def million(number: int, machine: Machine) -> Prepared:
     def check():
         assert all(t.isfinite().all() for t in run())
 
-    facts = {"nodes": graph.num_nodes, "edges": graph.num_edges}
-    return Prepared(run, check, precision="fp32", repeats=3, peak=True, facts=facts)
+    facts = {"nodes": graph.num_nodes, "edges": graph.num_edges, "sized": f"{free / 1e9:.1f} GB free"}
+    return Prepared(run, check, precision="fp32", repeats=3, peak=True, edges=graph.num_edges, facts=facts)
+
+
+def mesh_graph_net(train: bool, nodes: int, machine: Machine) -> Prepared:
+    """PhysicsNeMo's MeshGraphNet of the same depth and width: other weights in each step, LayerNorm, residuals.
+
+    Not the same function, so that only shapes and finite numbers are checked; it predicts particles alone.
+    """
+    from benchmarks.peers import meshgraphnet
+
+    graph, targets = (part.to(machine.device) for part in (inputs.problem(nodes).graph, inputs.problem(nodes).targets))
+    try:
+        module, predict = meshgraphnet.build(graph)
+        assert predict().shape == (nodes,)
+    except Exception as error:  # the package is missing, or its interface is another one
+        raise NotRun(f"MeshGraphNet of physicsnemo: {type(error).__name__}: {error}") from error
+    weights = [weight for weight in module.parameters() if weight.requires_grad]
+
+    def run():
+        if not train:
+            with torch.no_grad():
+                return [predict()]
+        loss = torch.nn.functional.mse_loss(predict(), targets.propensity)
+        return [loss.detach(), *torch.autograd.grad(loss, weights)]
+
+    def check():
+        assert all(t.isfinite().all() for t in run())
+
+    facts = {"nodes": nodes, "edges": graph.num_edges, "not_the_same": "LayerNorm, residuals, weights of each step"}
+    return Prepared(run, check, precision="fp32", peak=train, edges=graph.num_edges, facts=facts)
 
 
 def title(train: bool, name: str, precision: str = "fp32", manner: str = "") -> str:
@@ -164,8 +184,8 @@ def title(train: bool, name: str, precision: str = "fp32", manner: str = "") -> 
     return f"{operation}, {precision if name == 'botan_fast' else name}{manner}"
 
 
-def benchmarks(nodes: int = 4096, many: int = 1_000_000) -> Benchmarks:
-    """All of them by name; PyG only where it is installed."""
+def benchmarks(nodes: int = 4096, most: int = 1_000_000, round_to: int = 10_000) -> Benchmarks:
+    """All of them by name; PyG only where it is installed. `most` and `round_to` are those of `largest`."""
     found: Benchmarks = {}
     for train in (True, False):
         for precision in PRECISIONS:
@@ -177,5 +197,6 @@ def benchmarks(nodes: int = 4096, many: int = 1_000_000) -> Benchmarks:
         for name in OTHERS:
             if name != "pyg" or importlib.util.find_spec("torch_geometric"):
                 found[title(train, name)] = partial(prepare, name, train, nodes, "fp32")
-    found[f"training step, N={many}{SAVING}"] = partial(million, many)
+        found[title(train, "meshgraphnet")] = partial(mesh_graph_net, train, nodes)
+    found[LARGEST] = partial(largest, most=most, round_to=round_to)
     return found

@@ -6,14 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from benchmarks.gpu.machine import Machine, NotRun
+from botan_fast.bench.floor import edge_steps, gpu_floor
 
 
 @dataclass
 class Prepared:
     """run() is timed after check() has found it correct.
 
-    num_bytes and flops are what it cannot do without; precision names the ceiling of its products; facts go into
-    the result as they are.
+    num_bytes and flops are what it cannot do without; precision names the ceiling of its products; edges are those that
+    pass through all 7 steps of a network; facts go into the result as they are. measure() takes the place of the timer
+    where one call is not what is timed, and gives "median_us" and what else there is.
     """
 
     run: Callable
@@ -24,19 +26,12 @@ class Prepared:
     repeats: int = 50
     peak: bool = False
     kernels: bool = False
+    edges: int = 0
+    measure: Callable[[], dict] | None = None
     facts: dict = field(default_factory=dict)
 
 
 Benchmarks = dict[str, Callable[[Machine], Prepared]]
-
-
-def floor_us(ceilings: dict[str, float], num_bytes: float, flops: float, precision: str | None) -> float:
-    """max(bytes / bandwidth, operations / rate) in microseconds, over the ceilings of the run.
-
-    fp32 may be done by float32 units or by three tf32 products, so the faster of the two is its ceiling.
-    """
-    rates = {"fp32": max(ceilings["float32"], ceilings["tf32"] / 3), "tf32": ceilings["tf32"], "bf16": ceilings["bf16"]}
-    return 1e6 * max(num_bytes / ceilings["copy"], flops / rates[precision or "fp32"])
 
 
 def run_one(machine: Machine, make: Callable, ceilings: dict[str, float] | None) -> dict:
@@ -47,12 +42,14 @@ def run_one(machine: Machine, make: Callable, ceilings: dict[str, float] | None)
     result = {**prepared.facts, "precision": prepared.precision}
     if prepared.peak:
         result["peak_bytes"] = machine.peak_bytes(prepared.run, before)
-    result |= machine.measure(prepared.run, prepared.repeats)
+    result |= prepared.measure() if prepared.measure else machine.measure(prepared.run, prepared.repeats)
+    if prepared.edges:
+        result["edge_steps_per_second"] = 1e6 * edge_steps(prepared.edges) / result["median_us"]
     if prepared.num_bytes:
         result |= {"bytes": prepared.num_bytes, "flops": prepared.flops}
         result["gigabytes_per_second"] = prepared.num_bytes / result["median_us"] / 1e3
         if ceilings:
-            result["floor_us"] = floor_us(ceilings, prepared.num_bytes, prepared.flops, prepared.precision)
+            result["floor_us"] = 1e6 * gpu_floor(ceilings, prepared.num_bytes, prepared.flops, prepared.precision)
             result["fraction_of_floor"] = result["floor_us"] / result["median_us"]
     if prepared.kernels:
         try:
@@ -89,6 +86,10 @@ def line_of(result: dict) -> str:
             return f"{name}{reason.replace('_', ' ').upper()}: {result[reason].splitlines()[0][:120]}"
     text = f"{name}{result['median_us']:12.1f} us"
     text += f"{result['gigabytes_per_second']:9.0f} GB/s" if "gigabytes_per_second" in result else " " * 14
+    if "edge_steps_per_second" in result:
+        text += f"{result['edge_steps_per_second'] / 1e9:8.3f} G edge-steps/s"
     text += f"{result['fraction_of_floor']:7.0%} of the floor" if "fraction_of_floor" in result else ""
     text += f"{result['peak_bytes'] / 1e9:9.3f} GB" if result.get("peak_bytes") else ""
+    text += f"  N = {result['nodes']:,}" if result.get("sized") else ""
+    text += f"  {result['kernel_share']:.1%} of it in kernels" if "kernel_share" in result else ""
     return text + ("  (the profiler saw no kernel)" if result.get("kernels") == [] else "")

@@ -16,6 +16,8 @@ Workspace workspace_of(Address address, std::size_t bytes) { return {at<void>(ad
 
 void bind_build(py::module_& m) {
   m.attr("architectures") = architectures();
+  m.def("compute_capability", [](int device) { return compute_capability(stream_of(device, 0)); });
+  m.def("can_run", [](int device) { return can_run(stream_of(device, 0)); });
   m.attr("toolkit_version") = toolkit_version();
 }
 
@@ -144,9 +146,40 @@ void bind_targets(py::module_& m) {
       Release());
 }
 
+// Parts come as (num_inputs, addresses of the weights, of which a processor has eight, packed).
+using PartToPack = std::tuple<std::int64_t, Addresses, Address>;
+
+void bind_packed_weights(py::module_& m) {
+  m.def("packed_bytes", [](std::int64_t num_inputs, bool processor, int hidden_size, bool backward, int precision) {
+    return packed_bytes(num_inputs, processor, hidden_size, backward, static_cast<Precision>(precision));
+  });
+  m.def(
+      "pack_weights",
+      [](int device, Address stream, const std::vector<PartToPack>& given, int hidden_size, bool backward,
+         int precision) {
+        std::vector<PackPart> parts;
+        for (const auto& [num_inputs, weights, packed] : given) {
+          PackPart part{};
+          part.num_inputs = num_inputs;
+          part.processor = weights.size() == 8;
+          part.packed = at<void>(packed);
+          if (part.processor) {
+            part.processor_weights = processor_arrays<const float>(weights);
+          } else {
+            part.mlp_weights = mlp_arrays<const float>(weights);
+          }
+          parts.push_back(part);
+        }
+        pack_weights(stream_of(device, stream), parts.data(), static_cast<std::int64_t>(parts.size()), hidden_size,
+                     backward, static_cast<Precision>(precision));
+      },
+      Release());
+}
+
 void bind_processor(py::module_& m) {
-  m.def("has_message_passing",
-        [](int device, int hidden_size) { return has_message_passing(stream_of(device, 0), hidden_size); });
+  m.def("has_message_passing", [](int device, int hidden_size, int precision) {
+    return has_message_passing(stream_of(device, 0), hidden_size, static_cast<Precision>(precision));
+  });
   m.def("processor_forward_workspace_bytes",
         [](int device, Address stream, const Shape& shape, bool keep, int precision) {
           return processor_forward_workspace_bytes(stream_of(device, stream), processor_shape(shape), keep,
@@ -161,10 +194,10 @@ void bind_processor(py::module_& m) {
       "processor_forward",
       [](int device, Address stream, const Shape& shape, const Addresses& graph, const Addresses& weights,
          const Addresses& state, const Addresses& results, const Addresses& history, bool keep, int precision,
-         Address workspace, std::size_t workspace_bytes) {
+         Address packed, Address workspace, std::size_t workspace_bytes) {
         processor_forward(stream_of(device, stream),
                           processor_forward_of(shape, graph, weights, state, results, history, keep, precision),
-                          workspace_of(workspace, workspace_bytes));
+                          at<const void>(packed), workspace_of(workspace, workspace_bytes));
       },
       Release());
   // state: x, e, x0, e0, x_out; grads: of x_out, e_out, x, e, x0, e0; gradients: of the weights
@@ -172,10 +205,10 @@ void bind_processor(py::module_& m) {
       "processor_backward",
       [](int device, Address stream, const Shape& shape, const Addresses& graph, const Addresses& weights,
          const Addresses& state, const Addresses& history, const Addresses& grads, const Addresses& gradients,
-         int precision, Address workspace, std::size_t workspace_bytes) {
+         int precision, Address packed, Address workspace, std::size_t workspace_bytes) {
         processor_backward(stream_of(device, stream),
                            processor_backward_of(shape, graph, weights, state, history, grads, gradients, precision),
-                           workspace_of(workspace, workspace_bytes));
+                           at<const void>(packed), workspace_of(workspace, workspace_bytes));
       },
       Release());
 }
@@ -189,23 +222,23 @@ void bind_mlp(py::module_& m) {
   m.def(
       "mlp_forward",
       [](int device, Address stream, std::int64_t num_rows, std::int64_t num_inputs, int hidden_size,
-         const Addresses& weights, Address x, Address y, int precision, Address workspace,
+         const Addresses& weights, Address x, Address y, int precision, Address packed, Address workspace,
          std::size_t workspace_bytes) {
         auto mlp = mlp_of<MlpForward>(num_rows, num_inputs, hidden_size, weights, x, precision);
         mlp.y = at<float>(y);
-        mlp_forward(stream_of(device, stream), mlp, workspace_of(workspace, workspace_bytes));
+        mlp_forward(stream_of(device, stream), mlp, at<const void>(packed), workspace_of(workspace, workspace_bytes));
       },
       Release());
   m.def(
       "mlp_backward",
       [](int device, Address stream, std::int64_t num_rows, std::int64_t num_inputs, int hidden_size,
          const Addresses& weights, Address x, Address grad_y, Address grad_x, const Addresses& gradients, int precision,
-         Address workspace, std::size_t workspace_bytes) {
+         Address packed, Address workspace, std::size_t workspace_bytes) {
         auto mlp = mlp_of<MlpBackward>(num_rows, num_inputs, hidden_size, weights, x, precision);
         mlp.grad_y = at<const float>(grad_y);
         mlp.grad_x = at<float>(grad_x);
         mlp.gradients = mlp_arrays<float>(gradients);
-        mlp_backward(stream_of(device, stream), mlp, workspace_of(workspace, workspace_bytes));
+        mlp_backward(stream_of(device, stream), mlp, at<const void>(packed), workspace_of(workspace, workspace_bytes));
       },
       Release());
 }
@@ -274,6 +307,29 @@ void bind_training_step(py::module_& m) {
       Release());
 }
 
+std::vector<ClipGradient> clip_gradients(const Addresses& values, const std::vector<std::int64_t>& sizes) {
+  check_count("gradients", values, sizes.size());
+  std::vector<ClipGradient> gradients;
+  for (std::size_t k = 0; k < sizes.size(); ++k) gradients.push_back({at<const float>(values[k]), sizes[k]});
+  return gradients;
+}
+
+void bind_clipping(py::module_& m) {
+  m.def("clip_scale_workspace_bytes", [](const std::vector<std::int64_t>& sizes) {
+    const auto gradients = clip_gradients(Addresses(sizes.size()), sizes);
+    return clip_scale_workspace_bytes(gradients.data(), static_cast<std::int64_t>(gradients.size()));
+  });
+  m.def(
+      "clip_scale",
+      [](int device, Address stream, const Addresses& values, const std::vector<std::int64_t>& sizes, double max_norm,
+         Address norm, Address scale, Address found_inf, Address workspace, std::size_t workspace_bytes) {
+        const auto gradients = clip_gradients(values, sizes);
+        clip_scale(stream_of(device, stream), gradients.data(), static_cast<std::int64_t>(gradients.size()), max_norm,
+                   at<float>(norm), at<float>(scale), at<float>(found_inf), workspace_of(workspace, workspace_bytes));
+      },
+      Release());
+}
+
 }  // namespace
 
 void bind_cuda(py::module_& m) {
@@ -281,8 +337,10 @@ void bind_cuda(py::module_& m) {
   bind_sums(m);
   bind_neighbor_list(m);
   bind_targets(m);
+  bind_packed_weights(m);
   bind_processor(m);
   bind_mlp(m);
   bind_loss(m);
   bind_training_step(m);
+  bind_clipping(m);
 }

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from . import _core
-from .errors import InputError
+from .errors import InputError, warn
 
 __all__ = ["CUDA_KERNELS", "DTYPES", "Device", "choose_device", "empty", "kernels_for", "stream_of", "workspace_of"]
 
@@ -20,14 +20,56 @@ LARGE = 1 << 20  # bytes; smaller arrays are torch's own
 
 
 def kernels_for(device: torch.device) -> ModuleType | None:
-    """The compiled CUDA kernels for what lies on `device`; None on a CPU, and in a build without CUDA.
+    """The compiled CUDA kernels for what lies on `device`; None on a CPU, in a build without CUDA, and on a GPU whose
+    compute capability is below 8.0, which is said once.
 
     >>> import torch
     >>> from botan_fast.device import kernels_for
     >>> kernels_for(torch.device("cpu")) is None
     True
     """
-    return CUDA_KERNELS if device.type == "cuda" else None
+    if device.type != "cuda" or CUDA_KERNELS is None:
+        return None
+    return CUDA_KERNELS if _can_run(cuda_index(device)) else None
+
+
+def cuda_index(device: torch.device) -> int:
+    """The number of a CUDA device; of "cuda" alone that of the current one.
+
+    >>> import torch
+    >>> from botan_fast.device import cuda_index
+    >>> cuda_index(torch.device("cuda:1"))
+    1
+    """
+    if device.index is not None:
+        return device.index
+    return torch.cuda.current_device() if torch.cuda.is_available() else 0
+
+
+_runs: dict[tuple[ModuleType, int], bool] = {}  # what _can_run has found
+
+
+def _can_run(index: int) -> bool:
+    """Whether device `index` can run the kernels of this build."""
+    assert CUDA_KERNELS is not None  # kernels_for has looked
+    if (CUDA_KERNELS, index) not in _runs:
+        try:
+            able, capability = CUDA_KERNELS.can_run(index), CUDA_KERNELS.compute_capability(index)
+        except RuntimeError:  # no driver: a tracer asks for a GPU that is elsewhere, and nothing will be launched here
+            return True
+        _runs[CUDA_KERNELS, index] = able
+        if not able:
+            major, minor = divmod(capability, 10)
+            warn(
+                f"cuda:{index} has compute capability {major}.{minor}, and the CUDA kernels need 8.0 (A100, RTX 30 and "
+                "later): there plain torch computes, slowly, and graphs and targets come from the CPU"
+            )
+    return _runs[CUDA_KERNELS, index]
+
+
+# What torch.compiler.assume_constant_result sets; that function would import the whole compiler here. A traced model
+# asks once, at compile time.
+_can_run._dynamo_marked_constant = True  # type: ignore[attr-defined]  # functions have none for mypy
 
 
 def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:

@@ -1,6 +1,7 @@
 """Compiles the kernels of csrc/cuda for the CPU, with the emulation beside this file, into a Python module.
 
 Objects are kept in build/cuda_host, named by a hash of what they are made from: only what changed is compiled again.
+What no build has used for a week is removed.
 By hand: python -m tests.cuda_host.build [address]
 """
 
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -50,6 +52,17 @@ def _headers() -> list[Path]:
     return sorted([*(ROOT / "csrc").rglob("*.h"), *(ROOT / "csrc").rglob("*.cuh"), *HERE.glob("*.h")])
 
 
+def _remove_unused(cache: Path, age: float = 7 * 86400):
+    """Removes objects and modules that no build has used for `age` seconds; other runs may do the same meanwhile."""
+    for path in cache.iterdir():
+        newest = max((p.stat().st_mtime for p in [path, *(path.iterdir() if path.is_dir() else [])]), default=0)
+        if time.time() - newest > age:
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
 def build(sanitize: bool = False) -> Path:
     """Builds the module and returns its path."""
     import pybind11
@@ -77,6 +90,9 @@ def build(sanitize: bool = False) -> Path:
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(pool.map(compiled, open_sources()))
+    for used in objects:
+        used.touch()
+    _remove_unused(cache)
     key = hashlib.sha256(repr([common.hexdigest(), *(o.name for o in objects)]).encode()).hexdigest()[:16]
     module = cache / key / f"{NAME}{sysconfig.get_config_var('EXT_SUFFIX')}"
     if not module.exists():
@@ -85,6 +101,7 @@ def build(sanitize: bool = False) -> Path:
         link = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
         _run([compiler, *flags, "-shared", *link, *map(str, objects), "-o", str(part)], NAME)
         part.replace(module)
+    module.touch()
     return module
 
 

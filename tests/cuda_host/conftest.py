@@ -16,7 +16,10 @@ def cuda_host():
 
 @pytest.fixture
 def emulator(cuda_host):
-    """The module with seed 0 and the shared memory of an H100: each test meets the same whatever ran before."""
+    """The module with seed 0, four multiprocessors, shared memory and tensor cores of an H100, whatever ran before."""
     cuda_host.set_seed(0)
     cuda_host.set_max_shared_bytes(227 << 10)
+    cuda_host.set_num_multiprocessors(4)
+    cuda_host.set_compute_capability(90)
+    cuda_host.set_ampere(False)
     return cuda_host

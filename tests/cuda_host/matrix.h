@@ -1,6 +1,8 @@
 // Asynchronous copies and tensor-core instructions on the CPU; csrc/cuda/runtime/intrinsics.cuh says what they do.
 #pragma once
 
+#include <cmath>
+
 #include "simt.h"
 
 namespace simt {
@@ -53,13 +55,59 @@ inline uint16_t round_bf16(float x) {
   return static_cast<uint16_t>((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
 }
 
+// ---- what a tensor core makes of c + a b --------------------------------------------------------------------
+// Products are exact. Of these and of c the hardware aligns the fraction to the largest exponent, cuts off what lies
+// beyond a few bits, adds, and cuts the sum to float32: it never rounds to nearest (Fasi, Higham, Mikaitis & Pranesh,
+// PeerJ Comput. Sci. 7, e330 (2021); Khattak & Mikaitis, arXiv:2512.07004). Hopper takes all terms at once and keeps
+// two bits beyond float32's, Ampere takes half of them at a time and keeps one.
+
+inline int exponent_of(float x) { return static_cast<int>(bits_of(x) >> 23 & 255u) - 127; }
+
+// 2^exponent, for -1022 <= exponent <= 1023
+inline double power_of_two(int exponent) {
+  const uint64_t bits = static_cast<uint64_t>(exponent + 1023) << 52;
+  double x;
+  std::memcpy(&x, &bits, 8);
+  return x;
+}
+
+// The float32 next to x on the side of zero, or x where it is one.
+inline float cut(double x) {
+  const float rounded = static_cast<float>(x);
+  if (std::fabs(static_cast<double>(rounded)) <= std::fabs(x)) return rounded;
+  return float_of(bits_of(rounded) - 1);  // one less in magnitude
+}
+
+// c + a[0] b[0][column] + ... by one addition of all terms, of which `bits` bits behind the largest one's first count.
+template <int K>
+float add_aligned(float c, const float* a, const float (*b)[8], int column, int bits) {
+  double terms[K + 1], plain = c;
+  int largest = c != 0 ? exponent_of(c) : -1000;
+  for (int k = 0; k < K; ++k) {
+    terms[k] = static_cast<double>(a[k]) * static_cast<double>(b[k][column]);
+    plain += terms[k];
+    if (terms[k] != 0) largest = std::max(largest, exponent_of(a[k]) + exponent_of(b[k][column]));
+  }
+  if (!std::isfinite(plain) || largest == -1000) return static_cast<float>(plain);
+  terms[K] = c;
+  const double scale = power_of_two(bits - largest);
+  int64_t sum = 0;  // a term is below 2^(bits + 2): conversion cuts, as the hardware does
+  for (const double term : terms) sum += static_cast<int64_t>(term * scale);
+  return cut(static_cast<double>(sum) * power_of_two(largest - bits));
+}
+
+template <int K>
+float accumulate(float c, const float (&a)[K], const float (&b)[K][8], int column) {
+  if (tensor_core == TensorCore::hopper) return add_aligned<K>(c, a, b, column, 25);
+  const float half = add_aligned<K / 2>(c, a, b, column, 24);
+  return add_aligned<K / 2>(half, a + K / 2, b + K / 2, column, 24);
+}
+
 struct MmaInput {
   uint32_t a[4], b[2];
   float c[4];
 };
 
-// Products are exact. The hardware keeps fewer bits of their sum than this does, in an order that is not documented:
-// the emulation shows wrong indices and wrong rounding of operands, not the last bit of an accumulator.
 template <int K, class Element>
 void multiply_accumulate(const void* const* in, void* const* out, Element element) {
   float a[16][K], b[K][8];
@@ -77,10 +125,7 @@ void multiply_accumulate(const void* const* in, void* const* out, Element elemen
     const auto& input = *static_cast<const MmaInput*>(in[lane]);
     float* c = static_cast<float*>(out[lane]);
     for (int r = 0; r < 4; ++r) {
-      const int row = lane / 4 + 8 * (r / 2), column = 2 * (lane % 4) + r % 2;
-      double sum = 0;
-      for (int k = 0; k < K; ++k) sum += static_cast<double>(a[row][k]) * static_cast<double>(b[k][column]);
-      c[r] = static_cast<float>(static_cast<double>(input.c[r]) + sum);
+      c[r] = accumulate<K>(input.c[r], a[lane / 4 + 8 * (r / 2)], b, 2 * (lane % 4) + r % 2);
     }
   }
 }

@@ -28,6 +28,9 @@ uint3 block_index{};
 dim3 block_size, grid_size;
 unsigned char* dynamic_shared_memory = nullptr;
 size_t max_shared_bytes = kHopperSharedBytes;
+int compute_capability = 90;
+TensorCore tensor_core = TensorCore::hopper;
+int num_multiprocessors = kFewMultiprocessors;
 
 namespace {
 
@@ -85,6 +88,8 @@ std::vector<Fiber*> ready;
 Barrier barriers[kNumBarriers];
 unsigned alive = 0;
 const char* kernel_name = "";
+bool kernel_is_early = false;
+std::map<std::string, int> launch_counts;
 const std::function<void()>* kernel_body = nullptr;
 bool failed = false;
 std::string failure;
@@ -216,6 +221,7 @@ void thread_main() {
   }
 #endif
   (*kernel_body)();
+  if (kernel_is_early && !self().waited) fail("the thread ends without wait_for_earlier_kernels");
   thread_ended();
   std::abort();  // not reached: an ended fiber is never chosen
 }
@@ -287,6 +293,7 @@ void run_block(unsigned num_threads) {
   for (unsigned t = 0; t < num_threads; ++t) {
     Fiber& f = *fibers[t];
     f.thread_index = {t % block_size.x, t / block_size.x % block_size.y, t / (block_size.x * block_size.y)};
+    f.waited = false;
     f.lane = static_cast<int>(t % 32);
     f.warp = static_cast<int>(t / 32);
     prepare(f);
@@ -372,9 +379,28 @@ void collective(unsigned mask, const void* in, void* out, Exchange exchange, con
   wait();
 }
 
-void run(const char* kernel, dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>& body) {
+void wait_for_earlier_kernels() { self().waited = true; }
+
+void let_later_kernels_begin() {
+  if (kernel_is_early && !self().waited) fail("let_later_kernels_begin before wait_for_earlier_kernels");
+}
+
+std::map<std::string, int> launches() {
+  const std::lock_guard<std::mutex> lock(one_launch);
+  return launch_counts;
+}
+
+void clear_launches() {
+  const std::lock_guard<std::mutex> lock(one_launch);
+  launch_counts.clear();
+}
+
+void run(const char* kernel, dim3 grid, dim3 block, size_t shared_bytes, bool early,
+         const std::function<void()>& body) {
   const std::lock_guard<std::mutex> lock(one_launch);
   check_launch(kernel, grid, block, shared_bytes);
+  ++launch_counts[kernel];
+  kernel_is_early = early;
   const unsigned num_threads = block.x * block.y * block.z;
   make_fibers(num_threads);
   kernel_name = kernel;

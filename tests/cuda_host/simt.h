@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <map>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -45,6 +46,7 @@ struct PendingCopy {
 struct Thread {
   uint3 thread_index;
   int lane, warp;
+  bool waited;  // for earlier kernels
   // asynchronous copies: those of the open group, then the committed groups, oldest first
   std::vector<PendingCopy> open_group;
   std::vector<std::vector<PendingCopy>> groups;
@@ -58,12 +60,29 @@ extern unsigned char* dynamic_shared_memory;
 // What a block may have: 227 KB on H100 and H200, 163 KB on A100. Tests change it.
 constexpr size_t kHopperSharedBytes = 227 << 10;
 extern size_t max_shared_bytes;
+// Of the emulated device: few, so that blocks have much to do. Tests change it.
+constexpr int kFewMultiprocessors = 4;
+extern int num_multiprocessors;
+
+// 10 major + minor. Tests change it.
+extern int compute_capability;
+
+// Whose tensor cores: they differ in how they cut off their sums (matrix.h). Tests change it.
+enum class TensorCore { hopper, ampere };
+extern TensorCore tensor_core;
 
 // Ends the launch: it throws std::runtime_error with the kernel's name, block and thread before the text.
 [[noreturn]] void fail(const std::string& text);
 
 void set_seed(uint64_t seed);
-void run(const char* kernel, dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>& body);
+// `early`: every thread must call wait_for_earlier_kernels before it ends, and before let_later_kernels_begin.
+void run(const char* kernel, dim3 grid, dim3 block, size_t shared_bytes, bool early, const std::function<void()>& body);
+void wait_for_earlier_kernels();
+void let_later_kernels_begin();
+
+// How often each kernel was launched since the last call of clear_launches.
+std::map<std::string, int> launches();
+void clear_launches();
 
 // Barrier `id` for `count` threads (0: all threads of the block that have not ended). Returns the sum of `predicate`
 // over the threads.

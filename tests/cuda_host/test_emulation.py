@@ -1,10 +1,16 @@
 """The host emulation itself: what it computes, and that it finds what is broken."""
 
+import math
+import os
 import subprocess
 import sys
+import time
+from fractions import Fraction
 
 import numpy as np
 import pytest
+
+from tests.cuda_host import build
 
 SEEDS = range(20)
 
@@ -148,6 +154,76 @@ def test_matrix_products(emulator, name, depth, rounded):
     np.testing.assert_allclose(c, expected, rtol=1e-6, atol=1e-6)
 
 
+def cut_off_sum(terms, bits, exponents):
+    """Terms (Fractions) aligned to the largest exponent, cut to `bits` bits behind it, added and cut to float32."""
+    if not any(terms):
+        return Fraction(0)
+    unit = Fraction(2) ** (max(e for t, e in zip(terms, exponents, strict=True) if t) - bits)
+    total = sum(int(t / unit) for t in terms) * unit  # int() goes towards zero
+    if not total:
+        return total
+    size = abs(total)
+    ulp = Fraction(2) ** (math.frexp(size)[1] - 24)  # of float32; the sizes here are far from its limits
+    return int(total / ulp) * ulp
+
+
+@pytest.mark.parametrize(("name", "depth", "rounded"), [("mma_tf32", 8, tf32), ("mma_bf16", 16, bf16)])
+@pytest.mark.parametrize("ampere", [False, True])
+def test_sums_are_cut_off_as_tensor_cores_do(emulator, name, depth, rounded, ampere):
+    """Against exact fractions; terms of many sizes and signs, so that both cuts are seen."""
+    rng = np.random.default_rng(3)
+    sizes = 2.0 ** rng.integers(-14, 4, (16, depth))
+    a = rounded((rng.standard_normal((16, depth)) * sizes).astype(np.float32))
+    b = rounded(rng.standard_normal((depth, 8)).astype(np.float32))
+    c = (rng.standard_normal((16, 8)) * 2.0 ** rng.integers(-20, 6, (16, 8))).astype(np.float32)
+    emulator.set_ampere(ampere)
+    got = c.copy()
+    getattr(emulator, name)(a.ctypes.data, b.ctypes.data, got.ctypes.data)
+
+    exponent = lambda x: math.frexp(float(x))[1] - 1  # noqa: E731
+    bits, step = (24, depth // 2) if ampere else (25, depth)
+    nearest = 0
+    for m in range(16):
+        for n in range(8):
+            value = Fraction(float(c[m, n]))
+            exact = value + sum(Fraction(float(x)) * Fraction(float(y)) for x, y in zip(a[m], b[:, n], strict=True))
+            for k in range(0, depth, step):
+                pairs = list(zip(a[m, k : k + step], b[k : k + step, n], strict=True))
+                terms = [Fraction(float(x)) * Fraction(float(y)) for x, y in pairs] + [value]
+                exponents = [exponent(x) + exponent(y) for x, y in pairs] + [exponent(value)]
+                value = cut_off_sum(terms, bits, exponents)
+            assert Fraction(float(got[m, n])) == value
+            nearest += got[m, n] == np.float32(float(exact))
+    assert nearest < 100  # of 128: rounding to nearest is another result
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_goes_through_tensor_cores(emulator, value):
+    a, b, c = np.ones((16, 8), np.float32), np.ones((8, 8), np.float32), np.zeros((16, 8), np.float32)
+    a[3, 5] = value
+    emulator.mma_tf32(a.ctypes.data, b.ctypes.data, c.ctypes.data)
+    np.testing.assert_array_equal(c[3], np.full(8, value, np.float32))
+    assert (np.delete(c, 3, 0) == 8).all()
+
+
+def test_an_early_kernel_waits_in_every_thread(emulator):
+    values, out = np.arange(40, dtype=np.float32), np.zeros(40, np.float32)
+    emulator.early(values.ctypes.data, out.ctypes.data, 40, False, False)
+    np.testing.assert_array_equal(out, 2 * values)
+    with pytest.raises(RuntimeError, match=r"kernel early.*the thread ends without wait_for_earlier_kernels"):
+        emulator.early(values.ctypes.data, out.ctypes.data, 40, True, False)
+    with pytest.raises(RuntimeError, match=r"kernel early.*let_later_kernels_begin before wait_for_earlier_kernels"):
+        emulator.early(values.ctypes.data, out.ctypes.data, 40, False, True)
+
+
+def test_launches_are_counted(emulator):
+    emulator.clear_launches()
+    assert reversed_blocks(emulator, "reverse", True, 0)
+    assert reversed_blocks(emulator, "reverse", True, 1)
+    assert reversed_blocks(emulator, "warp_reverse", True, 0)
+    assert emulator.launches() == {"reverse": 2, "warp_reverse": 1}
+
+
 def test_transposed_matrices(emulator):
     matrices = np.arange(4 * 64, dtype=np.uint16).reshape(4, 8, 8)
     out = np.zeros_like(matrices)
@@ -165,6 +241,18 @@ def test_rounding(emulator):
     np.testing.assert_array_equal(as_tf32.view(np.float32)[finite], tf32(x[finite]))
     np.testing.assert_array_equal(as_tf32.view(np.float32)[~finite], x[~finite])
     np.testing.assert_array_equal((as_bf16 << 16).view(np.float32), bf16(x))
+
+
+def test_old_objects_are_removed(tmp_path):
+    """Those of yesterday stay: another branch may need them again."""
+    for name, days in (("old.o", 8), ("new.o", 1), ("old/module.so", 9), ("new/module.so", 2)):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        for p in (path, *([path.parent] if "/" in name else [])):
+            os.utime(p, (time.time() - 86400 * days,) * 2)
+    build._remove_unused(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["new", "new.o"]
 
 
 def test_a_missing_compiler_is_said(monkeypatch, tmp_path):

@@ -182,6 +182,16 @@ __global__ void many_barriers_kernel(int rounds, int* out) {
   out[threadIdx.x] = rounds;
 }
 
+// out[t] = 2 in[t]; threads that have nothing to do may leave before the wait, or let others begin before it.
+template <bool leaves, bool lets_begin>
+__global__ void early_kernel(const float* in, float* out, unsigned n) {
+  if (lets_begin) let_later_kernels_begin();
+  if (leaves && threadIdx.x >= n) return;
+  wait_for_earlier_kernels();
+  if (!lets_begin) let_later_kernels_begin();
+  if (threadIdx.x < n) out[threadIdx.x] = 2 * in[threadIdx.x];
+}
+
 template <class T>
 T* at(std::uintptr_t address) {
   return reinterpret_cast<T*>(address);
@@ -248,6 +258,12 @@ void bind_test_kernels(py::module_& m) {
   m.def("rounding", [](A in, A tf32, A bf16, int n) {
     launch("rounding", rounding_kernel, dim3(1), dim3(1024), 0, kStream, at<const float>(in), at<uint32_t>(tf32),
            at<uint32_t>(bf16), n);
+  });
+  m.def("early", [](A in, A out, unsigned n, bool leaves, bool lets_begin) {
+    const auto kernel = leaves       ? early_kernel<true, false>
+                        : lets_begin ? early_kernel<false, true>
+                                     : early_kernel<false, false>;
+    launch_early("early", kernel, dim3(1), dim3(64), 0, kStream, at<const float>(in), at<float>(out), n);
   });
   m.def("many_barriers", [](int rounds, A out) {
     launch("many_barriers", many_barriers_kernel, dim3(1), dim3(256), 0, kStream, rounds, at<int>(out));

@@ -1,16 +1,19 @@
 """Message passing and multilayer perceptrons on CUDA through the host emulation: values and all gradients."""
 
+import warnings
+
 import pytest
 import torch
 
 from botan_fast import device, ops
 from botan_fast.ops import cuda, reference
+from botan_fast.ops import precision as precisions
 from botan_fast.ops.precision import has_message_passing
-from tests.helpers.processor_case import Case, clear_case
+from tests.helpers.processor_case import Case, clear_case, clear_of_kinks
 from tests.helpers.random_graphs import random_mlp, relative_l2
 
 # Relative L2. bf16 is compared with its definition, which rounds where the kernels do; one bfloat16 that falls to the
-# other side moves a result by 1e-3 of its size. fp32 is bound to 1e-5; the emulation's exact sums do better.
+# other side moves a result by 1e-3 of its size. fp32 is bound to 1e-5 for any size; these are small.
 TOLERANCE = {"fp32": 2e-6, "bf16": 2e-3, "tf32": 1e-3}
 
 
@@ -76,6 +79,39 @@ def test_hidden_sizes(emulator, hidden):
     check(emulator, clear_case(6, 40, hidden, steps=2, skip=True))
 
 
+@pytest.mark.parametrize("hidden", [32, 64, 128])
+def test_sums_of_ampere(emulator, hidden):
+    """Its tensor cores cut off more, and more often."""
+    emulator.set_ampere(True)
+    check(emulator, clear_case(6, 40, hidden, steps=2))
+
+
+def long_case(nodes, edges, copies):
+    """Each edge `copies` times, so that the terms of all long sums point the same way; no ReLU at its kink."""
+    for seed in range(100):
+        case = Case(nodes, edges, 32, steps=1, seed=seed)
+        senders, receivers, row_ptr = (case.topology[i] for i in (0, 1, 2))
+        senders, receivers = senders.repeat_interleave(copies), receivers.repeat_interleave(copies)
+        order = senders.long().sort(stable=True).indices.to(torch.int32)
+        case.topology = [senders, receivers, row_ptr * copies, order, case.topology[4] * copies]
+        case.tensors[3] = case.tensors[3].repeat_interleave(copies, 0)
+        case.weight_e = case.weight_e.repeat_interleave(copies, 0)
+        if clear_of_kinks(lambda: case.exact([None if t is None else t.double() for t in case.tensors])):  # noqa: B023
+            return case
+    raise AssertionError("no input without a ReLU at its kink")
+
+
+@pytest.mark.parametrize(("ampere", "edges"), [(False, 100_000), (True, 20_000)])
+def test_many_edges_of_one_block(emulator, ampere, edges):
+    """Weight gradients are sums over all of them. Tensor cores cut off each sum, towards zero: one sum of all edges in
+    them would be wrong by 1e-3."""
+    emulator.set_ampere(ampere)
+    case = long_case(2, 5000, edges // 5000)
+    assert len(case.topology[0]) == edges
+    for got, want in zip(run(emulator, case, "fp32"), expected(case, "fp32"), strict=True):
+        assert_close(got, want, 1e-5)
+
+
 @pytest.mark.parametrize("precision", ["bf16", "tf32"])
 @pytest.mark.parametrize(("hidden", "skip", "start"), [(32, True, True), (32, False, False), (64, False, True)])
 def test_precisions(emulator, rounding, precision, hidden, skip, start):
@@ -97,6 +133,21 @@ def test_sizes(emulator, rounding, precision, nodes, edges):
     """No node, no edge, empty receivers, degree 1, degrees above the tile, and sizes on and off the tile."""
     case = clear_case(nodes, edges, 32, steps=2)
     check(emulator, case, precision, rounding(precision))
+
+
+def test_as_many_blocks_as_an_h100_has(emulator):
+    """264 blocks leave partial sums, or twice as many of narrow weights: the second stage has its full length."""
+    case = clear_case(530, 700, 32, steps=2)
+    few = run(emulator, case, "fp32")
+    emulator.set_num_multiprocessors(132)
+    check(emulator, case)
+    got = run(emulator, case, "fp32")
+    for seed in (1, 2):
+        emulator.set_seed(seed)
+        for a, b in zip(run(emulator, case, "fp32"), got, strict=True):
+            assert torch.equal(a, b)
+    for a, b in zip(got[:2], few[:2], strict=True):
+        assert torch.equal(a, b)  # of gradients the last bits depend on the number of blocks
 
 
 @pytest.mark.parametrize("use", [(True, False), (False, True)])
@@ -182,8 +233,8 @@ def test_less_shared_memory_gives_the_same(emulator, precision, hidden):
     gradient of MLP_e's b2, which is added up in another order."""
     case = Case(9, 700, hidden, steps=2, start=True)
     want = run(emulator, case, precision)
-    emulator.set_max_shared_bytes(142 << 10 if hidden == 64 else 64 << 10)
-    assert emulator.has_message_passing(0, hidden)
+    emulator.set_max_shared_bytes(131 << 10 if hidden == 64 else 64 << 10)
+    assert emulator.has_message_passing(0, hidden, ops.PRECISIONS.index(precision))
     got = run(emulator, case, precision)
     assert_close(got.pop(-5), want.pop(-5), 1e-6)
     assert_same_bits(got, want)
@@ -201,10 +252,79 @@ def test_the_choice_of_a_path_is_traced(emulator, monkeypatch):
 
 
 def test_too_little_shared_memory(emulator):
-    assert all(emulator.has_message_passing(0, hidden) for hidden in (32, 64, 128))
-    assert not emulator.has_message_passing(0, 48)
-    emulator.set_max_shared_bytes(99 << 10)
-    assert [emulator.has_message_passing(0, hidden) for hidden in (32, 64)] == [True, False]
+    def widths(precision):
+        return [h for h in (32, 48, 64, 128) if emulator.has_message_passing(0, h, ops.PRECISIONS.index(precision))]
+
+    emulator.set_max_shared_bytes(SMALL)
+    assert [widths(p) for p in ops.PRECISIONS] == [[32, 64, 128]] * 3
+    emulator.set_max_shared_bytes(72 << 10)
+    assert [widths(p) for p in ops.PRECISIONS] == [[32], [32, 64], [32]]  # fp32, bf16, tf32
+    emulator.set_max_shared_bytes(48 << 10)
+    assert [widths(p) for p in ops.PRECISIONS] == [[], [32], []]
+
+
+@pytest.mark.parametrize("capability", [70, 75, 80, 90])
+def test_a_gpu_without_the_instructions(emulator, monkeypatch, capability):
+    """Below 8.0 nothing is launched, and one warning says so; plain torch and the CPU's searches take over."""
+    monkeypatch.setattr(device, "CUDA_KERNELS", emulator)
+    monkeypatch.setattr(device, "_runs", {})
+    emulator.set_compute_capability(capability)
+    gpu = torch.device("cuda", 0)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        found = [device.kernels_for(gpu) for _ in range(3)]
+        fast = has_message_passing(0, 64), ops.has_fast_path(64, torch.float32, gpu)
+    able = capability >= 80
+    assert found == [emulator if able else None] * 3
+    assert fast == (able, able)
+    text = f"cuda:0 has compute capability {capability // 10}.{capability % 10}, and the CUDA kernels need 8.0"
+    assert [str(w.message).startswith(text) for w in said] == ([] if able else [True])
+
+
+@pytest.mark.parametrize(("precision", "said"), [("fp32", True), ("tf32", True), ("bf16", False)])
+def test_too_little_shared_memory_is_said_once(emulator, monkeypatch, precision, said):
+    """By precision: bf16 takes less."""
+    monkeypatch.setattr(device, "CUDA_KERNELS", emulator)
+    monkeypatch.setattr(precisions, "CUDA_KERNELS", emulator)
+    monkeypatch.setattr(precisions, "_warned", set())
+    emulator.set_max_shared_bytes(72 << 10)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            ops.warn_if_slow(64, precision, torch.device("cuda", 0))
+    assert [f"hidden_size = 64 in precision = '{precision}'" in str(w.message) for w in found] == (
+        [True] if said else []
+    )
+
+
+SMALL = 99 << 10  # bytes of a block on RTX 30, 40 and 50, A40 and L40: fewer warps and smaller tiles
+
+
+@pytest.mark.parametrize("precision", ops.PRECISIONS)
+@pytest.mark.parametrize(("hidden", "save_memory"), [(32, False), (64, False), (64, True), (128, False), (128, True)])
+def test_small_shared_memory(emulator, rounding, precision, hidden, save_memory):
+    """Outputs have the same bits; gradients of weights are added up in another order. Several tiles in a block."""
+    edges = 700 if hidden < 128 else 300
+    make = clear_case if precision == "fp32" else Case
+    case = make(9, edges, hidden, steps=2, start=True)
+    want = run(emulator, case, precision, save_memory=save_memory)
+    emulator.set_max_shared_bytes(SMALL)
+    got = run(emulator, case, precision, save_memory=save_memory)
+    assert_same_bits(got[:2], want[:2])
+    for a, b in zip(got, want, strict=True):
+        assert_close(a, b, 2e-6)
+    if precision == "fp32":
+        for a, b in zip(got, expected(case, "fp32"), strict=True):
+            assert_close(a, b, TOLERANCE["fp32"])
+
+
+@pytest.mark.parametrize("precision", ops.PRECISIONS)
+@pytest.mark.parametrize(
+    ("inputs", "hidden", "decode"), [(3, 64, False), (64, 64, True), (90, 64, False), (128, 128, True)]
+)
+def test_mlp_in_small_shared_memory(emulator, rounding, precision, inputs, hidden, decode):
+    emulator.set_max_shared_bytes(SMALL)
+    check_mlp(emulator, 200, inputs, hidden, decode, precision, rounding(precision))
 
 
 @pytest.mark.parametrize("precision", ops.PRECISIONS)
@@ -275,7 +395,7 @@ def test_what_is_refused(emulator):
     shape = (4, 4, 64, 2, False, False)
     needed = emulator.processor_forward_workspace_bytes(0, 0, shape, False, 0)
     with pytest.raises(ValueError, match=f"processor_forward: workspace_bytes = 8; .* asks for {needed}"):
-        emulator.processor_forward(0, 0, shape, [0] * 5, [0] * 8, [0] * 4, [0] * 2, [0] * 4, False, 0, 64, 8)
+        emulator.processor_forward(0, 0, shape, [0] * 5, [0] * 8, [0] * 4, [0] * 2, [0] * 4, False, 0, 0, 64, 8)
 
 
 @pytest.mark.parametrize("precision", ops.PRECISIONS)

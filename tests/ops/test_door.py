@@ -112,6 +112,33 @@ def test_a_topology_on_another_device(number):
         door.topology_tensors(topology, case.tensors[2], case.tensors[3], look=False)
 
 
+@pytest.mark.parametrize("number", range(7))
+def test_two_devices_in_the_backward_pass_of_the_processor(number):
+    """What the forward pass kept, and the gradients of its results."""
+    case = Case(7, 20, start=True)
+    library, t = torch.ops.botan_fast, case.tensors
+    x, e, *kept = library.processor(*t[:4], case.topology, t[4:], 2, True, 0, False)
+    arrays = [x, *kept, x, e]
+    arrays[number] = arrays[number].to("meta")
+    with pytest.raises(InputError, match=r"(outputs\[\d\]|grad_x_out|grad_e_out) lies on meta and (x0|e0) on cpu"):
+        door.backward_tensors(t[2], t[3], arrays[:5], *arrays[5:])
+
+
+@pytest.mark.parametrize("name", ["y", "grad_y"])
+def test_two_devices_in_the_backward_pass_of_a_perceptron(name):
+    g = torch.Generator().manual_seed(0)
+    x, weights = torch.randn(5, 3, generator=g), random_mlp(3, 32, g)
+    arrays = {"y": ops.mlp(x, weights), "grad_y": torch.ones(5, 32)}
+    arrays[name] = arrays[name].to("meta")
+    with pytest.raises(InputError, match=r"mlp_backward was given tensors on cpu and meta"):
+        torch.ops.botan_fast.mlp_backward(x, weights, arrays["y"], arrays["grad_y"], True, 0)
+
+
+def test_a_model_and_a_graph_on_two_devices(graph):
+    with pytest.raises(InputError, match=r"graph lies on meta and model on cpu; .* graph.to\('cpu'\), or model.to"):
+        bf.BOTAN()(graph.to("meta"))
+
+
 # ---- indices --------------------------------------------------------------------------------------------------------
 
 

@@ -252,3 +252,33 @@ def test_inside_compile():
     compiled = torch.compile(function, fullgraph=True, backend="aot_eager")
     for a, b in zip(gradients(compiled), gradients(function), strict=True):
         assert relative_l2(a, b.double()) < 1e-6
+
+
+@pytest.mark.parametrize("p", WEIGHTS)
+@pytest.mark.parametrize("columns", [1, 3])
+def test_the_gradient_of_one(p, columns):
+    """The same bits as without; leaves, and several passes through one graph, keep gradients of their own."""
+    tensors = [t if columns == 1 else t.unflatten(0, (-1, columns)) for t in numbers(6, 9)]
+    wanted, found = [], []
+    for unit, gradients in ((False, wanted), (True, found)):
+        for own in (False, True):  # predictions are leaves, or not
+            leaves = [t.clone().requires_grad_() for t in tensors[:2]]
+            predictions = leaves if own else [2 * t for t in leaves]
+            total = ops.loss(*predictions, *tensors[2:], p).total
+            for _ in range(2):
+                total.backward(ops.unit_gradient(total) if unit else None, retain_graph=True)
+            gradients += [t.grad for t in leaves]
+    for a, b in zip(found, wanted, strict=True):
+        assert (a is None) == (b is None)
+        assert a is None or torch.equal(a, b)
+
+
+def test_a_one_that_was_written_to_is_not_one():
+    node, target = torch.ones(4, requires_grad=True), torch.zeros(4)
+    total = ops.loss(2 * node, None, target, None, 1).total
+    unit = ops.unit_gradient(total)
+    assert ops.unit_gradient(total) is unit
+    unit.mul_(3)
+    (gradient,) = torch.autograd.grad(total, node, unit)
+    torch.testing.assert_close(gradient, torch.full((4,), 6.0))
+    assert ops.unit_gradient(total) == 1

@@ -205,6 +205,26 @@ def test_opcheck_mlp(decode):
     torch.library.opcheck(torch.ops.botan_fast.mlp, (tensors[0], tensors[1:], 0))
 
 
+def transposed(t):
+    """The same numbers, column by column."""
+    return t if t.ndim < 2 else t.t().contiguous().t()
+
+
+def test_opcheck_of_strided_tensors():
+    """What is made is dense, for tracers too, however the inputs lie."""
+    check, library = torch.library.opcheck, torch.ops.botan_fast
+    case = Case(6, 30, hidden=32, start=True)
+    t = [transposed(x) for x in case.tensors]
+    check(library.processor, (*t[:4], case.topology, t[4:], 2, True, 0, False))
+    outputs = library.processor(*t[:4], case.topology, t[4:], 2, True, 0, False)
+    kept, grads = [outputs[0], *outputs[2:]], [transposed(outputs[0]), transposed(outputs[1])]
+    check(library.processor_backward, (*t[:4], case.topology, t[4:], 2, kept, *grads, 0, False))
+    g = torch.Generator().manual_seed(0)
+    x, weights = transposed(torch.randn(9, 32, generator=g)), [transposed(w) for w in random_mlp(32, 32, g)]
+    y = library.mlp(x, weights, 0)
+    check(library.mlp_backward, (x, weights, y, transposed(y), True, 0))
+
+
 def test_opcheck_sums():
     values = torch.randn(6, 3, requires_grad=True)
     row_ptr = torch.tensor([0, 2, 2, 6])

@@ -8,20 +8,21 @@ namespace {
 constexpr int64_t kMost = (int64_t{1} << 31) - 1024;  // rows: 32-bit numbers, with room for a tile
 constexpr int64_t kMostInputs = 65536;
 
-const Kernels& find_kernels(const char* function, int hidden_size, Precision precision) {
-  const Kernels* found = nullptr;
+// null for another width
+const Kernels* kernels_of(int hidden_size, Precision precision) {
   switch (precision) {
     case Precision::fp32:
-      found = kernels_fp32(hidden_size);
-      break;
+      return kernels_fp32(hidden_size);
     case Precision::tf32:
-      found = kernels_tf32(hidden_size);
-      break;
+      return kernels_tf32(hidden_size);
     case Precision::bf16:
-      found = kernels_bf16(hidden_size);
-      break;
+      return kernels_bf16(hidden_size);
   }
-  if (found) return *found;
+  return nullptr;
+}
+
+const Kernels& find_kernels(const char* function, int hidden_size, Precision precision) {
+  if (const Kernels* found = kernels_of(hidden_size, precision)) return *found;
   throw std::invalid_argument(std::string(function) + ": hidden_size = " + std::to_string(hidden_size) +
                               "; CUDA kernels exist for 32, 64 and 128");
 }
@@ -46,13 +47,35 @@ void check_rows(const char* function, int64_t num_rows, int64_t num_inputs) {
 
 }  // namespace
 
+// ---- packed weights -----------------------------------------------------------------------------------------
+
+size_t packed_bytes(int64_t num_inputs, bool processor, int hidden_size, bool backward, Precision precision) {
+  check_rows("pack_weights", 0, num_inputs);
+  return find_kernels("pack_weights", hidden_size, precision).packed_bytes(num_inputs, processor, backward);
+}
+
+void pack_weights(Stream stream, const PackPart* parts, int64_t num_parts, int hidden_size, bool backward,
+                  Precision precision) {
+  const Kernels& kernels = find_kernels("pack_weights", hidden_size, precision);
+  for (int64_t p = 0; p < num_parts; ++p) {
+    check_rows("pack_weights", 0, parts[p].num_inputs);
+    if (!parts[p].processor || parts[p].num_inputs == 4 * hidden_size || parts[p].num_inputs == 6 * hidden_size) {
+      continue;
+    }
+    throw std::invalid_argument("pack_weights: num_inputs = " + std::to_string(parts[p].num_inputs) +
+                                " of a processor with hidden_size = " + std::to_string(hidden_size) +
+                                "; MLP_e reads 4 or 6 times that");
+  }
+  if (num_parts == 0) return;
+  const DeviceGuard guard(stream);
+  kernels.pack(stream, parts, num_parts, backward);
+}
+
 // ---- message passing ----------------------------------------------------------------------------------------
 
-bool has_message_passing(Stream stream, int hidden_size) {
-  for (const Kernels* kernels : {kernels_fp32(hidden_size), kernels_tf32(hidden_size), kernels_bf16(hidden_size)}) {
-    if (!kernels || kernels->shared_bytes > max_shared_bytes(stream)) return false;
-  }
-  return true;
+bool has_message_passing(Stream stream, int hidden_size, Precision precision) {
+  const Kernels* kernels = kernels_of(hidden_size, precision);
+  return kernels && kernels->shared_bytes <= max_shared_bytes(stream);
 }
 
 size_t processor_forward_workspace_bytes(Stream stream, const ProcessorShape& shape, bool keep, Precision precision) {
@@ -60,14 +83,14 @@ size_t processor_forward_workspace_bytes(Stream stream, const ProcessorShape& sh
   return find_kernels("processor_forward", shape.hidden_size, precision).processor_forward_bytes(stream, shape, keep);
 }
 
-void processor_forward(Stream stream, const ProcessorForward& processor, Workspace workspace) {
+void processor_forward(Stream stream, const ProcessorForward& processor, const void* packed, Workspace workspace) {
   const ProcessorShape& shape = processor.shape;
   check_workspace("processor_forward",
                   processor_forward_workspace_bytes(stream, shape, processor.keep, processor.precision), workspace);
   if (shape.num_nodes == 0) return;
   const DeviceGuard guard(stream);
   find_kernels("processor_forward", shape.hidden_size, processor.precision)
-      .processor_forward(stream, processor, workspace.data);
+      .processor_forward(stream, processor, packed, workspace.data);
 }
 
 size_t processor_backward_workspace_bytes(Stream stream, const ProcessorShape& shape, Precision precision) {
@@ -75,7 +98,7 @@ size_t processor_backward_workspace_bytes(Stream stream, const ProcessorShape& s
   return find_kernels("processor_backward", shape.hidden_size, precision).processor_backward_bytes(stream, shape);
 }
 
-void processor_backward(Stream stream, const ProcessorBackward& processor, Workspace workspace) {
+void processor_backward(Stream stream, const ProcessorBackward& processor, const void* packed, Workspace workspace) {
   const ProcessorShape& shape = processor.shape;
   check_workspace("processor_backward", processor_backward_workspace_bytes(stream, shape, processor.precision),
                   workspace);
@@ -92,7 +115,7 @@ void processor_backward(Stream stream, const ProcessorBackward& processor, Works
     return;
   }
   find_kernels("processor_backward", shape.hidden_size, processor.precision)
-      .processor_backward(stream, processor, workspace.data);
+      .processor_backward(stream, processor, packed, workspace.data);
 }
 
 // ---- multilayer perceptrons ---------------------------------------------------------------------------------
@@ -103,21 +126,21 @@ size_t mlp_workspace_bytes(Stream stream, int64_t num_rows, int64_t num_inputs, 
   return find_kernels("mlp", hidden_size, precision).mlp_bytes(stream, num_rows, num_inputs, backward);
 }
 
-void mlp_forward(Stream stream, const MlpForward& mlp, Workspace workspace) {
+void mlp_forward(Stream stream, const MlpForward& mlp, const void* packed, Workspace workspace) {
   check_workspace("mlp",
                   mlp_workspace_bytes(stream, mlp.num_rows, mlp.num_inputs, mlp.hidden_size, false, mlp.precision),
                   workspace);
   if (mlp.num_rows == 0) return;
   const DeviceGuard guard(stream);
-  find_kernels("mlp", mlp.hidden_size, mlp.precision).mlp_forward(stream, mlp, workspace.data);
+  find_kernels("mlp", mlp.hidden_size, mlp.precision).mlp_forward(stream, mlp, packed, workspace.data);
 }
 
-void mlp_backward(Stream stream, const MlpBackward& mlp, Workspace workspace) {
+void mlp_backward(Stream stream, const MlpBackward& mlp, const void* packed, Workspace workspace) {
   check_workspace("mlp",
                   mlp_workspace_bytes(stream, mlp.num_rows, mlp.num_inputs, mlp.hidden_size, true, mlp.precision),
                   workspace);
   const DeviceGuard guard(stream);
-  find_kernels("mlp", mlp.hidden_size, mlp.precision).mlp_backward(stream, mlp, workspace.data);
+  find_kernels("mlp", mlp.hidden_size, mlp.precision).mlp_backward(stream, mlp, packed, workspace.data);
 }
 
 }  // namespace botan_fast::cuda

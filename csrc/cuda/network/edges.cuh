@@ -1,5 +1,6 @@
-// The kernels of edges. One step of message passing is two launches: edge_forward_kernel (messages and their sums) and
-// node_forward_kernel (nodes.cuh); backward three: nodes, edges, and the sums over the edges that leave a node
+// The kernels of edges. Weights and the graph are older than the kernel just before them: they are read before the wait
+// for it (intrinsics.cuh). One step of message passing is two launches: edge_forward_kernel (messages and their sums)
+// and node_forward_kernel (nodes.cuh); backward three: nodes, edges, and the sums over the edges that leave a node
 // (graph.cuh).
 #pragma once
 
@@ -47,7 +48,6 @@ __device__ __forceinline__ void hidden_layer(Fragment<H>& hidden, const EdgeInpu
     // Some columns at a time, through shared memory: the loads of all at once would take too many registers.
     constexpr int kColumns = H / 32;  // blocks of 16 columns
     const int t = lane_id() % 4;
-    float* own = own_row<H>(scratch);
     if constexpr (from_e0) stage<H>(scratch, hidden);
     __syncwarp();
 #pragma unroll 1
@@ -58,7 +58,7 @@ __device__ __forceinline__ void hidden_layer(Fragment<H>& hidden, const EdgeInpu
 #pragma unroll
         for (int q = 0; q < kColumns; ++q) {
           const int column = 16 * (first + q) + 4 * t;
-          float* place = own + 8 * h * kPitch<H> + 16 * (first + q);
+          float* place = own_place<H>(scratch, h, first + q);
           Float4 sum{};
           if (rows.valid[h]) {
             sum = from_e0 ? load4<false>(place) : load4<true>(in.c + edge_row * H + column);
@@ -109,17 +109,17 @@ struct EdgeForward {
 
 template <Precision P, int H>
 size_t edge_forward_shared_bytes() {
-  return (kWeightsShared<H> ? 2 * packed_bytes<P>(H, H) : 0) + sizeof(float) * (kTile * kPitch<H> + 2 * H);
+  return (kWeightsShared<H> ? 2 * packed_bytes<P>(H, H) : 0) + sizeof(float) * (kTile * H + 2 * H);
 }
 
 template <Precision P, int H, bool from_e0>
 __global__ void __launch_bounds__(kThreads, H <= 64 && !from_e0 ? 2 : 1) edge_forward_kernel(EdgeForward<P> a) {
   constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16);
-  // two blocks per multiprocessor leave 128 registers, for H = 64 not enough for both factors of float32
-  constexpr bool kInShared = kStaged<H> || (H == 64 && P != Precision::bf16);
+  // two blocks per multiprocessor leave 128 registers, not enough for both factors of float32
+  constexpr bool kInShared = kStaged<H> || P == Precision::fp32 || (H == 64 && P == Precision::tf32);
   Bits4* weights = dynamic_shared<Bits4>();
   float* tile = reinterpret_cast<float*>(weights + (kWeightsShared<H> ? 2 * kVectors : 0));
-  float* carry = tile + kTile * kPitch<H>;
+  float* carry = tile + kTile * H;
   const Bits4 *edge = a.in.edge, *second = a.in.second;
   if constexpr (kWeightsShared<H>) {
     const Bits4* const packed[2] = {a.in.edge, a.in.second};
@@ -128,9 +128,11 @@ __global__ void __launch_bounds__(kThreads, H <= 64 && !from_e0 ? 2 : 1) edge_fo
     second = weights + kVectors;
   }
   const BlockRange range = block_range(a.graph);
-  int64_t begin = range.begin;
+  wait_for_earlier_kernels();
+  let_later_kernels_begin();
+  int begin = range.begin;
   for (int number = 0; number == 0 || begin < range.end; ++number, begin += kTile) {
-    const int64_t end = min(begin + kTile, range.end), first = begin + 16 * warp_id();
+    const int end = min(begin + kTile, range.end), first = begin + 16 * warp_id();
     if (first < end) {
       const Rows rows(first, end);
       const Ends ends(a.graph, rows);
@@ -149,13 +151,14 @@ __global__ void __launch_bounds__(kThreads, H <= 64 && !from_e0 ? 2 : 1) edge_fo
     }
     if (!a.sum) continue;
     __syncthreads();
-    sum_receivers<H>(tile, a.graph, range, begin, end, carry, number, a.sum);
+    sum_receivers<H, kWarps>(tile, a.graph, range, begin, end, carry, number, a.sum);
     __syncthreads();
   }
   if (!a.zero_tail) return;
   const int64_t step = static_cast<int64_t>(gridDim.x) * kThreads, numbers = a.graph.capacity * H;
-  for (int64_t k = range.num_edges * H + static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x; k < numbers;
-       k += step) {
+  for (int64_t k = static_cast<int64_t>(a.graph.row_ptr[a.graph.num_nodes]) * H +
+                   static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+       k < numbers; k += step) {
     static_cast<float*>(a.e_out)[k] = 0;
   }
 }
@@ -184,13 +187,13 @@ struct EdgeBackward {
 template <Precision P>
 constexpr int kEdgeTiles = P == Precision::bf16 ? 2 : 1;
 
-template <Precision P, int H, bool ahead>
+template <Precision P, int H, int warps, bool ahead>
 __host__ __device__ constexpr size_t edge_backward_shared_bytes() {
-  const size_t numbers = kTile * kPitch<H>, tile = sizeof(Stored<P>) * numbers;
+  const size_t numbers = kTileNumbers<H, warps>, tile = sizeof(Stored<P>) * numbers;
   const size_t fetched = (kEdgeTiles<P> + (P == Precision::bf16 ? 2 : 1)) * tile;
   return (kWeightsShared<H> ? 4 * packed_bytes<P>(H, H) : 0) +
          (kFusedGradients<H> ? 2 * tile : sizeof(float) * numbers) + (ahead ? fetched : 0) +
-         sizeof(float) * (kWarps + 2) * H;
+         sizeof(float) * (warps + 2) * H;
 }
 
 // In the place of a mask that a kernel does not need.
@@ -210,10 +213,9 @@ __device__ __forceinline__ void add_to_dc(const EdgeBackward<P>& a, const Rows& 
     for (int h = 0; h < 2; ++h) {
       if (!rows.valid[h]) continue;
       const int64_t place = static_cast<int64_t>(rows.row[h]) * H + 16 * q + 4 * t;
-      const int own = 8 * h * kPitch<H> + 16 * q;
-      Float4 sum = load4<false>(own_row<H>(tile) + own);
+      Float4 sum = load4<false>(own_place<H>(tile, h, q));
       if (!a.last) {
-        const Float4 next = after ? load4<false>(own_row<H>(after) + own) : load4<false>(a.dz + place);
+        const Float4 next = after ? load4<false>(own_place<H>(after, h, q)) : load4<false>(a.dz + place);
         for (int m = 0; m < 4; ++m) sum.v[m] += next.v[m];
       }
       if (!a.set_dc) {
@@ -227,13 +229,16 @@ __device__ __forceinline__ void add_to_dc(const EdgeBackward<P>& a, const Rows& 
 
 // `ahead`: rows of the next tile are copied to shared memory while this one is worked on. With one block of 8 warps on
 // a multiprocessor, the loads of a tile at a time do not keep the memory busy.
-template <Precision P, int H, bool ahead, bool from_e0>
-__global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward<P> a) {
+template <Precision P, int H, int warps, bool ahead, bool from_e0>
+__global__ void __launch_bounds__(warps* kWarpSize, 1) edge_backward_kernel(EdgeBackward<P> a) {
   static_assert(!ahead || (kFusedGradients<H> && !from_e0), "no room for more tiles");
   using T = Stored<P>;
   using TileType = std::conditional_t<kFusedGradients<H>, T, float>;
-  constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16), kNumbers = kTile * kPitch<H>;
-  constexpr int kMore = P == Precision::bf16 ? H / 16 : !ahead ? 2 : P == Precision::fp32 ? 4 : kSteps<P> * H / 16;
+  constexpr int kTile = 16 * warps, kNumbers = kTileNumbers<H, warps>;
+  constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16);
+  constexpr int kMore = P == Precision::fp32 || !ahead ? 1 : H / 16;
+  constexpr int kMoreOfDz = P == Precision::bf16 && kMore > 1 ? 2 : kMore;     // there most registers are in use
+  constexpr bool kInShared = kStaged<H> || (H == 64 && P != Precision::bf16);  // for want of registers
   constexpr bool kOwnTileOfC = P == Precision::bf16;
   Bits4* weights = dynamic_shared<Bits4>();
   // a_tile: gradient of the second layer, then dz. b_tile: hidden layer, then (not ahead) e.
@@ -244,15 +249,15 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
   TileType* dz_tile = e_tile + kEdgeTiles<P> * kNumbers;
   TileType* c_tile = kOwnTileOfC ? dz_tile + kNumbers : b_tile;
   float* bias_sums =
-      reinterpret_cast<float*>(reinterpret_cast<unsigned char*>(weights) + edge_backward_shared_bytes<P, H, ahead>() -
-                               sizeof(float) * (kWarps + 2) * H);
-  float* carry = bias_sums + kWarps * H;
+      reinterpret_cast<float*>(reinterpret_cast<unsigned char*>(weights) +
+                               edge_backward_shared_bytes<P, H, warps, ahead>() - sizeof(float) * (warps + 2) * H);
+  float* carry = bias_sums + warps * H;
   [[maybe_unused]] float* scratch = reinterpret_cast<float*>(a_tile);
   const Bits4 *edge = a.in.edge, *second = a.in.second, *edge_backward = a.edge_backward,
               *second_backward = a.second_backward;
   if constexpr (kWeightsShared<H>) {
     const Bits4* const packed[4] = {edge, second, edge_backward, second_backward};
-    load_weights<P, H>(weights, packed);
+    load_weights<P, H, warps>(weights, packed);
     edge = weights;
     second = weights + kVectors;
     edge_backward = weights + 2 * kVectors;
@@ -262,36 +267,39 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
   float* my_bias_sums = bias_sums + warp_id() * H;
   for (int f = lane_id(); f < H; f += kWarpSize) my_bias_sums[f] = 0;
   __syncwarp();
-  Outer second_gradient[OuterShape<H>::kOuters], edge_gradient[OuterShape<H>::kOuters];
+  constexpr int kOuters = OuterShape<H, warps>::kOuters;
+  Outer second_gradient[kOuters], edge_gradient[kOuters];
   if constexpr (kFusedGradients<H>) {
 #pragma unroll
-    for (int o = 0; o < OuterShape<H>::kOuters; ++o) {
+    for (int o = 0; o < kOuters; ++o) {
       set_zero(second_gradient[o]);
       set_zero(edge_gradient[o]);
     }
   }
   const BlockRange range = block_range(a.graph);
   // Ask for this warp's rows of the tile that begins at `at`.
-  [[maybe_unused]] const auto fetch = [&](auto* tile, const auto* array, int64_t at) {
+  [[maybe_unused]] const auto fetch = [&](auto* tile, const auto* array, int at) {
     if constexpr (ahead) {
       fetch_rows<H>(tile, array, at + 16 * warp_id(), min(at + kTile, range.end));
       cp_async_commit();
     }
   };
-  const auto fetch_c = [&](int64_t at) { fetch(c_tile, a.in.c, at); };
-  const auto fetch_e = [&](int64_t at, int number) { fetch(e_tile + number % kEdgeTiles<P> * kNumbers, a.in.e, at); };
-  const auto fetch_dz = [&](int64_t at) {
+  const auto fetch_c = [&](int at) { fetch(c_tile, a.in.c, at); };
+  const auto fetch_e = [&](int at, int number) { fetch(e_tile + number % kEdgeTiles<P> * kNumbers, a.in.e, at); };
+  const auto fetch_dz = [&](int at) {
     if (!a.last) fetch(dz_tile, a.dz, at);
   };
-  int64_t begin = range.begin;
+  int begin = range.begin;
   Ends next_ends(a.graph, Rows(begin + 16 * warp_id(), ahead ? min(begin + kTile, range.end) : 0));
+  wait_for_earlier_kernels();
+  let_later_kernels_begin();
   if constexpr (ahead) {
     fetch_c(begin);
     fetch_e(begin, 0);
     fetch_dz(begin);
   }
   for (int number = 0; number == 0 || begin < range.end; ++number, begin += kTile) {
-    const int64_t end = min(begin + kTile, range.end), first = begin + 16 * warp_id(), next = begin + kTile;
+    const int end = min(begin + kTile, range.end), first = begin + 16 * warp_id(), next = begin + kTile;
     [[maybe_unused]] const bool more = next < range.end;
     [[maybe_unused]] TileType* e_now = e_tile + (ahead ? number % kEdgeTiles<P> * kNumbers : 0);
     const Rows rows(first, end);
@@ -320,7 +328,7 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
       } else {
         prefetch_inputs<H, from_e0>(a.graph, a.in, first + kTile, range.end);
         if (!a.last) prefetch_rows<H>(a.dz, first + kTile, range.end);
-        hidden_layer<P, H, from_e0>(hidden, a.in, edge, rows, ends, scratch);
+        hidden_layer<P, H, from_e0, kInShared>(hidden, a.in, edge, rows, ends, scratch);
       }
       [[maybe_unused]] std::conditional_t<kFusedGradients<H>, Nothing, Positive<H>> hidden_positive(hidden);
       set_bias(y, a.in.bias);
@@ -345,7 +353,7 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
         const Positive<H> positive(y);
         load_rows<H>(y, a.grad_sum, ends.receiver, rows.valid);
         if (!a.last) {
-          multiply_rows<P>(y, a.dz, rows, edge_backward, scratch);
+          multiply_rows<P, H, kInShared>(y, a.dz, rows, edge_backward, scratch);
         } else if (a.grad_e) {
           add_rows<H, true>(y, a.grad_e, rows.row, rows.valid);
         }
@@ -355,7 +363,7 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
       set_zero(dz);
       if constexpr (kFusedGradients<H>) {
         stage<H>(a_tile, y);
-        multiply_tile<P, kMore>(dz, a_tile, second_backward);
+        multiply_tile<P, kMoreOfDz>(dz, a_tile, second_backward);
         pass_where_positive<H>(dz, b_tile);
       } else {
         store_rows(a.dy, y, rows);
@@ -372,7 +380,7 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
     }
     if constexpr (kFusedGradients<H>) {
       __syncthreads();
-      add_outers<P, H>(second_gradient, a_tile, b_tile);
+      add_outers<P, H, warps, kTile>(second_gradient, a_tile, b_tile);
       __syncthreads();
     }
     stage<H>(a_tile, dz);
@@ -396,19 +404,20 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
     }
     __syncthreads();
     if constexpr (kFusedGradients<H>) {
-      add_outers<P, H>(edge_gradient, a_tile, e_now);
+      add_outers<P, H, warps, kTile>(edge_gradient, a_tile, e_now);
       if constexpr (ahead && kEdgeTiles<P> == 1) {
         __syncthreads();
         if (more) fetch_e(next, number + 1);
       }
     }
-    sum_receivers<H>(a_tile, a.graph, range, begin, end, carry, number, a.grad_receiver);
+    sum_receivers<H, warps>(a_tile, a.graph, range, begin, end, carry, number, a.grad_receiver);
     __syncthreads();
   }
   if constexpr (kFusedGradients<H>) {
     constexpr int kPartial = OuterShape<H>::kParts * H * H;
-    store_outers<H>(a.partial + blockIdx.x * static_cast<int64_t>(kPartial), second_gradient, !a.last);
-    store_outers<H>(a.partial + (gridDim.x + blockIdx.x) * static_cast<int64_t>(kPartial), edge_gradient, !a.last);
+    store_outers<H, warps>(a.partial + blockIdx.x * static_cast<int64_t>(kPartial), second_gradient, !a.last);
+    store_outers<H, warps>(a.partial + (gridDim.x + blockIdx.x) * static_cast<int64_t>(kPartial), edge_gradient,
+                           !a.last);
   }
   if constexpr (ahead) {
     bias_gradient.store(my_bias_sums);
@@ -417,7 +426,7 @@ __global__ void __launch_bounds__(kThreads, 1) edge_backward_kernel(EdgeBackward
   const int f = static_cast<int>(threadIdx.x);
   if (f >= H) return;
   float total = a.last ? 0.0f : a.bias_partial[blockIdx.x * H + f];
-  for (int w = 0; w < kWarps; ++w) total += bias_sums[w * H + f];
+  for (int w = 0; w < warps; ++w) total += bias_sums[w * H + f];
   a.bias_partial[blockIdx.x * H + f] = total;
 }
 

@@ -20,13 +20,9 @@ constexpr int kWarps = 8;  // warps of a block that shares a tile
 constexpr int kThreads = kWarps * kWarpSize;
 constexpr int kTile = 16 * kWarps;  // rows
 
-template <int H>
-constexpr int kPitch = H + 8;  // columns of a tile in shared memory: no bank conflicts where its columns are read
-
-template <int H>
-constexpr size_t scratch_bytes(int warps) {
-  return sizeof(float) * 16 * static_cast<size_t>(warps) * kPitch<H>;
-}
+// Kernels that take `warps` have half as many, and tiles of half as many rows, on GPUs with 99 KB of shared memory,
+// where they would not fit otherwise.
+constexpr int kFewWarps = kWarps / 2;
 
 template <Precision P>
 struct StoredAs {
@@ -51,11 +47,11 @@ struct Fragment {
 struct Rows {
   int row[2];
   bool valid[2];
-  __device__ __forceinline__ Rows(int64_t first, int64_t end) {
+  __device__ __forceinline__ Rows(int first, int end) {
     const int g = static_cast<int>(threadIdx.x) % kWarpSize / 4;
     for (int h = 0; h < 2; ++h) {
       valid[h] = first + g + 8 * h < end;
-      row[h] = static_cast<int>(first) + g + 8 * h;  // sizes are checked to leave room for a tile below 2^31
+      row[h] = first + g + 8 * h;  // sizes are checked to leave room for a tile below 2^31
     }
   }
 };
@@ -174,70 +170,13 @@ __device__ __forceinline__ void prefetch_rows(const T* array, int64_t first, int
   }
 }
 
-// ---- tiles in shared memory ---------------------------------------------------------------------------------
-// kTile rows of kPitch numbers, 16 rows of each warp.
+// ---- masks of a ReLU ----------------------------------------------------------------------------------------
 
-// The lane's first row of a tile, from its first column; the second lies 8 rows below.
-template <int H, class T>
-__device__ __forceinline__ T* own_row(T* tile) {
-  return tile + (16 * warp_id() + lane_id() / 4) * kPitch<H> + 4 * (lane_id() % 4);
-}
-template <int H, class T>
-__device__ __forceinline__ void stage(T* tile, const Fragment<H>& a) {
-  T* row = own_row<H>(tile);
-#pragma unroll
-  for (int h = 0; h < 2; ++h) {
-#pragma unroll
-    for (int q = 0; q < H / 16; ++q) {
-      store4(row + 8 * h * kPitch<H> + 16 * q, {{a.at(q, h, 0), a.at(q, h, 1), a.at(q, h, 2), a.at(q, h, 3)}});
-    }
-  }
-}
-// f(q, h, four numbers of the lane's rows of a tile)
-template <int H, class T, class F>
-__device__ __forceinline__ void read_tile(const T* tile, F f) {
-  const T* row = own_row<H>(tile);
-#pragma unroll
-  for (int h = 0; h < 2; ++h) {
-#pragma unroll
-    for (int q = 0; q < H / 16; ++q) f(q, h, load4<false>(row + 8 * h * kPitch<H> + 16 * q));
-  }
-}
-template <int H, class T>
-__device__ __forceinline__ void load_tile(Fragment<H>& a, const T* tile) {
-  read_tile<H>(tile, [&](int q, int h, const Float4& x) {
-#pragma unroll
-    for (int m = 0; m < 4; ++m) a.at(q, h, m) = x.v[m];
-  });
-}
-// a = 0 where the tile, or the other fragment, is not positive: the gradient of a ReLU.
-template <int H, class T>
-__device__ __forceinline__ void pass_where_positive(Fragment<H>& a, const T* tile) {
-  read_tile<H>(tile, [&](int q, int h, const Float4& x) {
-#pragma unroll
-    for (int m = 0; m < 4; ++m) a.at(q, h, m) = x.v[m] > 0 ? a.at(q, h, m) : 0.0f;
-  });
-}
+// a = 0 where y is not positive: the gradient of a ReLU.
 template <int H>
 __device__ __forceinline__ void pass_where_positive(Fragment<H>& a, const Fragment<H>& y) {
   for_each<H>([&](int q, int h, int m) { a.at(q, h, m) = y.at(q, h, m) > 0 ? a.at(q, h, m) : 0.0f; });
 }
-// Copies rows first .. first + 15 of `array` to this warp's rows of the tile while the warp goes on; rows from `end` on
-// become zeros. The rows are there after cp_async_wait and __syncwarp.
-template <int H, class T>
-__device__ __forceinline__ void fetch_rows(T* tile, const T* array, int64_t first, int64_t end) {
-  constexpr int kNumbers = 16 / sizeof(T), kChunks = H / kNumbers;  // numbers of 16 bytes, 16 bytes of a row
-  constexpr int kRows = kWarpSize / kChunks;                        // rows at a time
-  const int row = lane_id() / kChunks, column = lane_id() % kChunks * kNumbers;
-  const int left = static_cast<int>(min(end - first, int64_t{16})) - row;
-  T* to = tile + (16 * warp_id() + row) * kPitch<H> + column;
-  const T* from = array + (first + row) * H + column;
-#pragma unroll
-  for (int r = 0; r < 16; r += kRows) cp_async_16(to + r * kPitch<H>, from + r * H, r < left);
-}
-
-// ---- masks of a ReLU ----------------------------------------------------------------------------------------
-
 // Which numbers of a fragment are positive, a bit for each.
 template <int H>
 class Positive {

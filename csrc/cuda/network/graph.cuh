@@ -6,7 +6,7 @@
 // alone, the number of edges is read from row_ptr on the device.
 #pragma once
 
-#include "cuda/network/fragments.cuh"
+#include "cuda/network/tile.cuh"
 
 namespace botan_fast::cuda {
 
@@ -15,9 +15,9 @@ struct EdgeTopology {
   int64_t num_nodes, capacity;  // the arrays hold `capacity` edges, of which row_ptr[num_nodes] count
 };
 
-// The receivers of this block and their edges.
+// The receivers of this block and their edges. Sizes are checked to leave room for a tile below 2^31.
 struct BlockRange {
-  int64_t first_node, end_node, begin, end, num_edges;
+  int first_node, end_node, begin, end;
 };
 
 __device__ __forceinline__ BlockRange block_range(const EdgeTopology& graph) {
@@ -25,9 +25,9 @@ __device__ __forceinline__ BlockRange block_range(const EdgeTopology& graph) {
   const int64_t edges = graph.row_ptr[graph.num_nodes], blocks = gridDim.x;
   BOTAN_DEVICE_CHECK(edges >= 0 && edges <= graph.capacity, "row_ptr rises from 0 to the number of edges");
   // the first node whose edges begin at edges * block / blocks or later
-  const auto first_node = [&](int64_t block) -> int64_t {
+  const auto first_node = [&](int64_t block) {
     const int64_t edge = edges * block / blocks;
-    return block == blocks ? graph.num_nodes : edge == 0 ? 0 : graph.receivers[edge - 1] + 1;
+    return block == blocks ? static_cast<int>(graph.num_nodes) : edge == 0 ? 0 : graph.receivers[edge - 1] + 1;
   };
   range.first_node = first_node(blockIdx.x);
   range.end_node = first_node(static_cast<int64_t>(blockIdx.x) + 1);
@@ -35,7 +35,6 @@ __device__ __forceinline__ BlockRange block_range(const EdgeTopology& graph) {
                      "receivers rise and are nodes");
   range.begin = graph.row_ptr[range.first_node];
   range.end = graph.row_ptr[range.end_node];
-  range.num_edges = edges;
   return range;
 }
 
@@ -53,26 +52,26 @@ struct Ends {
   }
 };
 
-// out[node] = sum of the rows of its edges, for the nodes of this tile; tile (kTile, kPitch) has rows begin to end - 1.
+// out[node] = sum of the rows of its edges, for the nodes of this tile; the tile has rows begin to end - 1.
 // One warp per node. carry (2, H): the node that began before the tile, and the one that goes on after it.
-template <int H, class T>
+template <int H, int warps, class T>
 __device__ __forceinline__ void sum_receivers(const T* tile, const EdgeTopology& graph, const BlockRange& range,
-                                              int64_t begin, int64_t end, float* carry, int tile_number, float* out) {
+                                              int begin, int end, float* carry, int tile_number, float* out) {
   constexpr int kLanes = H / 4, kStep = kWarpSize / kLanes;  // lanes of a row, rows of a warp
   const int lane = lane_id(), column = 4 * (lane % kLanes);
-  const int64_t first = begin == range.begin ? range.first_node : graph.receivers[begin];
-  int64_t last = range.end_node;
+  const int first = begin == range.begin ? range.first_node : graph.receivers[begin];
+  int last = range.end_node;
   if (end < range.end) {
     last = graph.receivers[end];
     if (graph.row_ptr[last] < end) ++last;
   }
-  for (int64_t node = first + warp_id(); node < last; node += kWarps) {
-    const int64_t from = graph.row_ptr[node], to = graph.row_ptr[node + 1];
-    const int stop = static_cast<int>(min(to, end) - begin);
+  for (int node = first + warp_id(); node < last; node += warps) {
+    const int from = graph.row_ptr[node], to = graph.row_ptr[node + 1];
+    const int stop = min(to, end) - begin;
     Float4 sum{};
 #pragma unroll 4
-    for (int k = static_cast<int>(max(from, begin) - begin) + lane / kLanes; k < stop; k += kStep) {
-      const Float4 row = load4<false>(tile + k * kPitch<H> + column);
+    for (int k = max(from, begin) - begin + lane / kLanes; k < stop; k += kStep) {
+      const Float4 row = load4<false>(tile + Swizzle<T, H>::place(k, column));
       for (int m = 0; m < 4; ++m) sum.v[m] += row.v[m];
     }
     for (int m = 0; m < 4; ++m) sum.v[m] = warp_sum<kLanes>(sum.v[m]);
@@ -81,7 +80,7 @@ __device__ __forceinline__ void sum_receivers(const T* tile, const EdgeTopology&
       const Float4 before = load4<false>(carry + tile_number % 2 * H + column);
       for (int m = 0; m < 4; ++m) sum.v[m] += before.v[m];
     }
-    store4(to <= end ? out + node * H + column : carry + (tile_number + 1) % 2 * H + column, sum);
+    store4(to <= end ? out + static_cast<int64_t>(node) * H + column : carry + (tile_number + 1) % 2 * H + column, sum);
   }
 }
 
@@ -93,6 +92,8 @@ __global__ void __launch_bounds__(kThreads)
   constexpr int kLanes = H / 4, kStep = kWarpSize / kLanes, kLoads = 4;
   const int lane = lane_id(), column = 4 * (lane % kLanes);
   const int64_t node = static_cast<int64_t>(blockIdx.x) * kWarps + warp_id();
+  wait_for_earlier_kernels();
+  let_later_kernels_begin();
   if (node >= num_nodes) return;
   const int64_t begin = sender_ptr[node], end = sender_ptr[node + 1];
   BOTAN_DEVICE_CHECK(begin >= 0 && begin <= end && end <= capacity, "sender_ptr rises from 0 to the number of edges");

@@ -12,9 +12,10 @@ template <Precision P, int H>
 const Kernels* kernels_of() {
   static const Kernels kernels = [] {
     Kernels k{};
-    k.shared_bytes =
-        std::max({edge_forward_shared_bytes<P, H>(), edge_backward_shared_bytes<P, H, false>(),
-                  outer_shared_bytes<P, H>(), mlp_forward_shared_bytes<P, H>(), mlp_backward_shared_bytes<P, H>()});
+    constexpr int kLeast = kHalfBlocks<P, H> ? kFewWarps : kWarps;
+    k.shared_bytes = std::max({edge_forward_shared_bytes<P, H>(), edge_backward_shared_bytes<P, H, kLeast, false>(),
+                               outer_shared_bytes<P, H, kHalfTiles<P, H> ? kTile / 2 : kTile>(),
+                               mlp_forward_shared_bytes<P, H>(), mlp_backward_shared_bytes<P, H, kLeast>()});
     k.processor_forward_bytes = processor_forward_bytes<P, H>;
     k.processor_backward_bytes = processor_backward_bytes<P, H>;
     k.processor_forward = processor_forward_with<P, H>;
@@ -22,6 +23,8 @@ const Kernels* kernels_of() {
     k.mlp_bytes = mlp_bytes<P, H>;
     k.mlp_forward = mlp_forward_with<P, H>;
     k.mlp_backward = mlp_backward_with<P, H>;
+    k.packed_bytes = packed_part_bytes<P, H>;
+    k.pack = pack_parts<P, H>;
     return k;
   }();
   return &kernels;

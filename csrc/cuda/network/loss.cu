@@ -34,21 +34,12 @@ __device__ __forceinline__ int64_t count_of(int64_t capacity, const int32_t* cou
   return *count;
 }
 
-// The sum over the block, on thread 0; the order follows from the number of threads alone.
-__device__ __forceinline__ double block_sum(double value, double* shared) {
-  value = warp_sum<kWarpSize / 2, 0>(value);
-  if (lane_id() == 0) shared[warp_id()] = value;
-  __syncthreads();
-  double sum = shared[0];
-  for (int w = 1; w < kWarps; ++w) sum += shared[w];
-  __syncthreads();  // before the next call overwrites them
-  return sum;
-}
-
 // Block b < node.num_chunks: chunk b of the nodes; the blocks after them: the edges.
 __global__ void __launch_bounds__(kThreads)
     loss_kernel(LossPart node, LossPart edge, int64_t num_node_chunks, const int32_t* num_edges, double* partial) {
   __shared__ double shared[kWarps];
+  wait_for_earlier_kernels();
+  let_later_kernels_begin();
   const bool is_edge = blockIdx.x >= num_node_chunks;
   const LossPart part = is_edge ? edge : node;
   const int64_t chunk = is_edge ? blockIdx.x - num_node_chunks : blockIdx.x;
@@ -84,7 +75,7 @@ __global__ void __launch_bounds__(kThreads)
       }
     }
   }
-  const double sum = block_sum(squares, shared);
+  const double sum = block_sum<kWarps>(squares, shared);
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
@@ -92,13 +83,15 @@ __global__ void __launch_bounds__(kThreads)
 __device__ __forceinline__ double add_chunks(const double* partial, int64_t num_chunks, double* shared) {
   double sum = 0;
   for (int64_t c = threadIdx.x; c < num_chunks; c += kThreads) sum += partial[c];
-  return block_sum(sum, shared);
+  return block_sum<kWarps>(sum, shared);
 }
 
 __global__ void __launch_bounds__(kThreads)
     add_losses_kernel(const double* partial, Part node, Part edge, const int32_t* num_edges, float* loss,
                       float* node_loss, float* edge_loss) {
   __shared__ double shared[kWarps];
+  wait_for_earlier_kernels();
+  let_later_kernels_begin();
   const double node_sum = add_chunks(partial, node.num_chunks, shared);
   const double edge_sum = add_chunks(partial + node.num_chunks, edge.num_chunks, shared);
   if (threadIdx.x > 0) return;
@@ -151,11 +144,11 @@ void loss(Stream stream, const LossPart& node, const LossPart& edge, const int32
   const DeviceGuard guard(stream);
   double* partial = static_cast<double*>(workspace.data);
   if (blocks > 0) {
-    launch("loss", loss_kernel, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), 0, stream, node, edge,
-           nodes.num_chunks, num_edges, partial);
+    launch_early("loss", loss_kernel, dim3(static_cast<unsigned>(blocks)), dim3(kThreads), 0, stream, node, edge,
+                 nodes.num_chunks, num_edges, partial);
   }
-  launch("add_losses", add_losses_kernel, dim3(1), dim3(kThreads), 0, stream, static_cast<const double*>(partial),
-         nodes, edges, num_edges, loss, node_loss, edge_loss);
+  launch_early("add_losses", add_losses_kernel, dim3(1), dim3(kThreads), 0, stream, static_cast<const double*>(partial),
+               nodes, edges, num_edges, loss, node_loss, edge_loss);
 }
 
 }  // namespace botan_fast::cuda

@@ -4,8 +4,9 @@
 #pragma once
 
 #include "cuda/network/dense.cuh"
+#include "cuda/network/pack.cuh"
+#include "cuda/network/reduce.cuh"
 #include "cuda/network/weights.cuh"
-#include "cuda/runtime/arena.cuh"
 
 namespace botan_fast::cuda {
 
@@ -60,16 +61,22 @@ __device__ __forceinline__ void two_layers(Fragment<H>& hidden, Fragment<H>& out
   multiply<P, H, staged>(out, hidden, second, scratch);
 }
 
+// Two blocks per multiprocessor leave 128 registers, for H = 64 not enough for both factors of float32.
+template <Precision P, int H>
+constexpr bool kForwardStaged = kStaged<H> || (H == 64 && P == Precision::fp32);
+
 template <Precision P, int H>
 size_t mlp_forward_shared_bytes() {
-  return kWeightsShared<H> ? 2 * packed_bytes<P>(H, H) : scratch_bytes<H>(kWarps);
+  return (kWeightsShared<H> ? 2 * packed_bytes<P>(H, H) : 0) + (kForwardStaged<P, H> ? scratch_bytes<H>(kWarps) : 0);
 }
 
 template <Precision P, int H, bool wide>
-__global__ void __launch_bounds__(kThreads, H <= 64 ? 2 : 1) mlp_forward_kernel(MlpLayers a, float* y) {
+__global__ void __launch_bounds__(kThreads, H > 64 || (wide && kForwardStaged<P, H>) ? 1 : 2)
+    mlp_forward_kernel(MlpLayers a, float* y) {
   constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16);
-  static_assert(kWeightsShared<H> != kStaged<H>, "shared memory holds either weights or left factors");
-  float* scratch = dynamic_shared<float>();
+  float* scratch = reinterpret_cast<float*>(dynamic_shared<Bits4>() + (kWeightsShared<H> ? 2 * kVectors : 0));
+  wait_for_earlier_kernels();
+  let_later_kernels_begin();
   const Bits4 *first = a.first, *second = a.second;
   if constexpr (kWeightsShared<H>) {
     Bits4* weights = dynamic_shared<Bits4>();
@@ -90,7 +97,7 @@ __global__ void __launch_bounds__(kThreads, H <= 64 ? 2 : 1) mlp_forward_kernel(
     const Rows rows(begin, a.num_rows);
     if (!wide && a.num_inputs == H) prefetch_rows<H>(a.x, begin + step, a.num_rows);
     Fragment<H> hidden, out;
-    two_layers<P>(hidden, out, a, first, second, rows, scratch);
+    two_layers<P, H, kForwardStaged<P, H>>(hidden, out, a, first, second, rows, scratch);
     apply_relu(out);
     if (!a.w3) {
       store_rows(y, out, rows);
@@ -126,34 +133,37 @@ struct MlpBackwardLayers {
 template <int H>
 constexpr int kMlpVectors = 3 * H + 4;
 
-template <Precision P, int H>
+template <Precision P, int H, int warps = kWarps>
 size_t mlp_backward_shared_bytes() {
   return (kWeightsShared<H> ? 3 * packed_bytes<P>(H, H) : 0) +
-         (kFusedGradients<H> ? 2 * sizeof(Stored<P>) * kTile * kPitch<H> : scratch_bytes<H>(kWarps)) +
-         sizeof(float) * kWarps * kMlpVectors<H>;
+         (kFusedGradients<H> ? 2 * sizeof(Stored<P>) * kTileNumbers<H, warps> : scratch_bytes<H>(warps)) +
+         sizeof(float) * warps * kMlpVectors<H>;
 }
 
-template <Precision P, int H, bool wide>
-__global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackwardLayers<P> a) {
+template <Precision P, int H, int warps, bool wide>
+__global__ void __launch_bounds__(warps* kWarpSize, 1) mlp_backward_kernel(MlpBackwardLayers<P> a) {
   using T = Stored<P>;
+  constexpr int kTile = 16 * warps, kNumbers = kTileNumbers<H, warps>;
   constexpr bool kFusedFirst = kFusedGradients<H> && !wide;
   constexpr bool kInShared = kStaged<H> || (H == 64 && P != Precision::bf16);  // for want of registers
   constexpr int kVectors = static_cast<int>(packed_bytes<P>(H, H) / 16);
   Bits4* weights = dynamic_shared<Bits4>();
   T* a_tile = reinterpret_cast<T*>(weights + (kWeightsShared<H> ? 3 * kVectors : 0));
-  T* b_tile = a_tile + kTile * kPitch<H>;
+  T* b_tile = a_tile + kNumbers;
   float* scratch = reinterpret_cast<float*>(a_tile);
-  float* sums = kFusedGradients<H> ? reinterpret_cast<float*>(b_tile + kTile * kPitch<H>) : scratch + kTile * kPitch<H>;
+  float* sums = kFusedGradients<H> ? reinterpret_cast<float*>(b_tile + kNumbers) : scratch + kNumbers;
+  wait_for_earlier_kernels();
+  let_later_kernels_begin();
   const Bits4 *first = a.layers.first, *second = a.layers.second, *second_backward = a.second_backward;
   if constexpr (kWeightsShared<H>) {
     if constexpr (wide) {
       const Bits4* const packed[2] = {second, second_backward};
-      load_weights<P, H>(weights, packed);
+      load_weights<P, H, warps>(weights, packed);
       second = weights;
       second_backward = weights + kVectors;
     } else {
       const Bits4* const packed[3] = {first, second, second_backward};
-      load_weights<P, H>(weights, packed);
+      load_weights<P, H, warps>(weights, packed);
       first = weights;
       second = weights + kVectors;
       second_backward = weights + 2 * kVectors;
@@ -162,11 +172,12 @@ __global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackwardLa
   float* my_sums = sums + warp_id() * kMlpVectors<H>;
   for (int f = lane_id(); f < kMlpVectors<H>; f += kWarpSize) my_sums[f] = 0;
   __syncwarp();
-  Outer second_gradient[OuterShape<H>::kOuters];
-  [[maybe_unused]] Outer first_gradient[OuterShape<H>::kOuters];
+  constexpr int kOuters = OuterShape<H, warps>::kOuters;
+  Outer second_gradient[kOuters];
+  [[maybe_unused]] Outer first_gradient[kOuters];
   if constexpr (kFusedGradients<H>) {
 #pragma unroll
-    for (int o = 0; o < OuterShape<H>::kOuters; ++o) {
+    for (int o = 0; o < kOuters; ++o) {
       set_zero(second_gradient[o]);
       set_zero(first_gradient[o]);
     }
@@ -214,7 +225,7 @@ __global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackwardLa
     }
     if constexpr (kFusedGradients<H>) {
       __syncthreads();
-      add_outers<P, H>(second_gradient, a_tile, b_tile);
+      add_outers<P, H, warps, kTile>(second_gradient, a_tile, b_tile);
       __syncthreads();
     }
     if constexpr (kFusedFirst) {
@@ -234,7 +245,7 @@ __global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackwardLa
       }
       stage<H>(b_tile, x);
       __syncthreads();
-      add_outers<P, H>(first_gradient, a_tile, b_tile);
+      add_outers<P, H, warps, kTile>(first_gradient, a_tile, b_tile);
       __syncthreads();
     } else {
       store_rows(a.dz, dz, rows);
@@ -264,16 +275,16 @@ __global__ void __launch_bounds__(kThreads, 1) mlp_backward_kernel(MlpBackwardLa
     }
   }
   if constexpr (kFusedGradients<H>) {
-    constexpr int64_t kNumbers = OuterShape<H>::kParts * H * H;
-    store_outers<H>(a.partial + blockIdx.x * kNumbers, second_gradient, false);
+    constexpr int64_t kPartial = OuterShape<H>::kParts * H * H;
+    store_outers<H, warps>(a.partial + blockIdx.x * kPartial, second_gradient, false);
     if constexpr (kFusedFirst) {
-      store_outers<H>(a.partial + (gridDim.x + blockIdx.x) * kNumbers, first_gradient, false);
+      store_outers<H, warps>(a.partial + (gridDim.x + blockIdx.x) * kPartial, first_gradient, false);
     }
   }
   __syncthreads();
-  for (int f = static_cast<int>(threadIdx.x); f < kMlpVectors<H>; f += kThreads) {
+  for (int f = static_cast<int>(threadIdx.x); f < kMlpVectors<H>; f += warps * kWarpSize) {
     float total = 0;
-    for (int w = 0; w < kWarps; ++w) total += sums[w * kMlpVectors<H> + f];
+    for (int w = 0; w < warps; ++w) total += sums[w * kMlpVectors<H> + f];
     a.vectors[blockIdx.x * kMlpVectors<H> + f] = total;
   }
 }
@@ -289,20 +300,19 @@ constexpr int kMaxSlices = 16;  // of x whose weight gradients are taken by one 
 
 template <Precision P, int H>
 struct MlpPlan {
+  PackedMlp<P, H> packed;
   int num_inputs, slices;  // of H inputs
   bool wide;
-  Bits4 *first, *second, *first_backward = nullptr, *second_backward = nullptr;
   float *partial[2] = {}, *vectors = nullptr;
   unsigned slice_blocks = 0;  // wide: blocks, and partial sums, of each slice
   Stored<P>*dy = nullptr, *hidden = nullptr, *dz = nullptr;
-  MlpPlan(Arena& arena, Stream stream, int64_t num_rows, int64_t inputs, bool backward)
-      : num_inputs(static_cast<int>(inputs)), slices(ceil_div(num_inputs, H)), wide(num_inputs > H) {
-    const auto matrices = [&](int count) { return arena.take<Bits4>(count * packed_bytes<P>(H, H) / 16); };
-    first = matrices(slices);
-    second = matrices(1);
+  // `given`: packed weights, or null; then there is room for them here
+  MlpPlan(Arena& arena, Stream stream, int64_t num_rows, int64_t inputs, bool backward, const void* given)
+      : packed(packed_weights<PackedMlp<P, H>>(arena, given, inputs, backward)),
+        num_inputs(packed.num_inputs),
+        slices(packed.slices),
+        wide(num_inputs > H) {
     if (!backward) return;
-    first_backward = matrices(slices);
-    second_backward = matrices(1);
     const int64_t blocks = mlp_blocks(stream, num_rows, 1), numbers = OuterShape<H>::kParts * H * H;
     const int64_t together = std::min(slices, kMaxSlices);
     slice_blocks = static_cast<unsigned>(std::max<int64_t>(1, blocks / together));
@@ -314,46 +324,15 @@ struct MlpPlan {
     }
     if (!kFusedGradients<H> || wide) dz = arena.take<Stored<P>>(num_rows * H);
   }
-  Jobs<PackJob> jobs(const MlpWeights& w) const {
-    PackJob of_w1{};
-    of_w1.weight = w.w1;
-    of_w1.pitch = of_w1.columns = num_inputs;
-    of_w1.k = padded(num_inputs);
-    of_w1.out = first;
-    Jobs<PackJob> jobs;
-    jobs.add(of_w1);
-    jobs.add(square_job<H>(w.w2, 1, 0, false, second));
-    if (first_backward && !wide) {
-      of_w1.backward = true;
-      of_w1.k = H;
-      of_w1.out = first_backward;
-      jobs.add(of_w1);
-    }
-    if (second_backward) jobs.add(square_job<H>(w.w2, 1, 0, true, second_backward));
-    return jobs;
+  void pack_if_not(const void* given, Stream stream, const MlpWeights& w) const {
+    if (given) return;
+    PackJobs jobs;
+    packed.add_jobs(jobs, w.w1, w.w2);
+    pack<P, H>(stream, jobs);
   }
-  // wide: W1 for gradients, slice by slice
-  void pack_slices(Stream stream, const float* w1) const {
-    Jobs<PackJob> jobs;
-    for (int slice = 0; slice < slices; ++slice) {
-      PackJob job{};
-      job.weight = w1;
-      job.pitch = num_inputs;
-      job.offset = slice * H;
-      job.columns = std::min(H, num_inputs - slice * H);
-      job.backward = true;
-      job.k = H;
-      job.out = first_backward + slice * packed_bytes<P>(H, H) / 16;
-      jobs.add(job);
-      if (jobs.count < kMaxSlices && slice + 1 < slices) continue;
-      pack<P, H>(stream, jobs);
-      jobs.count = 0;
-    }
-  }
-  // wide: gradient (H, K) = dz^T x, slice by slice
-  void first_gradient(Stream stream, int64_t num_rows, const float* x, float* gradient) const {
-    Jobs<OuterJob> outers;
-    Jobs<ReduceJob> sums;
+  // wide: gradient (H, K) = dz^T x, slice by slice; the last sums are left to the caller's reduce
+  void first_gradient(Stream stream, int64_t num_rows, const float* x, float* gradient, ReduceJobs& sums) const {
+    OuterJobs outers;
     for (int slice = 0; slice < slices; ++slice) {
       OuterJob job{};
       job.a = dz;
@@ -363,11 +342,12 @@ struct MlpPlan {
       job.b_pitch = num_inputs;
       job.rows = num_rows;
       job.partial = partial[1] + static_cast<int64_t>(outers.count) * slice_blocks * OuterShape<H>::kParts * H * H;
-      outers.add(job);
-      sums.add(matrix_sum<H>(job.partial, slice_blocks, gradient, num_inputs, slice * H, job.b_columns));
+      outers.add(job, slice_blocks);
+      add_matrix<H>(sums, job.partial, slice_blocks, gradient, num_inputs, slice * H, job.b_columns);
       if (outers.count < kMaxSlices && slice + 1 < slices) continue;
-      outer<P, H>(stream, outers, slice_blocks);
-      reduce<P, H>(stream, sums);
+      outer<P, H>(stream, outers);
+      if (slice + 1 == slices) return;
+      reduce<P, H>(stream, sums);  // their place is taken by the next ones
       outers.count = sums.count = 0;
     }
   }
@@ -376,8 +356,8 @@ struct MlpPlan {
     layers.num_rows = num_rows;
     layers.num_inputs = num_inputs;
     layers.x = x;
-    layers.first = first;
-    layers.second = second;
+    layers.first = packed.first;
+    layers.second = packed.second;
     layers.b1 = w.b1;
     layers.b2 = w.b2;
     layers.w3 = w.w3;
@@ -389,32 +369,47 @@ struct MlpPlan {
 template <Precision P, int H>
 size_t mlp_bytes(Stream stream, int64_t num_rows, int64_t num_inputs, bool backward) {
   Arena arena(nullptr);
-  const MlpPlan<P, H> plan(arena, stream, num_rows, num_inputs, backward);
+  const MlpPlan<P, H> plan(arena, stream, num_rows, num_inputs, backward, nullptr);
   return arena.used();
 }
 
 template <Precision P, int H>
-void mlp_forward_with(Stream stream, const MlpForward& mlp, void* workspace) {
+void mlp_forward_with(Stream stream, const MlpForward& mlp, const void* packed, void* workspace) {
   Arena arena(workspace);
-  const MlpPlan<P, H> plan(arena, stream, mlp.num_rows, mlp.num_inputs, false);
-  pack<P, H>(stream, plan.jobs(mlp.weights));
+  const MlpPlan<P, H> plan(arena, stream, mlp.num_rows, mlp.num_inputs, false, packed);
+  plan.pack_if_not(packed, stream, mlp.weights);
   const auto kernel = plan.wide ? mlp_forward_kernel<P, H, true> : mlp_forward_kernel<P, H, false>;
-  launch("mlp_forward", kernel, dim3(mlp_blocks(stream, mlp.num_rows, 2)), dim3(kThreads),
-         mlp_forward_shared_bytes<P, H>(), stream, plan.layers(mlp.num_rows, mlp.x, mlp.weights), mlp.y);
+  launch_early("mlp_forward", kernel, dim3(mlp_blocks(stream, mlp.num_rows, 2)), dim3(kThreads),
+               mlp_forward_shared_bytes<P, H>(), stream, plan.layers(mlp.num_rows, mlp.x, mlp.weights), mlp.y);
 }
 
 template <Precision P, int H>
-void mlp_backward_with(Stream stream, const MlpBackward& mlp, void* workspace) {
+void run_mlp_backward(Stream stream, bool wide, unsigned blocks, const MlpBackwardLayers<P>& layers) {
+  const auto run = [&](auto kernel, int warps, size_t shared_bytes) {
+    launch_early("mlp_backward", kernel, dim3(blocks), dim3(warps * kWarpSize), shared_bytes, stream, layers);
+  };
+  if constexpr (kHalfBlocks<P, H>) {
+    if (mlp_backward_shared_bytes<P, H>() > max_shared_bytes(stream)) {
+      constexpr int kFew = kFewWarps;
+      const auto kernel = wide ? mlp_backward_kernel<P, H, kFew, true> : mlp_backward_kernel<P, H, kFew, false>;
+      return run(kernel, kFew, mlp_backward_shared_bytes<P, H, kFew>());
+    }
+  }
+  const auto kernel = wide ? mlp_backward_kernel<P, H, kWarps, true> : mlp_backward_kernel<P, H, kWarps, false>;
+  run(kernel, kWarps, mlp_backward_shared_bytes<P, H>());
+}
+
+template <Precision P, int H>
+void mlp_backward_with(Stream stream, const MlpBackward& mlp, const void* packed, void* workspace) {
   Arena arena(workspace);
-  const MlpPlan<P, H> plan(arena, stream, mlp.num_rows, mlp.num_inputs, true);
-  pack<P, H>(stream, plan.jobs(mlp.weights));
-  if (plan.wide && mlp.grad_x) plan.pack_slices(stream, mlp.weights.w1);
+  const MlpPlan<P, H> plan(arena, stream, mlp.num_rows, mlp.num_inputs, true, packed);
+  plan.pack_if_not(packed, stream, mlp.weights);
   const unsigned blocks = mlp_blocks(stream, mlp.num_rows, 1);
   MlpBackwardLayers<P> layers{};
   layers.layers = plan.layers(mlp.num_rows, mlp.x, mlp.weights);
   layers.grad_y = mlp.grad_y;
-  layers.first_backward = plan.first_backward;
-  layers.second_backward = plan.second_backward;
+  layers.first_backward = plan.packed.first_backward;
+  layers.second_backward = plan.packed.second_backward;
   layers.grad_x = mlp.grad_x;
   layers.slices = plan.slices;
   layers.partial = plan.partial[0];
@@ -422,8 +417,7 @@ void mlp_backward_with(Stream stream, const MlpBackward& mlp, void* workspace) {
   layers.dy = plan.dy;
   layers.hidden = plan.hidden;
   layers.dz = plan.dz;
-  const auto kernel = plan.wide ? mlp_backward_kernel<P, H, true> : mlp_backward_kernel<P, H, false>;
-  launch("mlp_backward", kernel, dim3(blocks), dim3(kThreads), mlp_backward_shared_bytes<P, H>(), stream, layers);
+  run_mlp_backward<P, H>(stream, plan.wide, blocks, layers);
   if (!kFusedGradients<H>) {
     OuterJob second{}, first{};
     second.a = plan.dy;
@@ -435,27 +429,27 @@ void mlp_backward_with(Stream stream, const MlpBackward& mlp, void* workspace) {
     first.b = mlp.x;
     first.b_columns = plan.num_inputs;
     first.partial = plan.partial[1];
-    Jobs<OuterJob> jobs;
+    OuterJobs jobs;
     for (OuterJob* job : {&second, &first}) {
       job->a_stored = true;
       job->rows = mlp.num_rows;
-      if (job == &second || !plan.wide) jobs.add(*job);
+      if (job == &second || !plan.wide) jobs.add(*job, blocks);
     }
-    outer<P, H>(stream, jobs, blocks);
+    outer<P, H>(stream, jobs);
   }
   const MlpGradients& gradients = mlp.gradients;
-  Jobs<ReduceJob> sums;
-  sums.add(matrix_sum<H>(plan.partial[0], blocks, gradients.w2, H, 0, H));
+  ReduceJobs sums;
   if (plan.wide) {
-    plan.first_gradient(stream, mlp.num_rows, mlp.x, gradients.w1);
+    plan.first_gradient(stream, mlp.num_rows, mlp.x, gradients.w1, sums);
   } else {
-    sums.add(matrix_sum<H>(plan.partial[1], blocks, gradients.w1, plan.num_inputs, 0, plan.num_inputs));
+    add_matrix<H>(sums, plan.partial[1], blocks, gradients.w1, plan.num_inputs, 0, plan.num_inputs);
   }
-  sums.add(vector_sum(plan.vectors, kMlpVectors<H>, blocks, gradients.b1, H));
-  sums.add(vector_sum(plan.vectors + H, kMlpVectors<H>, blocks, gradients.b2, H));
+  add_matrix<H>(sums, plan.partial[0], blocks, gradients.w2, H, 0, H);
+  add_vector(sums, plan.vectors, kMlpVectors<H>, blocks, gradients.b1, H);
+  add_vector(sums, plan.vectors + H, kMlpVectors<H>, blocks, gradients.b2, H);
   if (mlp.weights.w3) {
-    sums.add(vector_sum(plan.vectors + 2 * H, kMlpVectors<H>, blocks, gradients.w3, H));
-    sums.add(vector_sum(plan.vectors + 3 * H, kMlpVectors<H>, blocks, gradients.b3, 1));
+    add_vector(sums, plan.vectors + 2 * H, kMlpVectors<H>, blocks, gradients.w3, H);
+    add_vector(sums, plan.vectors + 3 * H, kMlpVectors<H>, blocks, gradients.b3, 1);
   }
   reduce<P, H>(stream, sums);
 }

@@ -43,6 +43,8 @@ template <Precision P, int H>
 __global__ void __launch_bounds__(kNodeWarps* kWarpSize)
     node_forward_kernel(NodeLayer a, const float* bias, float* x_out, bool tables) {
   const Rows rows(16 * (static_cast<int64_t>(blockIdx.x) * kNodeWarps + warp_id()), a.num_nodes);
+  wait_for_earlier_kernels();
+  let_later_kernels_begin();
   Fragment<H> x, hidden;
   float* scratch = dynamic_shared<float>();
   node_hidden<P>(hidden, a, rows, scratch);
@@ -78,6 +80,8 @@ __device__ __forceinline__ void accumulate(float* total, const Fragment<H>& a, c
 template <Precision P, int H>
 __global__ void __launch_bounds__(kNodeWarps* kWarpSize) node_backward_kernel(NodeBackward a) {
   const Rows rows(16 * (static_cast<int64_t>(blockIdx.x) * kNodeWarps + warp_id()), a.layer.num_nodes);
+  wait_for_earlier_kernels();
+  let_later_kernels_begin();
   float* scratch = dynamic_shared<float>();
   Fragment<H> a1, a2;  // two at a time: more would not stay in registers for H = 128
   load_rows(a1, a.layer.x, rows);
@@ -120,6 +124,8 @@ __global__ void __launch_bounds__(kThreads)
                      float* receiver_total, bool add) {
   const int64_t numbers = num_nodes * H;
   const int64_t at = 4 * (static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x);
+  wait_for_earlier_kernels();
+  let_later_kernels_begin();
   if (at >= numbers) return;
   for (int pair = 0; pair < 2; ++pair) {
     float* total = (pair ? receiver_total : sender_total) + at;

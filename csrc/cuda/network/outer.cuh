@@ -36,11 +36,11 @@ template <Precision P, int H>
 __device__ __forceinline__ void add_outer(Outer& out, const float* a, int a_column, const float* b, int b_column,
                                           int first, int count) {
   const int t = lane_id() % 4, g = lane_id() / 4;
+  a += Swizzle<float, H>::place(t, a_column + 4 * g);  // rows four further have the same order
+  b += Swizzle<float, H>::place(t, b_column + 4 * g);
   for (int k = first; k < first + count; k += 8) {
-    const float* row = a + (k + t) * kPitch<H> + a_column + 4 * g;
-    const Float4 a0 = load4<false>(row), a1 = load4<false>(row + 4 * kPitch<H>);
-    row = b + (k + t) * kPitch<H> + b_column + 4 * g;
-    const Float4 b0 = load4<false>(row), b1 = load4<false>(row + 4 * kPitch<H>);
+    const Float4 a0 = load4<false>(a + k * H), a1 = load4<false>(a + (k + 4) * H);
+    const Float4 b0 = load4<false>(b + k * H), b1 = load4<false>(b + (k + 4) * H);
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
       const float terms[4] = {a0.v[2 * i], a0.v[2 * i + 1], a1.v[2 * i], a1.v[2 * i + 1]};
@@ -59,16 +59,20 @@ __device__ __forceinline__ void add_outer(Outer& out, const float* a, int a_colu
 template <Precision P, int H>
 __device__ __forceinline__ void add_outer(Outer& out, const uint16_t* a, int a_column, const uint16_t* b, int b_column,
                                           int first, int count) {
+  using S = Swizzle<uint16_t, H>;  // rows eight further have the same order
   const int r = lane_id() % 8, matrix = lane_id() / 8;
+  // matrices of a: columns +0, +8 of rows +0, then of rows +8; of b: rows +0, +8 of columns +0, then of columns +8
+  const int a_row = r + 8 * (matrix / 2), b_row = r + 8 * (matrix % 2);
+  a_column += 8 * (matrix % 2);
+  b_column += 8 * (matrix / 2);
+  const int a_place[2] = {S::place(a_row, a_column), S::place(a_row, a_column + 16)};
+  const int b_place[2] = {S::place(b_row, b_column), S::place(b_row, b_column + 16)};
   for (int k = first; k < first + count; k += 16) {
-    // matrices of a: columns +0, +8 of rows +0, then of rows +8; of b: rows +0, +8 of columns +0, then of columns +8
-    const uint16_t* a_row = a + (k + r + 8 * (matrix / 2)) * kPitch<H> + a_column + 8 * (matrix % 2);
-    const uint16_t* b_row = b + (k + r + 8 * (matrix % 2)) * kPitch<H> + b_column + 8 * (matrix / 2);
     uint32_t left[2][4], right[2][4];
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-      ldmatrix_x4_transposed(left[i], a_row + 16 * i);
-      ldmatrix_x4_transposed(right[i], b_row + 16 * i);
+      ldmatrix_x4_transposed(left[i], a + k * H + a_place[i]);
+      ldmatrix_x4_transposed(right[i], b + k * H + b_place[i]);
     }
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
@@ -83,29 +87,40 @@ __device__ __forceinline__ void add_outer(Outer& out, const uint16_t* a, int a_c
 
 // The H x H numbers of A^T B over the warps of a block: kBlocks blocks of 32 x 32; where these are fewer than warps,
 // kParts warps share the rows of one. A warp has kOuters of them.
-template <int H>
+template <int H, int warps = kWarps>
 struct OuterShape {
   static constexpr int kSide = H / 32, kBlocks = kSide * kSide;
-  static constexpr int kParts = kBlocks < kWarps ? kWarps / kBlocks : 1;
-  static constexpr int kOuters = kBlocks < kWarps ? 1 : kBlocks / kWarps;
+  static constexpr int kParts = kBlocks < warps ? warps / kBlocks : 1;
+  static constexpr int kOuters = kBlocks < warps ? 1 : kBlocks / warps;
 };
-template <Precision P, int H, class T>
-__device__ __forceinline__ void add_outers(Outer (&out)[OuterShape<H>::kOuters], const T* a, const T* b) {
-  using Shape = OuterShape<H>;
+// Adds A^T B of two tiles of `rows` rows. Tensor cores cut off their sums, so that the error of a long one grows with
+// its length: theirs are of one tile, float32 additions make the rest.
+template <Precision P, int H, int warps, int rows, class T>
+__device__ __forceinline__ void add_outers(Outer (&out)[OuterShape<H, warps>::kOuters], const T* a, const T* b) {
+  using Shape = OuterShape<H, warps>;
 #pragma unroll
   for (int o = 0; o < Shape::kOuters; ++o) {
-    const int block = (warp_id() + o * kWarps) % Shape::kBlocks, part = warp_id() / Shape::kBlocks % Shape::kParts;
-    add_outer<P, H>(out[o], a, 32 * (block / Shape::kSide), b, 32 * (block % Shape::kSide),
-                    part * (kTile / Shape::kParts), kTile / Shape::kParts);
+    const int block = (warp_id() + o * warps) % Shape::kBlocks, part = warp_id() / Shape::kBlocks % Shape::kParts;
+    Outer tile;
+    set_zero(tile);
+    add_outer<P, H>(tile, a, 32 * (block / Shape::kSide), b, 32 * (block % Shape::kSide), part * (rows / Shape::kParts),
+                    rows / Shape::kParts);
+#pragma unroll
+    for (int v = 0; v < 8; ++v) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) out[o].c[v][e] += tile.c[v][e];
+    }
   }
 }
-// Adds to, or sets, the block's partial result: kParts x (H, H) numbers in the order of the registers.
-template <int H>
-__device__ __forceinline__ void store_outers(float* partial, const Outer (&out)[OuterShape<H>::kOuters], bool add) {
-  using Shape = OuterShape<H>;
+// Adds to, or sets, the block's partial result: kParts x (H, H) numbers in the order of the registers, as many whatever
+// the number of warps; parts that no warp has are zero.
+template <int H, int warps>
+__device__ __forceinline__ void store_outers(float* partial, const Outer (&out)[OuterShape<H, warps>::kOuters],
+                                             bool add) {
+  using Shape = OuterShape<H, warps>;
 #pragma unroll
   for (int o = 0; o < Shape::kOuters; ++o) {
-    const int block = (warp_id() + o * kWarps) % Shape::kBlocks, part = warp_id() / Shape::kBlocks % Shape::kParts;
+    const int block = (warp_id() + o * warps) % Shape::kBlocks, part = warp_id() / Shape::kBlocks % Shape::kParts;
     float* to = partial + (part * Shape::kBlocks + block) * 1024 + 4 * lane_id();
 #pragma unroll
     for (int v = 0; v < 8; ++v) {
@@ -118,6 +133,9 @@ __device__ __forceinline__ void store_outers(float* partial, const Outer (&out)[
       store4(to + v * 128, x);
     }
   }
+  if (add) return;
+  constexpr int kOwn = Shape::kParts * H * H, kAll = OuterShape<H>::kParts * H * H;
+  for (int k = kOwn + 4 * static_cast<int>(threadIdx.x); k < kAll; k += 4 * warps * kWarpSize) store4(partial + k, {});
 }
 
 // ---- sums over the rows of a fragment -----------------------------------------------------------------------

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cuda/network/processor_forward.cuh"
+#include "cuda/network/reduce.cuh"
 
 namespace botan_fast::cuda {
 
@@ -22,7 +23,8 @@ struct BackwardPlan {
   float *partial[kNumSums], *vector[kNumSums];
   unsigned edge_blocks;
 
-  BackwardPlan(Arena& arena, const ProcessorShape& s, const Grids& grids) : packed(arena, s, true) {
+  BackwardPlan(Arena& arena, const ProcessorShape& s, const Grids& grids, const void* given)
+      : packed(arena, s, true, given) {
     const int64_t nodes = s.num_nodes * H, edges = s.num_edges * H;
     for (float** array : {&node_dy, &node_hidden, &node_dz, &grad_sender, &grad_receiver}) {
       *array = arena.take<float>((s.save_memory ? 1 : s.num_steps) * nodes);
@@ -54,33 +56,42 @@ struct BackwardPlan {
 template <Precision P, int H>
 size_t processor_backward_bytes(Stream stream, const ProcessorShape& shape) {
   Arena arena(nullptr);
-  const BackwardPlan<P, H> plan(arena, shape, Grids(stream, shape.num_nodes));
+  const BackwardPlan<P, H> plan(arena, shape, Grids(stream, shape.num_nodes), nullptr);
   return arena.used();
 }
 
 template <Precision P, int H>
 void run_edge_backward(Stream stream, const Grids& grids, const EdgeBackward<P>& edges) {
-  const auto run = [&](auto kernel, size_t shared_bytes) {
-    launch("edge_backward", kernel, dim3(grids.edges_backward), dim3(kThreads), shared_bytes, stream, edges);
+  const size_t room = max_shared_bytes(stream);
+  const auto run = [&](auto kernel, int warps, size_t shared_bytes) {
+    launch_early("edge_backward", kernel, dim3(grids.edges_backward), dim3(warps * kWarpSize), shared_bytes, stream,
+                 edges);
   };
   if constexpr (kFusedGradients<H>) {
-    constexpr size_t kShared = edge_backward_shared_bytes<P, H, true>();
-    if (edges.in.c && kShared <= max_shared_bytes(stream)) {
-      return run(edge_backward_kernel<P, H, true, false>, kShared);
+    constexpr size_t kShared = edge_backward_shared_bytes<P, H, kWarps, true>();
+    if (edges.in.c && kShared <= room) return run(edge_backward_kernel<P, H, kWarps, true, false>, kWarps, kShared);
+  }
+  constexpr size_t kShared = edge_backward_shared_bytes<P, H, kWarps, false>();
+  if constexpr (kHalfBlocks<P, H>) {
+    if (kShared > room) {
+      constexpr size_t kLess = edge_backward_shared_bytes<P, H, kFewWarps, false>();
+      if (edges.in.c) return run(edge_backward_kernel<P, H, kFewWarps, false, false>, kFewWarps, kLess);
+      return run(edge_backward_kernel<P, H, kFewWarps, false, true>, kFewWarps, kLess);
     }
   }
-  constexpr size_t kShared = edge_backward_shared_bytes<P, H, false>();
-  if (edges.in.c) return run(edge_backward_kernel<P, H, false, false>, kShared);
-  run(edge_backward_kernel<P, H, false, true>, kShared);
+  if (edges.in.c) return run(edge_backward_kernel<P, H, kWarps, false, false>, kWarps, kShared);
+  run(edge_backward_kernel<P, H, kWarps, false, true>, kWarps, kShared);
 }
 
 // One backward pass: the steps from the last to the first, then what they have in common.
 template <Precision P, int H>
 class Backward {
  public:
-  Backward(Stream stream, const ProcessorBackward& given, void* workspace)
+  // `packed`: packed weights, or null
+  Backward(Stream stream, const ProcessorBackward& given, const void* packed, void* workspace)
       : stream_(stream),
         given_(given),
+        given_packed_(packed),
         x_(given.x ? given.x : given.x0),
         e_(given.e ? given.e : given.e0),
         nodes_(given.shape.num_nodes),
@@ -89,27 +100,33 @@ class Backward {
         graph_(edge_topology(given.topology, given.shape)),
         grids_(stream, nodes_),
         arena_(workspace),
-        plan_(arena_, shape_, grids_) {}
+        plan_(arena_, shape_, grids_, packed) {}
 
   void run() {
-    packed_.run_pack(stream_, given_.weights, true);
-    packed_.run_tables_of_x0(stream_, grids_, nodes_, given_.weights, given_.x0);
+    packed_.pack_if_not(given_packed_, stream_, given_.weights);
+    LinearJobs tables;
+    packed_.add_tables_of_x0(tables, grids_, nodes_, given_.weights, given_.x0);
+    linear<P, H>(stream_, tables);
     for (int k = shape_.num_steps - 1; k >= 0; --k) {
       const Stored<P>* e = e_before(k);
       node_step(k);
       edge_step(k, e);
       if (!shape_.save_memory) continue;
       // The next step takes over the arrays of nodes: what they give is added up now.
-      add_node_sums(1, x_before(k), nullptr, history_.sum + k * node_size_, !is_last(k));
+      OuterJobs sums;
+      add_node_sums(sums, 1, x_before(k), nullptr, history_.sum + k * node_size_, !is_last(k));
+      outer<P, H>(stream_, sums);
       add_x0_terms(1, !is_last(k));
     }
-    if (!shape_.save_memory) {
-      add_node_sums(shape_.num_steps, history_.x, x_, history_.sum, false);
-      add_x0_terms(shape_.num_steps, false);
-    }
-    node_inputs();
-    constant_sums();
-    edge_inputs();
+    if (!shape_.save_memory) add_x0_terms(shape_.num_steps, false);
+    OuterJobs sums;
+    add_constant_sums(sums);
+    if (!shape_.save_memory) add_node_sums(sums, shape_.num_steps, history_.x, x_, history_.sum, false);
+    outer<P, H>(stream_, sums);
+    LinearJobs inputs;
+    add_edge_inputs(inputs);
+    add_node_inputs(inputs);
+    linear<P, H>(stream_, inputs);
     reduce_sums();
   }
 
@@ -134,14 +151,16 @@ class Backward {
       LinearJob rounded = edge_job();
       rounded.copied = e_;
       rounded.copy = plan_.e;
-      Jobs<LinearJob> jobs;
-      jobs.add(rounded);
-      linear<P, H>(stream_, jobs, grids_.edge_rows);
+      LinearJobs jobs;
+      jobs.add(rounded, grids_.edge_rows);
+      linear<P, H>(stream_, jobs);
     } else {
       e = reinterpret_cast<const Stored<P>*>(e_);
     }
     for (int step = start; step < k; ++step) {
-      packed_.run_tables_of_x(stream_, grids_, nodes_, x_before(step));
+      LinearJobs tables;
+      packed_.add_tables_of_x(tables, grids_, nodes_, given_.x0, x_before(step));
+      linear<P, H>(stream_, tables);
       EdgeForward<P> edges{};
       edges.graph = graph_;
       edges.in = inputs(e);
@@ -176,11 +195,11 @@ class Backward {
     node.grad = is_last(k) ? given_.grad_x_out : plan_.grad_x;
     node.grad_sender = is_last(k) ? nullptr : at(plan_.grad_sender, k + 1);
     node.grad_receiver = is_last(k) ? nullptr : at(plan_.grad_receiver, k + 1);
-    node.sender_backward = packed_.edge1_backward[0];
-    node.receiver_backward = packed_.edge1_backward[1];
-    node.of_x_backward = packed_.node1_backward[0];
-    node.of_sum_backward = packed_.node1_backward[2];
-    node.second_backward = packed_.node2_backward;
+    node.sender_backward = packed_.edge1_backward(0);
+    node.receiver_backward = packed_.edge1_backward(1);
+    node.of_x_backward = packed_.node1_backward(0);
+    node.of_sum_backward = packed_.node1_backward(2);
+    node.second_backward = packed_.weights.node.second_backward;
     node.last = is_last(k);
     node.dy = at(plan_.node_dy, k);
     node.hidden = at(plan_.node_hidden, k);
@@ -188,8 +207,8 @@ class Backward {
     node.dz_total = plan_.node_dz_total;
     node.grad_sum = plan_.grad_sum;
     node.grad_x = plan_.grad_x;
-    launch("node_backward", node_backward_kernel<P, H>, dim3(grids_.nodes), dim3(kNodeWarps * kWarpSize),
-           kNodeSharedBytes<H>, stream_, node);
+    launch_early("node_backward", node_backward_kernel<P, H>, dim3(grids_.nodes), dim3(kNodeWarps * kWarpSize),
+                 kNodeSharedBytes<H>, stream_, node);
   }
 
   void edge_step(int k, const Stored<P>* e) const {
@@ -197,8 +216,8 @@ class Backward {
     EdgeBackward<P> edges{};
     edges.graph = graph_;
     edges.in = inputs(e);
-    edges.edge_backward = packed_.edge1_backward[2];
-    edges.second_backward = packed_.edge2_backward;
+    edges.edge_backward = packed_.edge1_backward(2);
+    edges.second_backward = packed_.weights.edge.second_backward;
     edges.grad_e = given_.grad_e_out;
     edges.last = is_last(k);
     edges.grad_sum = plan_.grad_sum;
@@ -212,7 +231,7 @@ class Backward {
     edges.hidden = plan_.hidden;
     run_edge_backward<P, H>(stream_, grids_, edges);
     if (!kFusedGradients<H>) {
-      Jobs<OuterJob> jobs;
+      OuterJobs jobs;
       const auto add = [&](const Stored<P>* a, const Stored<P>* b, float* partial) {
         OuterJob job{};
         job.a = a;
@@ -225,15 +244,15 @@ class Backward {
         job.num_nodes = nodes_;
         job.partial = partial;
         job.add = !is_last(k);
-        jobs.add(job);
+        jobs.add(job, grids_.edge_sums);
       };
       add(plan_.dy, plan_.hidden, plan_.edge_partial[0]);
       add(plan_.dz, e, plan_.edge_partial[1]);
-      outer<P, H>(stream_, jobs, grids_.edge_sums);
+      outer<P, H>(stream_, jobs);
     }
-    launch("sum_senders", sum_senders_kernel<P, H>, dim3(grids_.node_warps), dim3(kThreads), 0, stream_,
-           static_cast<const Stored<P>*>(plan_.dz), given_.topology.sender_order, given_.topology.sender_ptr, nodes_,
-           shape_.num_edges, at(plan_.grad_sender, k));
+    launch_early("sum_senders", sum_senders_kernel<P, H>, dim3(grids_.node_warps), dim3(kThreads), 0, stream_,
+                 static_cast<const Stored<P>*>(plan_.dz), given_.topology.sender_order, given_.topology.sender_ptr,
+                 nodes_, shape_.num_edges, at(plan_.grad_sender, k));
   }
 
   // For the sum `which`: a^T b over rows of float32, of which b_first (if not null) holds the first N of b.
@@ -251,99 +270,91 @@ class Backward {
   }
 
   // Of `steps` steps at once: x before each is x_first (if not null), then the rows of x.
-  void add_node_sums(int steps, const float* x, const float* x_first, const float* sum, bool add) const {
+  void add_node_sums(OuterJobs& jobs, int steps, const float* x, const float* x_first, const float* sum,
+                     bool add) const {
     const int64_t rows = steps * nodes_;
-    Jobs<OuterJob> jobs;
-    jobs.add(sum_job(kOfSender, plan_.grad_sender, x_first, x, rows));
-    jobs.add(sum_job(kOfReceiver, plan_.grad_receiver, x_first, x, rows));
-    jobs.add(sum_job(kOfX, plan_.node_dz, x_first, x, rows));
-    jobs.add(sum_job(kOfSum, plan_.node_dz, nullptr, sum, rows));
+    const auto add_job = [&](OuterJob job) {
+      job.add = add;
+      jobs.add(job, grids_.node_sums);
+    };
+    add_job(sum_job(kOfSender, plan_.grad_sender, x_first, x, rows));
+    add_job(sum_job(kOfReceiver, plan_.grad_receiver, x_first, x, rows));
+    add_job(sum_job(kOfX, plan_.node_dz, x_first, x, rows));
+    add_job(sum_job(kOfSum, plan_.node_dz, nullptr, sum, rows));
     OuterJob of_second = sum_job(kOfSecond, plan_.node_dy, nullptr, plan_.node_hidden, rows);
     of_second.vector = plan_.vector[kOfSecond];  // the gradient of the bias
-    jobs.add(of_second);
-    for (int j = 0; j < jobs.count; ++j) jobs.job[j].add = add;
-    outer<P, H>(stream_, jobs, grids_.node_sums);
+    add_job(of_second);
   }
 
   void add_x0_terms(int steps, bool add) const {
     if (!plan_.sender_total) return;
-    launch("sum_steps", sum_steps_kernel<H>, dim3(static_cast<unsigned>(ceil_div<int64_t>(node_size_, 4 * kThreads))),
-           dim3(kThreads), 0, stream_, nodes_, steps, static_cast<const float*>(plan_.grad_sender),
-           static_cast<const float*>(plan_.grad_receiver), plan_.sender_total, plan_.receiver_total, add);
-  }
-
-  // Gradients of x and x0. What steps have in common is linear: its gradients were added up over the steps.
-  void node_inputs() const {
-    const auto linear_node = [&](LinearJob::Source a, LinearJob::Source b, LinearJob::Source c, const float* add,
-                                 float* out) {
-      LinearJob job{};
-      job.source[0] = a;
-      job.source[1] = b;
-      job.source[2] = c;
-      job.add = add;
-      job.out = out;
-      job.rows = nodes_;
-      Jobs<LinearJob> jobs;
-      jobs.add(job);
-      linear<P, H>(stream_, jobs, grids_.nodes);
-    };
-    const LinearJob::Source none{};
-    float* to_x = given_.grad_x ? given_.grad_x : plan_.grad_x;
-    linear_node({plan_.grad_sender, false, packed_.edge1_backward[0]},  // of step 0
-                {plan_.grad_receiver, false, packed_.edge1_backward[1]}, none, plan_.grad_x, to_x);
-    const bool skip = shape_.edge_node_skip;
-    linear_node({plan_.node_dz_total, false, packed_.node1_backward[1]},
-                skip ? LinearJob::Source{plan_.sender_total, false, packed_.edge1_backward[4]} : none,
-                skip ? LinearJob::Source{plan_.receiver_total, false, packed_.edge1_backward[5]} : none,
-                given_.grad_x ? nullptr : to_x, given_.grad_x0);
+    launch_early("sum_steps", sum_steps_kernel<H>,
+                 dim3(static_cast<unsigned>(ceil_div<int64_t>(node_size_, 4 * kThreads))), dim3(kThreads), 0, stream_,
+                 nodes_, steps, static_cast<const float*>(plan_.grad_sender),
+                 static_cast<const float*>(plan_.grad_receiver), plan_.sender_total, plan_.receiver_total, add);
   }
 
   // Weight gradients of what all steps have in common.
-  void constant_sums() const {
+  void add_constant_sums(OuterJobs& jobs) const {
     OuterJob of_c = sum_job(kOfC, given_.grad_e0, nullptr, given_.e0, shape_.num_edges);
     of_c.row_ptr = graph_.row_ptr;
     of_c.vector = plan_.vector[kOfC];
-    Jobs<OuterJob> of_edges, jobs;
-    of_edges.add(of_c);
-    outer<P, H>(stream_, of_edges, grids_.edge_sums);
+    jobs.add(of_c, grids_.edge_sums);
     OuterJob of_x0 = sum_job(kOfX0, plan_.node_dz_total, nullptr, given_.x0, nodes_);
     of_x0.vector = plan_.vector[kOfX0];
-    jobs.add(of_x0);
-    if (shape_.edge_node_skip) {
-      jobs.add(sum_job(kOfSender0, plan_.sender_total, nullptr, given_.x0, nodes_));
-      jobs.add(sum_job(kOfReceiver0, plan_.receiver_total, nullptr, given_.x0, nodes_));
+    jobs.add(of_x0, grids_.node_sums);
+    if (!shape_.edge_node_skip) return;
+    jobs.add(sum_job(kOfSender0, plan_.sender_total, nullptr, given_.x0, nodes_), grids_.node_sums);
+    jobs.add(sum_job(kOfReceiver0, plan_.receiver_total, nullptr, given_.x0, nodes_), grids_.node_sums);
+  }
+
+  // Gradients of x and x0. What steps have in common is linear: its gradients were added up over the steps.
+  void add_node_inputs(LinearJobs& jobs) const {
+    using Source = LinearJob::Source;
+    const Source of_x[] = {{plan_.grad_sender, false, packed_.edge1_backward(0)},  // of step 0
+                           {plan_.grad_receiver, false, packed_.edge1_backward(1)}};
+    LinearJob to_x{}, to_x0{};
+    to_x.rows = to_x0.rows = nodes_;
+    to_x0.out = given_.grad_x0;
+    LinearJob& first = given_.grad_x ? to_x : to_x0;
+    first.add = plan_.grad_x;
+    std::copy(std::begin(of_x), std::end(of_x), first.source);
+    if (given_.grad_x) {
+      to_x.out = given_.grad_x;
+      jobs.add(to_x, grids_.nodes);
     }
-    outer<P, H>(stream_, jobs, grids_.node_sums);
+    Source* source = to_x0.source + (given_.grad_x ? 0 : 2);
+    *source++ = {plan_.node_dz_total, false, packed_.node1_backward(1)};
+    if (shape_.edge_node_skip) {
+      *source++ = {plan_.sender_total, false, packed_.edge1_backward(4)};
+      *source++ = {plan_.receiver_total, false, packed_.edge1_backward(5)};
+    }
+    jobs.add(to_x0, grids_.nodes);
   }
 
   // Gradients of e and e0; the latter in the place of the sum of dz.
-  void edge_inputs() const {
-    const LinearJob::Source from_c{given_.grad_e0, false, packed_.edge1_backward[3]};
-    const LinearJob::Source from_e{plan_.dz, true, packed_.edge1_backward[2]};
+  void add_edge_inputs(LinearJobs& jobs) const {
+    const LinearJob::Source from_c{given_.grad_e0, false, packed_.edge1_backward(3)};
+    const LinearJob::Source from_e{plan_.dz, true, packed_.edge1_backward(2)};
     LinearJob to_e0 = edge_job(), to_e = edge_job();
     to_e0.source[0] = from_c;
     to_e0.out = given_.grad_e0;
-    Jobs<LinearJob> jobs;
-    if (given_.grad_e) {
-      to_e.source[0] = from_e;
-      to_e.out = given_.grad_e;
-      jobs.add(to_e0);
-      jobs.add(to_e);
-    } else {
-      to_e0.source[1] = from_e;
-      jobs.add(to_e0);
-    }
-    linear<P, H>(stream_, jobs, grids_.edge_rows);
+    if (!given_.grad_e) to_e0.source[1] = from_e;
+    jobs.add(to_e0, grids_.edge_rows);
+    if (!given_.grad_e) return;
+    to_e.source[0] = from_e;
+    to_e.out = given_.grad_e;
+    jobs.add(to_e, grids_.edge_rows);
   }
 
   void reduce_sums() const {
     const ProcessorGradients& gradients = given_.gradients;
-    Jobs<ReduceJob> sums;
+    ReduceJobs sums;
     const int pitch = packed_.blocks * H;
     const auto add = [&](NodeSums which, float* out, int out_pitch, int offset, float* bias) {
       const unsigned blocks = which == kOfC ? grids_.edge_sums : grids_.node_sums;
-      sums.add(matrix_sum<H>(plan_.partial[which], blocks, out, out_pitch, offset, H));
-      if (bias) sums.add(vector_sum(plan_.vector[which], H, blocks, bias, H));
+      add_matrix<H>(sums, plan_.partial[which], blocks, out, out_pitch, offset, H);
+      if (bias) add_vector(sums, plan_.vector[which], H, blocks, bias, H);
     };
     add(kOfSender, gradients.edge_w1, pitch, 0, nullptr);
     add(kOfReceiver, gradients.edge_w1, pitch, H, nullptr);
@@ -357,17 +368,18 @@ class Backward {
     add(kOfSum, gradients.node_w1, 3 * H, 2 * H, nullptr);
     add(kOfSecond, gradients.node_w2, H, 0, gradients.node_b2);
     const auto edge_sum = [&](const float* partial, float* out, int out_pitch, int offset) {
-      sums.add(matrix_sum<H>(partial, plan_.edge_blocks, out, out_pitch, offset, H));
+      add_matrix<H>(sums, partial, plan_.edge_blocks, out, out_pitch, offset, H);
     };
     edge_sum(plan_.edge_partial[1], gradients.edge_w1, pitch, 2 * H);
     edge_sum(plan_.edge_partial[0], gradients.edge_w2, H, 0);
-    sums.add(vector_sum(plan_.edge_bias_partial, H, grids_.edges_backward, gradients.edge_b2, H));
+    add_vector(sums, plan_.edge_bias_partial, H, grids_.edges_backward, gradients.edge_b2, H);
     reduce<P, H>(stream_, sums);
   }
 
   static constexpr bool kBf16 = P == Precision::bf16;
   const Stream stream_;
   const ProcessorBackward& given_;
+  const void* given_packed_;
   const ProcessorShape& shape_ = given_.shape;
   const ProcessorHistory& history_ = given_.history;
   const float *x_, *e_;  // before the first step
@@ -380,8 +392,8 @@ class Backward {
 };
 
 template <Precision P, int H>
-void processor_backward_with(Stream stream, const ProcessorBackward& given, void* workspace) {
-  Backward<P, H>(stream, given, workspace).run();
+void processor_backward_with(Stream stream, const ProcessorBackward& given, const void* packed, void* workspace) {
+  Backward<P, H>(stream, given, packed, workspace).run();
 }
 
 }  // namespace botan_fast::cuda

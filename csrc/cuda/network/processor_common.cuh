@@ -4,7 +4,7 @@
 #include "cuda/network/dense.cuh"
 #include "cuda/network/edges.cuh"
 #include "cuda/network/nodes.cuh"
-#include "cuda/runtime/arena.cuh"
+#include "cuda/network/pack.cuh"
 
 namespace botan_fast::cuda {
 
@@ -38,24 +38,14 @@ struct Grids {
 // Packed weights, and what the products with x0 are.
 template <Precision P, int H>
 struct PackedProcessor {
-  // W_s, W_r, W_e, W_0, W_s0, W_r0; V_x, V_0, V_sum; then their transposes
-  Bits4 *edge1[6], *edge2, *node1[3], *node2;
-  Bits4 *edge1_backward[6], *edge2_backward, *node1_backward[3], *node2_backward;
+  PackedPair<P, H> weights;
   float *at_sender, *at_receiver, *from_x0, *sender0 = nullptr, *receiver0 = nullptr;
   int blocks;
 
-  PackedProcessor(Arena& arena, const ProcessorShape& shape, bool backward) : blocks(shape.edge_node_skip ? 6 : 4) {
-    const auto matrix = [&] { return arena.take<Bits4>(packed_bytes<P>(H, H) / 16); };
-    for (int b = 0; b < blocks; ++b) edge1[b] = matrix();
-    for (auto& b : node1) b = matrix();
-    edge2 = matrix();
-    node2 = matrix();
-    if (backward) {
-      for (int b = 0; b < blocks; ++b) edge1_backward[b] = matrix();
-      for (auto& b : node1_backward) b = matrix();
-      edge2_backward = matrix();
-      node2_backward = matrix();
-    }
+  // `given`: packed weights, or null; then there is room for them here
+  PackedProcessor(Arena& arena, const ProcessorShape& shape, bool backward, const void* given)
+      : weights(packed_weights<PackedPair<P, H>>(arena, given, shape.edge_node_skip, backward)),
+        blocks(shape.edge_node_skip ? 6 : 4) {
     const int64_t table = shape.num_nodes * H;
     at_sender = arena.take<float>(table);
     at_receiver = arena.take<float>(table);
@@ -66,45 +56,45 @@ struct PackedProcessor {
     }
   }
 
-  void run_pack(Stream stream, const ProcessorWeights& w, bool backward) const {
-    Jobs<PackJob> jobs;
-    for (int b = 0; b < blocks; ++b) jobs.add(square_job<H>(w.edge_w1, blocks, b, false, edge1[b]));
-    for (int b = 0; b < 3; ++b) jobs.add(square_job<H>(w.node_w1, 3, b, false, node1[b]));
-    jobs.add(square_job<H>(w.edge_w2, 1, 0, false, edge2));
-    jobs.add(square_job<H>(w.node_w2, 1, 0, false, node2));
-    if (backward) {
-      for (int b = 0; b < blocks; ++b) jobs.add(square_job<H>(w.edge_w1, blocks, b, true, edge1_backward[b]));
-      for (int b = 0; b < 3; ++b) jobs.add(square_job<H>(w.node_w1, 3, b, true, node1_backward[b]));
-      jobs.add(square_job<H>(w.edge_w2, 1, 0, true, edge2_backward));
-      jobs.add(square_job<H>(w.node_w2, 1, 0, true, node2_backward));
-    }
+  // W_s, W_r, W_e, W_0, W_s0, W_r0 and V_x, V_0, V_sum, for rows and for gradients
+  const Bits4* edge1(int b) const { return weights.edge.first_slice(b); }
+  const Bits4* node1(int b) const { return weights.node.first_slice(b); }
+  const Bits4* edge1_backward(int b) const { return weights.edge.backward_slice(b); }
+  const Bits4* node1_backward(int b) const { return weights.node.backward_slice(b); }
+
+  void pack_if_not(const void* given, Stream stream, const ProcessorWeights& w) const {
+    if (given) return;
+    PackJobs jobs;
+    weights.add_jobs(jobs, w);
     pack<P, H>(stream, jobs);
   }
 
   // from_x0, sender0 and receiver0
-  void run_tables_of_x0(Stream stream, const Grids& grids, int64_t num_nodes, const ProcessorWeights& w,
+  void add_tables_of_x0(LinearJobs& jobs, const Grids& grids, int64_t num_nodes, const ProcessorWeights& w,
                         const float* x0) const {
-    Jobs<LinearJob> jobs;
-    LinearJob job = node_job(x0, node1[1], from_x0, num_nodes);
+    LinearJob job = node_job(from_x0, num_nodes);
+    job.source[0] = {x0, false, node1(1)};
     job.bias = w.node_b1;
-    jobs.add(job);
-    if (blocks == 6) {
-      jobs.add(node_job(x0, edge1[4], sender0, num_nodes));
-      jobs.add(node_job(x0, edge1[5], receiver0, num_nodes));
+    jobs.add(job, grids.nodes);
+    if (blocks < 6) return;
+    for (const bool of_sender : {true, false}) {
+      job = node_job(of_sender ? sender0 : receiver0, num_nodes);
+      job.source[0] = {x0, false, edge1(of_sender ? 4 : 5)};
+      jobs.add(job, grids.nodes);
     }
-    linear<P, H>(stream, jobs, grids.nodes);
   }
 
-  // Ps and Pr of x, as node_forward_kernel leaves them
-  void run_tables_of_x(Stream stream, const Grids& grids, int64_t num_nodes, const float* x) const {
-    Jobs<LinearJob> jobs;
-    LinearJob of_sender = node_job(x, edge1[0], at_sender, num_nodes);
-    LinearJob of_receiver = node_job(x, edge1[1], at_receiver, num_nodes);
-    of_sender.add = sender0;
-    of_receiver.add = receiver0;
-    jobs.add(of_sender);
-    jobs.add(of_receiver);
-    linear<P, H>(stream, jobs, grids.nodes);
+  // Ps and Pr of x, as node_forward_kernel leaves them: the product with x0 first. It is taken here rather than from
+  // its table, which the same launch may be about to write.
+  void add_tables_of_x(LinearJobs& jobs, const Grids& grids, int64_t num_nodes, const float* x0, const float* x) const {
+    for (const bool of_sender : {true, false}) {
+      LinearJob job = node_job(of_sender ? at_sender : at_receiver, num_nodes);
+      const int own = of_sender ? 0 : 1;
+      int source = 0;
+      if (blocks == 6) job.source[source++] = {x0, false, edge1(4 + own)};
+      job.source[source] = {x, false, edge1(own)};
+      jobs.add(job, grids.nodes);
+    }
   }
 
   EdgeInputs<P> inputs(const ProcessorWeights& w, const Stored<P>* e, const Stored<P>* c) const {
@@ -114,9 +104,9 @@ struct PackedProcessor {
     in.at_receiver = at_receiver;
     in.c = c;
     in.c_bias = w.edge_b1;
-    in.of_e0 = edge1[3];
-    in.edge = edge1[2];
-    in.second = edge2;
+    in.of_e0 = edge1(3);
+    in.edge = edge1(2);
+    in.second = weights.edge.second;
     in.bias = w.edge_b2;
     return in;
   }
@@ -129,21 +119,20 @@ struct PackedProcessor {
     layer.from_x0 = from_x0;
     layer.sender0 = sender0;
     layer.receiver0 = receiver0;
-    layer.of_x = node1[0];
-    layer.of_sum = node1[2];
-    layer.second = node2;
-    layer.sender = edge1[0];
-    layer.receiver = edge1[1];
+    layer.of_x = node1(0);
+    layer.of_sum = node1(2);
+    layer.second = weights.node.second;
+    layer.sender = edge1(0);
+    layer.receiver = edge1(1);
     layer.at_sender = at_sender;
     layer.at_receiver = at_receiver;
     return layer;
   }
 
  private:
-  // out = x times the matrix, of all nodes
-  static LinearJob node_job(const float* x, const Bits4* matrix, float* out, int64_t num_nodes) {
+  // out = a sum of products, of all nodes
+  static LinearJob node_job(float* out, int64_t num_nodes) {
     LinearJob job{};
-    job.source[0] = {x, false, matrix};
     job.out = out;
     job.rows = num_nodes;
     return job;

@@ -8,7 +8,7 @@
 // against 67).
 #pragma once
 
-#include "cuda/network/fragments.cuh"
+#include "cuda/network/tile.cuh"
 
 namespace botan_fast::cuda {
 
@@ -57,6 +57,13 @@ struct Product<Precision::fp32> {
     mma_tf32(c, high, b_low);
     mma_tf32(c, high, b_high);
   }
+  // The sum of these 8 terms in the tensor core, then one addition that rounds.
+  __device__ __forceinline__ void add_rounded(float (&c)[4], uint32_t b0, uint32_t b1) const {
+    float sum[4] = {};
+    add(sum, b0, b1);
+#pragma unroll
+    for (int r = 0; r < 4; ++r) c[r] += sum[r];
+  }
 };
 template <>
 struct Product<Precision::tf32> {
@@ -69,6 +76,7 @@ struct Product<Precision::tf32> {
     const uint32_t b[2] = {b0, b1};
     mma_tf32(c, rounded, b);
   }
+  __device__ __forceinline__ void add_rounded(float (&c)[4], uint32_t b0, uint32_t b1) const { add(c, b0, b1); }
 };
 
 // out += a B for the 16 columns q of a, as bfloat16 in the order of mma
@@ -96,7 +104,7 @@ __device__ __forceinline__ void multiply_step(Fragment<H>& out, const float (&te
   for (int r = 0; r < H / 16; ++r) {
     const Bits4 b = block[2 * r * kWarpSize];
 #pragma unroll
-    for (int j = 0; j < 2; ++j) left.add(out.c[2 * r + j], b.v[2 * j], b.v[2 * j + 1]);
+    for (int j = 0; j < 2; ++j) left.add_rounded(out.c[2 * r + j], b.v[2 * j], b.v[2 * j + 1]);
   }
 }
 
@@ -121,39 +129,42 @@ __device__ __forceinline__ void multiply_block(Fragment<H>& out, const float (&a
 template <int H>
 constexpr bool kStaged = H > 64;
 
-// How far loops over the steps of a product are unrolled. Where they are not, the accumulators are copied in each turn.
+// How far loops over the blocks of 16 terms of a product are unrolled. In fp32 not: sums come from float32 additions,
+// which may stand in any register, and few registers are to be had.
 template <Precision P, int H>
-constexpr int kUnroll = kStaged<H>             ? 1
-                        : P == Precision::fp32 ? 4
-                                               : kSteps<P> * H / 16;
+constexpr int kUnroll = kStaged<H> || P == Precision::fp32 ? 1 : H / 16;
 
 // out += a B, where a is this warp's 16 rows of a tile in shared memory
 template <Precision P, int unroll, int H, class T>
 __device__ __forceinline__ void multiply_tile(Fragment<H>& out, const T* tile, const Bits4* packed) {
-  const T* row = own_row<H>(tile);
+  if constexpr (P == Precision::fp32 || (P == Precision::tf32 && kStaged<H>)) {
+    // half of four numbers at a time, though that takes two accesses: both halves would take too many registers
+    using Float2 = Vec<float, 2>;
 #pragma unroll(unroll)
-  for (int s = 0; s < kSteps<P> * H / 16; ++s) {
-    if constexpr (sizeof(T) == 2) {  // the bits are those of the left factor
-      const Bf16x4 x0 = *reinterpret_cast<const Bf16x4*>(row + 16 * s);
-      const Bf16x4 x1 = *reinterpret_cast<const Bf16x4*>(row + 8 * kPitch<H> + 16 * s);
-      const uint32_t left[4] = {x0.v[0], x1.v[0], x0.v[1], x1.v[1]};
-      multiply_bits(out, left, packed, s);
-    } else if constexpr (P == Precision::bf16) {
-      const Float4 x0 = load4<false>(row + 16 * s), x1 = load4<false>(row + 8 * kPitch<H> + 16 * s);
-      const float terms[2][4] = {{x0.v[0], x0.v[1], x0.v[2], x0.v[3]}, {x1.v[0], x1.v[1], x1.v[2], x1.v[3]}};
-      multiply_block<P>(out, terms, packed, s);
-    } else {
-      using Float2 = Vec<float, 2>;
-      const float* pair = row + 16 * (s / 2) + 2 * (s % 2);
-      const Float2 x0 = *reinterpret_cast<const Float2*>(pair);
-      const Float2 x1 = *reinterpret_cast<const Float2*>(pair + 8 * kPitch<H>);
+    for (int s = 0; s < 2 * H / 16; ++s) {
+      const Float2 x0 = *reinterpret_cast<const Float2*>(own_place<H>(tile, 0, s / 2) + 2 * (s % 2));
+      const Float2 x1 = *reinterpret_cast<const Float2*>(own_place<H>(tile, 1, s / 2) + 2 * (s % 2));
       const float terms[4] = {x0.v[0], x1.v[0], x0.v[1], x1.v[1]};
       multiply_step<P>(out, terms, packed, s / 2, s % 2);
+    }
+  } else {
+#pragma unroll(unroll)
+    for (int q = 0; q < H / 16; ++q) {
+      if constexpr (sizeof(T) == 2) {  // the bits are those of the left factor
+        const Bf16x4 x0 = *reinterpret_cast<const Bf16x4*>(own_place<H>(tile, 0, q));
+        const Bf16x4 x1 = *reinterpret_cast<const Bf16x4*>(own_place<H>(tile, 1, q));
+        const uint32_t left[4] = {x0.v[0], x1.v[0], x0.v[1], x1.v[1]};
+        multiply_bits(out, left, packed, q);
+      } else {
+        const Float4 x0 = load4<false>(own_place<H>(tile, 0, q)), x1 = load4<false>(own_place<H>(tile, 1, q));
+        const float terms[2][4] = {{x0.v[0], x0.v[1], x0.v[2], x0.v[3]}, {x1.v[0], x1.v[1], x1.v[2], x1.v[3]}};
+        multiply_block<P>(out, terms, packed, q);
+      }
     }
   }
 }
 
-// out += a B. With `staged`, `scratch` is a tile (kPitch) of which the warp's own rows are overwritten.
+// out += a B. With `staged`, `scratch` is a tile of which the warp's own rows are overwritten.
 template <Precision P, int H, bool staged = kStaged<H>, int unroll = kUnroll<P, H>>
 __device__ __forceinline__ void multiply(Fragment<H>& out, const Fragment<H>& a, const Bits4* packed,
                                          [[maybe_unused]] float* scratch) {

@@ -50,7 +50,8 @@ __device__ __forceinline__ T* dynamic_shared() {
   } while (0)
 #endif
 
-// A load of data that is read once: it does not push reused data out of L1. 16-byte Vec only.
+// A load of data that is read once: it does not push reused data out of L1. 16-byte Vec only. Not .nc: that is for what
+// nobody writes while the kernel lives, and a kernel may begin before the one before has ended.
 template <class V>
 __device__ __forceinline__ V load_once(const V* address) {
   static_assert(sizeof(V) == 16, "one 16-byte load");
@@ -61,7 +62,7 @@ __device__ __forceinline__ V load_once(const V* address) {
     uint4 bits;
     V value;
   } u;
-  asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+  asm volatile("ld.global.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
                : "=r"(u.bits.x), "=r"(u.bits.y), "=r"(u.bits.z), "=r"(u.bits.w)
                : "l"(address));
   return u.value;
@@ -72,6 +73,36 @@ __device__ __forceinline__ V load_once(const V* address) {
 __device__ __forceinline__ void prefetch_l2([[maybe_unused]] const void* address) {
 #ifndef BOTAN_FAST_CUDA_HOST
   asm volatile("prefetch.global.L2 [%0];" ::"l"(address));
+#endif
+}
+
+// ---- kernels that begin before the one before has ended ------------------------------------------------------
+// A kernel queued by launch_early (launch.cuh) may begin while the kernel before it in the stream still runs. Three
+// rules make that safe, whoever follows whom:
+//
+//   1. Every thread calls wait_for_earlier_kernels, before it returns, writes global memory, or reads what the kernel
+//      just before may have written. After it all earlier kernels have ended and what they wrote is there.
+//   2. let_later_kernels_begin comes after that wait. So when a kernel begins, all kernels but the one just before it
+//      have ended: before its own wait it may read what older ones wrote (packed weights, the graph), and nothing else.
+//      That holds after kernels of ours; one that may follow another library's reads nothing before its wait.
+//   3. A kernel queued by launch begins when all before it have ended, and may let others begin at any time.
+//
+// On devices before sm_90, and in the emulation, which runs kernels one after another, neither does anything; but the
+// emulation stops a kernel of which a thread forgets the wait.
+
+__device__ __forceinline__ void wait_for_earlier_kernels() {
+#if defined(BOTAN_FAST_CUDA_HOST)
+  simt::wait_for_earlier_kernels();
+#elif defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+__device__ __forceinline__ void let_later_kernels_begin() {
+#if defined(BOTAN_FAST_CUDA_HOST)
+  simt::let_later_kernels_begin();
+#elif defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+  asm volatile("griddepcontrol.launch_dependents;" ::: "memory");
 #endif
 }
 

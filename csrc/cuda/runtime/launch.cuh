@@ -31,7 +31,7 @@ class DeviceGuard {
  public:
   explicit DeviceGuard(Stream) {}
 };
-inline int num_multiprocessors(Stream) { return 4; }
+inline int num_multiprocessors(Stream) { return simt::num_multiprocessors; }
 inline size_t max_shared_bytes(Stream) { return simt::max_shared_bytes; }
 inline void fill_zero(Stream, void* address, size_t num_bytes) {
   if (num_bytes) std::memset(address, 0, num_bytes);
@@ -39,7 +39,12 @@ inline void fill_zero(Stream, void* address, size_t num_bytes) {
 template <class... Parameters, class... Arguments>
 void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, Stream,
             Arguments... arguments) {
-  simt::run(name, grid, block, shared_bytes, [&] { kernel(static_cast<Parameters>(arguments)...); });
+  simt::run(name, grid, block, shared_bytes, false, [&] { kernel(static_cast<Parameters>(arguments)...); });
+}
+template <class... Parameters, class... Arguments>
+void launch_early(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, Stream,
+                  Arguments... arguments) {
+  simt::run(name, grid, block, shared_bytes, true, [&] { kernel(static_cast<Parameters>(arguments)...); });
 }
 
 #else
@@ -69,18 +74,17 @@ class DeviceGuard {
   bool changed_ = false;
 };
 
-inline int num_multiprocessors(Stream stream) {
-  int number = 0;
-  check(cudaDeviceGetAttribute(&number, cudaDevAttrMultiProcessorCount, stream.device), "CUDA ", "device attribute");
-  return number;
+inline int device_attribute(Stream stream, cudaDeviceAttr attribute) {
+  int value = 0;
+  check(cudaDeviceGetAttribute(&value, attribute, stream.device), "CUDA ", "device attribute");
+  return value;
 }
+
+inline int num_multiprocessors(Stream stream) { return device_attribute(stream, cudaDevAttrMultiProcessorCount); }
 
 // What a block may ask for; GPUs of one generation differ: 163 KB on A100, 227 KB on H100 and H200, 99 KB on others.
 inline size_t max_shared_bytes(Stream stream) {
-  int bytes = 0;
-  check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, stream.device), "CUDA ",
-        "device attribute");
-  return static_cast<size_t>(bytes);
+  return static_cast<size_t>(device_attribute(stream, cudaDevAttrMaxSharedMemoryPerBlockOptin));
 }
 
 inline void fill_zero(Stream stream, void* address, size_t num_bytes) {
@@ -88,18 +92,46 @@ inline void fill_zero(Stream stream, void* address, size_t num_bytes) {
   check(cudaMemsetAsync(address, 0, num_bytes, static_cast<cudaStream_t>(stream.handle)), "CUDA ", "cudaMemsetAsync");
 }
 
-// Queues the kernel; a DeviceGuard of the stream must be alive. Shared memory beyond 48 KB is asked for here.
-template <class... Parameters, class... Arguments>
-void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, Stream stream,
-            Arguments... arguments) {
+// Whether the kernels of this build wait for the one before by themselves on this device (build.cu).
+bool waits_in_kernels(Stream stream);
+
+template <class... Parameters>
+void queue(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, Stream stream,
+           bool early, Parameters... parameters) {
   if (shared_bytes > (48u << 10)) {
     check(cudaFuncSetAttribute(reinterpret_cast<const void*>(kernel), cudaFuncAttributeMaxDynamicSharedMemorySize,
                                static_cast<int>(shared_bytes)),
           "kernel ", name);
   }
-  kernel<<<grid, block, shared_bytes, static_cast<cudaStream_t>(stream.handle)>>>(
-      static_cast<Parameters>(arguments)...);
-  check(cudaGetLastError(), "kernel ", name);
+  cudaLaunchAttribute attribute{};
+  attribute.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attribute.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = grid;
+  config.blockDim = block;
+  config.dynamicSmemBytes = shared_bytes;
+  config.stream = static_cast<cudaStream_t>(stream.handle);
+  config.attrs = &attribute;
+  config.numAttrs = early ? 1 : 0;
+  const cudaError_t status = cudaLaunchKernelEx(&config, kernel, parameters...);
+  if (status != cudaSuccess) cudaGetLastError();  // torch would find it at its next call
+  check(status, "kernel ", name);
+}
+
+// Queues the kernel; a DeviceGuard of the stream must be alive. Shared memory beyond 48 KB is asked for here.
+template <class... Parameters, class... Arguments>
+void launch(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes, Stream stream,
+            Arguments... arguments) {
+  queue<Parameters...>(name, kernel, grid, block, shared_bytes, stream, false, static_cast<Parameters>(arguments)...);
+}
+
+// The same for a kernel that calls wait_for_earlier_kernels (intrinsics.cuh: the rules): it may begin before the one
+// before it has ended. Blocks then come, and load what they may, while the last ones of that kernel finish.
+template <class... Parameters, class... Arguments>
+void launch_early(const char* name, void (*kernel)(Parameters...), dim3 grid, dim3 block, size_t shared_bytes,
+                  Stream stream, Arguments... arguments) {
+  queue<Parameters...>(name, kernel, grid, block, shared_bytes, stream, waits_in_kernels(stream),
+                       static_cast<Parameters>(arguments)...);
 }
 
 #endif

@@ -42,4 +42,16 @@ __device__ __forceinline__ T warp_scan(T value) {
   return value;
 }
 
+// The sum over a block of kWarps full warps, on thread 0; shared (kWarps,). The order follows from kWarps alone.
+template <int kWarps, class T>
+__device__ __forceinline__ T block_sum(T value, T* shared) {
+  value = warp_sum<kWarpSize / 2, 0>(value);
+  if (lane_id() == 0) shared[warp_id()] = value;
+  __syncthreads();
+  T sum = shared[0];
+  for (int w = 1; w < kWarps; ++w) sum += shared[w];
+  __syncthreads();  // before the next call overwrites them
+  return sum;
+}
+
 }  // namespace botan_fast::cuda

@@ -35,14 +35,14 @@ SMALLEST = 100  # the box has to hold two cutoffs
 BYTES_PER_PARTICLE = 170_000  # of a training step, from measurements
 PLAIN_BYTES_PER_PARTICLE = 600_000
 CHECK_SIZE = 4096  # results are checked on at most so many particles
-# `_compare` with the same precision in plain torch: node predictions, edge predictions, gradients. Another order of
+# `compare` with the same precision in plain torch: node predictions, edge predictions, gradients. Another order of
 # summation moves some numbers to the next bfloat16, and an untrained network predicts almost a constant.
 TOLERANCES = {"fp32": (1e-4, 1e-4, 1e-4), "bf16": (0.2, 0.3, 0.05)}
 PRECISIONS = ("fp32", "bf16")  # a CPU computes tf32 as fp32
 CHILD = "from botan_fast.bench.benchmark import _print_peak; _print_peak({size}, {threads}, {precision!r})"
 
 
-_Predict: TypeAlias = Callable[[], tuple[Tensor, Tensor]]  # node and edge predictions
+Predict: TypeAlias = Callable[[], tuple[Tensor, Tensor]]  # node and edge predictions
 
 
 class BenchmarkError(BotanFastError):
@@ -58,9 +58,6 @@ class Problem(NamedTuple):
     targets: Targets
 
 
-# ---- the machine ------------------------------------------------------------------------------------------------
-
-
 # ---- the operations ---------------------------------------------------------------------------------------------
 
 
@@ -73,17 +70,19 @@ def problem(size: int) -> Problem:
     return Problem(positions, types, runs, box, graph, isoconfigurational_targets(positions, runs, graph))
 
 
-def _model() -> BOTAN:
+def untrained() -> BOTAN:
+    """BOTAN with the initial weights of one seed."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return BOTAN()
 
 
-def _fast(model: BOTAN, graph: Graph, precision: str) -> _Predict:
+def fused(model: BOTAN, graph: Graph, precision: str) -> Predict:
+    """The kernels of this package."""
     return lambda: model(graph, precision)
 
 
-def _plain(model: BOTAN, graph: Graph, precision: str = "fp32") -> _Predict:
+def plain_torch(model: BOTAN, graph: Graph, precision: str = "fp32") -> Predict:
     """The same function by the operation sequence of the authors' code: gather, concatenate, multiply, add up."""
     edge, node = model.processor.edge_mlp.weights(), model.processor.node_mlp.weights()
     senders, receivers = graph.senders.long(), graph.receivers.long()
@@ -99,14 +98,14 @@ def _plain(model: BOTAN, graph: Graph, precision: str = "fp32") -> _Predict:
     return predict
 
 
-def _loss(predict: _Predict, targets: Targets) -> Tensor:
+def _loss(predict: Predict, targets: Targets) -> Tensor:
     node, edge = predict()
     assert targets.pair_change is not None  # they are made of runs
     mse = torch.nn.functional.mse_loss
     return 0.4 * mse(node, targets.propensity) + 0.6 * mse(edge, targets.pair_change)
 
 
-def training_step(model: BOTAN, predict: _Predict, targets: Targets) -> Callable[[], float]:
+def training_step(model: BOTAN, predict: Predict, targets: Targets) -> Callable[[], float]:
     """One step as `train` makes it: forward, loss, backward, gradient norm clipped to 1, Adam."""
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
 
@@ -140,19 +139,19 @@ def check(task: Problem, precisions: Iterable[str]) -> None:
     change = np.sqrt((moved**2).sum(axis=2)).mean(axis=0) - distance[i, j]
     propensity = np.sqrt(((task.runs - task.positions) ** 2).sum(axis=2)).mean(axis=0)
     assert task.targets.pair_change is not None  # they are made of runs
-    _compare("propensity", task.targets.propensity, torch.tensor(propensity), 1e-4)
-    _compare("pair_change", task.targets.pair_change[:number], torch.tensor(change), 1e-4)
+    compare("propensity", task.targets.propensity, torch.tensor(propensity), 1e-4)
+    compare("pair_change", task.targets.pair_change[:number], torch.tensor(change), 1e-4)
 
-    model = _model()
+    model = untrained()
     for precision in precisions:
-        expected = _results(model, _plain(model, task.graph, precision), task.targets)
-        results = _results(model, _fast(model, task.graph, precision), task.targets)
+        expected = results_of(model, plain_torch(model, task.graph, precision), task.targets)
+        results = results_of(model, fused(model, task.graph, precision), task.targets)
         names = ("node predictions", "edge predictions", "gradients")
         for name, a, b, tolerance in zip(names, results, expected, TOLERANCES[precision], strict=True):
-            _compare(f"{name} in {precision}", a, b, tolerance)
+            compare(f"{name} in {precision}", a, b, tolerance)
 
 
-def _results(model: BOTAN, predict: _Predict, targets: Targets) -> tuple[Tensor, Tensor, Tensor]:
+def results_of(model: BOTAN, predict: Predict, targets: Targets) -> tuple[Tensor, Tensor, Tensor]:
     """Node and edge predictions, and the gradient of the loss as one vector."""
     with torch.no_grad():
         node, edge = predict()
@@ -160,7 +159,7 @@ def _results(model: BOTAN, predict: _Predict, targets: Targets) -> tuple[Tensor,
     return node, edge, torch.cat([g.flatten() for g in gradients])
 
 
-def _compare(what: str, found: Tensor, expected: Tensor, tolerance: float) -> None:
+def compare(what: str, found: Tensor, expected: Tensor, tolerance: float) -> None:
     """Relative L2 by the spread of `expected`: a common offset of all entries hides no error."""
     found, expected = found.double(), expected.double()
     error = float((found - expected).norm() / (expected - expected.mean()).norm())
@@ -177,8 +176,8 @@ def _compare(what: str, found: Tensor, expected: Tensor, tolerance: float) -> No
 def _print_peak(size: int, threads: int, precision: str) -> None:
     """In a process of its own: the peak memory of three training steps."""
     torch.set_num_threads(threads)
-    task, model = problem(size), _model()
-    step = training_step(model, _fast(model, task.graph, precision), task.targets)
+    task, model = problem(size), untrained()
+    step = training_step(model, fused(model, task.graph, precision), task.targets)
     for _ in range(3):
         step()
     print(json.dumps(peak_bytes()))
@@ -276,9 +275,9 @@ def benchmark(
     sizes = size, task.graph.num_edges
     for operation, flops in (("inference", forward_flops(*sizes)), ("training_step", training_flops(*sizes))):
         for implementation, precision in [*(("botan_fast", p) for p in PRECISIONS), *plain]:
-            model = _model()
+            model = untrained()
             fast = implementation == "botan_fast"
-            predict = _fast(model, task.graph, precision) if fast else _plain(model, task.graph)
+            predict = fused(model, task.graph, precision) if fast else plain_torch(model, task.graph)
             step = operation == "training_step"
             function = training_step(model, predict, task.targets) if step else torch.no_grad()(predict)
             rows.append(row(operation, implementation, function, precision, flops))
@@ -303,6 +302,3 @@ def benchmark(
         "ceilings": limits,
         "rows": rows,
     }
-
-
-# ---- printing ---------------------------------------------------------------------------------------------------

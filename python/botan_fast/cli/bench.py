@@ -19,6 +19,7 @@ DESCRIPTION = "Check results and measure speed and memory on this machine, in ab
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command to its parser."""
     parser.add_argument("--size", type=int, default=4096, metavar="N", help="particles of the synthetic configuration")
+    add_options(parser, "--device", help="cpu (default), or cuda: kernels on the GPU, also as CUDA graphs")
     add_options(parser, "--threads")
     parser.add_argument("--json", metavar="FILE", help="write all measurements to FILE")
     add_options(parser, "--quiet")
@@ -27,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Run the command; returns the exit status."""
     from ..bench.benchmark import benchmark
+    from ..bench.gpu import benchmark_gpu
     from ..bench.table import table
 
     # What can be wrong is found before the minute of work.
@@ -40,7 +42,10 @@ def run(arguments: argparse.Namespace) -> int:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise InputError(f"--json = '{arguments.json}': folder '{folder}' is not writable; choose another one")
     say = None if arguments.quiet else (lambda message: print(f"{message} ...", file=sys.stderr, flush=True))
-    record = benchmark(arguments.size, progress=say)
+    if arguments.device in (None, "cpu"):
+        record = benchmark(arguments.size, progress=say)
+    else:
+        record = benchmark_gpu(arguments.size, arguments.device, progress=say)
     if arguments.json is not None:
         with atomic_write(arguments.json) as path:
             path.write_text(json.dumps(record, indent=1) + "\n")

@@ -72,7 +72,9 @@ class MLP(nn.Module):
         layers: Iterator[Any] = self.children()  # every one an nn.Linear, or what took its place
         return [t for layer in layers for t in (layer.weight, layer.bias)]
 
-    def forward(self, x: Tensor, precision: str = "fp32") -> Tensor:
+    def forward(self, x: Tensor, precision: str = "fp32", packed: ops.Packed | None = None) -> Tensor:
+        if packed is not None:
+            return ops.mlp(x, packed.weights, precision, packed.buffer)
         return ops.mlp(x, self.weights(), precision)
 
 
@@ -137,7 +139,7 @@ class BOTANLayer(nn.Module):
         self._check(x, e, x0, e0, graph)
         if isinstance(graph, Graph):
             return self.run(x, e, x0, e0, graph_topology(graph), 1, precision, save_memory)
-        if not ops.has_fast_path(self.hidden_size, x.dtype, x.device):  # needs no order
+        if not ops.has_fast_path(self.hidden_size, x.dtype, x.device, precision):  # needs no order
             return self.run(x, e, x0, e0, list(graph), 1, precision, save_memory)
         topology, order = _sorted_topology(graph, x.shape[0])
         x, e = self.run(x, e[order], x0, e0[order], topology, 1, precision, save_memory)
@@ -153,10 +155,16 @@ class BOTANLayer(nn.Module):
         num_steps: int,
         precision: str = "fp32",
         save_memory: bool = False,
+        packed: ops.Packed | None = None,
     ) -> tuple[Tensor, Tensor]:
         """num_steps steps with the same weights; x = None (e = None) starts from x0 (e0). See `ops.processor`."""
-        weights = self.edge_mlp.weights(), self.node_mlp.weights()
-        return ops.processor(x, e, x0, e0, topology, *weights, num_steps, precision, save_memory)
+        weights, buffer = (self.weights(), None) if packed is None else packed
+        parts = weights[:4], weights[4:]
+        return ops.processor(x, e, x0, e0, topology, *parts, num_steps, precision, save_memory, buffer)
+
+    def weights(self) -> list[Tensor]:
+        """Those of `edge_mlp`, then those of `node_mlp`."""
+        return [*self.edge_mlp.weights(), *self.node_mlp.weights()]
 
     def _check(self, x: Tensor, e: Tensor, x0: Tensor, e0: Tensor, graph: Graph | Tensor) -> None:
         if isinstance(graph, Graph):
@@ -306,17 +314,22 @@ class BOTAN(nn.Module):
         self, graph: Graph, precision: str = "fp32", save_memory: bool = False, raw: bool = False
     ) -> Prediction:
         self._check(graph)
-        dtype = self.node_encoder.fc1.weight.dtype
-        x0 = self.node_encoder(node_columns(self.config, graph, dtype, self._input_scales("node")), precision)
-        e0 = self.edge_encoder(edge_columns(self.config, graph, dtype, self._input_scales("edge")), precision)
+        dtype, packed = self.node_encoder.fc1.weight.dtype, self._pack(precision)
+
+        def run(name: str, rows: Tensor) -> Tensor:
+            return getattr(self, name)(rows, precision, *packed.get(name, ()))
+
+        x0 = run("node_encoder", node_columns(self.config, graph, dtype, self._input_scales("node")))
+        e0 = run("edge_encoder", edge_columns(self.config, graph, dtype, self._input_scales("edge")))
         steps, topology = self.config["num_steps"], graph_topology(graph)
-        x, e = self.processor.run(None, None, x0, e0, topology, steps, precision, save_memory)
+        of_processor = packed.get("processor", ())
+        x, e = self.processor.run(None, None, x0, e0, topology, steps, precision, save_memory, *of_processor)
         decoders = self.config["decoders"]
         if decoders == "shared":
-            prediction = Prediction(self.decoder(x, precision), self.decoder(e, precision))
+            prediction = Prediction(run("decoder", x), run("decoder", e))
         else:
-            edge = self.edge_decoder(e, precision) if decoders == "separate" else None
-            prediction = Prediction(self.node_decoder(x, precision), edge)
+            edge = run("edge_decoder", e) if decoders == "separate" else None
+            prediction = Prediction(run("node_decoder", x), edge)
         if raw or not self.config.get("scaled"):
             return prediction
         (node_mean, node_width), of_edges = self._output_scales(graph)
@@ -324,6 +337,14 @@ class BOTAN(nn.Module):
         if edge is not None:
             edge = torch.addcmul(of_edges[0], of_edges[1], edge)
         return Prediction(torch.addcmul(node_mean, node_width, prediction.node), edge)
+
+    def _pack(self, precision: str) -> dict[str, tuple[ops.Packed]]:
+        """The weights of all parts in one launch, on CUDA; a part that someone has replaced goes its own way."""
+        if not ops.packs_weights(self.node_encoder.fc1.weight.device):
+            return {}
+        ours = [(n, m) for n, m in self.named_children() if isinstance(m, MLP | BOTANLayer)]
+        parts = {name: part.weights() for name, part in ours if type(part) in (MLP, BOTANLayer)}
+        return {name: (packed,) for name, packed in ops.pack_weights(parts, precision).items()}
 
     def scale_targets(self, graph: Graph, node: Tensor | None, edge: Tensor | None) -> tuple[Tensor | None, ...]:
         """(target - mean) / width of targets (N,) or (N, K), and (E,) or (E, K), in the units of ``raw=True``.
@@ -364,6 +385,12 @@ class BOTAN(nn.Module):
         return found["node"], found["edge"]
 
     def _check(self, graph: Graph) -> None:
+        own = self.node_encoder.fc1.weight.device
+        if graph.device != own:
+            raise InputError(
+                f"graph lies on {graph.device} and model on {own}; put both on one device: graph.to('{own}'), or "
+                f"model.to('{graph.device}')"
+            )
         if graph.vectors.shape[1] != self.config["dimensions"]:
             raise InputError(
                 f"graph has {graph.vectors.shape[1]} dimensions; the model has dimensions = {self.config['dimensions']}"

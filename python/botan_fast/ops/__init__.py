@@ -4,8 +4,10 @@
 
 reference        what each operator computes, in plain torch; the oracle of the tests
 sums             segment_sum, scatter_sum
+packing          pack_weights: weights of a network as the CUDA kernels read them
 perceptron       mlp: encoders, decoders, the perceptrons of a step
 message_passing  processor: n message-passing steps
+clipping         clip_scale: the norm of all gradients and what to divide them by
 losses           loss: p times the mean over nodes, 1 - p times that over edges, with its gradient
 batches          the batch of a captured training step, and its numbers for the host
 history          what the backward pass of the processor needs of the forward pass
@@ -16,8 +18,10 @@ library          how an operator is declared
 """
 
 from . import batches, cuda, reference
-from .losses import Loss, loss
+from .clipping import clip_scale
+from .losses import Loss, loss, unit_gradient
 from .message_passing import processor
+from .packing import Packed, pack_weights, packs_weights
 from .perceptron import mlp
 from .precision import PRECISIONS, check_precision, check_save_memory, has_fast_path, warn_if_slow
 from .sums import scatter_sum, segment_sum
@@ -25,16 +29,21 @@ from .sums import scatter_sum, segment_sum
 __all__ = [
     "PRECISIONS",
     "Loss",
+    "Packed",
     "batches",
     "check_precision",
     "check_save_memory",
+    "clip_scale",
     "cuda",
     "has_fast_path",
     "loss",
     "mlp",
+    "pack_weights",
+    "packs_weights",
     "processor",
     "reference",
     "scatter_sum",
     "segment_sum",
+    "unit_gradient",
     "warn_if_slow",
 ]

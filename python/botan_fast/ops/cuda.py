@@ -14,14 +14,25 @@ import torch
 from torch import Tensor
 
 from ..device import DTYPES, stream_of, workspace_of
-from .door import index_tensor, mlp_tensors, number_tensor, processor_tensors, topology_tensors
+from ..errors import InputError
+from .door import (
+    backward_tensors,
+    index_tensor,
+    mlp_tensors,
+    number_tensor,
+    processor_tensors,
+    same_device,
+    topology_tensors,
+)
 from .history import history_members
 
 __all__ = [
+    "clip_scale",
     "load_batch",
     "loss",
     "mlp",
     "mlp_backward",
+    "pack",
     "processor",
     "processor_backward",
     "record_step",
@@ -42,6 +53,7 @@ def _kernel(kernels: ModuleType, name: str, values: Tensor, row_ptr: Tensor) -> 
 def segment_sum(kernels: ModuleType, values: Tensor, row_ptr: Tensor, order: Tensor | None = None) -> Tensor:
     """`reference.segment_sum` of values, or of values[order] without making that array; order of row_ptr's dtype."""
     (values, width), row_ptr = _flat(values), index_tensor("row_ptr", row_ptr, values, "values")
+    order = None if order is None else index_tensor("order", order, values, "values").to(row_ptr.dtype)
     count = len(row_ptr) - 1
     out = values.new_empty((count, *values.shape[1:]))
     num_order = len(values if order is None else order)
@@ -81,9 +93,6 @@ def scatter_sum(kernels: ModuleType, values: Tensor, index: Tensor, dim_size: in
     return segment_sum(kernels, values, row_ptr, order)
 
 
-# ---- message passing ------------------------------------------------------------------------------------------
-
-
 _T = TypeVar("_T", Tensor, Tensor | None)
 
 
@@ -103,6 +112,45 @@ def _addresses(tensors: Sequence[Tensor | None]) -> list[int]:
     return [0 if t is None else t.data_ptr() for t in tensors]
 
 
+# ---- packed weights -------------------------------------------------------------------------------------------
+
+
+def pack(
+    kernels: ModuleType, weights: Sequence[Tensor], counts: Sequence[int], backward: bool, precision: int
+) -> list[Tensor]:
+    """The operator `pack`: a buffer for each part."""
+    like, first = weights[0], 0
+    hidden, parts, buffers = like.shape[0], [], []
+    for count in counts:
+        part, first = [w.contiguous() for w in weights[first : first + count]], first + count
+        inputs = part[0].shape[1]
+        num_bytes = kernels.packed_bytes(inputs, count == 8, hidden, backward, precision)
+        buffers.append(workspace_of(num_bytes, like))
+        parts.append((part, (inputs, _addresses(part), buffers[-1].data_ptr())))
+    kernels.pack_weights(*stream_of(like), [addresses for _, addresses in parts], hidden, backward, precision)
+    return buffers
+
+
+def _packed_address(
+    kernels: ModuleType, packed: Tensor | None, weights: Sequence[Tensor], backward: bool, precision: int
+) -> int:
+    """Where the packed weights lie, after a check of their size; 0: the call packs its own."""
+    if packed is None:
+        return 0
+    hidden, inputs = weights[0].shape
+    needed = kernels.packed_bytes(inputs, len(weights) == 8, hidden, backward, precision)
+    same_device("packed", packed, weights[0], "W1")
+    if packed.dtype != torch.uint8 or packed.ndim != 1 or packed.numel() < needed or not packed.is_contiguous():
+        raise InputError(
+            f"packed is {packed.dtype} of shape {tuple(packed.shape)}; these weights need {needed} bytes of uint8: "
+            "those that pack_weights made of them in this precision, with gradients enabled for a backward pass"
+        )
+    return packed.data_ptr()
+
+
+# ---- message passing ------------------------------------------------------------------------------------------
+
+
 def processor(
     kernels: ModuleType,
     x: Tensor | None,
@@ -115,6 +163,7 @@ def processor(
     keep: bool,
     precision: int,
     save_memory: bool = False,
+    packed: Tensor | None = None,
 ) -> tuple[Tensor, ...]:
     """The operator `processor`."""
     given, weights = processor_tensors(x, e, x0, e0, weights)
@@ -140,6 +189,7 @@ def processor(
         _addresses(kept),
         keep,
         precision,
+        _packed_address(kernels, packed, weights, False, precision),
         workspace.data_ptr(),
         num_bytes,
     )
@@ -160,13 +210,15 @@ def processor_backward(
     grad_e_out: Tensor | None,
     precision: int,
     save_memory: bool = False,
+    packed: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor]]:
     """The operator `processor_backward`."""
     given, weights = processor_tensors(x, e, x0, e0, weights)
     x, e = _aligned(given[0]), _aligned(given[1])
     x0, e0 = _aligned(given[2]), _aligned(given[3])
     state = (x, e, x0, e0)
-    grad_outputs = _all_aligned((grad_x_out, grad_e_out))
+    outputs, *grad_outputs = backward_tensors(x0, e0, outputs, grad_x_out, grad_e_out)
+    outputs, grad_outputs = _all_aligned(outputs), _all_aligned(grad_outputs)
     topology, weights = _all_aligned(topology_tensors(topology, x0, e0, look=False)), _all_aligned(weights)
     (nodes, hidden), edges = x0.shape, e0.shape[0]
     shape = nodes, edges, hidden, num_steps, weights[0].shape[1] == 6 * hidden, save_memory
@@ -185,6 +237,7 @@ def processor_backward(
         _addresses([*grad_outputs, *grads]),
         _addresses(gradients),
         precision,
+        _packed_address(kernels, packed, weights, True, precision),
         workspace.data_ptr(),
         num_bytes,
     )
@@ -195,7 +248,9 @@ def processor_backward(
 # ---- multilayer perceptrons -----------------------------------------------------------------------------------
 
 
-def mlp(kernels: ModuleType, x: Tensor, weights: Sequence[Tensor], precision: int) -> Tensor:
+def mlp(
+    kernels: ModuleType, x: Tensor, weights: Sequence[Tensor], precision: int, packed: Tensor | None = None
+) -> Tensor:
     """The operator `mlp`, for 1 <= K <= 65536."""
     x, weights = mlp_tensors(x, weights)
     x, weights = _aligned(x), _all_aligned(weights)
@@ -213,6 +268,7 @@ def mlp(kernels: ModuleType, x: Tensor, weights: Sequence[Tensor], precision: in
         x.data_ptr(),
         y.data_ptr(),
         precision,
+        _packed_address(kernels, packed, weights, False, precision),
         workspace.data_ptr(),
         num_bytes,
     )
@@ -227,11 +283,13 @@ def mlp_backward(
     grad_y: Tensor,
     need_grad_x: bool,
     precision: int,
+    packed: Tensor | None = None,
 ) -> tuple[Tensor, list[Tensor]]:
     """The operator `mlp_backward`; y is not read."""
     x, weights = mlp_tensors(x, weights)
-    x, weights, grad_y = _aligned(x), _all_aligned(weights), _aligned(grad_y)
     (rows, inputs), hidden = x.shape, weights[0].shape[0]
+    grad_y = number_tensor("grad_y", grad_y, (rows,) if len(weights) == 6 else (rows, hidden), x, "x")
+    x, weights, grad_y = _aligned(x), _all_aligned(weights), _aligned(grad_y)
     grad_x = torch.empty_like(x) if need_grad_x else None
     gradients = [torch.empty_like(w) for w in weights]
     stream = stream_of(x)
@@ -248,6 +306,7 @@ def mlp_backward(
         0 if grad_x is None else grad_x.data_ptr(),
         _addresses(gradients),
         precision,
+        _packed_address(kernels, packed, weights, True, precision),
         workspace.data_ptr(),
         num_bytes,
     )
@@ -333,3 +392,20 @@ def record_step(
         results[0].shape[0],
         _addresses(results),
     )
+
+
+# ---- clipping -------------------------------------------------------------------------------------------------
+
+
+def clip_scale(kernels: ModuleType, gradients: Sequence[Tensor], max_norm: float) -> tuple[Tensor, ...]:
+    """The operator `clip_scale`, for float32."""
+    like = gradients[0]
+    dense = [number_tensor(f"gradients[{k}]", g, g.shape, like, "gradients[0]") for k, g in enumerate(gradients)]
+    sizes = [g.numel() for g in dense]
+    results = [like.new_empty(()) for _ in range(3)]
+    num_bytes = kernels.clip_scale_workspace_bytes(sizes)
+    workspace = workspace_of(num_bytes, like)
+    kernels.clip_scale(
+        *stream_of(like), _addresses(dense), sizes, max_norm, *_addresses(results), workspace.data_ptr(), num_bytes
+    )
+    return tuple(results)

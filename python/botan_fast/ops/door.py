@@ -15,7 +15,15 @@ from torch import Tensor
 from ..checks import check_offsets
 from ..errors import InputError
 
-__all__ = ["index_tensor", "mlp_tensors", "number_tensor", "processor_tensors", "same_device", "topology_tensors"]
+__all__ = [
+    "backward_tensors",
+    "index_tensor",
+    "mlp_tensors",
+    "number_tensor",
+    "processor_tensors",
+    "same_device",
+    "topology_tensors",
+]
 
 MLP_NAMES = ("W1", "b1", "W2", "b2", "W3", "b3")
 TOPOLOGY_NAMES = ("senders", "receivers", "row_ptr", "sender_order", "sender_ptr")
@@ -130,6 +138,27 @@ def processor_tensors(
             for name, tensor, shape in zip(MLP_NAMES, four, shapes, strict=False)
         ]
     return state, taken
+
+
+def backward_tensors(
+    x0: Tensor, e0: Tensor, outputs: Sequence[Tensor], grad_x_out: Tensor | None, grad_e_out: Tensor | None
+) -> tuple[list[Tensor], Tensor | None, Tensor | None]:
+    """What the backward pass reads beside the inputs: [x_out, kept arrays ...] of the forward pass, and the gradients
+    of x_out (N, H) and e_out (E, H), or None; dense.
+
+    >>> import torch
+    >>> from botan_fast.ops.door import backward_tensors
+    >>> outputs, grad_x, grad_e = backward_tensors(torch.ones(5, 2), torch.ones(8, 2), [torch.ones(5, 2)], None, None)
+    >>> len(outputs), grad_x, grad_e
+    (1, None, None)
+    """
+    for k, tensor in enumerate(outputs):
+        same_device(f"outputs[{k}]", tensor, x0, "x0")
+    grads = [
+        None if grad is None else number_tensor(name, grad, like.shape, like, like_name)
+        for name, grad, like, like_name in (("grad_x_out", grad_x_out, x0, "x0"), ("grad_e_out", grad_e_out, e0, "e0"))
+    ]
+    return [tensor.contiguous() for tensor in outputs], grads[0], grads[1]
 
 
 def topology_tensors(topology: Sequence[Tensor], x0: Tensor, e0: Tensor, look: bool) -> list[Tensor]:

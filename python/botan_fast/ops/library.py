@@ -21,6 +21,7 @@ __all__ = [
     "dense_or_none",
     "differentiable_gradients",
     "fake",
+    "given_gradients",
     "library",
     "operator",
 ]
@@ -111,6 +112,12 @@ def differentiable_gradients(
     for k, gradient in zip(wanted, found, strict=True):
         gradients[k] = gradient
     return gradients
+
+
+def given_gradients(ctx: Any, *gradients: Any) -> tuple[Any, ...]:
+    """What a backward function returns: torch wants one entry for each argument that was given, and none for those at
+    the end that were left to their defaults."""
+    return gradients[: len(ctx.needs_input_grad)]
 
 
 def check_index(name: str, index: Tensor, at_least: int) -> None:

@@ -13,10 +13,18 @@ from torch import Tensor
 from .. import _core
 from ..device import CUDA_KERNELS, empty
 from . import cuda, reference
-from .door import processor_tensors, same_device, topology_tensors
+from .door import TOPOLOGY_NAMES, backward_tensors, processor_tensors, same_device, topology_tensors
 from .history import history_members
-from .library import addresses, dense_or_none, differentiable_gradients, fake, library, operator
-from .precision import PRECISIONS, check_precision, check_save_memory, has_fast_path, in_transform, precision_on_cpu
+from .library import addresses, differentiable_gradients, fake, given_gradients, library, operator
+from .precision import (
+    PRECISIONS,
+    check_precision,
+    check_save_memory,
+    has_fast_path,
+    in_transform,
+    precision_on_cpu,
+    warn_of_plain_torch,
+)
 
 __all__ = ["processor"]
 
@@ -27,7 +35,7 @@ __all__ = ["processor"]
 @operator(
     "processor",
     "(Tensor? x, Tensor? e, Tensor x0, Tensor e0, Tensor[] topology, Tensor[] weights, int num_steps, bool keep,"
-    " int precision, bool save_memory)"
+    " int precision, bool save_memory, Tensor? packed=None)"
     " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 def _processor(
@@ -41,6 +49,7 @@ def _processor(
     keep: bool,
     precision: int,
     save_memory: bool,
+    packed: Any = None,
 ) -> tuple[Tensor, ...]:
     (x, e, x0, e0), weights = processor_tensors(x, e, x0, e0, weights)
     topology = topology_tensors(topology, x0, e0, look=True)
@@ -76,16 +85,17 @@ def _(
     keep: bool,
     precision: int,
     save_memory: bool,
+    packed: Any = None,
 ) -> tuple[Tensor, ...]:
     history = history_members(x0.shape[0], e0.shape[0], x0.shape[1], num_steps, keep, precision, save_memory)
-    return torch.empty_like(x0), torch.empty_like(e0), *(x0.new_empty(s, dtype=d) for s, d in history)
+    return x0.new_empty(x0.shape), e0.new_empty(e0.shape), *(x0.new_empty(s, dtype=d) for s, d in history)
 
 
 @operator(
     "processor_backward",
     "(Tensor? x, Tensor? e, Tensor x0, Tensor e0, Tensor[] topology, Tensor[] weights, int num_steps, "
-    "Tensor[] outputs, Tensor? grad_x_out, Tensor? grad_e_out, int precision, bool save_memory) -> ("
-    "Tensor, Tensor, Tensor, Tensor, Tensor[])",
+    "Tensor[] outputs, Tensor? grad_x_out, Tensor? grad_e_out, int precision, bool save_memory, Tensor? packed=None)"
+    " -> (Tensor, Tensor, Tensor, Tensor, Tensor[])",
 )
 def _processor_backward(
     x: Tensor | None,
@@ -100,10 +110,11 @@ def _processor_backward(
     grad_e_out: Tensor | None,
     precision: int,
     save_memory: bool,
+    packed: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, list[Tensor]]:
     (x, e, x0, e0), weights = processor_tensors(x, e, x0, e0, weights)
     topology = topology_tensors(topology, x0, e0, look=False)  # the forward pass has looked
-    grad_x_out, grad_e_out = dense_or_none(grad_x_out), dense_or_none(grad_e_out)
+    outputs, grad_x_out, grad_e_out = backward_tensors(x0, e0, outputs, grad_x_out, grad_e_out)
     (nodes, hidden), room, edges = x0.shape, e0.shape[0], int(topology[2][-1])
     grad_x = None if x is None else empty(nodes, hidden)
     grad_e = None if e is None else empty(room, hidden)
@@ -141,33 +152,34 @@ def _(
     grad_e_out: Any,
     precision: int,
     save_memory: bool,
+    packed: Any = None,
 ) -> Any:
     return (
-        x0.new_empty(0) if x is None else torch.empty_like(x),
-        x0.new_empty(0) if e is None else torch.empty_like(e),
-        torch.empty_like(x0),
-        torch.empty_like(e0),
-        [torch.empty_like(w) for w in weights],
+        x0.new_empty(0 if x is None else x.shape),
+        x0.new_empty(0 if e is None else e.shape),
+        x0.new_empty(x0.shape),
+        e0.new_empty(e0.shape),
+        [w.new_empty(w.shape) for w in weights],
     )
 
 
 def _processor_setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    x, e, x0, e0, topology, weights, ctx.num_steps, keep, ctx.precision, ctx.save_memory = inputs
+    x, e, x0, e0, topology, weights, ctx.num_steps, keep, ctx.precision, ctx.save_memory, packed = inputs
     ctx.num_topology, ctx.num_weights = len(topology), len(weights)
     ctx.keep = keep
     x_out, _, *history = output  # the backward pass does without e_out: 42 MB at N = 4096
-    ctx.save_for_backward(x, e, x0, e0, *topology, *weights, x_out, *history)
+    ctx.save_for_backward(packed, x, e, x0, e0, *topology, *weights, x_out, *history)
     ctx.set_materialize_grads(False)  # a zero gradient of e alone would be 42 MB at N = 4096
 
 
 def _processor_autograd(ctx: Any, grad_x_out: Tensor | None, grad_e_out: Tensor | None, *_: Any) -> Any:
     if not ctx.keep:
         raise RuntimeError("botan_fast::processor ran with keep=False; gradients need keep=True")
-    x, e, x0, e0, *rest = ctx.saved_tensors
+    packed, x, e, x0, e0, *rest = ctx.saved_tensors
     topology, rest = rest[: ctx.num_topology], rest[ctx.num_topology :]
     weights, outputs = rest[: ctx.num_weights], rest[ctx.num_weights :]
     if grad_x_out is None and grad_e_out is None:
-        return None, None, None, None, [None] * len(topology), [None] * len(weights), None, None, None, None
+        return given_gradients(ctx, None, None, None, None, [None] * len(topology), [None] * len(weights), *(None,) * 5)
     if torch.is_grad_enabled():
 
         def plain(x: Tensor, e: Tensor, x0: Tensor, e0: Tensor, *weights: Tensor) -> tuple[Tensor, Tensor]:
@@ -178,21 +190,31 @@ def _processor_autograd(ctx: Any, grad_x_out: Tensor | None, grad_e_out: Tensor 
             )
 
         state = differentiable_gradients(plain, [x, e, x0, e0, *weights], [grad_x_out, grad_e_out])
-        return *state[:4], [None] * len(topology), state[4:], None, None, None, None
+        return given_gradients(ctx, *state[:4], [None] * len(topology), state[4:], *(None,) * 5)
     grad_x, grad_e, grad_x0, grad_e0, gradients = _processor_backward(
-        x, e, x0, e0, topology, weights, ctx.num_steps, outputs, grad_x_out, grad_e_out, ctx.precision, ctx.save_memory
+        x,
+        e,
+        x0,
+        e0,
+        topology,
+        weights,
+        ctx.num_steps,
+        outputs,
+        grad_x_out,
+        grad_e_out,
+        ctx.precision,
+        ctx.save_memory,
+        packed,
     )
-    return (
+    return given_gradients(
+        ctx,
         None if x is None else grad_x,
         None if e is None else grad_e,
         grad_x0,
         grad_e0,
         [None] * len(topology),
         gradients,
-        None,
-        None,
-        None,
-        None,
+        *(None,) * 5,
     )
 
 
@@ -217,6 +239,7 @@ def processor(
     num_steps: int,
     precision: str = "fp32",
     save_memory: bool = False,
+    packed: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """`reference.processor` in the given precision, by the compiled core where it has a fast path.
 
@@ -230,6 +253,8 @@ def processor(
     With `save_memory` it keeps only e before the steps 4, 8, ...: (n - 1) // 4 edge arrays, float32 or bfloat16. The
     others are computed again during the backward pass, which on the CPU holds the constant and at most two of them at a
     time. Results and gradients have the same bits. `reference.processor` keeps what enters each step.
+
+    `packed` is the buffer that `pack_weights` made of [*edge_weights, *node_weights] in this precision.
 
     >>> import torch
     >>> from botan_fast import ops
@@ -247,14 +272,16 @@ def processor(
     weights = [*edge_weights, *node_weights]
     if num_steps == 0:
         return x0 if x is None else x, e0 if e is None else e
-    if in_transform() or not has_fast_path(x0.shape[1], x0.dtype, x0.device):
+    if in_transform() or not has_fast_path(x0.shape[1], x0.dtype, x0.device, precision):
+        warn_of_plain_torch(x0, x0.shape[1], precision)
         (x, e, x0, e0), weights = processor_tensors(x, e, x0, e0, weights)
         senders, receivers = topology[:2]
-        same_device("senders", senders, x0, "x0")
+        for name, tensor in zip(TOPOLOGY_NAMES, topology, strict=False):  # an edge_index has the first two alone
+            same_device(name, tensor, x0, "x0")
         return reference.processor(
             x, e, x0, e0, senders, receivers, weights[:4], weights[4:], num_steps, precision, save_memory
         )
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, e, x0, e0, *weights))
     number = PRECISIONS.index(precision)
-    x, e, *_ = _processor(x, e, x0, e0, list(topology), weights, num_steps, keep, number, save_memory)
+    x, e, *_ = _processor(x, e, x0, e0, list(topology), weights, num_steps, keep, number, save_memory, packed)
     return x, e

@@ -3,7 +3,7 @@
 import torch
 
 from .. import _core
-from ..device import kernels_for
+from ..device import CUDA_KERNELS, cuda_index, kernels_for
 from ..errors import InputError, warn
 
 __all__ = [
@@ -14,13 +14,16 @@ __all__ = [
     "has_message_passing",
     "in_transform",
     "warn_if_slow",
+    "warn_of_plain_torch",
 ]
 
 PRECISIONS = ("fp32", "bf16", "tf32")  # operators take the position in this list, as the core does
 
 
-def has_fast_path(hidden_size: int, dtype: torch.dtype, device: torch.device) -> bool:
+def has_fast_path(hidden_size: int, dtype: torch.dtype, device: torch.device, precision: str = "fp32") -> bool:
     """Whether the compiled core handles this feature width and dtype on this device; else `reference` runs.
+
+    On a GPU the shared memory decides too, which depends on the precision.
 
     >>> import torch
     >>> from botan_fast import ops
@@ -32,14 +35,14 @@ def has_fast_path(hidden_size: int, dtype: torch.dtype, device: torch.device) ->
     if dtype != torch.float32:
         return False
     if device.type == "cuda":
-        return has_message_passing(device.index or 0, hidden_size)
+        return has_message_passing(cuda_index(device), hidden_size, precision)
     return device.type == "cpu" and hidden_size in _FAST_SIZES
 
 
 _FAST_SIZES = frozenset(size for size in range(8, 513, 8) if _core.has_fast_path(size))
 
 
-def has_message_passing(device_index: int, hidden_size: int) -> bool:
+def has_message_passing(device_index: int, hidden_size: int, precision: str = "fp32") -> bool:
     """Whether this build has kernels of this width, and the device the shared memory that they take.
 
     >>> from botan_fast.ops.precision import has_message_passing
@@ -47,7 +50,8 @@ def has_message_passing(device_index: int, hidden_size: int) -> bool:
     False
     """
     kernels = kernels_for(torch.device("cuda", device_index))
-    return kernels is not None and kernels.has_message_passing(device_index, hidden_size)
+    number = PRECISIONS.index(precision)
+    return kernels is not None and kernels.has_message_passing(device_index, hidden_size, number)
 
 
 # What torch.compiler.assume_constant_result sets; that function would import the whole compiler here. Without it a
@@ -116,8 +120,16 @@ def warn_if_slow(hidden_size: int, precision: str, device: torch.device) -> None
     botan_fast.errors.BotanFastWarning: hidden_size = 64 has no compiled kernels and is slow; 32, 64, 128 have
     """
     level, reasons = _core.simd_level(), []
-    if device.type == "cuda" and kernels_for(device) is None:
+    if device.type == "cuda" and CUDA_KERNELS is None:
         reasons.append("this build has no CUDA kernels and computes in plain torch; build with BOTAN_FAST_CUDA=ON")
+    elif device.type == "cuda" and kernels_for(device) is None:
+        pass  # kernels_for has said why
+    elif device.type == "cuda" and hidden_size in _FAST_SIZES:
+        if not has_fast_path(hidden_size, torch.float32, device, precision):
+            reasons.append(
+                f"the GPU has too little shared memory for hidden_size = {hidden_size} in precision = {precision!r}, "
+                "which runs in plain torch, slowly; a smaller hidden_size, or 'bf16', takes less"
+            )
     elif not has_fast_path(hidden_size, torch.float32, device):
         sizes = ", ".join(map(str, sorted(_FAST_SIZES)))
         reasons.append(f"hidden_size = {hidden_size} has no compiled kernels and is slow; {sizes} have")
@@ -129,3 +141,19 @@ def warn_if_slow(hidden_size: int, precision: str, device: torch.device) -> None
         if reason not in _warned:
             _warned.add(reason)
             warn(reason)
+
+
+def warn_of_plain_torch(tensor: torch.Tensor, hidden_size: int, precision: str) -> None:
+    """Once for each reason, that an operator on a GPU runs in plain torch for want of kernels.
+
+    Nothing is said of other dtypes, of transforms of torch.func, nor while torch.compile traces: there the kernels are
+    not expected.
+
+    >>> import torch
+    >>> from botan_fast.ops.precision import warn_of_plain_torch
+    >>> warn_of_plain_torch(torch.zeros(1, 48), 48, "fp32")  # on the CPU training and evaluation say it
+    """
+    if tensor.device.type != "cuda" or tensor.dtype != torch.float32 or in_transform():
+        return
+    if not torch.compiler.is_compiling():
+        warn_if_slow(hidden_size, precision, tensor.device)

@@ -15,7 +15,7 @@ from .. import _core
 from ..device import CUDA_KERNELS, DTYPES, kernels_for
 from ..errors import InputError
 from . import cuda, reference
-from .door import index_tensor
+from .door import index_tensor, same_device
 from .library import address, bad_input, check_index, fake, library, operator
 from .precision import in_transform
 
@@ -154,6 +154,7 @@ def segment_sum(values: Tensor, row_ptr: Tensor) -> Tensor:
     tensor([3., 0., 4.])
     """
     check_index("row_ptr", row_ptr, 1)
+    same_device("row_ptr", row_ptr, values, "values")
     if has_kernels(values.device, values.dtype) and not in_transform():
         return _segment_sum(values, row_ptr)
     if not torch.compiler.is_compiling():
@@ -179,6 +180,7 @@ def scatter_sum(values: Tensor, index: Tensor, dim_size: int) -> Tensor:
     tensor([2., 0., 5.])
     """
     check_index("index", index, 0)
+    same_device("index", index, values, "values")
     if index.shape[0] != values.shape[0]:
         raise InputError(f"index has {index.shape[0]} entries and values {values.shape[0]} rows; they must be equal")
     if dim_size < 0:
