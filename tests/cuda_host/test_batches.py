@@ -55,8 +55,9 @@ def choice_of(made, numbers, slots, noise=NUMBERS[1]):
 
 def arrays_for(source, nodes, room):
     def filled(like, rows):
-        shape = (rows if len(like) else 0, *like.shape[1:])
-        return torch.full(shape, -7, dtype=like.dtype)
+        """Between two rows that nobody may touch."""
+        shape = ((rows if len(like) else 0) + 2, *like.shape[1:])
+        return torch.full(shape, -7, dtype=like.dtype)[1:-1]
 
     return BatchArrays(
         filled(source.types, nodes),
@@ -84,6 +85,8 @@ def test_bits_of_the_definition(emulator, dimensions, inherent, targets, chosen,
         cuda.load_batch(emulator, source, choice, got)
         for name, a, b in zip(BatchArrays._fields, got, want, strict=True):
             assert same(a, b), name
+            if name != "status":
+                assert (a._base[[0, -1]] == -7).all(), name
 
 
 def test_the_batch_is_that_of_batch_graphs():
@@ -175,7 +178,7 @@ def test_norm_and_scale(emulator, count, clip_norm):
     norms = torch.rand(count, generator=torch.Generator().manual_seed(count)) * 3
     losses, place = [torch.tensor(x) for x in (0.5, 0.25, 2.0)], torch.tensor([2])
     got, want = results_of(), results_of()
-    cuda.record_step(emulator, losses, norms, clip_norm, place, got)
+    batches._record_on_device(emulator, losses, norms, clip_norm, place, got)
     batches._record(losses, norms, clip_norm, place, want)
     for a, b in zip(got, want, strict=True):
         assert same(a, b)
@@ -218,3 +221,27 @@ def test_a_record_that_is_refused(emulator):
     ):
         with pytest.raises(ValueError, match=f"record_step: {text}.*must be positive"):
             emulator.record_step(0, 0, [64] * 4, 2, clip_norm, 64, batches_, [64] * 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"losses": [torch.tensor(1.0)] * 2}, "losses holds 2 tensors"),
+        ({"losses": [torch.tensor(1.0), torch.tensor(1.0), torch.tensor(1)]}, r"losses\[2\] is torch.int64"),
+        ({"norms": torch.ones(4)[::2]}, r"norms is torch.float32 of shape \(2,\) on cpu; it must be a dense"),
+        ({"batch": torch.tensor(0)}, r"batch is torch.int64 of shape \(\)"),
+        ({"results": [torch.zeros(4, 3).T, *results_of()[1:]]}, r"results.record is .* must be a dense"),
+        ({"results": [*results_of()[:3], torch.zeros(1)]}, r"results.steps is torch.float32"),
+        (
+            {"results": [*results_of()[:2], torch.zeros((), device="meta"), torch.tensor([0])]},
+            "gradient_scale is .* meta",
+        ),
+    ],
+)
+def test_what_a_step_refuses(emulator, change, text):
+    given = {"losses": [torch.tensor(1.0)] * 3, "norms": torch.ones(2), "batch": torch.tensor([0])}
+    given |= {"results": results_of(), **change}
+    order = [given["losses"], given["norms"], 1.0, given["batch"], given["results"]]
+    for function in (batches._record, lambda *a: batches._record_on_device(emulator, *a)):
+        with pytest.raises(InputError, match=text):
+            function(*order)

@@ -130,15 +130,34 @@ def _check(source: BatchSource, choice: BatchChoice, batch: BatchArrays) -> None
     }
     for part, tensors in (("source", source), ("choice", choice), ("batch", batch)):
         for name, tensor in tensors._asdict().items():
-            shape, dtype = expected[part][name]
-            found = (tuple(tensor.shape), tensor.dtype, tensor.device, tensor.is_contiguous())
-            if found != (shape, dtype, source.types.device, True):
-                raise InputError(
-                    f"{part}.{name} is {tensor.dtype} of shape {tuple(tensor.shape)} on {tensor.device}; it must be a "
-                    f"dense {dtype} tensor of shape {shape} on {source.types.device}"
-                )
+            _check_tensor(f"{part}.{name}", tensor, *expected[part][name], source.types.device)
     if noise > columns:
         raise InputError(f"choice.noise has {noise} columns; the numbers have {columns}")
+
+
+def _check_step(losses: Sequence[Tensor], norms: Tensor, batch: Tensor, results: Sequence[Tensor]) -> None:
+    made = StepResults(*results)
+    batches, device = made.record.shape[0] if made.record.ndim else 0, made.record.device
+    if len(losses) != 3:
+        raise InputError(f"losses holds {len(losses)} tensors; give loss, node loss and edge loss")
+    for name, tensor, shape, dtype in (
+        *((f"losses[{k}]", loss, (), _FLOAT) for k, loss in enumerate(losses)),
+        ("norms", norms, (norms.numel(),), _FLOAT),
+        ("batch", batch, (1,), _LONG),
+        ("results.record", made.record, (batches, 4), _FLOAT),
+        ("results.not_finite", made.not_finite, (), _FLOAT),
+        ("results.gradient_scale", made.gradient_scale, (), _FLOAT),
+        ("results.steps", made.steps, (1,), _LONG),
+    ):
+        _check_tensor(name, tensor, shape, dtype, device)
+
+
+def _check_tensor(name: str, tensor: Tensor, shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> None:
+    if (tuple(tensor.shape), tensor.dtype, tensor.device, tensor.is_contiguous()) != (shape, dtype, device, True):
+        raise InputError(
+            f"{name} is {tensor.dtype} of shape {tuple(tensor.shape)} on {tensor.device}; it must be a dense {dtype} "
+            f"tensor of shape {shape} on {device}"
+        )
 
 
 def _load(source: Sequence[Tensor], choice: Sequence[Tensor], batch: Sequence[Tensor]) -> None:
@@ -183,6 +202,7 @@ def _record(
     losses: Sequence[Tensor], norms: Tensor, clip_norm: float, batch: Tensor, results: Sequence[Tensor]
 ) -> None:
     """The definition: float64 on the host."""
+    _check_step(losses, norms, batch, results)
     record, not_finite, gradient_scale, steps = results
     norm = clip_norm_of(norms)
     values = torch.stack([*losses, norm])
@@ -230,9 +250,21 @@ def _load_on_device(
     cuda.load_batch(kernels, source, choice, batch)
 
 
+def _record_on_device(
+    kernels: ModuleType,
+    losses: Sequence[Tensor],
+    norms: Tensor,
+    clip_norm: float,
+    batch: Tensor,
+    results: Sequence[Tensor],
+) -> None:
+    _check_step(losses, norms, batch, results)
+    cuda.record_step(kernels, losses, norms, clip_norm, batch, results)
+
+
 if CUDA_KERNELS is not None:
     library.impl("load_batch", partial(_load_on_device, CUDA_KERNELS), "CUDA")
-    library.impl("record_step", partial(cuda.record_step, CUDA_KERNELS), "CUDA")
+    library.impl("record_step", partial(_record_on_device, CUDA_KERNELS), "CUDA")
 
 
 def load_batch(source: BatchSource, choice: BatchChoice, batch: BatchArrays) -> None:

@@ -381,17 +381,13 @@ def record_step(
     batch: Tensor,
     results: Sequence[Tensor],
 ) -> None:
-    """The operator `record_step`."""
-    record, (count,) = results[0], norms.shape
-    numbers = [number_tensor("a loss of the step", t, (), record, "record") for t in losses]
-    numbers.append(number_tensor("norms", norms, (count,), record, "record"))
-    place = index_tensor("batch", batch, record, "record")
+    """The operator `record_step`, its tensors checked."""
     kernels.record_step(
-        *stream_of(record),
-        _addresses(numbers),
-        count,
+        *stream_of(norms),
+        _addresses([*losses, norms]),
+        norms.shape[0],
         clip_norm,
-        place.data_ptr(),
-        record.shape[0],
+        batch.data_ptr(),
+        results[0].shape[0],
         _addresses(results),
     )
