@@ -33,7 +33,7 @@ double sum_of(int64_t begin, int64_t end, const Term& term) {
   int64_t k = begin;
   for (; k + 8 <= end; k += 8)
     for (int lane = 0; lane < 8; ++lane) lanes[lane] += term(k + lane);
-  for (; k < end; ++k) lanes[k - begin & 7] += term(k);
+  for (; k < end; ++k) lanes[(k - begin) & 7] += term(k);
   double sum = 0;
   for (const double lane : lanes) sum += lane;
   return sum;
