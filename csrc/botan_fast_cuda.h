@@ -265,17 +265,4 @@ struct StepResults {
 void record_step(Stream stream, const StepNumbers& numbers, const int64_t* batch, int64_t num_batches,
                  const StepResults& results);
 
-// ---- clipping (cuda/network/clip.cu) ------------------------------------------------------------------------
-
-// norm = sqrt(sum of g^2 over all gradients), scale = max(1, (norm + 1e-6) / max_norm), found_inf = 1 where norm is not
-// finite, else 0; each is one float32, computed in float64 and rounded once. The array of gradients is in host memory,
-// read during the call; a CUDA graph keeps the addresses of its capture.
-struct ClipGradient {
-  const float* values;
-  int64_t count;
-};
-size_t clip_scale_workspace_bytes(const ClipGradient* gradients, int64_t num_gradients);
-void clip_scale(Stream stream, const ClipGradient* gradients, int64_t num_gradients, double max_norm, float* norm,
-                float* scale, float* found_inf, Workspace workspace);
-
 }  // namespace botan_fast::cuda

@@ -307,29 +307,6 @@ void bind_training_step(py::module_& m) {
       Release());
 }
 
-std::vector<ClipGradient> clip_gradients(const Addresses& values, const std::vector<std::int64_t>& sizes) {
-  check_count("gradients", values, sizes.size());
-  std::vector<ClipGradient> gradients;
-  for (std::size_t k = 0; k < sizes.size(); ++k) gradients.push_back({at<const float>(values[k]), sizes[k]});
-  return gradients;
-}
-
-void bind_clipping(py::module_& m) {
-  m.def("clip_scale_workspace_bytes", [](const std::vector<std::int64_t>& sizes) {
-    const auto gradients = clip_gradients(Addresses(sizes.size()), sizes);
-    return clip_scale_workspace_bytes(gradients.data(), static_cast<std::int64_t>(gradients.size()));
-  });
-  m.def(
-      "clip_scale",
-      [](int device, Address stream, const Addresses& values, const std::vector<std::int64_t>& sizes, double max_norm,
-         Address norm, Address scale, Address found_inf, Address workspace, std::size_t workspace_bytes) {
-        const auto gradients = clip_gradients(values, sizes);
-        clip_scale(stream_of(device, stream), gradients.data(), static_cast<std::int64_t>(gradients.size()), max_norm,
-                   at<float>(norm), at<float>(scale), at<float>(found_inf), workspace_of(workspace, workspace_bytes));
-      },
-      Release());
-}
-
 }  // namespace
 
 void bind_cuda(py::module_& m) {
@@ -342,5 +319,4 @@ void bind_cuda(py::module_& m) {
   bind_mlp(m);
   bind_loss(m);
   bind_training_step(m);
-  bind_clipping(m);
 }

@@ -5,7 +5,9 @@ import os
 
 import pytest
 
+from botan_fast.ops import reference
 from tests.cuda_host.build import load
+from tests.helpers.kernel_precision import round_to_tf32
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +25,17 @@ def emulator(cuda_host):
     cuda_host.set_compute_capability(90)
     cuda_host.set_ampere(False)
     return cuda_host
+
+
+@pytest.fixture
+def rounding(monkeypatch):
+    """The precision of `reference` that rounds factors as a precision of the kernels does."""
+
+    def choose(precision):
+        if precision == "tf32":  # the definition of bf16 with another rounding
+            monkeypatch.setattr(reference._Round, "forward", staticmethod(round_to_tf32))
+            for name in ("_stored", "_gradient_stored"):  # in float32
+                monkeypatch.setattr(reference, name, lambda x: x)
+        return "fp32" if precision == "fp32" else "bf16"
+
+    return choose

@@ -1,4 +1,4 @@
-"""Message passing and multilayer perceptrons on CUDA through the host emulation: values and all gradients."""
+"""Message passing on CUDA through the host emulation: values and all gradients."""
 
 import warnings
 
@@ -9,39 +9,8 @@ from botan_fast import device, ops
 from botan_fast.ops import cuda, reference
 from botan_fast.ops import precision as precisions
 from botan_fast.ops.precision import has_message_passing
+from tests.helpers.kernel_precision import TOLERANCE, assert_close
 from tests.helpers.processor_case import Case, clear_case, clear_of_kinks
-from tests.helpers.random_graphs import random_mlp, relative_l2
-
-# Relative L2. bf16 is compared with its definition, which rounds where the kernels do; one bfloat16 that falls to the
-# other side moves a result by 1e-3 of its size. fp32 is bound to 1e-5 for any size; these are small.
-TOLERANCE = {"fp32": 2e-6, "bf16": 2e-3, "tf32": 1e-3}
-
-
-def round_to_tf32(_, x):
-    bits = x.float().view(torch.int32)
-    return ((bits + 0x1000) & -0x2000).view(torch.float32).to(x.dtype)
-
-
-@pytest.fixture
-def rounding(monkeypatch):
-    """The precision of `reference` that rounds factors as a precision of the kernels does."""
-
-    def choose(precision):
-        if precision == "tf32":  # the definition of bf16 with another rounding
-            monkeypatch.setattr(reference._Round, "forward", staticmethod(round_to_tf32))
-            for name in ("_stored", "_gradient_stored"):  # in float32
-                monkeypatch.setattr(reference, name, lambda x: x)
-        return "fp32" if precision == "fp32" else "bf16"
-
-    return choose
-
-
-def assert_close(got, expected, tolerance):
-    assert got.shape == expected.shape
-    if expected.numel() and expected.norm() > 0:
-        assert relative_l2(got, expected) < tolerance
-    else:
-        assert got.abs().sum() == 0
 
 
 def run(emulator, case, precision, use=(True, True), save_memory=False):
@@ -319,15 +288,6 @@ def test_small_shared_memory(emulator, rounding, precision, hidden, save_memory)
 
 
 @pytest.mark.parametrize("precision", ops.PRECISIONS)
-@pytest.mark.parametrize(
-    ("inputs", "hidden", "decode"), [(3, 64, False), (64, 64, True), (90, 64, False), (128, 128, True)]
-)
-def test_mlp_in_small_shared_memory(emulator, rounding, precision, inputs, hidden, decode):
-    emulator.set_max_shared_bytes(SMALL)
-    check_mlp(emulator, 200, inputs, hidden, decode, precision, rounding(precision))
-
-
-@pytest.mark.parametrize("precision", ops.PRECISIONS)
 @pytest.mark.parametrize("save_memory", [False, True])
 def test_arrays_with_a_capacity_beyond_the_edges(emulator, precision, save_memory):
     """Only row_ptr says how many edges there are: the same bits, and zeros beyond the edges."""
@@ -410,64 +370,3 @@ def test_what_is_not_finite_is_not_hidden(emulator, precision, value):
     assert not x[receiver].isfinite().all()
     assert e[torch.arange(40) != 7].isfinite().all()
     assert x[torch.arange(9) != receiver].isfinite().all()
-
-
-# ---- multilayer perceptrons -----------------------------------------------------------------------------------
-
-
-def run_mlp(emulator, x, weights, grad, need_grad_x, precision):
-    number = ops.PRECISIONS.index(precision)
-    y = cuda.mlp(emulator, x, weights, number)
-    grad_x, gradients = cuda.mlp_backward(emulator, x, weights, y, grad, need_grad_x, number)
-    return [y, *([grad_x] if need_grad_x else []), *gradients]
-
-
-def check_mlp(emulator, rows, inputs, hidden, decode, precision, definition):
-    """Values and all gradients; the first random input whose ReLUs keep clear of their kink."""
-    generator = torch.Generator().manual_seed(rows + inputs + hidden)
-    weights = random_mlp(inputs, hidden, generator, decode)
-    x = torch.randn(rows, inputs, generator=generator)
-    grad = torch.randn(rows, *([] if decode else [hidden]), generator=generator)
-    leaves = [t.double().requires_grad_() for t in (x, *weights)]
-    y = reference.mlp(leaves[0], leaves[1:], definition)
-    want = [y.detach(), *torch.autograd.grad((y * grad).sum(), leaves, allow_unused=True, materialize_grads=True)]
-    for a, b in zip(run_mlp(emulator, x, weights, grad, True, precision), want, strict=True):
-        assert_close(a, b, TOLERANCE[precision])
-    for a, b in zip(run_mlp(emulator, x, weights, grad, False, precision), [want[0], *want[2:]], strict=True):
-        assert_close(a, b, TOLERANCE[precision])
-
-
-@pytest.mark.parametrize("decode", [False, True])
-@pytest.mark.parametrize(("rows", "inputs"), [(0, 3), (1, 1), (17, 3), (130, 32), (300, 20)])
-def test_mlp(emulator, rounding, rows, inputs, decode):
-    check_mlp(emulator, rows, inputs, 32, decode, "fp32", rounding("fp32"))
-
-
-@pytest.mark.parametrize("precision", ops.PRECISIONS)
-@pytest.mark.parametrize(
-    ("inputs", "hidden", "decode"), [(3, 32, False), (32, 32, True), (3, 64, True), (128, 128, True)]
-)
-def test_mlp_precisions(emulator, rounding, precision, inputs, hidden, decode):
-    check_mlp(emulator, 40, inputs, hidden, decode, precision, rounding(precision))
-
-
-@pytest.mark.parametrize("precision", ops.PRECISIONS)
-@pytest.mark.parametrize(
-    ("rows", "inputs", "hidden", "decode"),
-    [(0, 33, 32, False), (1, 33, 32, False), (300, 42, 32, False), (130, 250, 32, True), (40, 61, 32, False),
-     (40, 600, 32, False), (40, 96, 64, False), (140, 250, 64, True), (40, 250, 128, False)],
-)  # fmt: skip
-def test_mlp_of_more_inputs_than_features(emulator, rounding, rows, inputs, hidden, decode, precision):
-    """The sums over inputs are longer than those of other tests: their tolerance, too."""
-    check_mlp(emulator, rows, inputs, hidden, decode, precision, rounding(precision))
-
-
-def test_mlp_repeats(emulator):
-    generator = torch.Generator().manual_seed(0)
-    weights, x = random_mlp(32, 32, generator, True), torch.randn(300, 32, generator=generator)
-    grad = torch.randn(300, generator=generator)
-    first = run_mlp(emulator, x, weights, grad, True, "bf16")
-    for seed in (1, 2):
-        emulator.set_seed(seed)
-        for a, b in zip(run_mlp(emulator, x, weights, grad, True, "bf16"), first, strict=True):
-            assert torch.equal(a, b)

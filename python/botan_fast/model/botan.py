@@ -29,6 +29,7 @@ from ..graph.graph import Graph
 from .card import ModelCard
 from .config import buffer_shapes, check_arguments, input_widths, plain, stored_config
 from .inputs import check_species, edge_columns, node_columns
+from .topology import graph_topology, sorted_topology
 
 __all__ = ["BOTAN", "MLP", "BOTANLayer", "Prediction"]
 
@@ -78,22 +79,6 @@ class MLP(nn.Module):
         return ops.mlp(x, self.weights(), precision)
 
 
-def _sorted_topology(edge_index: Tensor, num_nodes: int) -> tuple[list[Tensor], Tensor]:
-    """Topology of any directed graph, edges sorted by receiver, and the order that sorts them."""
-    senders, receivers = edge_index
-    order = torch.argsort(receivers, stable=True)
-    senders, receivers = senders[order], receivers[order]
-
-    def pointers(index: Tensor) -> Tensor:
-        ptr = index.new_zeros(num_nodes + 1, dtype=torch.int64)
-        ptr[1:] = torch.bincount(index, minlength=num_nodes).cumsum(0)
-        return ptr
-
-    sender_order = torch.argsort(senders, stable=True)
-    topology = [senders, receivers, pointers(receivers), sender_order, pointers(senders)]
-    return [t.to(torch.int32) for t in topology], order
-
-
 class BOTANLayer(nn.Module):
     """One message-passing step of BOTAN (Shiba et al. 2023, section II and figure 2), a part for any torch model.
 
@@ -141,7 +126,7 @@ class BOTANLayer(nn.Module):
             return self.run(x, e, x0, e0, graph_topology(graph), 1, precision, save_memory)
         if not ops.has_fast_path(self.hidden_size, x.dtype, x.device, precision):  # needs no order
             return self.run(x, e, x0, e0, list(graph), 1, precision, save_memory)
-        topology, order = _sorted_topology(graph, x.shape[0])
+        topology, order = sorted_topology(graph, x.shape[0])
         x, e = self.run(x, e[order], x0, e0[order], topology, 1, precision, save_memory)
         return x, torch.empty_like(e).index_copy(0, order, e)
 
@@ -183,11 +168,6 @@ class BOTANLayer(nn.Module):
                     f"{name} has shape {tuple(tensor.shape)}; this graph and hidden_size = {self.hidden_size} "
                     f"need ({rows}, {self.hidden_size})"
                 )
-
-
-def graph_topology(graph: Graph) -> list[Tensor]:
-    """The five index arrays that `ops.processor` reads."""
-    return [graph.senders, graph.receivers, graph.row_ptr, graph.sender_order, graph.sender_ptr]
 
 
 class BOTAN(nn.Module):

@@ -7,7 +7,6 @@ sums             segment_sum, scatter_sum
 packing          pack_weights: weights of a network as the CUDA kernels read them
 perceptron       mlp: encoders, decoders, the perceptrons of a step
 message_passing  processor: n message-passing steps
-clipping         clip_scale: the norm of all gradients and what to divide them by
 losses           loss: p times the mean over nodes, 1 - p times that over edges, with its gradient
 batches          the batch of a captured training step, and its numbers for the host
 history          what the backward pass of the processor needs of the forward pass
@@ -18,7 +17,6 @@ library          how an operator is declared
 """
 
 from . import batches, cuda, reference
-from .clipping import clip_scale
 from .losses import Loss, loss, unit_gradient
 from .message_passing import processor
 from .packing import Packed, pack_weights, packs_weights
@@ -33,7 +31,6 @@ __all__ = [
     "batches",
     "check_precision",
     "check_save_memory",
-    "clip_scale",
     "cuda",
     "has_fast_path",
     "loss",

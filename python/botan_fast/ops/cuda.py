@@ -27,7 +27,6 @@ from .door import (
 from .history import history_members
 
 __all__ = [
-    "clip_scale",
     "load_batch",
     "loss",
     "mlp",
@@ -396,20 +395,3 @@ def record_step(
         record.shape[0],
         _addresses(results),
     )
-
-
-# ---- clipping -------------------------------------------------------------------------------------------------
-
-
-def clip_scale(kernels: ModuleType, gradients: Sequence[Tensor], max_norm: float) -> tuple[Tensor, ...]:
-    """The operator `clip_scale`, for float32."""
-    like = gradients[0]
-    dense = [number_tensor(f"gradients[{k}]", g, g.shape, like, "gradients[0]") for k, g in enumerate(gradients)]
-    sizes = [g.numel() for g in dense]
-    results = [like.new_empty(()) for _ in range(3)]
-    num_bytes = kernels.clip_scale_workspace_bytes(sizes)
-    workspace = workspace_of(num_bytes, like)
-    kernels.clip_scale(
-        *stream_of(like), _addresses(dense), sizes, max_norm, *_addresses(results), workspace.data_ptr(), num_bytes
-    )
-    return tuple(results)

@@ -101,7 +101,7 @@ def pack_weights(parts: Mapping[str, list[Tensor]], precision: str = "fp32") -> 
     if not weights or not packs_weights(weights[0].device) or in_transform():
         return {}
     like = weights[0]
-    if not has_fast_path(like.shape[0], like.dtype, like.device) or any(
+    if not has_fast_path(like.shape[0], like.dtype, like.device, precision) or any(
         w.dtype != like.dtype or w.device != like.device for w in weights
     ):
         return {}

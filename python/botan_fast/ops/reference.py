@@ -4,7 +4,7 @@ Any feature width, any floating dtype, any device, any order of derivatives. The
 same functions.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 _Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]  # x and e before a step to those after it
 
-__all__ = ["clip_scale", "last_layer", "linear", "loss", "mlp", "processor", "scatter_sum", "segment_sum"]
+__all__ = ["last_layer", "linear", "loss", "mlp", "processor", "scatter_sum", "segment_sum"]
 
 
 def segment_sum(values: Tensor, row_ptr: Tensor) -> Tensor:
@@ -249,17 +249,3 @@ def loss(
     # Any: for mypy this could be the 0 that the sum starts from, but one of the weights is positive.
     total: Any = sum(weight * part for weight, part in ((p, node_loss), (1 - p, edge_loss)) if weight > 0)
     return total, node_loss, edge_loss
-
-
-def clip_scale(gradients: Sequence[Tensor], max_norm: float) -> tuple[Tensor, Tensor, Tensor]:
-    """norm = sqrt(sum of g^2), scale = max(1, (norm + 1e-6) / max_norm), and 1 where norm is not finite, else 0.
-
-    >>> import torch
-    >>> from botan_fast.ops import reference
-    >>> reference.clip_scale([torch.tensor([3.0, 4.0])], 10.0)
-    (tensor(5.), tensor(1.), tensor(0.))
-    """
-    squares = torch.stack([torch.sum(g.double() ** 2) for g in gradients])
-    norm = squares.sum().sqrt()
-    scale = torch.clamp((norm + 1e-6) / max_norm, min=1)
-    return norm.float(), scale.float(), (~norm.float().isfinite()).float()

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..data.sample import Sample
 from ..ops.batches import StepResults, record_step
+from ..ops.losses import unit_gradient
 from .batches import BatchShape, PackedBatches
 from .device_queue import DeviceQueue, Mark
 from .learner import Learner
@@ -94,7 +95,7 @@ class CapturedSteps(Steps):
         learner, settings, inputs = self.learner, self.settings, self._batches.inputs
         losses = batch_loss(learner.model, *self._batches.load(shape), settings)
         learner.optimizer.zero_grad(set_to_none=True)
-        losses[0].backward()
+        losses[0].backward(unit_gradient(losses[0]))
         found = [loss.detach() for loss in losses]
         record_step(found, learner.gradient_norms(), settings.clip_norm, inputs.number, self._results)
         learner.optimizer.step()
