@@ -350,7 +350,7 @@ def test_what_torch_launches_besides_the_operators(samples, monkeypatch):
     stand_in(monkeypatch)
     train(samples, epochs=1)
     [graph] = RecordedQueue.made[0].graphs
-    counted = {"_to_copy": 1, "ones_like": 1, "mul": 2, "_foreach_norm": 1, "stack": 1}
+    counted = {"_to_copy": 1, "_foreach_norm": 1, "stack": 1}
     counted |= {"_foreach_add_": 1, "_fused_adam_": 1, "_foreach_sub_": 1}
     found = Counter(name.removeprefix("aten::") for name in graph.names if name.startswith("aten::"))
     assert found <= Counter(counted)

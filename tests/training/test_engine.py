@@ -85,7 +85,7 @@ def replaced(samples, graph=None, targets=None):
 
 MANY = [s for k in range(MOST_SHAPES + 1) for s in several((k,), number=80 + 2 * k)]
 REASONS = [
-    (several((1, 2)), {"hidden_size": 48}, "hidden_size = 48 has no kernels on this device"),
+    (several((1, 2)), {"hidden_size": 48}, "hidden_size = 48 has no kernels for precision = 'fp32' on this device"),
     (MANY, {}, f"configurations of {MOST_SHAPES + 1} numbers of particles; there may be {MOST_SHAPES}"),
     (MANY[:3], {"batch_size": 2}, "batches of 2 mix configurations of 3 numbers of particles"),
     (replaced(several((1, 2)), graph=of_doubles), INPUTS, "energy of configuration conf_1 is not float32"),

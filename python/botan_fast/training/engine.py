@@ -56,7 +56,8 @@ def _check_kernels(learner: Learner, settings: TrainingSettings) -> None:
     config, device = learner.model.config, learner.device
     if device.type == "cuda" and kernels_for(device) is None:
         raise NotCapturable("this build has no CUDA kernels; build with BOTAN_FAST_CUDA=ON")
-    if not ops.has_fast_path(config["hidden_size"], torch.float32, device):
-        raise NotCapturable(f"hidden_size = {config['hidden_size']} has no kernels on this device")
+    hidden, precision = config["hidden_size"], settings.precision
+    if not ops.has_fast_path(hidden, torch.float32, device, precision):
+        raise NotCapturable(f"hidden_size = {hidden} has no kernels for precision = {precision!r} on this device")
     if not hasattr(torch.cuda, "CUDAGraph"):
         raise NotCapturable(f"torch {torch.__version__} has no CUDA graphs")
