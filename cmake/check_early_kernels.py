@@ -15,6 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+ARCHITECTURE = re.compile(r"code for (sm_\w+)")
 FUNCTION = re.compile(r"Function : (\w+)")
 INSTRUCTION = re.compile(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\d\s+)?([A-Z][\w.]*)")
 WRITES = ("STG", "ST.", "RED", "ATOM", "UBLKCP", "UTMA")
@@ -22,18 +23,25 @@ LOADS = ("LDG", "LD.", "LDGSTS")
 
 
 def kernels(text: str) -> dict[str, list[str]]:
-    """The instructions of every kernel of a disassembly, without operands.
+    """The instructions of every kernel and architecture of a disassembly, without operands.
 
-    >>> kernels('''    Function : _Z1fv
+    >>> kernels('''  code for sm_80
+    ...     Function : _Z1fv
+    ...     /*0000*/     EXIT ;
+    ...   code for sm_90
+    ...     Function : _Z1fv
     ...     /*0000*/     LDC R1, c[0x0][0x28] ;     /* 0x00000a00ff017b82 */
     ...     /*0010*/     @!P0 LDG.E R2, desc[UR4][R2.64] ;''')
-    {'_Z1fv': ['LDC', 'LDG.E']}
+    {'sm_80 _Z1fv': ['EXIT'], 'sm_90 _Z1fv': ['LDC', 'LDG.E']}
     """
     found: dict[str, list[str]] = {}
     instructions: list[str] = []
+    architecture = ""
     for line in text.splitlines():
-        if function := FUNCTION.search(line):
-            instructions = found.setdefault(function[1], [])
+        if code := ARCHITECTURE.search(line):
+            architecture = code[1]
+        elif function := FUNCTION.search(line):
+            instructions = found.setdefault(f"{architecture} {function[1]}".strip(), [])
         elif instruction := INSTRUCTION.search(line):
             instructions.append(instruction[1])
     return found
