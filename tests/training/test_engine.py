@@ -7,10 +7,12 @@ import torch
 
 import botan_fast as bf
 from botan_fast.errors import BotanFastWarning, InputError
+from botan_fast.ops import precision
 from botan_fast.physics.targets import Targets
 from botan_fast.training import engine
 from botan_fast.training.batches import MOST_SHAPES
 from botan_fast.training.packing import NotCapturable, layout_of
+from botan_fast.training.settings import TrainingSettings
 from tests.helpers.recorded_graph import RecordedQueue, stand_in
 from tests.helpers.runs import FAST
 from tests.helpers.structured import INPUTS, several
@@ -85,7 +87,6 @@ def replaced(samples, graph=None, targets=None):
 
 MANY = [s for k in range(MOST_SHAPES + 1) for s in several((k,), number=80 + 2 * k)]
 REASONS = [
-    (several((1, 2)), {"hidden_size": 48}, "hidden_size = 48 has no kernels for precision = 'fp32' on this device"),
     (MANY, {}, f"configurations of {MOST_SHAPES + 1} numbers of particles; there may be {MOST_SHAPES}"),
     (MANY[:3], {"batch_size": 2}, "batches of 2 mix configurations of 3 numbers of particles"),
     (replaced(several((1, 2)), graph=of_doubles), INPUTS, "energy of configuration conf_1 is not float32"),
@@ -96,13 +97,29 @@ REASONS = [
 @pytest.mark.parametrize(("samples", "options", "reason"), REASONS, ids=[reason for *_, reason in REASONS])
 def test_where_no_graph_can_be_captured_one_message_says_why(device, samples, options, reason):
     result, words = train(samples, **options)
-    [message] = [word for word in words if "CUDA graph" in word]
+    [message] = words
     assert message.startswith("training without a CUDA graph, which takes more time: ")
     assert message.endswith(reason)
     assert result.replays == 0
     assert len(result.history) == EPOCHS
     assert result.history[1]["train_loss"] != result.history[0]["train_loss"]
     assert RecordedQueue.made == [] or not RecordedQueue.made[0].graphs
+
+
+def test_a_width_without_kernels_is_said_once(device, monkeypatch):
+    """Plain torch computes; that there is no CUDA graph either is no second warning."""
+    monkeypatch.setattr(precision, "_warned", set())
+    result, words = train(several((1, 2)), hidden_size=48)
+    assert words == ["hidden_size = 48 has no compiled kernels and is slow; 32, 64, 128 have"]
+    assert result.replays == 0
+    assert RecordedQueue.made == []
+
+
+def test_who_asks_for_eager_steps_hears_nothing_of_graphs(device, monkeypatch):
+    monkeypatch.setenv(engine.VARIABLE, "0")
+    result, words = train(MANY)
+    assert words == []
+    assert result.replays == 0
 
 
 def changed(graph, **arrays):
@@ -146,7 +163,7 @@ def test_where_torch_fails_to_capture(device, monkeypatch):
         raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nmore")
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "_check_kernels", lambda *arguments: fail_early())
+        patch.setattr(engine, "PackedBatches", lambda *arguments: fail_early())
         want, _ = train(several((1, 2)), ema=0.5)
     monkeypatch.setattr(RecordedQueue, "capture", fail)
     result, [message] = train(several((1, 2)), ema=0.5)
@@ -165,9 +182,18 @@ def test_a_message_names_torch_without_graphs(device, monkeypatch):
     assert message.endswith(f"torch {torch.__version__} has no CUDA graphs")
 
 
-def test_a_message_names_a_build_without_kernels(monkeypatch):
-    """The device is a CUDA device by its name alone."""
+@pytest.mark.parametrize("built", [True, False])
+def test_a_gpu_without_kernels_is_said_once_and_rightly(monkeypatch, built):
+    """A build without them, or a GPU that is too old, of which `device.kernels_for` speaks. The device is one by name."""
+    monkeypatch.setattr(precision, "_warned", set())
+    monkeypatch.setattr(precision, "CUDA_KERNELS", object() if built else None)
+    monkeypatch.setattr(precision, "kernels_for", lambda device: None)
     learner = type("Named", (), {"device": torch.device("cuda", 0), "model": bf.BOTAN(hidden_size=32)})
-    monkeypatch.setattr(engine, "kernels_for", lambda device: None)
-    with pytest.raises(engine.NotCapturable, match="this build has no CUDA kernels; build with BOTAN_FAST_CUDA=ON"):
-        engine._check_kernels(learner, None)
+    settings = TrainingSettings()
+    monkeypatch.setattr(engine, "EagerSteps", lambda *arguments: "eager")
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        precision.warn_if_slow(32, "fp32", learner.device)
+        assert engine.choose_steps(learner, [], settings) == "eager"
+    text = "this build has no CUDA kernels and computes in plain torch; build with BOTAN_FAST_CUDA=ON"
+    assert [str(w.message) for w in said] == ([] if built else [text])

@@ -7,7 +7,6 @@ import torch
 
 from .. import ops
 from ..data.sample import Sample
-from ..device import kernels_for
 from ..errors import InputError, warn
 from .batches import PackedBatches
 from .captured import CapturedSteps
@@ -26,15 +25,20 @@ VARIABLE = "BOTAN_FAST_CAPTURE"
 def choose_steps(learner: Learner, samples: Sequence[Sample], settings: TrainingSettings) -> Steps:
     """The steps of a run. On CUDA captured; where that is impossible one warning says why, and they are eager.
 
-    BOTAN_FAST_CAPTURE=0 in the environment asks for eager ones: the same numbers, one launch after the other.
+    BOTAN_FAST_CAPTURE=0 in the environment asks for eager ones: the same numbers, one launch after the other. Where
+    there are no kernels, plain torch computes, and `ops.warn_if_slow` has said so.
     """
     if not works_on_device(learner.device):
         return EagerSteps(learner, samples, settings)
     value = os.environ.get(VARIABLE, "")
     if value not in ("", "0", "1"):
         raise InputError(f"{VARIABLE} = {value!r}; set it to 0 to train without a CUDA graph, or leave it out")
+    config = learner.model.config
+    if not ops.has_fast_path(config["hidden_size"], torch.float32, learner.device, settings.precision):
+        return EagerSteps(learner, samples, settings)
     try:
-        _check_kernels(learner, settings)
+        if not hasattr(torch.cuda, "CUDAGraph"):
+            raise NotCapturable(f"torch {torch.__version__} has no CUDA graphs")
         queue = DeviceQueue(learner.device)
         batches = PackedBatches(samples, learner.model, settings, queue)
         if value == "0":
@@ -48,16 +52,6 @@ def choose_steps(learner: Learner, samples: Sequence[Sample], settings: Training
         batches = PackedBatches(samples, learner.model, settings, queue, resident=False)
         return CapturedSteps(learner, samples, settings, batches, queue)
     except NotCapturable as reason:
-        warn(f"training without a CUDA graph, which takes more time: {reason}")
+        if value != "0":  # who asks for eager steps need not hear that there are no others
+            warn(f"training without a CUDA graph, which takes more time: {reason}")
     return EagerSteps(learner, samples, settings)
-
-
-def _check_kernels(learner: Learner, settings: TrainingSettings) -> None:
-    config, device = learner.model.config, learner.device
-    if device.type == "cuda" and kernels_for(device) is None:
-        raise NotCapturable("this build has no CUDA kernels; build with BOTAN_FAST_CUDA=ON")
-    hidden, precision = config["hidden_size"], settings.precision
-    if not ops.has_fast_path(hidden, torch.float32, device, precision):
-        raise NotCapturable(f"hidden_size = {hidden} has no kernels for precision = {precision!r} on this device")
-    if not hasattr(torch.cuda, "CUDAGraph"):
-        raise NotCapturable(f"torch {torch.__version__} has no CUDA graphs")

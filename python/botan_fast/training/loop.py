@@ -200,7 +200,8 @@ def train(
         several times the model has an output for each, in ascending order (`model.card.times`); the loss is the mean
         over those that a configuration has, and the history has their scores one by one.
     device : str or torch.device, optional
-        By default the GPU if torch has one, else the CPU.
+        By default the GPU if torch has one, else the CPU. On CUDA the steps are replays of one CUDA graph;
+        BOTAN_FAST_CAPTURE=0 in the environment makes them one by one (docs/training-gpu.md).
     progress : bool
         Show progress on standard error: a bar in a terminal, lines in a log file.
     callbacks : sequence
@@ -209,7 +210,7 @@ def train(
     Returns
     -------
     TrainingResult
-        model (in eval mode, on `device`), history, output.
+        model (in eval mode, on `device`), history, output, epoch, replays.
 
     Raises
     ------
