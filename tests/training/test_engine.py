@@ -1,6 +1,7 @@
 """Which steps a run has, and the one message where a CUDA graph is impossible: the run is then made step by step."""
 
 import warnings
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,7 +13,6 @@ from botan_fast.physics.targets import Targets
 from botan_fast.training import engine
 from botan_fast.training.batches import MOST_SHAPES
 from botan_fast.training.packing import NotCapturable, layout_of
-from botan_fast.training.settings import TrainingSettings
 from tests.helpers.recorded_graph import RecordedQueue, stand_in
 from tests.helpers.runs import FAST
 from tests.helpers.structured import INPUTS, several
@@ -184,12 +184,12 @@ def test_a_message_names_torch_without_graphs(device, monkeypatch):
 
 @pytest.mark.parametrize("built", [True, False])
 def test_a_gpu_without_kernels_is_said_once_and_rightly(monkeypatch, built):
-    """A build without them, or a GPU that is too old, of which `device.kernels_for` speaks. The device is one by name."""
+    """A build without them, or a GPU that is too old, of which `kernels_for` speaks. The device is one by name."""
     monkeypatch.setattr(precision, "_warned", set())
     monkeypatch.setattr(precision, "CUDA_KERNELS", object() if built else None)
     monkeypatch.setattr(precision, "kernels_for", lambda device: None)
     learner = type("Named", (), {"device": torch.device("cuda", 0), "model": bf.BOTAN(hidden_size=32)})
-    settings = TrainingSettings()
+    settings = SimpleNamespace(precision="fp32")
     monkeypatch.setattr(engine, "EagerSteps", lambda *arguments: "eager")
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
