@@ -55,10 +55,13 @@ def _can_run(index: int) -> bool:
     if (CUDA_KERNELS, index) not in _runs:
         try:
             able, capability = CUDA_KERNELS.can_run(index), CUDA_KERNELS.compute_capability(index)
-        except RuntimeError:  # no driver: a tracer asks for a GPU that is elsewhere, and nothing will be launched here
-            return True
+        except RuntimeError as error:
+            if not torch.cuda.is_available():
+                return True  # a tracer asks for a GPU that is elsewhere, and nothing will be launched here
+            warn(f"cuda:{index}: the CUDA kernels of this build cannot run ({error}); plain torch computes, slowly")
+            able, capability = False, None
         _runs[CUDA_KERNELS, index] = able
-        if not able:
+        if not able and capability is not None:
             major, minor = divmod(capability, 10)
             warn(
                 f"cuda:{index} has compute capability {major}.{minor}, and the CUDA kernels need 8.0 (A100, RTX 30 and "

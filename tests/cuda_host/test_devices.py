@@ -69,6 +69,24 @@ def test_a_gpu_without_the_instructions(emulator, monkeypatch, capability):
     assert [str(w.message).startswith(text) for w in said] == ([] if able else [True])
 
 
+@pytest.mark.parametrize("driver", [True, False])
+def test_a_driver_that_is_too_old(monkeypatch, driver):
+    """Kernels of a newer CUDA than the driver's: plain torch, said once. Without any driver a tracer is answered."""
+
+    class TooNew:
+        def can_run(self, index):
+            raise RuntimeError("CUDA driver version is insufficient for CUDA runtime version")
+
+    monkeypatch.setattr(device, "CUDA_KERNELS", TooNew())
+    monkeypatch.setattr(device, "_runs", {})
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: driver)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        found = [device.kernels_for(torch.device("cuda", 0)) is None for _ in range(2)]
+    assert found == [driver] * 2
+    assert ["driver version is insufficient" in str(w.message) for w in said] == [True] * driver
+
+
 @pytest.mark.parametrize(("precision", "said"), [("fp32", True), ("tf32", True), ("bf16", False)])
 def test_too_little_shared_memory_is_said_once(emulator, monkeypatch, precision, said):
     """By precision: bf16 takes less."""

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from botan_fast import ops
-from tests.helpers.emulated_networks import check_mlp, run_mlp
+from botan_fast.ops import reference
+from tests.helpers.emulated_networks import assert_close, check_mlp, run_mlp
+from tests.helpers.processor_case import open_or_closed
 from tests.helpers.random_graphs import random_mlp
 
 
@@ -42,3 +44,18 @@ def test_mlp_repeats(emulator):
         emulator.set_seed(seed)
         for a, b in zip(run_mlp(emulator, x, weights, grad, True, "bf16"), first, strict=True):
             assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize(("hidden", "rows"), [(64, 6400), (128, 2560)])
+def test_many_rows_of_one_block(emulator, hidden, rows):
+    """Long sums of terms of one sign, as `test_many_edges_of_one_block`."""
+    emulator.set_num_multiprocessors(1)
+    generator = torch.Generator().manual_seed(0)
+    weights, x = random_mlp(hidden, hidden, generator), torch.randn(rows, hidden, generator=generator)
+    open_or_closed(weights)
+    grad = 1 + torch.rand(rows, hidden, generator=generator)
+    leaves = [t.double().requires_grad_() for t in (x, *weights)]
+    y = reference.mlp(leaves[0], leaves[1:])
+    want = [y.detach(), *torch.autograd.grad((y * grad).sum(), leaves)]
+    for a, b in zip(run_mlp(emulator, x, weights, grad, True, "fp32"), want, strict=True):
+        assert_close(a, b, 1e-5)

@@ -100,6 +100,7 @@ def test_a_captured_graph_follows_the_positions(device):
     numbers = [bf.build_graph(frame, np.zeros(4096, int), 15.06).num_edges for frame in frames]
     capacity = max(numbers)
     side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         bf.build_graph(positions, types, 15.06, capacity=capacity)
     side.synchronize()
@@ -120,6 +121,7 @@ def test_a_captured_graph_follows_the_positions(device):
 def test_another_stream(device):
     positions = random_positions(4096, 15.06, 3)
     side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         graph = bf.build_graph(torch.from_numpy(positions).to(device), np.zeros(4096, int), 15.06)
     side.synchronize()

@@ -40,6 +40,7 @@ def test_one_cuda_graph_for_several_configurations(device):
 
     row_ptr[-1] = 3000
     side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         step()
     side.synchronize()

@@ -40,6 +40,7 @@ def test_sums_and_gradients(device, num_rows, num_segments, width, dtype):
 def test_a_graph_replays(device):
     values, row_ptr, _ = inputs(160_000, 4096, (64,), torch.float32, device)
     side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         bf.segment_sum(values, row_ptr)
     side.synchronize()

@@ -64,7 +64,7 @@ def run_mlp(emulator, x, weights, grad, need_grad_x, precision):
 
 
 def check_mlp(emulator, rows, inputs, hidden, decode, precision, definition):
-    """Values and all gradients; the first random input whose ReLUs keep clear of their kink."""
+    """Values and all gradients."""
     generator = torch.Generator().manual_seed(rows + inputs + hidden)
     weights = random_mlp(inputs, hidden, generator, decode)
     x = torch.randn(rows, inputs, generator=generator)

@@ -208,7 +208,7 @@ def _record(
     values = torch.stack([*losses, norm])
     record[batch[0]] = values
     not_finite.fill_(float(not values.isfinite().all()))
-    gradient_scale.fill_(gradient_scale_of(float(norm), clip_norm))
+    gradient_scale.copy_(torch.tensor(gradient_scale_of(float(norm), clip_norm), dtype=torch.float32))
     steps += 1
 
 

@@ -42,6 +42,7 @@ class DeviceQueue:
         self._stream = torch.cuda.current_stream(device) if stream is None else stream
         self._beside: torch.cuda.Stream | None = None
         self._pool: Any = None
+        self._capturing: torch.cuda.Stream | None = None
 
     def side(self) -> "DeviceQueue":
         return DeviceQueue(self.device, torch.cuda.Stream(self.device))
@@ -79,9 +80,15 @@ class DeviceQueue:
         """A CUDA graph of the step, which does not run. All graphs of this queue share their memory."""
         if self._pool is None:
             self._pool = torch.cuda.graph_pool_handle()
-        graph, stream = torch.cuda.CUDAGraph(), torch.cuda.Stream(self.device)
-        with torch.cuda.device(self.device), torch.cuda.graph(graph, pool=self._pool, stream=stream):
-            step()
+            self._capturing = torch.cuda.Stream(self.device)  # one for all: memory is shared by those of one stream
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.device(self.device):
+            before = torch.cuda.current_stream(self.device)
+            try:
+                with torch.cuda.graph(graph, pool=self._pool, stream=self._capturing):
+                    step()
+            finally:
+                torch.cuda.set_stream(before)  # torch leaves its own in place where the end of a capture fails
         return graph
 
     def replay(self, graph: Any) -> None:

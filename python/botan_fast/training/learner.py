@@ -58,7 +58,8 @@ class Learner:
             return torch.nn.utils.clip_grad_norm_(self.model.parameters(), clip_norm)
         norm = clip_norm_of(self.gradient_norms())
         scale = gradient_scale_of(float(norm), clip_norm)
-        self.optimizer.grad_scale = torch.full((), scale, device=self.device)  # type: ignore[attr-defined]  # as below
+        divisor = torch.tensor(scale, dtype=torch.float32, device=self.device)  # beyond float32 it is infinite
+        self.optimizer.grad_scale = divisor  # type: ignore[attr-defined]  # as below
         return norm.to(self.device)
 
     def gradient_norms(self) -> Tensor:
