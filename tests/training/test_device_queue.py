@@ -20,10 +20,11 @@ def cuda(monkeypatch):
     order.graph_pool_handle.return_value = "pool"
     order.mem_get_info.return_value = (1000, 5000)
     order.memory_reserved.return_value, order.memory_allocated.return_value = 300, 100
-    for name in ("Event", "graph", "stream", "device", "current_stream", "graph_pool_handle", "mem_get_info"):
+    names = ("Event", "graph", "stream", "device", "current_stream", "graph_pool_handle", "mem_get_info", "set_stream")
+    for name in names:
         create_autospec(getattr(torch.cuda, name))  # it is there
     monkeypatch.setattr(torch.cuda, "graph", lambda *a, **o: spec_of_graph(order, *a, **o))
-    for name in ("Event", "stream", "device", "current_stream", "graph_pool_handle", "mem_get_info", "Stream"):
+    for name in (*(name for name in names if name != "graph"), "Stream"):
         monkeypatch.setattr(torch.cuda, name, getattr(order, name))
     for name in ("CUDAGraph", "memory_reserved", "memory_allocated"):
         monkeypatch.setattr(torch.cuda, name, getattr(order, name))
@@ -76,18 +77,24 @@ def test_warm_ups_run_beside_the_queue_and_in_its_order(cuda):
 
 
 def test_graphs_share_their_memory_and_are_captured_on_a_stream_of_their_own(cuda):
+    """One stream for all of them: torch shares a pool among captures of one stream only."""
     queue = DeviceQueue(DEVICE)
     for _ in range(2):
         assert queue.capture(cuda.step) is cuda.a_graph
-    assert cuda.graph.call_args_list == [
-        call(cuda.a_graph, pool="pool", stream=cuda.stream1),
-        call(cuda.a_graph, pool="pool", stream=cuda.stream2),
-    ]
+    assert cuda.graph.call_args_list == [call(cuda.a_graph, pool="pool", stream=cuda.stream1)] * 2
     cuda.graph_pool_handle.assert_called_once_with()
     assert cuda.device.call_args == call(DEVICE)
     names = [name for name, *_ in cuda.mock_calls]
     assert names.index("graph().__enter__") < names.index("step") < names.index("graph().__exit__")
     cuda.a_graph.replay.assert_not_called()
+
+
+def test_a_capture_that_fails_gives_the_stream_back(cuda):
+    queue = DeviceQueue(DEVICE)
+    cuda.graph.return_value.__exit__.side_effect = RuntimeError("capture invalidated")
+    with pytest.raises(RuntimeError, match="capture invalidated"):
+        queue.capture(cuda.step)
+    assert cuda.set_stream.call_args == call(cuda.current)
 
 
 def test_memory(cuda, monkeypatch):
