@@ -49,9 +49,7 @@ def choose_steps(learner: Learner, samples: Sequence[Sample], settings: Training
             if not batches.resident:
                 raise
         del batches  # the step needs more than the data leave: they stay in host memory
-        queue = DeviceQueue(
-            learner.device
-        )  # with memory of its own: what a failed capture leaves cannot be captured in
+        queue = DeviceQueue(learner.device)  # with memory of its own: that of a failed capture cannot be used again
         batches = PackedBatches(samples, learner.model, settings, queue, resident=False)
         return CapturedSteps(learner, samples, settings, batches, queue)
     except NotCapturable as reason:
