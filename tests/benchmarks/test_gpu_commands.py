@@ -184,6 +184,7 @@ def test_stages_fit():
     for call in calls:
         options = check.parser().parse_args(call.split()[3:])
         assert options.wheel is not None
+        assert options.within < 600  # with what the command itself takes
         stages = check.stages_of(options.stage, True)
         assert sum(check.limit_of(stage, True) for stage in stages) <= 600
         done += [stage for stage in stages if stage != "build"]
