@@ -5,7 +5,8 @@
 The rules are those of csrc/cuda/runtime/intrinsics.cuh, looked for in the order of the code: before the wait
 (ACQBULK) no store to global memory and no atomic, no later kernel is let in (PREEXIT) before it, and no load counts
 on memory that nobody writes (LDG...CONSTANT). --table lists what each kernel loads before its wait. Kernels without a
-wait, and code for devices before sm_90, are passed over. Needs cuobjdump, of the CUDA toolkit.
+wait, and code for devices before sm_90, are passed over; a build in which none waits fails. Needs cuobjdump, of the
+CUDA toolkit.
 """
 
 import argparse
@@ -19,6 +20,7 @@ ARCHITECTURE = re.compile(r"code for (sm_\w+)")
 FUNCTION = re.compile(r"Function : (\w+)")
 INSTRUCTION = re.compile(r"/\*[0-9a-f]{4,}\*/\s+(?:@!?U?P\d\s+)?([A-Z][\w.]*)")
 WRITES = ("STG", "ST.", "RED", "ATOM", "UBLKCP", "UTMA")
+NO_CODE = "does not contain device code"
 LOADS = ("LDG", "LD.", "LDGSTS")
 
 
@@ -77,6 +79,11 @@ def main(arguments=None) -> int:
     waiting = wrong = 0
     for path in sorted(options.build.rglob("*.o")):
         done = subprocess.run([tool, "-sass", str(path)], capture_output=True, text=True)
+        if NO_CODE in done.stdout + done.stderr:  # an object of the CPU, for which the status is an error's, too
+            continue
+        if done.returncode != 0:
+            print(f"{path}: cuobjdump ends with status {done.returncode}: {done.stderr.strip()}", file=sys.stderr)
+            return 1
         for name, instructions in kernels(done.stdout).items():
             if "ACQBULK" not in instructions:
                 continue
@@ -86,8 +93,11 @@ def main(arguments=None) -> int:
             early = [i for i in instructions[: instructions.index("ACQBULK")] if i.startswith(LOADS)]
             if bad or options.table:
                 print(f"{name}: {'; '.join(bad) or 'good'}; loads before the wait: {' '.join(early) or 'none'}")
+    if waiting == 0:
+        print("no kernel waits: the build has no code for sm_90 or later", file=sys.stderr)
+        return 1
     print(f"{waiting} kernels wait for the one before, {wrong} of them wrongly")
-    return 1 if wrong or waiting == 0 else 0
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ LIMITS = {
     "initcheck": 60,
     "racecheck": 90,
 }
+WHEEL_LIMIT = 60  # of "build" where it only installs a wheel
 GROUPS = {"benchmarks": ("bench", "networks", "training", "operations"), "sanitizer": tuple(commands.SANITIZED)}
 ASK = (
     "import torch\n"
@@ -69,6 +70,11 @@ def command_of(stage: str, capability: tuple[int, int], options, output: Path) -
     if stage in commands.SANITIZED:
         return commands.sanitizer(stage)
     return makers[stage]() if stage in makers else commands.measure(stage, output, options.select)
+
+
+def limit_of(stage: str, wheel: bool) -> int:
+    """Seconds that a stage may take."""
+    return WHEEL_LIMIT if wheel and stage == "build" else LIMITS[stage]
 
 
 def run_stage(stage: str, command: list[str] | None, limit: float, output: Path) -> bool:
@@ -143,7 +149,7 @@ def run_stages(stages: list[str], capability: tuple[int, int], options, output: 
             failed.append(stage)
             continue
         command = command_of(stage, capability, options, output)
-        if not run_stage(stage, command, min(LIMITS[stage], left), output):
+        if not run_stage(stage, command, min(limit_of(stage, options.wheel is not None), left), output):
             failed.append(stage)
         if stage == "build" and failed:
             installed = ask(INSTALLED)

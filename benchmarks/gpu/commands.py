@@ -21,6 +21,7 @@ SANITIZED = {
         " or (test_graph_and_pairs and box0)"
         " or test_a_dense_cluster"
         " or test_a_batch"
+        " or test_the_batch_on_the_device or test_the_numbers_of_a_step"
         " or (test_targets and cubic and float32)"
     ),
     "initcheck": SMALL_STEP,

@@ -69,7 +69,8 @@ def caption(record: dict, name: str) -> str:
     return (
         f"Medians, {record['size']:,} particles and {record['edges']:,} directed edges, {machine['gpu']}, torch "
         f"{versions['torch']}, botan_fast {versions['botan_fast']}, {record['date']}. A training step is forward, "
-        f"loss, gradients, clipping and Adam{f'; its peak memory {memory}' if memory else ''}. The floor is the larger "
+        "loss, gradients, clipping and Adam, written as a user would; `train` needs fewer launches"
+        f"{f'. Peak memory of a step: {memory}' if memory else ''}. The floor is the larger "
         f"of the bytes that the kernels move at the rate of a copy, {limits['copy'] / 1e12:.3g} TB/s, and arithmetic "
         f"at that of large products ({rates} TFLOP/s in the same run). Edge-steps are edges times message-passing "
         f"steps. From [{name}](benchmarks/results/{FOLDER}/{name})."

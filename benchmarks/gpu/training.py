@@ -109,7 +109,8 @@ def profiled(data: list[bf.Sample], precision: str, machine: Machine, step_us: f
 
 
 def optimizer_step(fused: bool, captured: bool, machine: Machine) -> Prepared:
-    """Clipping the norm of all gradients to 1, and Adam, as `train` has them."""
+    """Clipping by torch.nn.utils.clip_grad_norm_ and Adam, as a loop of one's own has them; `train` clips inside of
+    Adam (docs/training-gpu.md)."""
     generator = torch.Generator().manual_seed(0)
     source = inputs.model()
     for parameter in source.parameters():

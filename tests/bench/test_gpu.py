@@ -121,9 +121,17 @@ def test_mistakes(capsys, monkeypatch):
 
 def test_a_build_without_kernels(monkeypatch, capsys):
     monkeypatch.setattr(gpu, "choose_device", torch.device)
-    monkeypatch.setattr(gpu, "kernels_for", lambda device: None)
+    monkeypatch.setattr(gpu, "CUDA_KERNELS", None)
     assert "has no CUDA kernels for it; install with -C" in error_line(["bench", "--device", "cuda"], capsys)
     assert "leave it out to measure the CPU" in error_line(["bench", "--device", "meta"], capsys)
+
+
+def test_a_gpu_that_the_kernels_cannot_run_on(monkeypatch, capsys):
+    monkeypatch.setattr(gpu, "choose_device", torch.device)
+    monkeypatch.setattr(gpu, "CUDA_KERNELS", object())
+    monkeypatch.setattr(gpu, "kernels_for", lambda device: None)
+    message = error_line(["bench", "--device", "cuda"], capsys)
+    assert "has compute capability below 8.0, which the CUDA kernels need; leave it out to measure the CPU" in message
 
 
 def test_the_command_prints_and_writes(monkeypatch, tmp_path, capsys, record):

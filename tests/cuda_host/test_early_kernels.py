@@ -66,4 +66,20 @@ def test_one_that_does_not_is_named(check, capsys, body, text):
 
 def test_a_build_without_such_kernels_is_said(check, capsys):
     assert check([STORE]) == 1
-    assert "0 kernels wait" in capsys.readouterr().out
+    assert capsys.readouterr().err == "no kernel waits: the build has no code for sm_90 or later\n"
+
+
+def test_objects_of_the_cpu_are_passed_over(check, capsys, tmp_path):
+    """For them cuobjdump ends with a status other than 0."""
+    text = "cuobjdump info    : File does not contain device code"
+    script = f"#!/bin/sh\ncase $2 in *cpu.o) echo '{text}'; exit 255;; esac\ncat \"$2\"\n"
+    (tmp_path / "bin" / "cuobjdump").write_text(script)
+    (tmp_path / "cpu.o").write_text("")
+    assert check([WAIT, LET, STORE]) == 0
+    assert capsys.readouterr().out.startswith("1 kernels wait")
+
+
+def test_a_file_that_cuobjdump_cannot_read_is_an_error(check, capsys, tmp_path):
+    (tmp_path / "bin" / "cuobjdump").write_text("#!/bin/sh\necho 'not an ELF file' >&2\nexit 255\n")
+    assert check([WAIT, LET, STORE]) == 1
+    assert capsys.readouterr().err.endswith("0.o: cuobjdump ends with status 255: not an ELF file\n")

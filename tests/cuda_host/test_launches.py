@@ -39,7 +39,9 @@ OPTIMIZER = {
     "torch _fused_adam_": 1,
     "torch _foreach_sub_": 1,
 }
-TOLERANCE = {"fp32": 1e-5, "tf32": 0.1, "bf16": 0.2}  # of gradients; ReLUs near their kink flip with rounded factors
+# Of gradients from the definition that rounds alike. Few factors fall to the other side of a rounding, by 1e-3 of their
+# size; in tf32, with sums in another order, so may a ReLU to the other side of its kink: 4e-3 here.
+TOLERANCE = {"fp32": 1e-5, "tf32": 1e-2, "bf16": 2e-3}
 
 
 @pytest.fixture
@@ -138,8 +140,8 @@ def test_a_gradient_of_one_costs_nothing_else(device, graph, options):
 @pytest.mark.parametrize("precision", ops.PRECISIONS)
 @pytest.mark.parametrize("save_memory", [False, True])
 @pytest.mark.parametrize("options", [{}, {"edge_node_skip": True, "decoders": "shared"}])
-def test_packed_once_or_by_each_call(device, graph, monkeypatch, precision, save_memory, options):
-    """The same bits; and the gradients of the CPU in float64."""
+def test_packed_once_or_by_each_call(device, graph, monkeypatch, rounding, precision, save_memory, options):
+    """The same bits; and the gradients of the definition in float64, which rounds factors where the kernels do."""
     model = make_model(num_steps=5, **options)
     with device:
         got = gradients_of(model, loss_of(model, graph, precision, save_memory))
@@ -151,7 +153,7 @@ def test_packed_once_or_by_each_call(device, graph, monkeypatch, precision, save
     for a, b in zip(got, apart, strict=True):
         assert torch.equal(a, b)
     exact = make_model(num_steps=5, **options).double()
-    loss = loss_of(exact, graph)
+    loss = loss_of(exact, graph, rounding(precision))
     for a, want in zip(got, torch.autograd.grad(loss, list(exact.parameters())), strict=True):
         assert relative_l2(a, want) < TOLERANCE[precision]
 

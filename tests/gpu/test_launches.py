@@ -85,3 +85,16 @@ def test_the_same_bits_captured_or_not_and_early_or_not(device, tmp_path):
     in_order = torch.load(path)
     for a, b in zip(in_order, first, strict=True):
         assert torch.equal(a, b)
+
+
+def test_another_value_of_the_variable_is_refused(device):
+    program = "import torch; from tests.gpu.test_launches import make_step; make_step(torch.device('cuda'))[1]()"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "BOTAN_FAST_EARLY_LAUNCH": "off"},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "BOTAN_FAST_EARLY_LAUNCH = 'off'; set it to 0" in done.stderr

@@ -3,6 +3,7 @@
 import torch
 
 from botan_fast import ops
+from botan_fast.ops import packing
 
 
 def test_opcheck():
@@ -18,5 +19,5 @@ def test_opcheck():
 
 def test_a_cpu_packs_nothing():
     parts = {"encoder": [torch.ones(32, 3), torch.ones(32), torch.ones(32, 32), torch.ones(32)]}
-    assert not ops.packs_weights(torch.device("cpu"))
+    assert not packing.packs_weights(torch.device("cpu"))
     assert ops.pack_weights(parts) == {}

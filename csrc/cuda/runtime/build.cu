@@ -2,6 +2,8 @@
 #include <array>
 #include <atomic>
 #include <cstdlib>
+#include <stdexcept>
+#include <string>
 #include <string_view>
 
 #include "cuda/runtime/launch.cuh"
@@ -36,7 +38,12 @@ bool waits_in_kernels(Stream stream) {
   static std::array<std::atomic<signed char>, 64> known{};  // 0: not yet, 1: no, 2: yes
   const auto ask = [] {
     const char* chosen = std::getenv("BOTAN_FAST_EARLY_LAUNCH");
-    if (chosen && std::string_view(chosen) == "0") return false;
+    const std::string_view value = chosen ? chosen : "";
+    if (value != "" && value != "0" && value != "1") {
+      throw std::invalid_argument("BOTAN_FAST_EARLY_LAUNCH = '" + std::string(value) +
+                                  "'; set it to 0 so that no kernel begins early, or to 1, or leave it out");
+    }
+    if (value == "0") return false;
     int driver = 0;
     check(cudaDriverGetVersion(&driver), "CUDA ", "cudaDriverGetVersion");
     if (driver < 12030) return false;

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from .. import ops
-from ..device import choose_device, kernels_for
+from ..device import CUDA_KERNELS, choose_device, kernels_for
 from ..errors import InputError
 from ..graph.build import build_graph
 from ..graph.graph import Graph
@@ -141,10 +141,15 @@ def _checked_device(device: str) -> torch.device:
     chosen = choose_device(device)
     if chosen.type != "cuda":
         raise InputError(f"device = '{device}'; give 'cuda', or leave it out to measure the CPU")
-    if kernels_for(chosen) is None:
+    if CUDA_KERNELS is None:
         raise InputError(
             f"device = '{device}' but this build has no CUDA kernels for it; "
             "install with -C cmake.define.BOTAN_FAST_CUDA=ON where nvcc is"
+        )
+    if kernels_for(chosen) is None:
+        raise InputError(
+            f"device = '{device}' has compute capability below 8.0, which the CUDA kernels need; "
+            "leave it out to measure the CPU"
         )
     return chosen
 

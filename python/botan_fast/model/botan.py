@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from .. import ops
 from ..errors import InputError
 from ..graph.graph import Graph
+from ..ops.packing import packs_weights
 from .card import ModelCard
 from .config import buffer_shapes, check_arguments, input_widths, plain, stored_config
 from .inputs import check_species, edge_columns, node_columns
@@ -320,7 +321,7 @@ class BOTAN(nn.Module):
 
     def _pack(self, precision: str) -> dict[str, tuple[ops.Packed]]:
         """The weights of all parts in one launch, on CUDA; a part that someone has replaced goes its own way."""
-        if not ops.packs_weights(self.node_encoder.fc1.weight.device):
+        if not packs_weights(self.node_encoder.fc1.weight.device):
             return {}
         ours = [(n, m) for n, m in self.named_children() if isinstance(m, MLP | BOTANLayer)]
         parts = {name: part.weights() for name, part in ours if type(part) in (MLP, BOTANLayer)}

@@ -19,7 +19,7 @@ library          how an operator is declared
 from . import batches, cuda, reference
 from .losses import Loss, loss, unit_gradient
 from .message_passing import processor
-from .packing import Packed, pack_weights, packs_weights
+from .packing import Packed, pack_weights
 from .perceptron import mlp
 from .precision import PRECISIONS, check_precision, check_save_memory, has_fast_path, warn_if_slow
 from .sums import scatter_sum, segment_sum
@@ -36,7 +36,6 @@ __all__ = [
     "loss",
     "mlp",
     "pack_weights",
-    "packs_weights",
     "processor",
     "reference",
     "scatter_sum",

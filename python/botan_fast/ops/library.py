@@ -18,7 +18,6 @@ __all__ = [
     "addresses",
     "bad_input",
     "check_index",
-    "dense_or_none",
     "differentiable_gradients",
     "fake",
     "given_gradients",
@@ -33,10 +32,6 @@ def address(tensor: Tensor | None) -> int:
 
 def addresses(tensors: Sequence[Tensor | None]) -> list[int]:
     return [address(t) for t in tensors]
-
-
-def dense_or_none(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.contiguous()
 
 
 library = torch.library.Library("botan_fast", "DEF")

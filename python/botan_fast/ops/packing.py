@@ -76,8 +76,8 @@ def packs_weights(device: torch.device) -> bool:
     """Whether anything is packed for this device: only CUDA kernels read weights in another order.
 
     >>> import torch
-    >>> from botan_fast import ops
-    >>> ops.packs_weights(torch.device("cpu"))
+    >>> from botan_fast.ops.packing import packs_weights
+    >>> packs_weights(torch.device("cpu"))
     False
     """
     return kernels_for(device) is not None

@@ -32,9 +32,13 @@ class Mark:
 class DeviceQueue:
     """Torch's current stream of a device; or, as `side` makes it, a stream of its own for copies.
 
+    >>> import torch
     >>> from botan_fast.training.device_queue import DeviceQueue
-    >>> [name for name in vars(DeviceQueue) if not name.startswith("_")][:4]
-    ['side', 'free_bytes', 'pinned', 'copy']
+    >>> if torch.cuda.is_available():
+    ...     queue, there = DeviceQueue(torch.device("cuda")), torch.empty(3, device="cuda")
+    ...     queue.copy(there, queue.pinned((3,), torch.float32).fill_(2))
+    ...     queue.mark().wait()
+    ...     assert there.tolist() == [2, 2, 2]
     """
 
     def __init__(self, device: torch.device, stream: torch.cuda.Stream | None = None) -> None:
