@@ -77,7 +77,7 @@ class Machine(Clock):
         for package in ("triton", "torch_geometric"):
             try:
                 facts[package] = __import__(package).__version__
-            except ImportError:
+            except Exception:  # not there, or broken beside this torch: numbers come without it
                 facts[package] = None
         return facts
 
