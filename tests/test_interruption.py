@@ -139,3 +139,56 @@ def test_a_second_signal_while_the_first_is_answered_is_still_one_line():
         time.sleep(60)
     """
     assert ended(code, signal.SIGINT) == (130, "", "botan-fast: interrupted\n")
+
+
+def test_a_second_signal_between_the_tidying_up_and_the_last_line():
+    code = """
+    import os, signal, sys
+    try:
+        with orderly():
+            print("ready", flush=True)
+            time.sleep(20)
+    except KeyboardInterrupt:
+        os.kill(os.getpid(), signal.SIGTERM)
+        print("kept", flush=True)
+        sys.exit(status())
+    """
+    assert ended(code, signal.SIGINT) == (130, "kept\n", "")
+
+
+@pytest.mark.parametrize("moment", ["interrupted", "say"])
+def test_a_second_signal_while_the_command_says_what_is_kept(moment):
+    code = f"""
+    import os, signal, sys
+    from botan_fast.cli import entry
+    def run(arguments):
+        with orderly():
+            print("ready", flush=True)
+            time.sleep(20)
+    def ask():
+        os.kill(os.getpid(), signal.SIGTERM)
+    def interrupted(*_):
+        {"ask()" if moment == "interrupted" else "pass"}
+        return "; all is kept"
+    say = entry.say
+    def say_and_ask(text):
+        say(text)
+        ask()
+    if "{moment}" == "say":
+        entry.say = say_and_ask
+    entry.info.run, entry.info.interrupted = run, interrupted
+    sys.argv = ["botan-fast", "info"]
+    sys.exit(entry.main())
+    """
+    assert ended(code, signal.SIGINT) == (130, "", "botan-fast: interrupted; all is kept\n")
+
+
+def test_what_is_finished_stays_finished_inside_of_deferred():
+    code = """
+    import os, signal
+    with deferred():
+        finish()
+        os.kill(os.getpid(), signal.SIGINT)
+    print("ready", flush=True)
+    """
+    assert ended(code) == (0, "", "")

@@ -3,8 +3,9 @@ else in order, and never by half.
 
 `install` is for the command alone; in a library it is the caller who decides what a signal does. Its handler ends the
 process in the first milliseconds, while modules load and where work leaves nothing behind. Inside of `orderly` it
-raises `Interrupted`, a KeyboardInterrupt, so that the block tidies up. Inside of `deferred` a signal waits: what is
-being saved is saved whole, in a library too.
+raises `Interrupted`, a KeyboardInterrupt, so that the block tidies up; who presses again changes nothing for some
+seconds, until the command has said what is kept. Inside of `deferred` a signal waits: what is being saved is saved
+whole, in a library too.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _PATIENCE = 5.0  # seconds of tidying up in which pressing again changes nothing
 _open = 0  # blocks that have to tidy up
 _first: int | None = None  # the signal that asked to stop
 _raised = -_PATIENCE  # when the handler raised last
+_finished = False  # the command has said how it ended
 
 
 class Interrupted(KeyboardInterrupt):
@@ -49,7 +51,12 @@ def install() -> None:
 
 
 def finish() -> None:
-    """The command is done and says so with its status: from here on a signal changes nothing."""
+    """The command is done and says so with its status: from here on a signal changes nothing.
+
+    Inside of `deferred`, whose handlers are others for a moment, it holds as well.
+    """
+    global _finished
+    _finished = True
     for number in _SIGNALS:
         if signal.getsignal(number) is _handle:
             signal.signal(number, signal.SIG_IGN)
@@ -66,17 +73,20 @@ def status() -> int | None:
 
 def _handle(number: int, frame: FrameType | None) -> None:
     global _first, _raised
+    if _finished:
+        return
     if number != signal.SIGALRM:
         _first = _first or number
+        if monotonic() - _raised < _PATIENCE:
+            return  # what has to be tidied up may be done already, but the command's last line is still to come
     if not _open:
         finish()  # a second signal in here would say it once more
         try:
             os.write(2, b"botan-fast: interrupted\n")
         finally:
             os._exit(status() or 130)
-    if number == signal.SIGALRM or monotonic() - _raised >= _PATIENCE:
-        _raised = monotonic()
-        raise Interrupted
+    _raised = monotonic()
+    raise Interrupted
 
 
 def _unraisable(unraisable: Any) -> None:

@@ -97,13 +97,12 @@ def _interrupted(
     stop: BaseException, command: ModuleType | None, arguments: argparse.Namespace, argv: list[str]
 ) -> int:
     """The line after Ctrl-C or SIGTERM, and the status."""
-    with interruption.deferred():
-        more = getattr(stop, "saved", "")
-        with contextlib.suppress(Exception):
-            if command is not None and hasattr(command, "interrupted"):
-                more += command.interrupted(arguments, argv)
-        say(f"botan-fast: interrupted{more}")
-        interruption.finish()
+    interruption.finish()  # another signal would say it once more
+    more = getattr(stop, "saved", "")
+    with contextlib.suppress(Exception):
+        if command is not None and hasattr(command, "interrupted"):
+            more += command.interrupted(arguments, argv)
+    say(f"botan-fast: interrupted{more}")
     return interruption.status() or 130
 
 
