@@ -31,6 +31,7 @@ def describe(threads: int | None = None) -> dict:
             "cores": cores(),
             "memory_bytes": memory_bytes(),
             "simd": info["simd"],
+            "simd_forced": "BOTAN_FAST_SIMD" in os.environ,
             "system": platform.system(),
             "load_average": [round(x, 2) for x in os.getloadavg()],
         },

@@ -1,10 +1,12 @@
 """The tables of README.md and docs/performance.md from a result file: `python -m benchmarks.report [FILE]`.
 
 With --check, compare only. Without FILE the newest result is written, and the one that each file names is checked.
+README's short table of AVX2 is made from a result of `python -m benchmarks.run --simd avx2`, or of such a processor.
 README's table of a GPU is made from a file of `botan-fast bench --device cuda` in benchmarks/results/gpu.
 """
 
 import argparse
+import itertools
 import json
 import re
 import sys
@@ -41,6 +43,8 @@ OTHERS = {
     "matscipy": "matscipy",
 }
 OURS = {"botan_fast": "", "botan_fast_bf16": ", bf16"}
+NARROW = "avx2"  # the mark of the table of processors with AVX2 alone
+NARROW_OPERATIONS = {name: OPERATIONS[name] for name in ("training_step", "inference")}
 SIMD = {"avx512": "AVX-512", "avx512_bf16": "AVX-512 with bfloat16", "avx2": "AVX2"}
 THREADS = {
     "training_step_by_threads": "training step",
@@ -70,17 +74,23 @@ PARTS = {
 }
 
 
+def is_narrow(record: dict) -> bool:
+    return record["machine"]["simd"] == "avx2"
+
+
 def table(record: dict, name: str) -> str:
     """The lines between README's markers, for a record and the name of its file."""
+    operations = NARROW_OPERATIONS if is_narrow(record) else OPERATIONS
     sizes = sorted({t["particles"] for t in record["timings"]})
     size = PARTICLES if PARTICLES in sizes else sizes[0]
     lines = [
         "| | authors' sequence | others (their time / ours) | botan_fast | authors' / ours | of the floor |",
         "|---|---|---|---|---|---|",
     ]
-    timings = [t for t in record["timings"] if t["particles"] == size and t["operation"] in OPERATIONS]
-    lines += rows(timings, OPERATIONS, "median", duration)
-    lines += rows([m for m in record["memory"] if m["particles"] == size], MEMORY, "peak_bytes", amount)
+    timings = [t for t in record["timings"] if t["particles"] == size and t["operation"] in operations]
+    lines += rows(timings, operations, "median", duration)
+    if not is_narrow(record):
+        lines += rows([m for m in record["memory"] if m["particles"] == size], MEMORY, "peak_bytes", amount)
     return "\n".join([*lines, "", caption(record, timings, size, name)])
 
 
@@ -118,6 +128,8 @@ def caption(record: dict, timings: list[dict], size: int, name: str) -> str:
     spread = f"{min(rounds)} to {max(rounds)}" if min(rounds) < max(rounds) else rounds[0]
     origin = {"synthetic": "a synthetic configuration", "file": "a configuration of the authors' data"}
     simd = SIMD.get(machine["simd"], machine["simd"])
+    if machine.get("simd_forced"):
+        simd += " alone, torch too, of the wider ones that it has"
     commit = (record["commit"] or "unknown")[:7] + ("+changes" if (record["commit"] or "").endswith("+changes") else "")
     return (
         f"Medians of {spread} rounds, {origin[timings[0]['input']]} of {size:,} particles and "
@@ -205,7 +217,9 @@ def blocks(record: dict, name: str) -> dict[str, dict[str, str]]:
         performance["sizes"] = sizes_table(record, link)
     if record.get("profile"):
         performance["profile"] = profile_table(record, link)
-    readme = {"benchmark": table(record, name)} if "training_step" in shown else {}
+    if is_narrow(record):
+        performance = {f"{marker}-{NARROW}": lines for marker, lines in performance.items() if marker == "profile"}
+    readme = {NARROW if is_narrow(record) else "benchmark": table(record, name)} if "training_step" in shown else {}
     return {"README.md": readme, "docs/performance.md": performance}
 
 
@@ -218,13 +232,17 @@ def replaced(text: str, marker: str, lines: str, file="README") -> str:
     return f"{before}{begin}\n{lines}\n{end}{rest.split(end)[1]}"
 
 
-def choose(text: str, results: Path, check: bool) -> Path:
-    """The result that the text names when it is checked, else the newest one."""
-    named = re.search(r"\((?:\.\./)?benchmarks/results/([^)/]+\.json)\)", text)
-    if check and named:
-        return results / named[1]
+def choose(text: str, results: Path, check: bool, narrow: bool = False) -> Path | None:
+    """The result that the text names when it is checked, else the newest one; of AVX2 alone if `narrow`, or None."""
     # those of benchmarks.run; a result of benchmarks.gpu.check has a device instead of a machine
-    files = [file for file in results.glob("*.json") if "machine" in json.loads(file.read_text())]
+    records = {file: json.loads(file.read_text()) for file in results.glob("*.json")}
+    files = [file for file, r in records.items() if "machine" in r and is_narrow(r) == narrow]
+    if check:
+        for name in re.findall(r"\((?:\.\./)?benchmarks/results/([^)/]+\.json)\)", text):
+            if results / name not in records or results / name in files:
+                return results / name
+    if narrow and not files:
+        return None
     if not files:
         sys.exit(f"{results} holds no result; run python -m benchmarks.run")
     return max(files, key=lambda file: (json.loads(file.read_text())["date"], file.stat().st_mtime))
@@ -239,8 +257,15 @@ def main(arguments=None):
     if options.file and not options.file.is_file():
         sys.exit(f"{options.file} does not exist; run python -m benchmarks.run, or name a result file")
     of_gpu = options.file is not None and gpu.is_of_gpu(json.loads(options.file.read_text()))
-    for file in () if of_gpu else ("README.md", "docs/performance.md"):
-        path = options.file or choose((options.root / file).read_text(), RESULTS, options.check)
+    for file, narrow in itertools.product(() if of_gpu else ("README.md", "docs/performance.md"), (False, True)):
+        if options.file is None:
+            path = choose((options.root / file).read_text(), RESULTS, options.check, narrow)
+        elif is_narrow(json.loads(options.file.read_text())) == narrow:
+            path = options.file
+        else:
+            continue
+        if path is None:  # nobody has measured that yet
+            continue
         if not path.is_file():
             sys.exit(f"{path} does not exist; run python -m benchmarks.run, or name a result file")
         settle(options, file, blocks(json.loads(path.read_text()), path.name)[file], path)

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -14,10 +15,15 @@ from benchmarks.memory import OPERATIONS
 from botan_fast.bench.benchmark import PRECISIONS, measure_peak
 
 CEILINGS = {"copy", "matrix_product"}
+SIMD = ("avx2", "avx512")
 
 
 def main(arguments=None) -> Path:
     options = parse(arguments)
+    if options.simd and os.environ.get("BOTAN_FAST_SIMD") != options.simd:
+        # Libraries choose their instructions once, when they are loaded: begin again.
+        os.environ.update(narrower(options.simd))
+        os.execv(sys.executable, [sys.executable, "-m", "benchmarks.run", *(arguments or sys.argv[1:])])
     record = {"format": 1, **machine.describe(options.threads)}
     timings, failed = time_all(options)
     record |= summarize(timings)
@@ -25,6 +31,8 @@ def main(arguments=None) -> Path:
     record["profile"] = [] if options.no_profile else measure_profile(options)
     record["load_average_end"] = machine.describe(options.threads)["machine"]["load_average"]
     device = options.device or f"{machine.slug(record['machine']['cpu'])}-{record['machine']['cores']}-cores"
+    if record["machine"]["simd_forced"]:
+        device += f"-{record['machine']['simd'].replace('_', '-')}"
     options.output.mkdir(parents=True, exist_ok=True)
     path = options.output / f"{device}-{record['date']}.json"
     machine.write_json(path, record)
@@ -35,11 +43,27 @@ def main(arguments=None) -> Path:
     return path
 
 
+def narrower(simd: str) -> dict[str, str]:
+    """The environment in which botan_fast, torch, its compiler and its libraries keep to one instruction set."""
+    libraries = {"avx2": ("AVX2", "AVX2"), "avx512": ("AVX512", "AVX512_CORE")}[simd]
+    return {
+        "BOTAN_FAST_SIMD": simd,
+        "ATEN_CPU_CAPABILITY": simd,  # torch and torch.compile
+        "MKL_ENABLE_INSTRUCTIONS": libraries[0],
+        "ONEDNN_MAX_CPU_ISA": libraries[1],
+    }
+
+
 def parse(arguments):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, help="timed rounds of everything (default: chosen by cost)")
     parser.add_argument("--particles", default="4096", help="particle numbers, separated by commas")
     parser.add_argument("--threads", type=int, help="default: torch's choice")
+    parser.add_argument(
+        "--simd",
+        choices=SIMD,
+        help="all, torch too, keeps to this instruction set: what a processor without wider ones would do",
+    )
     parser.add_argument("--sizes", help="particle numbers of test_sizes, separated by commas")
     parser.add_argument(
         "--quick",

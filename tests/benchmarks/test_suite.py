@@ -286,6 +286,54 @@ def test_report_writes_and_checks_the_files(record, tmp_path):
         report.main(arguments)
 
 
+def test_report_of_a_narrow_processor(record, tmp_path, monkeypatch):
+    """Its tables stand beside those of the wide one, and neither replaces the other."""
+    monkeypatch.setattr(report, "RESULTS", tmp_path / "benchmarks/results")
+    report.RESULTS.mkdir(parents=True)
+    wide, narrow = report.RESULTS / "a-2026-01-02.json", report.RESULTS / "a-avx2-2026-01-03.json"
+    wide.write_text(json.dumps(record))
+    machine_of_narrow = record["machine"] | {"simd": "avx2", "simd_forced": True}
+    narrow.write_text(json.dumps(record | {"date": "2026-01-03", "machine": machine_of_narrow}))
+    readme, performance = tmp_path / "README.md", tmp_path / "docs/performance.md"
+    performance.parent.mkdir()
+    readme.write_text(marked("benchmark", "old") + marked("avx2", "old"))
+    marks = ("threads", "sizes", "profile", "profile-avx2")
+    performance.write_text("".join(marked(name, "old") for name in marks))
+    monkeypatch.setattr(report.gpu, "choose", lambda *_: None)
+    monkeypatch.setattr(report.gpu, "block", lambda _: "none")
+    readme.write_text(readme.read_text() + marked(report.gpu.MARKER, "old"))
+    report.main(["--root", str(tmp_path)])
+    report.main(["--root", str(tmp_path), "--check"])
+    long, short = readme.read_text().split("<!-- avx2:begin -->")
+    assert "(2 cores, AVX-512)" in long
+    assert "a-avx2" not in long
+    assert "AVX2 alone, torch too, of the wider ones that it has" in short
+    assert "training step" in short
+    assert "neighbour list" not in short
+    assert performance.read_text().count("From [a-2026-01-02.json]") == 3
+    assert performance.read_text().count("From [a-avx2-2026-01-03.json]") == 1
+    narrow.write_text(narrow.read_text().replace('"wall": 0.5', '"wall": 0.6'))
+    with pytest.raises(SystemExit, match=r"docs/performance\.md is not what a-avx2"):
+        report.main(["--root", str(tmp_path), "--check"])
+
+
+def test_a_run_with_a_narrower_set_begins_again(monkeypatch):
+    """Libraries choose their instructions when they are loaded."""
+
+    class Begun(Exception):
+        pass
+
+    def begin(program, arguments):
+        raise Begun(program, arguments)
+
+    monkeypatch.setattr(run.os, "execv", begin)
+    monkeypatch.setattr(run.os, "environ", {})
+    with pytest.raises(Begun) as begun:
+        run.main(["--simd", "avx2", "--quick"])
+    assert begun.value.args[1][1:] == ["-m", "benchmarks.run", "--simd", "avx2", "--quick"]
+    assert run.os.environ["BOTAN_FAST_SIMD"] == run.os.environ["ATEN_CPU_CAPABILITY"] == "avx2"
+
+
 def test_report_chooses_the_result(record, tmp_path):
     old, new = tmp_path / "b-2026-01-02.json", tmp_path / "a-2026-01-03.json"
     old.write_text(json.dumps(record))
