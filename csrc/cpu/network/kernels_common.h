@@ -1,7 +1,7 @@
-// The arithmetic of the model for one instruction set and one Storage: Fp32 (storage_fp32.h) or Bf16 (storage_bf16.h)
-// says how numbers lie between steps, how factors are multiplied, and how a tile serves as a factor. See kernels.h for
-// what each kernel does. A tile is put down in `Places`: as rows, the left factor of a product by weights, and as the
-// factor of a weight gradient; in float32 these are one array.
+// The arithmetic of the model for one instruction set and one Storage: Fp32 (storage_fp32.h), Bf16 (storage_bf16.h) or
+// Bf16Wide (storage_bf16_wide.h) says how numbers lie between steps, how factors are multiplied, and how a tile serves
+// as a factor. See kernels.h for what each kernel does. A tile is put down in `Places`: as rows, the left factor of a
+// product by weights, and as the factor of a weight gradient; where Storage has one layout these are one array.
 //
 // CMake compiles kernels_fp32.cpp and kernels_bf16.cpp once for each set with BOTAN_FAST_SIMD naming it. Everything but
 // the entry table has internal linkage, and no inline function of the standard library is instantiated here, so that
@@ -26,7 +26,7 @@ constexpr int64_t kPairWords = Storage::kOneLayout ? 1 : kTile / Storage::kPerWo
 
 template <class Storage, int H>
 struct Tile {
-  alignas(64) typename Storage::Number rows[kTile * H];
+  alignas(64) typename Storage::Element rows[kTile * H];
   alignas(64) typename Storage::Word pairs[kPairWords<Storage, H>];
 
   typename Storage::Places both() { return {rows, pairs}; }
@@ -39,22 +39,33 @@ inline void add_weight_gradient(int64_t rows, const typename Storage::Word* g, c
   outer_product<Storage, H>((rows + Storage::kPerWord - 1) / Storage::kPerWord, g, H, H, a, grad);
 }
 
+// Rows of an array as the factor of a weight gradient. `as_rows` is what Storage::as_rows made of them; `pairs` has
+// room for a tile.
+template <class Storage, int H, class From>
+inline const typename Storage::Word* factor_of(int64_t rows, const From* from, const typename Storage::Element* as_rows,
+                                               typename Storage::Word* pairs) {
+  if constexpr (Storage::kOneLayout)
+    return as_rows;
+  else
+    return Storage::template as_factor<H>(rows, from, pairs);
+}
+
 // out(row, column, R vectors) of rows times (H, H) weights + init(row, column)
 template <class Storage, int H, class Init, class Out>
-inline void times(int64_t rows, const typename Storage::Number* a, const float* weights, const Init& init,
+inline void times(int64_t rows, const typename Storage::Element* a, const float* weights, const Init& init,
                   const Out& out) {
   product<Storage, H>(rows, rows_of<Storage, H>(a), packed<Storage, H>(weights), H / Storage::kPerWord, init, out);
 }
 
 // ---- edges ----------------------------------------------------------------------------------------------------
 
-// h = relu(We e + c + Ps[sender] + Pr[receiver]) for `rows` edges from k0 on.
+// h = relu(We e + c + Ps[sender] + Pr[receiver]) for `rows` edges from k0 on, of which e_rows holds e.
 template <class Storage, int H, class Chunk>
-inline void hidden_layer(const Chunk& s, int64_t k0, int64_t rows, typename Storage::Places h) {
-  using Number = const typename Storage::Number;
-  Number *e = static_cast<Number*>(s.e), *c = static_cast<Number*>(s.c);
+inline void hidden_layer(const Chunk& s, int64_t k0, int64_t rows, const typename Storage::Element* e_rows,
+                         typename Storage::Places h) {
+  const auto* c = static_cast<const typename Storage::Number*>(s.c);
   times<Storage, H>(
-      rows, e + k0 * H, s.we_forward,
+      rows, e_rows, s.we_forward,
       [&](int64_t r, int i) {
         const int64_t k = k0 + r;
         if (Storage::kAhead > 0 && r + Storage::kAhead < rows)
@@ -71,11 +82,14 @@ inline void hidden_layer(const Chunk& s, int64_t k0, int64_t rows, typename Stor
 template <class Storage, int H>
 void edge_forward(const EdgeForwardChunk& arguments) {
   const EdgeForwardChunk s = arguments;  // a local copy: stores through float* cannot alias it
-  typename Storage::Number* e_out = static_cast<typename Storage::Number*>(s.e_out);
-  Tile<Storage, H> h;
+  using Number = typename Storage::Number;
+  const Number* e = static_cast<const Number*>(s.e);
+  Number* e_out = static_cast<Number*>(s.e_out);
+  Tile<Storage, H> e_tile, h;
   for (int64_t n = s.node_begin * H; n < s.node_end * H; n += kWidth) store(s.sum + n, Vector{});
   for_tiles(s.row_ptr[s.node_begin], s.row_ptr[s.node_end], [&](int64_t k0, int64_t rows) {
-    hidden_layer<Storage, H>(s, k0, rows, {h.rows, nullptr});
+    const auto* e_rows = Storage::template as_rows<H>(rows, e + k0 * H, e_tile.rows);
+    hidden_layer<Storage, H>(s, k0, rows, e_rows, {h.rows, nullptr});
     times<Storage, H>(
         rows, h.rows, s.w2_forward, [&](int64_t, int i) { return load(s.b2 + i); },
         [&](int64_t row, int i, auto& v) {
@@ -100,12 +114,14 @@ void edge_backward(const EdgeBackwardChunk& arguments) {
   using Number = typename Storage::Number;
   const Number *e = static_cast<const Number*>(s.e), *e_out = static_cast<const Number*>(s.e_out);
   const bool last = s.last;
-  Tile<Storage, H> h, g;
-  alignas(64) typename Storage::Word e_pairs[kPairWords<Storage, H>];
+  Tile<Storage, H> e_tile, h, g, next;
   for (int64_t n = s.node_begin * H; n < s.node_end * H; n += kWidth) store(s.grad_p_receiver + n, Vector{});
   for_tiles(s.row_ptr[s.node_begin], s.row_ptr[s.node_end], [&](int64_t k0, int64_t rows) {
-    const typename Storage::Places dz{static_cast<Number*>(s.grad_z) + k0 * H, g.pairs};  // g is used up by then
-    hidden_layer<Storage, H>(s, k0, rows, {last || Storage::kOneLayout ? h.rows : nullptr, h.pairs});
+    Number* grad_z = static_cast<Number*>(s.grad_z) + k0 * H;
+    // What h and g hold is used up by then, element by element.
+    const typename Storage::Places dz = Storage::stored_places(grad_z, h.both(), g.both());
+    const auto* e_rows = Storage::template as_rows<H>(rows, e + k0 * H, e_tile.rows);
+    hidden_layer<Storage, H>(s, k0, rows, e_rows, {last || Storage::kOneLayout ? h.rows : nullptr, h.pairs});
     // g = (gradient of e' from the next step + gradient of the incoming sum) where e' > 0
     if (last) {
       times<Storage, H>(
@@ -123,7 +139,8 @@ void edge_backward(const EdgeBackwardChunk& arguments) {
             Storage::template put<H>(row, i, v, g.both());
           });
     } else {
-      times<Storage, H>(rows, dz.rows, s.we_backward, zero, [&](int64_t row, int i, auto& v) {
+      const auto* next_dz = Storage::template as_rows<H>(rows, grad_z, next.rows);
+      times<Storage, H>(rows, next_dz, s.we_backward, zero, [&](int64_t row, int i, auto& v) {
         constexpr int R = sizeof(v) / sizeof(Vector);
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
@@ -148,37 +165,45 @@ void edge_backward(const EdgeBackwardChunk& arguments) {
         add_to(s.grad_p_receiver + int64_t(s.receivers[k]) * H + i, stored);
       }
     });
-    add_weight_gradient<Storage, H>(rows, Storage::factor(dz),
-                                    Storage::template as_factor<H>(rows, e + k0 * H, e_pairs), s.grad_we);
+    const auto* e_factor = factor_of<Storage, H>(rows, e + k0 * H, e_rows, e_tile.pairs);
+    add_weight_gradient<Storage, H>(rows, Storage::factor(dz), e_factor, s.grad_we);
   });
 }
 
 template <class Storage, int H>
 void edge_input_gradient(const Stored* grad_z, const float* we_backward, int64_t begin, int64_t end, float* out) {
-  const auto* dz = static_cast<const typename Storage::Number*>(grad_z) + begin * H;
-  times<Storage, H>(end - begin, dz, we_backward, zero, [=](int64_t row, int i, const auto& v) {
-    constexpr int R = sizeof(v) / sizeof(Vector);
+  const auto* dz = static_cast<const typename Storage::Number*>(grad_z);
+  Tile<Storage, H> tile;
+  for_tiles(begin, end, [&](int64_t m, int64_t rows) {
+    float* to = out + m * H;
+    const auto* dz_rows = Storage::template as_rows<H>(rows, dz + m * H, tile.rows);
+    times<Storage, H>(rows, dz_rows, we_backward, zero, [=](int64_t row, int i, const auto& v) {
+      constexpr int R = sizeof(v) / sizeof(Vector);
 #pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) store(out + (begin + row + r) * H + i, v[r]);
+      for (int r = 0; r < R; ++r) store(to + (row + r) * H + i, v[r]);
+    });
   });
 }
 
 // ---- multilayer perceptrons -----------------------------------------------------------------------------------
 
-// h = relu(W1 x + b1). x_rows has room for a tile.
+// h = relu(W1 x + b1). x_rows has room for a tile, and holds the rows of x afterwards where they do not serve as they
+// lie in memory; the result is where they are, or null for another number of inputs than H.
 template <class Storage, int H>
-inline void first_layer(int64_t rows, const float* x, int64_t inputs, const float* w1_forward, const float* b1,
-                        typename Storage::Number* x_rows, typename Storage::Places h) {
+inline const typename Storage::Element* first_layer(int64_t rows, const float* x, int64_t inputs,
+                                                    const float* w1_forward, const float* b1,
+                                                    typename Storage::Element* x_rows, typename Storage::Places h) {
   const auto put_hidden = [=](int64_t row, int i, auto& v) {
     for (Vector& each : v) each = relu(each);
     Storage::template put<H>(row, i, v, h);
   };
-  if (inputs == H)
-    times<Storage, H>(
-        rows, Storage::template as_rows<H>(rows, x, x_rows), w1_forward, [=](int64_t, int i) { return load(b1 + i); },
-        put_hidden);
-  else
+  if (inputs != H) {
     Storage::template narrow_layer<H>(rows, x, inputs, w1_forward, b1, put_hidden);
+    return nullptr;
+  }
+  const auto* from = Storage::template as_rows<H>(rows, x, x_rows);
+  times<Storage, H>(rows, from, w1_forward, [=](int64_t, int i) { return load(b1 + i); }, put_hidden);
+  return from;
 }
 
 template <class Storage, int H>
@@ -215,7 +240,8 @@ void mlp_backward(const MlpBackwardChunk& arguments) {
   for_tiles(s.begin, s.end, [&](int64_t m, int64_t rows) {
     const float* from = s.x + m * s.num_inputs;
     const bool h_rows = s.w3 || Storage::kOneLayout;
-    first_layer<Storage, H>(rows, from, s.num_inputs, s.w1_forward, s.b1, x.rows, {h_rows ? h.rows : nullptr, h.pairs});
+    const auto* x_rows = first_layer<Storage, H>(rows, from, s.num_inputs, s.w1_forward, s.b1, x.rows,
+                                                 {h_rows ? h.rows : nullptr, h.pairs});
     if (s.w3) {
       for (int64_t r = 0; r < rows; ++r) s.grad_b3[0] += s.grad_y[m + r];
       times<Storage, H>(
@@ -268,7 +294,7 @@ void mlp_backward(const MlpBackwardChunk& arguments) {
                                             grad_x);
       return;
     }
-    const auto* x_factor = Storage::template as_factor<H>(rows, from, x.pairs);
+    const auto* x_factor = factor_of<Storage, H>(rows, from, x_rows, x.pairs);
     add_weight_gradient<Storage, H>(rows, x_factor, Storage::factor(dh), s.grad_w1);  // (K, H): x^T dh
     if (!grad_x) return;
     times<Storage, H>(rows, dh.rows, s.w1_backward, zero, [&](int64_t row, int i, const auto& v) {
@@ -284,7 +310,7 @@ void mlp_backward(const MlpBackwardChunk& arguments) {
 template <class Storage, int H>
 void linear(const LinearChunk& arguments) {
   const LinearChunk s = arguments;  // a local copy: stores through float* cannot alias it
-  alignas(64) typename Storage::Number a_rows[kTile * H];
+  alignas(64) typename Storage::Element a_rows[kTile * H];
   for_tiles(s.begin, s.end, [&](int64_t m, int64_t rows) {
     float* out = s.out + m * H;
     const float* base = s.base ? s.base + m * H : nullptr;
@@ -316,11 +342,14 @@ void linear(const LinearChunk& arguments) {
 
 template <class Storage, int H>
 void weight_gradient(const WeightGradientChunk& s) {
-  alignas(64) typename Storage::Word g[kPairWords<Storage, H>], a[kPairWords<Storage, H>];
+  Tile<Storage, H> g, a;
   for_tiles(s.begin, s.end, [&](int64_t m, int64_t rows) {
-    const auto* g_factor = Storage::template as_factor<H>(rows, s.g + m * H, g);
-    const auto* a_factor = Storage::template as_factor<H>(rows, s.a + m * H, a);
-    add_weight_gradient<Storage, H>(rows, g_factor, a_factor, s.grad);
+    const auto factor = [&](const float* from, Tile<Storage, H>& tile) {
+      const typename Storage::Element* as_rows = nullptr;
+      if constexpr (Storage::kOneLayout) as_rows = Storage::template as_rows<H>(rows, from, tile.rows);
+      return factor_of<Storage, H>(rows, from, as_rows, tile.pairs);
+    };
+    add_weight_gradient<Storage, H>(rows, factor(s.g + m * H, g), factor(s.a + m * H, a), s.grad);
   });
 }
 

@@ -1,5 +1,5 @@
-// Products of tiles by weights, and of two tiles, in blocks that fit the registers. Storage (Fp32 of storage_fp32.h or
-// Bf16 of storage_bf16.h) says what a word of a factor is and how words are multiplied.
+// Products of tiles by weights, and of two tiles, in blocks that fit the registers. Storage (of storage_*.h) says what
+// a word of a factor is and how words are multiplied.
 #pragma once
 
 #include "cpu/network/vector.h"
@@ -19,7 +19,7 @@ struct Right {  // word (k, column) is p[panel * panel_stride + k * k_stride + c
 };
 
 template <class Storage, int H>
-inline Left<Storage> rows_of(const typename Storage::Number* p) {  // (M, H) as it lies in memory
+inline Left<Storage> rows_of(const typename Storage::Element* p) {  // (M, H) as it lies in memory
   return {reinterpret_cast<const typename Storage::Word*>(p), H / Storage::kPerWord, 1};
 }
 template <class Storage, int H>
@@ -53,6 +53,7 @@ inline void register_block(int64_t row, int panel, Left<Storage> a, Right<Storag
     pa += a.k_stride;
     pb += b.k_stride;
   }
+  Storage::after_products();
   if constexpr (Storage::kOneLayout) {
     // Row by row: columns that are neighbours share a cache line, which is best written at once.
 #pragma GCC unroll 8

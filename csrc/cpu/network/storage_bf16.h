@@ -1,6 +1,6 @@
-// bfloat16 as the numbers of the kernels: see kernels_common.h. Factors of products are rounded to bfloat16 (to
-// nearest, ties to even), sums are float32. AVX512-BF16 multiplies pairs of bfloat16 in one instruction (which treats
-// denormals as zero); the other sets widen to float32.
+// bfloat16 as the numbers of the kernels, for processors with AVX512-BF16, which multiplies pairs of bfloat16 in one
+// instruction (and treats denormals as zero): see kernels_common.h. Factors of products are rounded to bfloat16, sums
+// are float32. storage_bf16_wide.h is for processors without the instruction.
 //
 // Two layouts hold two bfloat16 in a 32-bit word:
 //   rows   (M, H / 2): neighbours in a row, the array as it lies in memory, the left factor of a product by weights
@@ -8,71 +8,36 @@
 //          packed weights are pairs of the (K, H) matrix, panel by panel
 #pragma once
 
-#include "cpu/network/products.h"
-
-#if defined(__AVX512F__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"  // GCC's own header leaves "undefined" vectors uninitialised
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
-#include <immintrin.h>
-#pragma GCC diagnostic pop
-#endif
+#include "cpu/network/bfloat16.h"
+#include "cpu/network/narrow_bf16.h"
 
 namespace botan_fast {
 namespace {
 
-inline Halves to_bf16(Vector v) {
-#if defined(__AVX512BF16__)
-  return (Halves)_mm512_cvtneps_pbh((__m512)v);
-#else
-  const Words w = (Words)v;
-  const Words rounded = (w + (0x7fffu + ((w >> 16) & 1u))) >> 16;
-  const Words nan = (w >> 16) | 0x40u;  // quiet: adding would carry into the sign
-  return __builtin_convertvector((Words)(v == v ? rounded : nan), Halves);
-#endif
-}
-inline Words widen(Halves h) {
-#if defined(__AVX512F__)
-  return (Words)_mm512_cvtepu16_epi32((__m256i)h);  // GCC 12 takes five instructions for the conversion below
-#else
-  return __builtin_convertvector(h, Words);
-#endif
-}
-inline Vector from_bf16(Halves h) { return (Vector)(widen(h) << 16); }
 inline Words pair(Halves low, Halves high) { return widen(low) | widen(high) << 16; }
 inline Vector low(Words w) { return (Vector)(w << 16); }
 inline Vector high(Words w) { return (Vector)(w & 0xffff0000u); }
 
 struct Bf16 {
-  typedef uint16_t Number;
+  typedef uint16_t Number, Element;
   typedef uint32_t Word;
   typedef Words WordVector;
   static constexpr int kPerWord = 2;
   static constexpr bool kOneLayout = false;
-#if defined(__AVX512BF16__)
-  static constexpr int kBlockRows = 6;
-#else
-  static constexpr int kBlockRows = 4;  // the widened right factors need registers
-#endif
+  static constexpr int kBlockRows = kRows;
   static constexpr bool kBlocksOf4 = false;      // sums over rows are taken block by block: other blocks, other bits
   static constexpr int kAhead = 2 * kBlockRows;  // rows of Ps, which lie anywhere, are fetched this many edges early
 
   static Vector load_number(const uint16_t* p) { return from_bf16(load(p)); }
   static void store_number(uint16_t* p, Vector v) { store(p, to_bf16(v)); }
-  static Vector rounded(Vector v) { return from_bf16(to_bf16(v)); }
+  static Vector rounded(Vector v) { return round_to_bf16(v); }
   static float rounded(float x) { return rounded(Vector{} + x)[0]; }
 
   // acc + the products of the high halves + those of the low halves
   static Vector add_products(Vector acc, uint32_t a, Words b) {
-#if defined(__AVX512BF16__)
     return (Vector)_mm512_dpbf16_ps((__m512)acc, (__m512bh)_mm512_set1_epi32(static_cast<int>(a)), (__m512bh)b);
-#else
-    const Words splat = Words{} + a;
-    acc += high(splat) * high(b);
-    acc += low(splat) * low(b);
-    return acc;
-#endif
   }
+  static void after_products() {}
 
   // Where a tile goes; null pointers leave a layout out.
   struct Places {
@@ -80,6 +45,7 @@ struct Bf16 {
     uint32_t* pairs;
   };
   static const uint32_t* factor(Places p) { return p.pairs; }
+  static Places stored_places(uint16_t* stored, Places, Places spare) { return {stored, spare.pairs}; }
 
   template <int H, int R>
   static void put(int64_t row, int i, const Vector (&v)[R], Places to) {
@@ -121,6 +87,10 @@ struct Bf16 {
     return to;
   }
   template <int H>
+  static const uint16_t* as_rows(int64_t, const uint16_t* from, uint16_t*) {
+    return from;
+  }
+  template <int H>
   static const uint32_t* as_factor(int64_t num_rows, const float* from, uint32_t* to) {
     convert<H>(num_rows, from, {nullptr, to});
     return to;
@@ -160,49 +130,17 @@ struct Bf16 {
             *halves++ = to_bf16(Vector{} + source[(k + half) * k_stride + (p * columns + j) * j_stride])[0];
   }
 
-  // ---- fewer inputs than H: plain float32 on rounded numbers
+  // ---- another number of inputs than H
 
   template <int H, class Put>
   static void narrow_layer(int64_t rows, const float* x, int64_t inputs, const float* w1_forward, const float* b1,
                            const Put& put_hidden) {
-    for (int64_t row = 0; row < rows; row += 2) {
-      constexpr int V = H / kWidth;
-      const bool both = row + 1 < rows;
-      Vector v[V][2];
-      for (int i = 0; i < V; ++i) v[i][0] = v[i][1] = load(b1 + i * kWidth);
-      for (int64_t k = 0; k < inputs; ++k) {
-        const float first = rounded(x[row * inputs + k]), second = both ? rounded(x[(row + 1) * inputs + k]) : 0.0f;
-#pragma GCC unroll 32
-        for (int i = 0; i < V; ++i) {
-          v[i][0] += first * load(w1_forward + k * H + i * kWidth);
-          v[i][1] += second * load(w1_forward + k * H + i * kWidth);
-        }
-      }
-      for (int i = 0; i < V; ++i) {
-        Vector single[1] = {v[i][0]};
-        if (both)
-          put_hidden(row, i * kWidth, v[i]);
-        else
-          put_hidden(row, i * kWidth, single);
-      }
-    }
+    narrow_layer_bf16<Bf16, H>(rows, x, inputs, w1_forward, b1, put_hidden);
   }
-
-  // grad_w1 (K, H) += x^T dh and grad_x = dh W1
   template <int H>
   static void narrow_gradients(int64_t rows, const float* x, int64_t inputs, const float* dh, const float* w1_forward,
                                const float*, float* grad_w1, float* grad_x) {
-    for (int64_t k = 0; k < inputs; ++k) {
-      Vector sum[H / kWidth];
-      for (int i = 0; i < H / kWidth; ++i) sum[i] = load(grad_w1 + k * H + i * kWidth);
-      for (int64_t r = 0; r < rows; ++r) {
-        const float xr = rounded(x[r * inputs + k]);
-#pragma GCC unroll 32
-        for (int i = 0; i < H / kWidth; ++i) sum[i] += xr * load(dh + r * H + i * kWidth);
-        if (grad_x) grad_x[r * inputs + k] = dot<H>(dh + r * H, w1_forward + k * H);
-      }
-      for (int i = 0; i < H / kWidth; ++i) store(grad_w1 + k * H + i * kWidth, sum[i]);
-    }
+    narrow_gradients_bf16<Bf16, H>(rows, x, inputs, dh, w1_forward, grad_w1, grad_x);
   }
 
  private:

@@ -8,8 +8,7 @@ namespace botan_fast {
 namespace {
 
 struct Fp32 {
-  typedef float Number;
-  typedef float Word;
+  typedef float Number, Element, Word;
   typedef Vector WordVector;
   static constexpr int kPerWord = 1;        // numbers
   static constexpr bool kOneLayout = true;  // the rows of a tile are its factor of a weight gradient, too
@@ -23,12 +22,14 @@ struct Fp32 {
   static Vector rounded(Vector v) { return v; }
   static float rounded(float x) { return x; }
   static Vector add_products(Vector acc, float a, Vector b) { return acc + a * b; }
+  static void after_products() {}
 
   struct Places {
     float* rows;
     float* pairs;  // unused
   };
   static const float* factor(Places p) { return p.rows; }
+  static Places stored_places(float* stored, Places, Places) { return {stored, nullptr}; }
 
   template <int H, int R>
   static void put(int64_t row, int i, const Vector (&v)[R], Places to) {
@@ -55,10 +56,6 @@ struct Fp32 {
   static const float* as_rows(int64_t, const float* from, float*) {
     return from;
   }
-  template <int H>
-  static const float* as_factor(int64_t, const float* from, float*) {
-    return from;
-  }
 
   template <int H>
   static void pack(const float* source, int64_t k_stride, int64_t j_stride, int64_t num_k, float* to) {
@@ -68,7 +65,7 @@ struct Fp32 {
         for (int j = 0; j < columns; ++j) *to++ = source[k * k_stride + (p * columns + j) * j_stride];
   }
 
-  // ---- fewer inputs than H
+  // ---- another number of inputs than H
 
   template <int H, class Put>
   static void narrow_layer(int64_t rows, const float* x, int64_t inputs, const float* w1_forward, const float* b1,
