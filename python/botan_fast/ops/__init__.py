@@ -4,6 +4,7 @@
 
 reference        what each operator computes, in plain torch; the oracle of the tests
 sums             segment_sum, scatter_sum
+padding          weights and features of other widths, with zeros
 packing          pack_weights: weights of a network as the CUDA kernels read them
 perceptron       mlp: encoders, decoders, the perceptrons of a step
 message_passing  processor: n message-passing steps
@@ -19,9 +20,9 @@ library          how an operator is declared
 from . import batches, cuda, reference
 from .losses import Loss, loss, unit_gradient
 from .message_passing import processor
-from .packing import Packed, pack_weights
+from .packing import Packed, pack_weights, prepare_weights
 from .perceptron import mlp
-from .precision import PRECISIONS, check_precision, check_save_memory, has_fast_path, warn_if_slow
+from .precision import PRECISIONS, check_precision, check_save_memory, has_fast_path, padded_width, warn_if_slow
 from .sums import scatter_sum, segment_sum
 
 __all__ = [
@@ -36,6 +37,8 @@ __all__ = [
     "loss",
     "mlp",
     "pack_weights",
+    "padded_width",
+    "prepare_weights",
     "processor",
     "reference",
     "scatter_sum",
