@@ -39,7 +39,7 @@ def results(model, graph, **options):
     model.zero_grad()
     outputs = [part for part in model(graph, **options) if part is not None]
     generator = torch.Generator().manual_seed(5)
-    sum((part * torch.randn(part.shape, generator=generator)).sum() for part in outputs).backward()
+    sum((part * (1 + torch.randn(part.shape, generator=generator))).sum() for part in outputs).backward()
     return [*(o.detach() for o in outputs), *(p.grad.clone() for p in model.parameters() if p.grad is not None)]
 
 
