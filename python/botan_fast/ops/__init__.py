@@ -11,7 +11,7 @@ message_passing  processor: n message-passing steps
 losses           loss: p times the mean over nodes, 1 - p times that over edges, with its gradient
 batches          the batch of a captured training step, and its numbers for the host
 history          what the backward pass of the processor needs of the forward pass
-precision        fp32, tf32, bf16, and which widths have kernels
+precision        fp32, tf32, bf16, auto, and which widths have kernels
 door             what reaches a pointer of the core was checked here
 cuda             the CUDA kernels as functions of tensors
 library          how an operator is declared
@@ -22,7 +22,15 @@ from .losses import Loss, loss, unit_gradient
 from .message_passing import processor
 from .packing import Packed, pack_weights, prepare_weights
 from .perceptron import mlp
-from .precision import PRECISIONS, check_precision, check_save_memory, has_fast_path, padded_width, warn_if_slow
+from .precision import (
+    PRECISIONS,
+    check_precision,
+    check_save_memory,
+    has_fast_path,
+    padded_width,
+    resolve_precision,
+    warn_if_slow,
+)
 from .sums import scatter_sum, segment_sum
 
 __all__ = [
@@ -41,6 +49,7 @@ __all__ = [
     "prepare_weights",
     "processor",
     "reference",
+    "resolve_precision",
     "scatter_sum",
     "segment_sum",
     "unit_gradient",

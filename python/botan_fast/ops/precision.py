@@ -7,6 +7,7 @@ from ..device import CUDA_KERNELS, cuda_index, kernels_for
 from ..errors import InputError, warn
 
 __all__ = [
+    "AUTO",
     "PRECISIONS",
     "check_precision",
     "check_save_memory",
@@ -14,11 +15,13 @@ __all__ = [
     "has_message_passing",
     "in_transform",
     "padded_width",
+    "resolve_precision",
     "warn_if_slow",
     "warn_of_plain_torch",
 ]
 
 PRECISIONS = ("fp32", "bf16", "tf32")  # operators take the position in this list, as the core does
+AUTO = "auto"  # what train, evaluate, predict and the commands take besides, see resolve_precision
 
 
 def has_fast_path(hidden_size: int, dtype: torch.dtype, device: torch.device, precision: str = "fp32") -> bool:
@@ -93,16 +96,39 @@ def in_transform() -> bool:
 in_transform._dynamo_marked_constant = True  # type: ignore[attr-defined]  # as above
 
 
-def check_precision(precision: str) -> str:
-    """`precision`, after a check that it is one; raises InputError.
+def check_precision(precision: str, auto: bool = False) -> str:
+    """`precision`, after a check that it is one, or, where `auto` is allowed, that; raises InputError.
 
     >>> from botan_fast import ops
-    >>> ops.check_precision("bf16")
-    'bf16'
+    >>> ops.check_precision("bf16"), ops.check_precision("auto", auto=True)
+    ('bf16', 'auto')
     """
-    if precision not in PRECISIONS:
-        raise InputError(f"precision = {precision!r}; choose one of {', '.join(map(repr, PRECISIONS))}")
+    choices = (*PRECISIONS, AUTO) if auto else PRECISIONS
+    if precision not in choices:
+        raise InputError(f"precision = {precision!r}; choose one of {', '.join(map(repr, choices))}")
     return precision
+
+
+def resolve_precision(precision: str, device: torch.device, hidden_size: int | None = None) -> str:
+    """The precision that computes: of "auto" the fastest one here that keeps the learning curve of fp32.
+
+    That is "bf16" on a CPU with AVX512-BF16 and on a GPU with kernels for this width, "fp32" elsewhere: without such
+    units bf16 is no faster, and plain torch rounds in further operations. On CUDA no time has been measured: there bf16
+    moves half of the bytes, and its definition is the one whose learning curve is known (docs/precision.md).
+    `hidden_size` is the width of the network, None for a model without one. Raises InputError for other values.
+
+    >>> import torch
+    >>> from botan_fast import ops
+    >>> ops.resolve_precision("tf32", torch.device("cpu"), 64)
+    'tf32'
+    >>> ops.resolve_precision("auto", torch.device("cpu"), 256)  # which plain torch computes
+    'fp32'
+    """
+    if check_precision(precision, auto=True) != AUTO:
+        return precision
+    if hidden_size is None or not has_fast_path(hidden_size, torch.float32, device, "bf16"):
+        return "fp32"
+    return "bf16" if device.type == "cuda" or _core.simd_level() == "avx512_bf16" else "fp32"
 
 
 def check_save_memory(save_memory: bool) -> bool:
@@ -154,7 +180,9 @@ def warn_if_slow(hidden_size: int, precision: str, device: torch.device) -> None
     elif device.type == "cpu" and level == "generic":
         reasons.append("this processor has neither AVX2 nor AVX-512, for which the kernels are made: they run slowly")
     if device.type == "cpu" and precision == "bf16" and level != "avx512_bf16":
-        reasons.append("precision = 'bf16' is slower than 'fp32' on this processor, which has no AVX512-BF16")
+        reasons.append(
+            "precision = 'bf16' is no faster than 'fp32' on this processor, which has no AVX512-BF16; it saves memory"
+        )
     for reason in reasons:
         if reason not in _warned:
             _warned.add(reason)
