@@ -271,7 +271,7 @@ void scatter_sum(const T* values, int64_t num_rows, int64_t width, const int64_t
 
 // ---- multilayer perceptrons (mlp.cpp) -----------------------------------------------------------------------
 
-// Feature widths H with a fast path; the model falls back to plain torch for the others.
+// Feature widths H with kernels. The operators pad others to the next one, and above the last run in plain torch.
 bool has_fast_path(int hidden_size);
 
 // How matrix products are computed; everything else is float32, weights and gradients included.

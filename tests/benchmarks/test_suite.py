@@ -376,3 +376,14 @@ def test_a_record_on_disk(tmp_path):
     assert record["results"] == [1, 2]
     assert path.name.endswith(f"-{record['date']}.json")
     assert {"machine", "versions", "commit"} <= record.keys()
+
+
+def test_a_step_by_its_width():
+    from benchmarks.widths import measure, table
+
+    row = measure(24, particles=256, rounds=1)
+    assert row["width"] == 24
+    assert min(row["seconds"], row["plain"], row["gflops"]) > 0
+    _, head, line = table([24], particles=256, rounds=1).splitlines()
+    assert head.split()[:3] == ["H", "computed", "as"]
+    assert line.split()[:2] == ["24", "32"]

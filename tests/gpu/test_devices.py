@@ -23,7 +23,7 @@ def refused(function, arguments, device):
             function(*mixed)
 
 
-@pytest.mark.parametrize("hidden", [64, 48])  # with kernels, and in plain torch
+@pytest.mark.parametrize("hidden", [64, 48, 129])  # with kernels, padded, and in plain torch
 def test_processor(device, hidden):
     case = Case(7, 97, hidden, start=True, steps=2)
 

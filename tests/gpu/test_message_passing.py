@@ -94,8 +94,9 @@ def test_one_cuda_graph_for_several_configurations(device, precision):
             assert torch.equal(a, b)
 
 
-def test_other_widths_run_in_plain_torch(device):
+@pytest.mark.parametrize("hidden", [7, 24, 48, 100, 129])  # padded to 32, 64 and 128, and in plain torch
+def test_other_widths(device, hidden):
     torch.manual_seed(0)
-    graph, model = crystal(8), bf.BOTAN(hidden_size=48)
+    graph, model = crystal(8), bf.BOTAN(hidden_size=hidden)
     expected = model(graph).node
     assert relative_l2(model.to(device)(graph.to(device)).node.cpu(), expected.double()) < 1e-5

@@ -15,7 +15,7 @@ from tests.helpers.processor_case import Case, assert_same, clear_case, clear_of
 from tests.helpers.random_graphs import random_mlp
 
 
-@pytest.mark.parametrize("hidden", [32, 64, 128])
+@pytest.mark.parametrize("hidden", [16, 32, 48, 64, 96, 128])
 @pytest.mark.parametrize("skip", [False, True])
 @pytest.mark.parametrize("start", [False, True])
 def test_processor(hidden, skip, start):
@@ -147,7 +147,7 @@ def test_narrower_instruction_sets(level, tmp_path):
     assert found.stdout.strip() in (level, "generic")  # a machine without AVX2 has nothing but generic
 
 
-@pytest.mark.parametrize("hidden", [32, 64, 128])
+@pytest.mark.parametrize("hidden", [16, 32, 48, 64, 96, 128])
 @pytest.mark.parametrize("inputs", [1, 2, 3, 5, 64])
 @pytest.mark.parametrize("decode", [False, True])
 @pytest.mark.parametrize("rows", [0, 1, 97, 1300])
@@ -168,8 +168,8 @@ def test_mlp(hidden, inputs, decode, rows):
     assert_same(*results)
 
 
-def test_other_sizes_and_dtypes_run_in_the_reference():
-    case = Case(20, 100, hidden=20)
+def test_larger_sizes_and_other_dtypes_run_in_the_reference():
+    case = Case(20, 100, hidden=129)
     for a, b in zip(case.fast(case.tensors), case.exact(case.tensors), strict=True):
         assert torch.equal(a, b)
     double = [None if t is None else t.double() for t in Case(20, 100).tensors]

@@ -109,10 +109,16 @@ def test_where_no_graph_can_be_captured_one_message_says_why(device, samples, op
 def test_a_width_without_kernels_is_said_once(device, monkeypatch):
     """Plain torch computes; that there is no CUDA graph either is no second warning."""
     monkeypatch.setattr(precision, "_warned", set())
-    result, words = train(several((1, 2)), hidden_size=48)
-    assert words == ["hidden_size = 48 has no compiled kernels and is slow; 32, 64, 128 have"]
+    result, words = train(several((1, 2)), hidden_size=129)
+    assert words == ["hidden_size = 129 runs in plain torch, slowly; there are kernels up to 128"]
     assert result.replays == 0
     assert RecordedQueue.made == []
+
+
+def test_a_padded_width_is_captured(device):
+    result, words = train(several((1, 2)), hidden_size=24)
+    assert result.replays == EPOCHS * 2
+    assert words == []
 
 
 def test_who_asks_for_eager_steps_hears_nothing_of_graphs(device, monkeypatch):

@@ -65,7 +65,7 @@ def test_history_rows(tiny_data, uninterrupted):
     assert last["edge_pearson"] == scores["edge_pearson"]
 
 
-@pytest.mark.parametrize("hidden_size", [32, 12])  # with and without compiled kernels
+@pytest.mark.parametrize("hidden_size", [32, 12, 129])  # with kernels, padded to their width, and without
 def test_seeds(tiny_data, hidden_size):
     options = {"epochs": 2, "augmentation": "o3", "hidden_size": hidden_size}
     results = [run(tiny_data, seed=seed, **options) for seed in (1, 1, 2)]

@@ -51,7 +51,7 @@ class Clock {
 };
 
 // A plain function pointer carries no state, so each table that gets clocks has a slot, and functions of its own.
-constexpr int kSlots = 8;
+constexpr int kSlots = 12;  // six widths in two precisions
 struct Slot {
   const Kernels* plain = nullptr;
   Kernels timed{};

@@ -397,10 +397,16 @@ template <class Storage>
 const Kernels* table(int hidden_size) {
   static_assert(kMaxHidden == 128, "as the largest of these");
   switch (hidden_size) {
+    case 16:
+      return &kTable<Storage, 16>;
     case 32:
       return &kTable<Storage, 32>;
+    case 48:
+      return &kTable<Storage, 48>;
     case 64:
       return &kTable<Storage, 64>;
+    case 96:
+      return &kTable<Storage, 96>;
     case 128:
       return &kTable<Storage, 128>;
     default:

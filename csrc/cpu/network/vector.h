@@ -36,10 +36,13 @@ inline void add_to(float* p, Vector v) { store(p, load(p) + v); }
 inline Vector relu(Vector v) { return v < 0.0f ? Vector{} : v; }  // keeps NaN, as torch does
 inline Vector where_positive(Vector mask, Vector v) { return mask > 0.0f ? v : Vector{}; }
 
-// Columns that one register block covers.
+// Columns that one register block covers: the most that divide a row, which are 3 vectors of 16 where H is 48 or 96.
 template <int H>
 constexpr int panel_vectors() {
-  return H / kWidth < kRegisterColumns ? H / kWidth : kRegisterColumns;
+  static_assert(H % kWidth == 0, "a row is whole vectors");
+  int vectors = kRegisterColumns;
+  while (H / kWidth % vectors != 0) --vectors;
+  return vectors;
 }
 template <int H>
 constexpr int panel_columns() {

@@ -50,7 +50,7 @@ _OPTIONS: dict[str, dict[str, Any]] = {
         "help": "of inherent structures: kob-andersen (default), or a JSON file with tables",
     },
     "--descriptors": {"metavar": "FILE", "help": "JSON file with settings of descriptors"},
-    "--precision": {"default": "fp32", "help": "matrix products: fp32; bf16 or tf32 for speed"},
+    "--precision": {"default": "fp32", "help": "matrix products: fp32, bf16, tf32; auto: bf16 where faster"},
     "--force": {"action": "store_true", "help": "overwrite files"},
     "--json": {"action": "store_true", "help": "print one JSON object"},
     "--box": {

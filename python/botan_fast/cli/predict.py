@@ -75,7 +75,7 @@ def _configurations(arguments: argparse.Namespace, named: Any, device: Any, outp
     from ..evaluation.writing import write_npz, write_xyz
     from ..ops.precision import check_precision
 
-    check_precision(arguments.precision)
+    check_precision(arguments.precision, auto=True)
     show = not arguments.quiet
     data = in_order(arguments.data)
     samples = samples_for(named, data, **data_options(arguments), require_targets=False, progress=show)
@@ -103,7 +103,7 @@ def _all_frames(arguments: argparse.Namespace, named: Any, device: Any, output: 
     from ..evaluation.writing import write_npz, write_trajectory
     from ..ops.precision import check_precision
 
-    check_precision(arguments.precision)
+    check_precision(arguments.precision, auto=True)
     options = data_options(arguments)
     if options.pop("temperature") is not None or options.pop("time") is not None:
         raise InputError("--frames all takes every frame; leave --temperature and --time out")

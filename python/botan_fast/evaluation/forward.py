@@ -194,8 +194,10 @@ def forward_passes(
     home = next(model.parameters()).device
     device = choose_device(device, default=home)
     was_training = model.training
-    if "hidden_size" in model.config:  # a model of another kind has no width
-        ops.warn_if_slow(model.config["hidden_size"], precision, device)
+    hidden = model.config.get("hidden_size")  # a model of another kind has no width
+    precision = ops.resolve_precision(precision, device, hidden)
+    if hidden is not None:
+        ops.warn_if_slow(hidden, precision, device)
     bar = progress_bar(samples, show=progress, desc=description, unit="graph", leave=False)
     try:
         model.to(device).eval()

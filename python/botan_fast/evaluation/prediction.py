@@ -167,7 +167,7 @@ def predict(
     ('a', (100,))
     """
     # Not a generator itself: bad input is reported by the call, not by the first step of a loop.
-    check_precision(precision)
+    check_precision(precision, auto=True)
     check_frames(frames)
     named = named_model(model)
     if frames == "all":

@@ -61,8 +61,8 @@ def evaluate(
         taken when none is chosen, and a warning says so. Of a model with several outputs it is all of its times.
     device : str or torch.device, optional
         Where to compute; by default where the model is. The model is moved back afterwards.
-    precision : {"fp32", "bf16", "tf32"}
-        How matrix products are computed, see docs/precision.md.
+    precision : {"fp32", "bf16", "tf32", "auto"}
+        How matrix products are computed, see docs/precision.md; "auto" chooses by the device.
     progress : bool
         Show progress bars on standard error, when that is a terminal.
 
@@ -110,7 +110,7 @@ def evaluate(
     >>> scores["num_configurations"], abs(scores["node_pearson"]) <= 1
     (1, True)
     """
-    check_precision(precision)
+    check_precision(precision, auto=True)
     named = named_model(model)
     samples = samples_for(
         named, data, box, density, temperature, time, species=species, require_targets=True, progress=progress

@@ -26,7 +26,6 @@ from torch import Tensor, nn
 from .. import ops
 from ..errors import InputError
 from ..graph.graph import Graph
-from ..ops.packing import packs_weights
 from .card import ModelCard
 from .config import buffer_shapes, check_arguments, input_widths, plain, stored_config
 from .inputs import check_species, edge_columns, node_columns
@@ -54,7 +53,7 @@ class MLP(nn.Module):
     """y = relu(W2 relu(W1 x + b1) + b2), (M, num_inputs) to (M, H); with decode=True, W3 y + b3, to (M,) or (M, K).
 
     The perceptron of the encoders, of the processor and (decode=True) of the decoders: two hidden layers, all of
-    width H (Shiba et al. 2023, section II); K = num_outputs. float32 runs in the compiled core for H = 32, 64, 128.
+    width H (Shiba et al. 2023, section II); K = num_outputs. float32 runs in the compiled core for H <= 128.
     `mlp(x, precision="bf16")` rounds the factors of products to bfloat16 (docs/precision.md).
 
     >>> import torch, botan_fast as bf
@@ -91,7 +90,7 @@ class BOTANLayer(nn.Module):
     `edge_index` (2, E) of integers, row 0 senders and row 1 receivers, of any directed graph in any order; e and e0
     follow the order of its edges. With edge_node_skip=True MLP_e also reads [x0_sender, x0_receiver] (Bapst et al.,
     Nature Physics 16, 448 (2020)). Gradients flow to x, e, x0, e0 and the weights; deterministic.
-    float32 runs in the compiled core for H = 32, 64, 128, on the CPU and, in a build with CUDA, on a GPU; everything
+    float32 runs in the compiled core for H <= 128, on the CPU and, in a build with CUDA, on a GPU; everything
     else runs in plain torch.
     precision: "fp32", or "bf16" ("tf32") for products of factors rounded to bfloat16 (tf32), see docs/precision.md.
     save_memory=True keeps no edge array of this step for the backward pass, which computes it again: the same bits.
@@ -190,7 +189,7 @@ class BOTAN(nn.Module):
     instead of 0.73 GB and 20 % more time (`python -m benchmarks.save_memory`).
 
     Args:
-        hidden_size: feature width H; 32, 64 and 128 have a fast path, others run in plain torch.
+        hidden_size: feature width H; up to 128 there is a fast path (`ops.padded_width`), above it plain torch runs.
         num_steps: message-passing steps n, all with the same weights.
         decoders: "separate" (the paper), "shared" (one for nodes and edges: the authors' code and published weights)
             or "node" (no edge output: Bapst et al. 2020).
@@ -320,12 +319,14 @@ class BOTAN(nn.Module):
         return Prediction(torch.addcmul(node_mean, node_width, prediction.node), edge)
 
     def _pack(self, precision: str) -> dict[str, tuple[ops.Packed]]:
-        """The weights of all parts in one launch, on CUDA; a part that someone has replaced goes its own way."""
-        if not packs_weights(self.node_encoder.fc1.weight.device):
-            return {}
+        """The weights of the parts as the kernels take them; a part that someone has replaced goes its own way.
+
+        Features stay padded between parts unless there is such a part, or a hook that would see them.
+        """
         ours = [(n, m) for n, m in self.named_children() if isinstance(m, MLP | BOTANLayer)]
         parts = {name: part.weights() for name, part in ours if type(part) in (MLP, BOTANLayer)}
-        return {name: (packed,) for name, packed in ops.pack_weights(parts, precision).items()}
+        whole = len(parts) == len(ours) and not any(m._forward_hooks or m._forward_pre_hooks for _, m in ours)
+        return {name: (packed,) for name, packed in ops.prepare_weights(parts, precision, whole).items()}
 
     def scale_targets(self, graph: Graph, node: Tensor | None, edge: Tensor | None) -> tuple[Tensor | None, ...]:
         """(target - mean) / width of targets (N,) or (N, K), and (E,) or (E, K), in the units of ``raw=True``.

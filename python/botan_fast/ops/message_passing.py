@@ -16,12 +16,14 @@ from . import cuda, reference
 from .door import TOPOLOGY_NAMES, backward_tensors, processor_tensors, same_device, topology_tensors
 from .history import history_members
 from .library import addresses, differentiable_gradients, fake, given_gradients, library, operator
+from .padding import pad_features, pad_processor
 from .precision import (
     PRECISIONS,
     check_precision,
     check_save_memory,
     has_fast_path,
     in_transform,
+    padded_width,
     precision_on_cpu,
     warn_of_plain_torch,
 )
@@ -254,7 +256,8 @@ def processor(
     others are computed again during the backward pass, which on the CPU holds the constant and at most two of them at a
     time. Results and gradients have the same bits. `reference.processor` keeps what enters each step.
 
-    `packed` is the buffer that `pack_weights` made of [*edge_weights, *node_weights] in this precision.
+    `packed` is the buffer that `pack_weights` made of [*edge_weights, *node_weights] in this precision. Where there are
+    no kernels of width H, features and weights get zeros up to `padded_width`, and the results are slices.
 
     >>> import torch
     >>> from botan_fast import ops
@@ -281,7 +284,13 @@ def processor(
         return reference.processor(
             x, e, x0, e0, senders, receivers, weights[:4], weights[4:], num_steps, precision, save_memory
         )
+    hidden, width = x0.shape[1], padded_width(x0.shape[1], x0.device, precision)
+    if width is not None and width != hidden:
+        state, weights = processor_tensors(x, e, x0, e0, weights)  # messages are about the shapes that were given
+        x, e = pad_features(state[0], width), pad_features(state[1], width)
+        x0, e0 = pad_features(state[2], width), pad_features(state[3], width)
+        weights = pad_processor(weights, width)
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, e, x0, e0, *weights))
     number = PRECISIONS.index(precision)
     x, e, *_ = _processor(x, e, x0, e0, list(topology), weights, num_steps, keep, number, save_memory, packed)
-    return x, e
+    return (x, e) if width == hidden else (x[:, :hidden], e[:, :hidden])

@@ -16,24 +16,25 @@ from torch import Tensor
 from ..device import CUDA_KERNELS, kernels_for
 from . import cuda
 from .library import fake, library, operator
-from .precision import PRECISIONS, check_precision, has_fast_path, in_transform
+from .padding import pad_parts
+from .precision import PRECISIONS, check_precision, in_transform, padded_width
 
-__all__ = ["MOST_INPUTS", "Packed", "pack_weights", "packs_weights"]
+__all__ = ["MOST_INPUTS", "Packed", "pack_weights", "packs_weights", "prepare_weights"]
 
 MOST_INPUTS = 2**16  # columns of x that the CUDA kernels of perceptrons read
 
 
 class Packed(NamedTuple):
-    """Weights of a perceptron or a processor, and the same as the kernels read them.
+    """Weights of a perceptron or a processor, and the same as the kernels read them, where they are packed.
 
     >>> import torch
     >>> from botan_fast.ops.packing import Packed
-    >>> Packed([torch.ones(32, 3)], torch.empty(0, dtype=torch.uint8)).buffer.dtype
-    torch.uint8
+    >>> Packed([torch.ones(32, 3)], None).weights[0].shape
+    torch.Size([32, 3])
     """
 
     weights: list[Tensor]
-    buffer: Tensor
+    buffer: Tensor | None
 
 
 # `counts`: how many of the weights belong to each part, four or six for a perceptron, eight for a processor.
@@ -88,8 +89,8 @@ def pack_weights(parts: Mapping[str, list[Tensor]], precision: str = "fp32") -> 
 
     A part is the list of weights that `mlp` takes, [W1, b1, W2, b2] and maybe W3, b3, or that of `processor`, both of
     its perceptrons one behind the other. All are of one width H. The result holds for the weights as they are now and
-    for this precision. Without CUDA kernels for the width, on a CPU, in a transform of torch.func, and where weights
-    differ in dtype or device, which the operators will refuse, it is {}: they then do without.
+    for this precision. Without CUDA kernels of just this width, on a CPU, in a transform of torch.func, and where
+    weights differ in dtype or device, which the operators will refuse, it is {}: they then do without.
 
     >>> import torch
     >>> from botan_fast import ops
@@ -101,9 +102,9 @@ def pack_weights(parts: Mapping[str, list[Tensor]], precision: str = "fp32") -> 
     if not weights or not packs_weights(weights[0].device) or in_transform():
         return {}
     like = weights[0]
-    if not has_fast_path(like.shape[0], like.dtype, like.device, precision) or any(
-        w.dtype != like.dtype or w.device != like.device for w in weights
-    ):
+    if like.dtype != torch.float32 or any(w.dtype != like.dtype or w.device != like.device for w in weights):
+        return {}
+    if padded_width(like.shape[0], like.device, precision) != like.shape[0]:
         return {}
     if any(part[0].shape[0] != like.shape[0] or part[0].shape[1] > MOST_INPUTS for part in parts.values()):
         return {}
@@ -112,3 +113,32 @@ def pack_weights(parts: Mapping[str, list[Tensor]], precision: str = "fp32") -> 
     with torch.no_grad():  # of the numbers alone: gradients go through the weights themselves
         buffers = _pack(weights, counts, backward, number)
     return {name: Packed(part, buffer) for (name, part), buffer in zip(parts.items(), buffers, strict=True)}
+
+
+def prepare_weights(
+    parts: Mapping[str, list[Tensor]], precision: str = "fp32", whole: bool = True
+) -> dict[str, Packed]:
+    """The parts of a network as the kernels take them, for one forward pass: padded to a width of theirs, and packed.
+
+    `parts` is that of `pack_weights`. Where the width has no kernels of its own (`padded_width`), the weights get zeros
+    here, once, and features stay padded from the encoders to the decoders; with whole=False, where a part is not among
+    these, nothing is padded: each operator then does so for itself. {} where there is nothing to do.
+
+    >>> import torch
+    >>> from botan_fast import ops
+    >>> encoder = [torch.ones(24, 3), torch.ones(24), torch.ones(24, 24), torch.ones(24)]
+    >>> ops.prepare_weights({"encoder": encoder})["encoder"].weights[0].shape
+    torch.Size([32, 3])
+    """
+    check_precision(precision)
+    if not parts:
+        return {}
+    like = next(iter(parts.values()))[0]
+    width = padded_width(like.shape[0], like.device, precision)
+    if width is None or width == like.shape[0]:
+        return pack_weights(parts, precision)
+    if not whole or like.dtype != torch.float32 or in_transform():
+        return {}
+    parts = pad_parts(parts, width)
+    packed = pack_weights(parts, precision)
+    return {name: packed.get(name, Packed(part, None)) for name, part in parts.items()}

@@ -13,11 +13,13 @@ from . import cuda, reference
 from .door import mlp_tensors, number_tensor
 from .library import address, addresses, differentiable_gradients, fake, given_gradients, library, operator
 from .packing import MOST_INPUTS
+from .padding import pad_features, pad_mlp
 from .precision import (
     PRECISIONS,
     check_precision,
     has_fast_path,
     in_transform,
+    padded_width,
     precision_on_cpu,
     warn_of_plain_torch,
 )
@@ -122,7 +124,8 @@ def mlp(x: Tensor, weights: Sequence[Tensor], precision: str = "fp32", packed: T
     or of a decoder to (M,) or (M, O).
 
     The core knows the third layer of one output; several are a product of torch behind the two layers of the core.
-    `packed`: the buffer that `pack_weights` made of these weights in this precision.
+    `packed`: the buffer that `pack_weights` made of these weights in this precision. Where there are no kernels of
+    width H, weights get zeros up to `padded_width`, and x too where it has H columns; the result is a slice.
 
     >>> import torch
     >>> from botan_fast import ops
@@ -138,6 +141,13 @@ def mlp(x: Tensor, weights: Sequence[Tensor], precision: str = "fp32", packed: T
         mlp_tensors(x, weights)
         return reference.last_layer(mlp(x, weights[:4], precision, packed), weights[4], weights[5], precision)
     if fast and (x.device.type == "cpu" or 1 <= x.shape[-1] <= MOST_INPUTS):
+        width = padded_width(hidden, x.device, precision)
+        if width is not None and width != hidden:
+            x, weights = mlp_tensors(x, weights)  # messages are about the shapes that were given
+            features = x.shape[1] == hidden  # of a decoder
+            x, weights = pad_features(x, width) if features else x, pad_mlp(weights, width, int(features))
+            y = _mlp(x, weights, PRECISIONS.index(precision), packed)
+            return y if len(weights) == 6 else y[:, :hidden]
         return _mlp(x, list(weights), PRECISIONS.index(precision), packed)
     warn_of_plain_torch(x, hidden, precision)
     x, weights = mlp_tensors(x, weights)

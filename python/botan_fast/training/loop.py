@@ -21,6 +21,7 @@ from ..device import Device, choose_device
 from ..errors import InputError
 from ..files import FilePath
 from ..model.botan import BOTAN
+from ..ops.precision import AUTO
 from ..physics.descriptor_settings import DescriptorSettings
 from ..physics.potential import PotentialLike
 from ..terminal import say
@@ -178,8 +179,10 @@ def train(
         Scores are computed after the epochs 0, k, 2k, ... and after the last one.
     checkpoint_every : int
         The run is saved after every k-th epoch and the last one; also when it is interrupted.
-    precision : {"fp32", "bf16", "tf32"}
+    precision : {"fp32", "bf16", "tf32", "auto"}
         How matrix products are computed, in training and in its tests; see docs/precision.md. Weights are float32.
+        "auto" is the fastest one on this device that keeps the learning curve of fp32 (`ops.resolve_precision`), and of
+        a resumed run the one that it has, on whatever machine.
     save_memory : bool
         Keep fewer edge arrays for the backward pass and compute them again: larger graphs in the same memory, in more
         time, with the same bits on a CPU (see `BOTAN`).
@@ -299,8 +302,13 @@ def _train(
     model.card = training_card(settings.p, model.config, data.train)
     if source is None:
         fit_scales(model, data.train)
+    asked = settings.precision
+    if asked == AUTO:
+        found = None if run is None else run.recorded_precision()
+        found = found or ops.resolve_precision(AUTO, device, model.config["hidden_size"])
+        settings = replace(settings, precision=found)
     box, density = reading["box"], reading["density"]
-    description = describe_run(settings, model, init, data.train, data.test, box, density, data.validation)
+    description = describe_run(settings, model, init, data.train, data.test, box, density, data.validation, asked)
     data = data.to(device)
     model.to(device)
     ops.warn_if_slow(model.config["hidden_size"], settings.precision, device)
@@ -316,7 +324,7 @@ def _train(
         watchers: list[Callback] = default_callbacks(progress, None if run is None else run.path / "tensorboard")
         watchers += [c if isinstance(c, Callback) else FunctionCallback(c) for c in callbacks]
         if progress:
-            _say_what(device, data, state, settings)
+            _say_what(device, data, state, settings, asked)
         state = train_epochs(learner, state, run, data, settings, watchers, progress)
     model, path = learner.result(state).eval(), None if run is None else run.path
     return TrainingResult(model, state.history, path, result_epoch(state.history, settings), learner.replays)
@@ -346,10 +354,13 @@ def _load(data: Data, reading: dict[str, Any], progress: bool) -> list[Sample]:
     return join_times(samples, times) if joined else samples
 
 
-def _say_what(device: torch.device, data: RunData, state: TrainingState, settings: TrainingSettings) -> None:
+def _say_what(
+    device: torch.device, data: RunData, state: TrainingState, settings: TrainingSettings, asked: str
+) -> None:
     held = f", {len(data.validation)} held back" if data.validation else ""
+    chosen = f" in {settings.precision} (precision = 'auto')" if asked == AUTO else ""
     say(
-        f"training on {device}: {len(data.train)} configurations, {len(data.test)} to test{held}, "
+        f"training on {device}{chosen}: {len(data.train)} configurations, {len(data.test)} to test{held}, "
         f"epochs {state.epochs} to {settings.epochs - 1}"
     )
     first = data.train[0]

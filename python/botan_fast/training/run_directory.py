@@ -33,6 +33,7 @@ from ..interruption import deferred, orderly
 from ..lock import Lock
 from ..model.botan import BOTAN
 from ..model.checkpoint import load_model, save_model
+from ..ops.precision import PRECISIONS
 from .settings import check_resumed
 
 __all__ = ["HISTORY_COLUMNS", "RunDirectory", "TrainingState", "copy_of_weights"]
@@ -253,6 +254,14 @@ class RunDirectory:
         if not isinstance(config, dict):
             raise CheckpointError(f"{self.config_file} is not the config.json of a run; name another folder")
         return config
+
+    def recorded_precision(self) -> str | None:
+        """The precision of the run that the folder holds, which a resumed one keeps on any machine; None without."""
+        if not self.has_run():
+            return None
+        settings = self.read_config().get("settings")
+        found = settings.get("precision", "fp32") if isinstance(settings, dict) else None
+        return found if found in PRECISIONS else None  # `open` refuses a run that has another
 
     def save(self, state: TrainingState, model: BOTAN) -> None:
         """Save a state, from which on the run continues after its last epoch; `model` has the state's `result`."""

@@ -18,7 +18,7 @@ from ..model.botan import BOTAN
 from ..model.checkpoint import load_model
 from ..model.config import DEFAULTS, check_arguments, plain, stored_config
 from ..model.published import weights_digest
-from ..ops.precision import check_precision, check_save_memory
+from ..ops.precision import AUTO, check_precision, check_save_memory
 from ..quantities import LETTERS_VERSION, letter_of_version
 from .augmentation import check_augmentation
 from .fingerprint import describe_targets, first_difference
@@ -86,7 +86,7 @@ class TrainingSettings:
         self._check_species_weights()
         check_augmentation(self.augmentation)
         _require(self.schedule in SCHEDULES, "schedule", self.schedule, f"choose one of {', '.join(SCHEDULES)}")
-        check_precision(self.precision)
+        check_precision(self.precision, auto=True)  # train() replaces "auto" before the run is described
         check_save_memory(self.save_memory)
 
     def _check_validation(self) -> None:
@@ -200,6 +200,7 @@ def describe_run(
     box: Array | None,
     density: float | None,
     validation: Sequence[Sample] = (),
+    asked_precision: str | None = None,
 ) -> dict[str, Any]:
     """What config.json records, and what must be the same on resume (see check_resumed)."""
     from .. import __version__
@@ -208,6 +209,7 @@ def describe_run(
         "botan_fast": __version__,
         "letters_version": LETTERS_VERSION,
         "settings": plain(asdict(settings)),
+        **({"asked_precision": AUTO} if asked_precision == AUTO else {}),
         "box": None if box is None else np.asarray(box, dtype=float).tolist(),
         "density": None if density is None else float(density),
         "model": stored_config(model.config),
