@@ -1,27 +1,24 @@
-# The CUDA side of the core: BOTAN_FAST_CUDA = AUTO (built where nvcc works), ON (required), OFF.
-# Sets BOTAN_FAST_HAVE_CUDA and, with it, makes the static library botan_fast_cuda.
+# The CUDA side of the core: BOTAN_FAST_CUDA = AUTO (built where a GPU could run it and nvcc works), ON (required), OFF.
+# Sets BOTAN_FAST_HAVE_CUDA and, with it, makes the static library botan_fast_cuda; else BOTAN_FAST_CUDA_ABSENT says why
+# there is none, to whoever builds and in `botan-fast info`, since pip shows nothing of a build that succeeds.
 set(BOTAN_FAST_CUDA AUTO CACHE STRING "Build the CUDA kernels: AUTO, ON or OFF")
 set_property(CACHE BOTAN_FAST_CUDA PROPERTY STRINGS AUTO ON OFF)
-string(TOUPPER "${BOTAN_FAST_CUDA}" wanted)
-if(NOT wanted MATCHES "^(AUTO|ON|OFF)$")
-  message(FATAL_ERROR "BOTAN_FAST_CUDA = ${BOTAN_FAST_CUDA}; it must be AUTO, ON or OFF")
-endif()
+include(${PROJECT_SOURCE_DIR}/cmake/CudaChoice.cmake)
 
 set(BOTAN_FAST_HAVE_CUDA OFF)
-if(wanted STREQUAL "OFF")
-  message(STATUS "botan_fast: CUDA kernels: OFF, as asked for")
-  return()
-endif()
-
 set(CMAKE_CUDA_RUNTIME_LIBRARY Static)
-
-include(CheckLanguage)
-check_language(CUDA)
-if(NOT CMAKE_CUDA_COMPILER)
-  if(wanted STREQUAL "ON")
-    message(FATAL_ERROR "BOTAN_FAST_CUDA = ON, but no working CUDA compiler was found; put nvcc on PATH or set CUDACXX")
+botan_fast_find_gpu(gpu)
+botan_fast_wants_cuda("${BOTAN_FAST_CUDA}" "${gpu}" wants BOTAN_FAST_CUDA_ABSENT)
+if(wants)
+  include(CheckLanguage)
+  check_language(CUDA)
+  if(NOT CMAKE_CUDA_COMPILER)
+    botan_fast_without_nvcc("${BOTAN_FAST_CUDA}" "${gpu}" BOTAN_FAST_CUDA_ABSENT)
+    set(wants OFF)
   endif()
-  message(STATUS "botan_fast: CUDA kernels: NOT BUILT, no working nvcc was found (put it on PATH or set CUDACXX)")
+endif()
+if(NOT wants)
+  message(NOTICE "botan_fast: NO CUDA KERNELS: ${BOTAN_FAST_CUDA_ABSENT}")
   return()
 endif()
 # Before enable_language(CUDA), which would set it to the compiler's default. Ampere, Hopper and Blackwell as far as this
@@ -55,18 +52,20 @@ set(CMAKE_CUDA_EXTENSIONS OFF)
 set(CMAKE_CUDA_VISIBILITY_PRESET hidden)  # as of C++: two copies of the core in one process share nothing
 
 # Keeps ptxas' report on registers and spills beside each object, as <object>.ptxas.txt, for
-# cmake/check_ptxas_report.py.
-set(CMAKE_CUDA_COMPILER_LAUNCHER ${Python_EXECUTABLE} ${CMAKE_CURRENT_SOURCE_DIR}/cmake/keep_ptxas_report.py)
+# cmake/check_ptxas_report.py. By the interpreter behind a virtual environment: the command is then the same in all.
+get_filename_component(interpreter "${Python_EXECUTABLE}" REALPATH)
+set(CMAKE_CUDA_COMPILER_LAUNCHER ${interpreter} ${PROJECT_SOURCE_DIR}/cmake/keep_ptxas_report.py)
+add_compile_definitions("$<$<COMPILE_LANGUAGE:CUDA>:BOTAN_FAST_COMPILER=\"nvcc ${CMAKE_CUDA_COMPILER_VERSION}\">")
 
-file(GLOB cuda_geometry CONFIGURE_DEPENDS csrc/cuda/geometry/*.cu)
-file(GLOB cuda_others CONFIGURE_DEPENDS csrc/cuda/network/*.cu csrc/cuda/runtime/*.cu)
+file(GLOB cuda_geometry CONFIGURE_DEPENDS cuda/geometry/*.cu)
+file(GLOB cuda_others CONFIGURE_DEPENDS cuda/network/*.cu cuda/runtime/*.cu)
 add_library(botan_fast_cuda STATIC ${cuda_geometry} ${cuda_others})
-target_include_directories(botan_fast_cuda PUBLIC csrc)
+target_include_directories(botan_fast_cuda PUBLIC ${CMAKE_CURRENT_SOURCE_DIR})
 target_compile_options(botan_fast_cuda PRIVATE "SHELL:-Xptxas -v" -Xcompiler=-Wall,-Wextra)
 if(BOTAN_FAST_WERROR)
   target_compile_options(botan_fast_cuda PRIVATE "SHELL:-Werror all-warnings" -Xcompiler=-Werror)
 endif()
-set_source_files_properties(csrc/cuda/runtime/build.cu PROPERTIES
+set_source_files_properties(cuda/runtime/build.cu PROPERTIES
   COMPILE_DEFINITIONS "BOTAN_FAST_CUDA_ARCHITECTURES=\"${architectures}\"")
 # Geometry rounds as on the CPU: in that folder, and in no other, products and sums are not contracted, neither on the
 # device nor in the functions that call it (aarch64 would fuse them).

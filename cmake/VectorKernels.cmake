@@ -24,7 +24,7 @@ function(botan_fast_add_vector_kernels target source contract sets)
   foreach(set IN LISTS sets)
     set(objects botan_fast_${name}_${set})
     add_library(${objects} OBJECT ${source})
-    target_include_directories(${objects} PRIVATE csrc)
+    target_include_directories(${objects} PRIVATE ${PROJECT_SOURCE_DIR}/csrc)
     target_compile_options(${objects} PRIVATE -O3 -ffp-contract=${contract} -Wall -Wextra -Wno-psabi
       -fno-math-errno -fno-trapping-math ${BOTAN_FAST_FLAGS_${set}})
     target_compile_definitions(${objects} PRIVATE BOTAN_FAST_SIMD=${set})

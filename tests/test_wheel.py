@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import botan_fast as bf
 from botan_fast import _core
 
 CMAKE = Path(__file__).parents[1] / "cmake"
@@ -149,3 +150,31 @@ def test_pip_takes_the_options(scripts, wrong, tmp_path):
     command = [*command, *(["--no-such-option"] if wrong else []), "--help"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode == 0) == (not wrong), done.stderr
+
+
+def test_the_installed_package_is_run(scripts, monkeypatch, capsys):
+    """cmake/check_installed.py, the test of every wheel, and that it finds what is wrong."""
+    check = importlib.import_module("check_installed")
+    assert check.main() == 0
+    assert " edges, error " in capsys.readouterr().out
+    build_graph = bf.build_graph
+    monkeypatch.setattr(bf, "build_graph", lambda *arguments, cutoff: build_graph(*arguments, cutoff=1.9))
+    assert check.main() == 1
+    assert capsys.readouterr().err.startswith("wrong: ")
+
+
+def test_spills_count_where_they_are_forbidden(scripts, tmp_path, capsys):
+    """cmake/check_ptxas_report.py: CI compiles for all GPUs, and kernels may not spill on two of them."""
+    check = importlib.import_module("check_ptxas_report")
+    report = [
+        f"Compiling entry function 'f' for 'sm_{number}'\n{spills} bytes stack frame, {spills} bytes spill stores, "
+        "0 bytes spill loads\nUsed 32 registers\n"
+        for number, spills in ((90, 0), (120, 8))
+    ]
+    (tmp_path / "a.ptxas.txt").write_text("".join(report))
+    assert check.main([str(tmp_path)]) == 1
+    assert check.main([str(tmp_path), "--architectures", "120"]) == 1
+    assert check.main([str(tmp_path), "--architectures", "90"]) == 0
+    assert "sm_120: 1 kernels, at most 32 registers, 1 with spills" in capsys.readouterr().out
+    assert check.main([str(tmp_path), "--architectures", "80,90"]) == 1
+    assert "no kernel was compiled for sm_80" in capsys.readouterr().err

@@ -38,6 +38,7 @@ std::string name_of(const char* function) {
 
 void bind_build(py::module_& m) {
   m.attr("__version__") = BOTAN_FAST_VERSION;
+  m.attr("cuda_absent") = BOTAN_FAST_CUDA_ABSENT;  // why there is no m.cuda; "" where there is one
   m.def("simd_level", &simd_level);
   m.def("set_kernel_timers", &set_kernel_timers);
   m.def("kernel_times", [] {  // name: (seconds, calls)

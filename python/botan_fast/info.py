@@ -15,7 +15,8 @@ def build_info() -> dict[str, str | int | bool]:
         kernels use here ("avx512_bf16", "avx512", "avx2" or "generic"; the environment variable BOTAN_FAST_SIMD forces
         a narrower one); `threads`, the number that they use (torch.get_num_threads()); `cuda`, whether CUDA kernels are
         built in, `cuda_device`, the name of the GPU that torch finds ("" without), `cuda_architectures`, for which GPUs
-        the kernels are ("80-real 90-real 90-virtual"; "" without), `cuda_toolkit`, the version of nvcc.
+        the kernels are ("80-real 90-real 90-virtual"; "" without), `cuda_toolkit`, the version of nvcc; `cuda_absent`,
+        why there are no CUDA kernels and how to get them ("" where they are built in).
 
     Examples
     --------
@@ -41,4 +42,5 @@ def build_info() -> dict[str, str | int | bool]:
         "cuda_device": torch.cuda.get_device_name() if torch.cuda.is_available() else "",
         "cuda_architectures": cuda.architectures if cuda else "",
         "cuda_toolkit": cuda.toolkit_version if cuda else "",
+        "cuda_absent": _core.cuda_absent,
     }

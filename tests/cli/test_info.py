@@ -25,3 +25,14 @@ def test_kernels_and_device_are_two_facts(capsys):
     [line] = [line for line in capsys.readouterr().out.splitlines() if line.startswith("cuda ")]
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
     assert line.split(maxsplit=1)[1] == f"kernels built: {'yes' if bf.build_info()['cuda'] else 'no'}, device: {device}"
+
+
+def test_why_there_are_no_cuda_kernels(capsys):
+    """pip shows nothing of a build that succeeds; here a user learns why, and what to do."""
+    info = bf.build_info()
+    assert info["cuda"] == (info["cuda_absent"] == "")
+    assert main(["info"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("no CUDA kernels: ")]
+    assert lines == ([] if info["cuda"] else [f"no CUDA kernels: {info['cuda_absent']}"])
+    if not info["cuda"]:
+        assert "when this was built" in info["cuda_absent"]

@@ -36,10 +36,10 @@ def check(tmp_path, monkeypatch):
     tool.chmod(tool.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setenv("PATH", f"{tool.parent}{os.pathsep}{os.environ['PATH']}")
 
-    def run(*bodies):
+    def run(*bodies, options=()):
         for number, body in enumerate(bodies):
             (tmp_path / f"{number}.o").write_text(CODE.format(name=f"kernel_{number}", body="\n".join(body)))
-        return module.main([str(tmp_path)])
+        return module.main([str(tmp_path), *options])
 
     return run
 
@@ -62,6 +62,12 @@ def test_one_that_does_not_is_named(check, capsys, body, text):
     out = capsys.readouterr().out
     assert text in out
     assert out.endswith("2 kernels wait for the one before, 1 of them wrongly\n")
+
+
+def test_one_architecture_alone_is_disassembled(check, capsys, tmp_path):
+    (tmp_path / "bin" / "cuobjdump").write_text('#!/bin/sh\n[ "$1 $2 $3" = "-sass -arch sm_90" ] && cat "$4"\n')
+    assert check([WAIT, LET, STORE], options=("--architecture", "90")) == 0
+    assert capsys.readouterr().out.startswith("1 kernels wait")
 
 
 def test_a_build_without_such_kernels_is_said(check, capsys):

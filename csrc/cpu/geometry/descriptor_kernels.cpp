@@ -27,16 +27,16 @@ struct Doubles {
   Native v[kLanes / kWidth];
   BOTAN_FAST_INLINE double operator[](int k) const { return v[k / kWidth][k % kWidth]; }
 };
-#define BOTAN_FAST_OPERATOR(op)                                               \
-  BOTAN_FAST_INLINE Doubles operator op(const Doubles& a, const Doubles& b) { \
-    Doubles c;                                                                \
-    BOTAN_FAST_EACH c.v[part] = a.v[part] op b.v[part];                       \
-    return c;                                                                 \
-  }                                                                           \
-  BOTAN_FAST_INLINE Doubles operator op(const Doubles& a, double b) {         \
-    Doubles c;                                                                \
-    BOTAN_FAST_EACH c.v[part] = a.v[part] op b;                               \
-    return c;                                                                 \
+#define BOTAN_FAST_OPERATOR(op)                                                                \
+  [[maybe_unused]] BOTAN_FAST_INLINE Doubles operator op(const Doubles& a, const Doubles& b) { \
+    Doubles c;                                                                                 \
+    BOTAN_FAST_EACH c.v[part] = a.v[part] op b.v[part];                                        \
+    return c;                                                                                  \
+  }                                                                                            \
+  [[maybe_unused]] BOTAN_FAST_INLINE Doubles operator op(const Doubles& a, double b) {         \
+    Doubles c;                                                                                 \
+    BOTAN_FAST_EACH c.v[part] = a.v[part] op b;                                                \
+    return c;                                                                                  \
   }
 BOTAN_FAST_OPERATOR(+)
 BOTAN_FAST_OPERATOR(-)

@@ -30,7 +30,7 @@ inline Floats load(const float* p) { return *reinterpret_cast<const UnalignedFlo
 inline Ints load(const int32_t* p) { return *reinterpret_cast<const UnalignedInts*>(p); }
 inline void store(int32_t* p, Ints v) { *reinterpret_cast<UnalignedInts*>(p) = v; }
 
-inline Ints iota() {
+[[maybe_unused]] inline Ints iota() {  // not in the generic build
   Ints v;
   for (int i = 0; i < kWidth; ++i) v[i] = i;
   return v;

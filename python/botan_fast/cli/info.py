@@ -33,8 +33,11 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     # Two facts that are easily taken for one another.
     cuda = f"kernels built: {'yes' if info['cuda'] else 'no'}, device: {info.pop('cuda_device') or 'none'}"
+    absent = info.pop("cuda_absent")
     for name, value in {**info, "cuda": cuda}.items():
         print(f"{name:20}{value}".rstrip())
+    if absent:
+        print(f"no CUDA kernels: {absent}")  # pip shows nothing of a build that succeeds: here a user learns it
     return 0
 
 
