@@ -74,6 +74,13 @@ void graph_from_pairs(const int32_t* first, const int32_t* second, int64_t num_p
                       int64_t num_nodes, int dimensions, const double* cell, double cutoff, bool self_edges,
                       int32_t* senders, int32_t* receivers, int32_t* row_ptr, int32_t* reverse, float* vectors);
 
+// ---- edges of graphs (edges.cpp) -----------------------------------------------------------------------------
+
+// Whether row_ptr (N+1,) rises from 0 to E and never falls, senders (E,) name nodes, and reverse (E,) names the
+// opposite edge of each: reverse[reverse[k]] == k and senders[reverse[k]] == receivers[k].
+bool are_edges_of_graph(const int32_t* senders, const int32_t* receivers, const int32_t* row_ptr,
+                        const int32_t* reverse, int64_t num_nodes, int64_t num_edges, int num_threads);
+
 // ---- targets (targets.cpp) ----------------------------------------------------------------------------------
 
 // Averages over R runs from one configuration, trajectories (R, N, D) unwrapped, T = float or double:

@@ -95,6 +95,18 @@ void bind_pairs(py::module_& m) {
       Release());
 }
 
+void bind_edges(py::module_& m) {
+  m.def(
+      "are_edges_of_graph",
+      [](Address senders, Address receivers, Address row_ptr, Address reverse, std::int64_t num_nodes,
+         std::int64_t num_edges, int num_threads) {
+        return are_edges_of_graph(at<const std::int32_t>(senders), at<const std::int32_t>(receivers),
+                                  at<const std::int32_t>(row_ptr), at<const std::int32_t>(reverse), num_nodes,
+                                  num_edges, num_threads);
+      },
+      Release());
+}
+
 template <class T>
 void bind_targets(py::module_& m) {
   m.def(
@@ -338,6 +350,7 @@ PYBIND11_MODULE(_core, m) {
   bind_build(m);
   bind_neighbor_list(m);
   bind_pairs(m);
+  bind_edges(m);
   bind_targets<float>(m);
   bind_targets<double>(m);
   bind_minimization(m);

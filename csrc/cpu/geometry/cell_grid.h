@@ -78,7 +78,7 @@ class CellGrid {
   Pooled<Place> places;   // positions in cell order, (N,)
 
  private:
-  static constexpr int64_t kChunk = 8192;  // particles of one task
+  static constexpr int64_t kChunk = 1024;  // particles of one task
   static constexpr int kDivisions = 4;     // of a cell along the last axis
   static constexpr int64_t kAhead = 16;    // particles whose random memory is asked for early
   static constexpr int kMaxParts = 8;      // of the counting sort: each has a histogram of its own

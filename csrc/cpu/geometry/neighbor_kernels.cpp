@@ -140,12 +140,12 @@ inline Doubles load(const Place& p) { return *reinterpret_cast<const Doubles*>(p
 
 // Cell::image of periodic.h for a diagonal cell, all coordinates at once.
 template <int D>
-void fill_row(const RowFill& f, int32_t* senders, float* vectors) {
+void fill_row(const RowFill& f, int64_t p, const int32_t* row, int64_t n, int32_t* senders, float* vectors) {
   constexpr double kMagic = 6755399441055744.0;
-  const Doubles here = load(f.here), lengths = load(f.lengths), inverse = load(f.inverse);
-  const int64_t n = f.num_edges;  // copies, because the compiler must assume that the stores change f
-  const int32_t *row = f.row, *order = f.order;
+  // Copies, because the compiler must assume that the stores change f.
   const Place* places = f.places;
+  const int32_t* order = f.order;
+  const Doubles here = load(places[p]), lengths = load(f.lengths), inverse = load(f.inverse);
   for (int64_t k = 0; k < n; ++k) {
     const int32_t place = row[k];
     senders[k] = order[place];

@@ -36,12 +36,12 @@ struct alignas(32) Place {
   double at[4];
 };
 
-// The edges from one row of places to one receiver in an orthorhombic box, as NeighborSearch defines them.
+// What the rows of a graph in an orthorhombic box have in common; their edges are as NeighborSearch defines them. It is
+// written once and read in every row: a struct of one row, written piecewise and read back in whole vectors, would wait
+// until all stores before it, those of the last row's edges, have left for memory.
 struct RowFill {
   const Place* places;
-  const int32_t *order, *row;  // row: places of the senders
-  int64_t num_edges;
-  Place here;              // the receiver
+  const int32_t* order;
   Place lengths, inverse;  // edge lengths of the box and what differences are multiplied with to count boxes; else 0
 };
 
@@ -61,9 +61,9 @@ struct NeighborKernels {
   int64_t (*search_row)(RowSearch&);
   // out = places ordered by index, at most kRankLimit of them; the indices are distinct.
   void (*order_row)(const int32_t* indices, const int32_t* places, int64_t n, int32_t* out);
-  // senders (n,), vectors (n, D) float32
-  void (*fill_row_2d)(const RowFill&, int32_t* senders, float* vectors);
-  void (*fill_row_3d)(const RowFill&, int32_t* senders, float* vectors);
+  // The n edges from a row of places to the particle at place p: senders (n,), vectors (n, D) float32
+  void (*fill_row_2d)(const RowFill&, int64_t p, const int32_t* row, int64_t n, int32_t* senders, float* vectors);
+  void (*fill_row_3d)(const RowFill&, int64_t p, const int32_t* row, int64_t n, int32_t* senders, float* vectors);
   void (*add_distances_2d)(const PairSums&);
   void (*add_distances_3d)(const PairSums&);
 };

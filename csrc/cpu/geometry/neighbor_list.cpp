@@ -20,6 +20,8 @@ namespace {
 
 constexpr int64_t kTask = 128;         // particles of one task, about
 constexpr int64_t kAhead = 8;          // rows whose pointers are asked for early
+constexpr int64_t kRowsAhead = 4;      // rows that are asked for before they are written
+constexpr int64_t kCursorsAhead = 48;  // edges whose cursors are asked for early
 constexpr int64_t kMaxCursors = 8;     // tables of next edges; see fill_reverse
 constexpr int64_t kCursorTask = 4096;  // receivers of one task
 
@@ -124,6 +126,8 @@ struct NeighborSearch::State {
           search.indices = indices.data(), search.places = near.data(), search.unsure = unsure.data();
           for (int64_t p = grid.begin(c); p < grid.begin(c + 1); ++p) {
             search.particle = p;
+            // Random memory, to be here when the row is known: what the next row reads would wait for this store.
+            __builtin_prefetch(row_ptr.get() + grid.order[p] + 1, 1);
             int64_t n = 0;
             if (grid.has_bounds()) {
               n = kernels.search_row(search);
@@ -193,14 +197,17 @@ struct NeighborSearch::State {
 
   // Calls row(p, i, k): the row of the particle at place p, of index i, whose first edge is k. Particles that are near
   // each other come one after another, so what is read stays in the cache; where they write may lie anywhere, so those
-  // lines are asked for one row ahead, by ahead(first edge, last edge).
+  // lines are asked for some rows ahead, by ahead(first edge, last edge).
   template <class Row, class Ahead>
   void for_rows(const Row& row, const Ahead& ahead) const {
     parallel_for((num_nodes + kTask - 1) / kTask, num_threads, [&](int64_t task) {
       const int64_t end = std::min(num_nodes, (task + 1) * kTask);
       for (int64_t p = task * kTask; p < end; ++p) {
         if (p + kAhead < num_nodes) __builtin_prefetch(row_ptr.get() + order[p + kAhead]);
-        if (p + 1 < end) ahead(int64_t{row_ptr[order[p + 1]]}, int64_t{row_ptr[order[p + 1] + 1]});
+        if (p + kRowsAhead < end) {
+          const int32_t* soon = row_ptr.get() + order[p + kRowsAhead];
+          ahead(int64_t{soon[0]}, int64_t{soon[1]});
+        }
         row(p, int64_t{order[p]}, int64_t{row_ptr[order[p]]});
       }
     });
@@ -228,45 +235,39 @@ struct NeighborSearch::State {
     return tight ? for_edges_with<D, true, true>(write) : for_edges_with<D, true, false>(write);
   }
 
+  // Senders and vectors.
   template <int D>
-  void fill_graph(int32_t* senders, int32_t* receivers, float* vectors) const {
+  void fill_rows(int32_t* senders, float* vectors) const {
     const Cell<D> box(cell);
     if (!box.diagonal || tight)
-      return for_edges<D>([=](int64_t k, int64_t i, int64_t j, const double* d, const double*, double) {
+      return for_edges<D>([=](int64_t k, int64_t, int64_t j, const double* d, const double*, double) {
         senders[k] = static_cast<int32_t>(j);
-        receivers[k] = static_cast<int32_t>(i);
         for (int b = 0; b < D; ++b) vectors[k * D + b] = static_cast<float>(d[b]);
       });
-    RowFill common{places.get(), order.get(), nullptr, 0, {}, {}, {}};
-    for (int b = 0; b < D; ++b) common.lengths.at[b] = box.rows[b][b], common.inverse.at[b] = box.inverse[b][b];
+    RowFill fill{places.get(), order.get(), {}, {}};
+    for (int b = 0; b < D; ++b) fill.lengths.at[b] = box.rows[b][b], fill.inverse.at[b] = box.inverse[b][b];
     const auto fill_row = D == 2 ? neighbor_kernels().fill_row_2d : neighbor_kernels().fill_row_3d;
     for_rows(
         [&](int64_t p, int64_t i, int64_t k) {
-          RowFill fill = common;
-          fill.row = rows[p];
-          fill.num_edges = row_ptr[i + 1] - k;
-          fill.here = places[p];
-          fill_row(fill, senders + k, vectors + k * D);
-          std::fill(receivers + k, receivers + row_ptr[i + 1], static_cast<int32_t>(i));
+          fill_row(fill, p, rows[p], row_ptr[i + 1] - k, senders + k, vectors + k * D);
         },
         [=](int64_t begin, int64_t end) {
           prefetch(senders + begin, senders + end);
-          prefetch(receivers + begin, receivers + end);
           prefetch(vectors + begin * D, vectors + end * D);
         });
   }
 
   // Rows are ordered by sender. Walking the receivers upwards therefore meets the edges that leave a node in the order
   // of that node's own row, whose next entry is the opposite edge. A walk that starts at a later receiver starts each
-  // row at its first sender from there on.
-  void fill_reverse(const int32_t* senders, int32_t* reverse) const {
+  // row at its first sender from there on. The receivers are written on the way: here rows come in the order of memory.
+  void fill_reverse(const int32_t* senders, int32_t* receivers, int32_t* reverse) const {
     const int64_t parts = num_edges < 1 << 15 ? 1 : std::min<int64_t>(num_threads, kMaxCursors);
     int64_t begin[kMaxCursors + 1];  // receivers
     for (int64_t part = 0; part <= parts; ++part) {
       const int32_t edge = static_cast<int32_t>(part_begin(num_edges, parts, part));
       begin[part] = std::lower_bound(row_ptr.get(), row_ptr.get() + num_nodes, edge) - row_ptr.get();
     }
-    begin[0] = 0;
+    begin[0] = 0, begin[parts] = num_nodes;
     Pooled<int32_t> cursors(parts * num_nodes);
     parallel_for((num_nodes + kCursorTask - 1) / kCursorTask, num_threads, [&](int64_t task) {
       for (int64_t i = task * kCursorTask; i < std::min(num_nodes, (task + 1) * kCursorTask); ++i) {
@@ -278,7 +279,14 @@ struct NeighborSearch::State {
     });
     parallel_for(parts, num_threads, [&](int64_t part) {
       int32_t* cursor = cursors.get() + part * num_nodes;
-      for (int64_t k = row_ptr[begin[part]]; k < row_ptr[begin[part + 1]]; ++k) reverse[k] = cursor[senders[k]]++;
+      int64_t k = row_ptr[begin[part]];
+      const int64_t last = std::max<int64_t>(k, row_ptr[begin[part + 1]] - kCursorsAhead);
+      for (int64_t i = begin[part]; i < begin[part + 1]; ++i)
+        for (const int64_t end = row_ptr[i + 1]; k < end; ++k) {
+          __builtin_prefetch(cursor + senders[k < last ? k + kCursorsAhead : k], 1);
+          receivers[k] = static_cast<int32_t>(i);
+          reverse[k] = cursor[senders[k]]++;
+        }
     });
   }
 
@@ -328,9 +336,9 @@ int64_t NeighborSearch::num_edges() const { return state_->num_edges; }
 void NeighborSearch::fill_graph(int32_t* senders, int32_t* receivers, int32_t* row_ptr, int32_t* reverse,
                                 float* vectors) const {
   const State& s = *state_;
-  s.dimensions == 2 ? s.fill_graph<2>(senders, receivers, vectors) : s.fill_graph<3>(senders, receivers, vectors);
+  s.dimensions == 2 ? s.fill_rows<2>(senders, vectors) : s.fill_rows<3>(senders, vectors);
   std::copy(s.row_ptr.get(), s.row_ptr.get() + s.num_nodes + 1, row_ptr);
-  s.fill_reverse(senders, reverse);
+  s.fill_reverse(senders, receivers, reverse);
 }
 
 void NeighborSearch::fill_pairs(int64_t* first, int64_t* second, double* vectors, double* distances,

@@ -17,7 +17,7 @@ namespace botan_fast {
 namespace {
 
 constexpr int kRuns = kTargetRuns;
-constexpr int64_t kNodes = 128;  // receivers of one task
+constexpr int64_t kNodes = 64;  // receivers of one task
 
 template <int D, bool kDiagonal, class T>
 void targets(const Cell<D>& box, const double* initial, const T* trajectories, int64_t num_runs, int64_t num_nodes,
@@ -30,13 +30,15 @@ void targets(const Cell<D>& box, const double* initial, const T* trajectories, i
       for (int64_t i = task * kNodes; i < std::min(num_nodes, (task + 1) * kNodes); ++i) body(i);
     });
   };
-  std::vector<double> node_sum(num_nodes, 0.0), edge_sum(row_ptr[num_nodes], 0.0);
+  const Pooled<double> node_sum(num_nodes), edge_sum(row_ptr[num_nodes]);
   const Pooled<double> block(num_nodes * D * kRuns);  // (N, D, kRuns): the runs of a coordinate lie together
 
   for (int64_t first = 0; first < num_runs; first += kRuns) {
     const int lanes = static_cast<int>(std::min<int64_t>(kRuns, num_runs - first));
     for_nodes([&](int64_t i) {
       double* mine = block.get() + i * D * kRuns;
+      if (first == 0) std::fill(edge_sum.get() + row_ptr[i], edge_sum.get() + row_ptr[i + 1], 0.0);
+      double sum = first > 0 ? node_sum[i] : 0.0;
       for (int run = 0; run < kRuns; ++run) {
         // The last block repeats its last run in idle lanes; they are computed and not counted.
         const T* row = trajectories + ((first + std::min(run, lanes - 1)) * num_nodes + i) * D;
@@ -47,11 +49,12 @@ void targets(const Cell<D>& box, const double* initial, const T* trajectories, i
           mine[b * kRuns + run] = x;
           squared += moved * moved;
         }
-        if (run < lanes) node_sum[i] += std::sqrt(squared);
+        if (run < lanes) sum += std::sqrt(squared);
       }
+      node_sum[i] = sum;
     });
     if constexpr (kDiagonal) {
-      PairSums pairs{block.get(), senders, 0, 0, 0, lanes, {}, {}, edge_sum.data()};
+      PairSums pairs{block.get(), senders, 0, 0, 0, lanes, {}, {}, edge_sum.get()};
       for (int b = 0; b < D; ++b) pairs.lengths[b] = box.rows[b][b], pairs.inverse[b] = box.inverse[b][b];
       const auto add_distances = D == 2 ? neighbor_kernels().add_distances_2d : neighbor_kernels().add_distances_3d;
       for_nodes([&](int64_t i) {

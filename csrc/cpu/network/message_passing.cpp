@@ -1,5 +1,6 @@
 // The n-step processor by the split-weight algebra: MLP_e's first weight W1 = [Ws | Wr | We | W0] acts on the
 // N rows of x and once on e0, so that an edge and step cost two H x H products instead of five.
+#include <algorithm>
 #include <cstring>
 #include <initializer_list>
 #include <vector>
@@ -29,9 +30,13 @@ class Partials {
   float* block(int64_t chunk, Block b) { return storage_ + chunk * size_ + at_[b]; }
   float* bias(int64_t chunk) { return storage_ + chunk * size_ + bias_; }
 
-  void add_up(const ProcessorGradients& gradients, float* bias_gradient, bool edge_node_skip) {
-    for (int64_t chunk = 1; chunk < num_chunks_; ++chunk)
-      for (int64_t i = 0; i < size_; ++i) storage_[i] += storage_[chunk * size_ + i];
+  void add_up(const ProcessorGradients& gradients, float* bias_gradient, bool edge_node_skip, int num_threads) {
+    constexpr int64_t kElements = 1024;  // of one task; each element adds up its chunks in their order
+    parallel_for((size_ + kElements - 1) / kElements, num_threads, [&](int64_t task) {
+      const int64_t end = std::min(size_, (task + 1) * kElements);
+      for (int64_t chunk = 1; chunk < num_chunks_; ++chunk)
+        for (int64_t i = task * kElements; i < end; ++i) storage_[i] += storage_[chunk * size_ + i];
+    });
     for (const Block b : blocks_) {
       if ((b == kWs0 || b == kWr0) && !edge_node_skip) continue;
       const auto [to, stride] = place_of(b, gradients, H_, edge_node_skip);
@@ -202,10 +207,10 @@ void processor_backward(const ProcessorBackward& a, int num_threads) {
                     {{total_sender, p.packed.backward(kWs0)}, {total_receiver, p.packed.backward(kWr0)}}, a.grad_x0));
   });
 
-  edge_partials.add_up(a.gradients, a.gradients.edge_b2, skip);
-  node_partials.add_up(a.gradients, a.gradients.node_b2, skip);
-  final_edge.add_up(a.gradients, a.gradients.edge_b1, skip);
-  final_node.add_up(a.gradients, a.gradients.node_b1, skip);
+  edge_partials.add_up(a.gradients, a.gradients.edge_b2, skip, num_threads);
+  node_partials.add_up(a.gradients, a.gradients.node_b2, skip, num_threads);
+  final_edge.add_up(a.gradients, a.gradients.edge_b1, skip, num_threads);
+  final_node.add_up(a.gradients, a.gradients.node_b1, skip, num_threads);
 }
 
 }  // namespace botan_fast

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from functools import lru_cache
 
 import numpy as np
 
@@ -34,9 +35,14 @@ def check_pairs_fit(positions: np.ndarray, offsets: np.ndarray, cutoff: float, m
         part = positions[begin:end]
         # First some of the particles: for almost all configurations that is enough.
         some = part[np.random.default_rng(0).choice(number, _SAMPLE)] if number > _SAMPLE else part
-        if _certain_pairs(some, cutoff) * (number / len(some)) ** 2 < fits / 4:
+        found, counts = _occupied(some, cutoff)
+        scale = (number / len(some)) ** 2
+        # Cauchy and Schwarz: no offset of cells has more pairs than the offset 0 has.
+        if len(_offsets(part.shape[1])) * int(counts @ counts) * scale < fits / 4:
             continue
-        pairs = _certain_pairs(part, cutoff)
+        if _certain_pairs(found, counts, part.shape[1]) * scale < fits / 4:
+            continue
+        pairs = _certain_pairs(*_occupied(part, cutoff), part.shape[1])
         if pairs > fits:
             raise InputError(
                 f"positions: {number} particles have more than {pairs:.2g} pairs closer than cutoff = {cutoff:g} (with "
@@ -45,20 +51,36 @@ def check_pairs_fit(positions: np.ndarray, offsets: np.ndarray, cutoff: float, m
             )
 
 
-def _certain_pairs(positions: np.ndarray, cutoff: float) -> int:
-    """A lower bound of the number of ordered pairs closer than the cutoff, without periodic images."""
-    dimensions = positions.shape[1]
+def _occupied(positions: np.ndarray, cutoff: float) -> tuple[np.ndarray, np.ndarray]:
+    """Keys of the cells of a quarter of the cutoff that hold particles, sorted, and how many each holds."""
     index = np.floor((positions - positions.min(axis=0)) / (cutoff / 4))
     if not (index < 2**20).all():  # too wide for one number each, and for a heap
         index %= 2**20
-    index = index.astype(np.int64)
-    steps = [1 << (21 * axis) for axis in range(dimensions)]
-    keys, counts = np.unique(index @ np.array(steps), return_counts=True)
-    total = -len(positions)  # nobody is his own neighbour
-    for offset in itertools.product(range(-3, 4), repeat=dimensions):
-        if sum((abs(k) + 1) ** 2 for k in offset) >= 16:
-            continue
-        shifted = keys + sum(k * step for k, step in zip(offset, steps, strict=True))
+    keys, counts = np.unique(index.astype(np.int64) @ np.array(_steps(positions.shape[1])), return_counts=True)
+    return keys, counts
+
+
+def _steps(dimensions: int) -> list[int]:
+    """What a step along each axis adds to the key of a cell."""
+    return [1 << (21 * axis) for axis in range(dimensions)]
+
+
+@lru_cache(maxsize=2)
+def _offsets(dimensions: int) -> list[int]:
+    """Differences of the keys of cells that are so near that all their particles are pairs."""
+    near = (
+        offset
+        for offset in itertools.product(range(-3, 4), repeat=dimensions)
+        if sum((abs(k) + 1) ** 2 for k in offset) < 16
+    )
+    return [sum(k * step for k, step in zip(offset, _steps(dimensions), strict=True)) for offset in near]
+
+
+def _certain_pairs(keys: np.ndarray, counts: np.ndarray, dimensions: int) -> int:
+    """A lower bound of the number of ordered pairs closer than the cutoff, without periodic images."""
+    total = -int(counts.sum())  # nobody is his own neighbour
+    for offset in _offsets(dimensions):
+        shifted = keys + offset
         place = np.minimum(np.searchsorted(keys, shifted), len(keys) - 1)
         there = keys[place] == shifted
         total += int(counts[there] @ counts[place[there]])

@@ -171,7 +171,8 @@ def isoconfigurational_targets(
         kernels = kernels_for(graph.device) if isinstance(graph, Graph) else None
         local = chosen & set("RCDL")
         if local or kernels is None:
-            initial, runs = _check_runs(initial_positions, trajectories, graph)
+            # S is finite exactly where the runs are: without local targets it tells, and nobody reads the runs twice.
+            initial, runs = _check_runs(initial_positions, trajectories, graph, finite=bool(local))
         if kernels is not None:
             propensity, pair_change = _targets_on_device(kernels, initial_positions, trajectories, graph)
         else:
@@ -218,6 +219,8 @@ def _targets(initial: np.ndarray, runs: np.ndarray, graph: Graph) -> tuple[torch
         cell.ctypes.data, *(x.data_ptr() for x in tensors), propensity.data_ptr(), pair_change.data_ptr(),
         torch.get_num_threads(),
     )  # fmt: skip
+    if not np.isfinite(propensity.numpy()).all():
+        check_finite("trajectories", runs)
     return propensity, pair_change
 
 
@@ -294,22 +297,25 @@ def _on_host(graph: Graph, *names: str) -> list[torch.Tensor]:
     Refuses a graph whose arrays do not belong together: the core would follow them out of an array, or leave numbers
     of edges that no row names as they were.
     """
-    row_ptr, senders, receivers, reverse = (
-        getattr(graph, name).cpu() for name in ("row_ptr", "senders", "receivers", "reverse")
-    )
-    number = graph.num_edges
-    if check_offsets("graph.row_ptr", row_ptr, number) != number:
-        raise InputError(f"graph.row_ptr ends with {int(row_ptr[-1])}, but graph has {number} edges; build it again")
-    check_range("graph.senders", senders, graph.num_nodes)
-    check_range("graph.reverse", reverse, number)
-    opposite = reverse.numpy()  # NumPy: torch's threads would still spin when the core's begin
-    if not (
-        np.array_equal(opposite[opposite], np.arange(number))
-        and np.array_equal(senders.numpy()[opposite], receivers.numpy())
+    index = {name: getattr(graph, name).cpu().contiguous() for name in ("senders", "receivers", "row_ptr", "reverse")}
+    if not _core.are_edges_of_graph(
+        *(x.data_ptr() for x in index.values()), graph.num_nodes, graph.num_edges, torch.get_num_threads()
     ):
-        raise InputError("graph.reverse does not name the opposite edge of each; build the graph again")
+        _refuse_edges(graph.num_nodes, graph.num_edges, **index)
     tensors = (getattr(graph, name).detach().cpu() for name in names)
     return [(x.to(torch.float32) if x.is_floating_point() else x).contiguous() for x in tensors]
+
+
+def _refuse_edges(
+    num_nodes: int, number: int, senders: torch.Tensor, receivers: torch.Tensor, row_ptr: torch.Tensor,
+    reverse: torch.Tensor,
+) -> None:  # fmt: skip
+    """InputError that says what does not belong together; the core has found that something does not."""
+    if check_offsets("graph.row_ptr", row_ptr, number) != number:
+        raise InputError(f"graph.row_ptr ends with {int(row_ptr[-1])}, but graph has {number} edges; build it again")
+    check_range("graph.senders", senders, num_nodes)
+    check_range("graph.reverse", reverse, number)
+    raise InputError("graph.reverse does not name the opposite edge of each; build the graph again")
 
 
 def _check_shapes(initial: Array, runs: Array, graph: Graph) -> None:
@@ -324,15 +330,18 @@ def _check_shapes(initial: Array, runs: Array, graph: Graph) -> None:
         raise InputError(f"trajectories has shape {shape}: no run; give at least one")
 
 
-def _check_runs(initial_positions: Array, trajectories: Array, graph: Graph) -> tuple[np.ndarray, np.ndarray]:
-    """(N, D) float64 and (R, N, D) float32 or float64, checked against the graph."""
+def _check_runs(
+    initial_positions: Array, trajectories: Array, graph: Graph, finite: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """(N, D) float64 and (R, N, D) float32 or float64, checked against the graph, with `finite` the runs for NaN."""
     _check_graph(graph)
     initial = check_positions(initial_positions, "initial_positions")
     runs = as_array("trajectories", trajectories)
     if runs.dtype != np.float32:
         runs = as_array("trajectories", runs, np.float64)
     _check_shapes(initial, runs, graph)
-    check_finite("trajectories", runs)
+    if finite:
+        check_finite("trajectories", runs)
     return initial, runs
 
 
