@@ -14,6 +14,7 @@ from .botan import BOTAN, Prediction
 from .card import ModelCard
 from .config import DEFAULTS
 from .linear import LinearBaseline, is_linear
+from .streaming import slabs_for
 
 __all__ = ["Ensemble"]
 
@@ -88,7 +89,12 @@ class Ensemble(nn.Module):
         found = []
         for member in self.each:
             blind = is_linear(member.config) or not {"vector", "inherent"} & set(member.config["edge_inputs"])
-            found.append([member(one, precision, save_memory) for one in turned[: 1 if blind else len(turned)]])
+            graphs = turned[: 1 if blind else len(turned)]
+            if isinstance(member, BOTAN):
+                slabs = slabs_for(member, graph)  # of the graph with its box, which the others have lost
+                found.append([member(one, precision, save_memory, slabs=slabs) for one in graphs])
+            else:
+                found.append([member(one, precision, save_memory) for one in graphs])
         return found
 
     def mean(self, predictions: list[list[Prediction]]) -> Prediction:
