@@ -22,6 +22,7 @@ from ..model.card import ModelCard
 from ..model.checkpoint import load_model
 from ..model.ensemble import Ensemble
 from ..terminal import progress_bar
+from .progress import shown_steps
 from .times import num_outputs, once_each
 
 
@@ -168,14 +169,16 @@ def check_fits(named: NamedModel, sample: Sample) -> None:
 
 
 class Outputs(NamedTuple):
-    """Node and edge output (None without) as float64."""
+    """Node and edge output (None without), in the numbers of the model: the scores compute in float64."""
 
     node: np.ndarray
     edge: np.ndarray | None
 
     @classmethod
     def of(cls, prediction: Prediction) -> "Outputs":
-        return cls(float64_array(prediction.node), None if prediction.edge is None else float64_array(prediction.edge))
+        node, edge = (None if t is None else t.detach().cpu().numpy() for t in prediction)
+        assert node is not None
+        return cls(node, edge)
 
 
 class Passed(NamedTuple):
@@ -200,7 +203,7 @@ def forward_passes(
     try:
         model.to(device).eval()
         for sample in bar:
-            with torch.no_grad():
+            with torch.no_grad(), shown_steps(sample.name, progress, description):
                 graph = sample.graph.to(device)
                 if isinstance(model, Ensemble):
                     each = model.predictions(graph, precision)  # the mean, the spread and the members, in one go

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from .. import ops
-from ..device import empty
+from ..device import empty, release_memory
 from ..graph.graph import Graph
 from .inputs import check_species, edge_columns, node_columns
 from .slabs import Slabs, cut
@@ -95,7 +95,9 @@ def predict_in_slabs(
 ) -> tuple[Tensor, Tensor | None]:
     """Node and edge output of the model, with the bits of `BOTAN.forward`; see the top of this file."""
     with torch.no_grad():
-        return _Sweep(model, graph, slabs, precision, raw).run()
+        outputs = _Sweep(model, graph, slabs, precision, raw).run()
+    release_memory()  # of the slabs: what comes next is seldom as large
+    return outputs
 
 
 @dataclass
@@ -149,6 +151,12 @@ class _Sweep:
         self.ring, self.room = 2 * slabs.reach + 1, slabs.most_nodes()
         self.tables = [empty(self.ring * self.room, hidden) for _ in range(self.steps)]
         self.kept: dict[tuple[int, int], Tensor] = {}  # those of the first slabs, by step and slab
+        # Features of the particles between their first and their last step, in a ring too. From memory that stays:
+        # small arrays that come and go at different times would leave gaps behind.
+        self.alive = self.steps * slabs.reach + 1
+        kinds = 3 if self.config["edge_node_skip"] else 1
+        self.x = empty(self.alive, self.room * hidden)
+        self.constants = empty(self.alive, kinds * self.room * hidden)
         self.nodes: dict[int, ops.SlabNodes] = {}
         self.edges: dict[int, _Edges] = {}
         outputs = (self.config["num_outputs"],) if self.config["num_outputs"] > 1 else ()
@@ -197,31 +205,36 @@ class _Sweep:
         columns = _Columns(graph.types[particles], arrays, graph.vectors[:0], None)
         dtype, scales = torch.float32, self.model._input_scales("node")
         x0 = self.model.node_encoder(node_columns(self.config, columns, dtype, scales), self.precision)
-        nodes = self.processor.nodes(x0, self._rows(0, t))
+        x = self.x[t % self.alive, : x0.numel()].view(x0.shape).copy_(x0)
+        constants = self.constants[t % self.alive]
+        nodes = self.processor.nodes(x, self._rows(0, t), constants[: len(constants) // self.room * len(x)])
         if begin <= t < len(self.slabs):
             self.nodes[t] = nodes
 
     def _begin_edges(self, t: int) -> None:
         """e0 of a slab's edges, and what the steps read of them."""
         graph, particles = self.graph, self._particles(t)
-        starts = graph.row_ptr.index_select(0, particles).long()
-        degrees = graph.row_ptr.index_select(0, particles + 1).long() - starts
-        row_ptr = torch.zeros(len(particles) + 1, dtype=torch.int64)
-        torch.cumsum(degrees, 0, out=row_ptr[1:])
-        receivers = torch.repeat_interleave(torch.arange(len(particles)), degrees)
-        places = (starts - row_ptr[:-1])[receivers] + torch.arange(int(row_ptr[-1]))
-        senders = graph.senders.index_select(0, places)
+        starts = graph.row_ptr.index_select(0, particles)
+        row_ptr = torch.zeros(len(particles) + 1, dtype=torch.int32)
+        degrees = graph.row_ptr.index_select(0, particles + 1) - starts
+        torch.cumsum(degrees, 0, dtype=torch.int32, out=row_ptr[1:])
+        number = int(row_ptr[-1])
+        places, senders, receivers = empty(3, number, dtype=torch.int32)
+        receivers.copy_(torch.repeat_interleave(degrees, output_size=number))
+        torch.index_select(starts - row_ptr[:-1], 0, receivers, out=places)
+        places += torch.arange(number, dtype=torch.int32)
+        torch.index_select(graph.senders, 0, places, out=senders)
         inherent = None if graph.inherent_vectors is None else graph.inherent_vectors.index_select(0, places)
         columns = _Columns(graph.types[:0], None, graph.vectors.index_select(0, places), inherent)
         dtype, scales = torch.float32, self.model._input_scales("edge")
         e0 = self.model.edge_encoder(edge_columns(self.config, columns, dtype, scales), self.precision)
         # The image of the sender's slab that is near slab t, and its place in the ring.
-        slab, number = self.slab.index_select(0, senders), len(self.slabs)
+        slab, count = self.slab.index_select(0, senders), len(self.slabs)
         if self.slabs.periodic:
-            slab = slab - t % number
-            slab = torch.remainder(slab + number // 2, number) - number // 2 + t
-        rows = torch.remainder(slab, self.ring) * self.room + self.rank.index_select(0, senders)
-        state = self.processor.edges(rows.int(), receivers.int(), row_ptr.int(), e0, self.ring * self.room)
+            slab = slab.sub_(t % count - count // 2).remainder_(count).add_(t - count // 2)
+        ranks = self.rank.index_select(0, senders)
+        torch.add(slab.remainder_(self.ring).mul_(self.room), ranks, out=senders)
+        state = self.processor.edges(senders, receivers, row_ptr, e0, self.ring * self.room)
         self.edges[t] = _Edges(places, state)
 
     def _step(self, step: int, t: int) -> None:
@@ -253,5 +266,5 @@ class _Sweep:
                 pair = self.types[senders] * self.config["num_species"] + self.types[receivers]
                 mean, width = model._scales_at("edge", pair)
                 edge = torch.addcmul(mean, width, edge)
-            self.edge_output[places] = edge
+            self.edge_output[places.long()] = edge
         del self.nodes[t], self.edges[t]

@@ -85,13 +85,19 @@ class SlabProcessor:
         number = precision_on_cpu(PRECISIONS.index(precision))
         self._core = _core.SlabProcessor(hidden, self._skip, number, addresses(self._weights))
 
-    def nodes(self, x0: Tensor, p_sender: Tensor) -> SlabNodes:
-        """The nodes of a slab before the first step. x0 (M, H) becomes x, which the steps overwrite; p_sender (M, H)
-        is filled with Ws x0."""
+    def nodes(self, x0: Tensor, p_sender: Tensor, constants: Tensor | None = None) -> SlabNodes:
+        """The nodes of a slab before the first step. x0 (M, H) becomes x, which the steps overwrite; p_sender (M, H) is
+        filled with Ws x0, and `constants`, if given, of as many numbers, three times as many for an MLP_e with 6 H
+        inputs."""
         number_tensor("p_sender", p_sender, x0.shape, x0, "x0")
-        constants = empty(3 if self._skip else 1, len(x0), self.hidden)
+        shape = (3 if self._skip else 1, len(x0), self.hidden)
+        if constants is None:
+            constants = empty(*shape)
+        else:
+            number_tensor("constants", constants, (shape[0] * x0.numel(),), x0, "x0")
         nodes = SlabNodes(x0.contiguous(), constants)
-        self._core.begin_nodes(self._of_nodes(nodes), _dense("p_sender", p_sender), torch.get_num_threads())
+        arrays = self._of_nodes(nodes), _dense("p_sender", p_sender)
+        self._core.begin_nodes(*arrays, torch.get_num_threads())
         return nodes
 
     def edges(self, senders: Tensor, receivers: Tensor, row_ptr: Tensor, e0: Tensor, rows: int) -> SlabEdges:
