@@ -90,11 +90,10 @@ class Ensemble(nn.Module):
         for member in self.each:
             blind = is_linear(member.config) or not {"vector", "inherent"} & set(member.config["edge_inputs"])
             graphs = turned[: 1 if blind else len(turned)]
-            if isinstance(member, BOTAN):
-                slabs = slabs_for(member, graph)  # of the graph with its box, which the others have lost
-                found.append([member(one, precision, save_memory, slabs=slabs) for one in graphs])
-            else:
-                found.append([member(one, precision, save_memory) for one in graphs])
+            # Cut before it is turned: a graph that was turned has not the box of its vectors.
+            slabs = slabs_for(member, graph) if isinstance(member, BOTAN) else None
+            options = {} if slabs is None else {"slabs": slabs}
+            found.append([member(one, precision, save_memory, **options) for one in graphs])
         return found
 
     def mean(self, predictions: list[list[Prediction]]) -> Prediction:

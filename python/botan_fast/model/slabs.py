@@ -85,7 +85,11 @@ def cut(graph: Graph, per_cutoff: int | None = None) -> Slabs | None:
     fraction, height = _fractions(graph, positions)
     axis = int(np.argmax(height))
     # Of several parts each begins somewhere else; their shifts are free.
-    along = fraction[:, axis] + (parts * _GOLDEN) % 1.0
+    along = np.nan_to_num(fraction[:, axis], posinf=0.0, neginf=0.0) + (parts * _GOLDEN) % 1.0
+    along -= np.floor(along)
+    # Slab 0 begins behind the widest gap: where no edge leads around, none leads from the last slab to it.
+    ordered = np.sort(along)
+    along -= ordered[int(np.argmax(np.diff(ordered, prepend=ordered[-1] - 1.0)))]
     along -= np.floor(along)
     thickness = graph.cutoff * (1 + _MARGIN)
     if per_cutoff is None:
