@@ -10,7 +10,17 @@ from torch import Tensor
 from . import _core
 from .errors import InputError, warn
 
-__all__ = ["CUDA_KERNELS", "DTYPES", "Device", "choose_device", "empty", "kernels_for", "release_memory", "stream_of", "workspace_of"]
+__all__ = [
+    "CUDA_KERNELS",
+    "DTYPES",
+    "Device",
+    "choose_device",
+    "empty",
+    "kernels_for",
+    "release_memory",
+    "stream_of",
+    "workspace_of",
+]
 
 Device: TypeAlias = torch.device | str | None  # as an argument; None: whoever reads it decides
 

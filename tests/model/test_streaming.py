@@ -197,7 +197,9 @@ def test_the_ordinary_way_where_it_is_right(all_large):
         replaced.node_encoder = torch.nn.Sequential(replaced.node_encoder)
         replaced.node_encoder.fc1 = replaced.node_encoder[0].fc1
         assert slabs_for(replaced, graph) is None
-        roomy = bf.build_graph(np.random.default_rng(0).random((400, 3)) * 8, np.zeros(400, int), [8.0] * 3, capacity=9**5)
+        roomy = bf.build_graph(
+            np.random.default_rng(0).random((400, 3)) * 8, np.zeros(400, int), [8.0] * 3, capacity=9**5
+        )
         assert slabs_for(network(), roomy) is None
 
 

@@ -176,9 +176,8 @@ class Outputs(NamedTuple):
 
     @classmethod
     def of(cls, prediction: Prediction) -> "Outputs":
-        node, edge = (None if t is None else t.detach().cpu().numpy() for t in prediction)
-        assert node is not None
-        return cls(node, edge)
+        edge = prediction.edge
+        return cls(prediction.node.detach().cpu().numpy(), None if edge is None else edge.detach().cpu().numpy())
 
 
 class Passed(NamedTuple):

@@ -234,7 +234,9 @@ def predict_samples(
             times,
         )
         if passed.spread is not None:
-            nodes, pairs = (None if values is None else values.astype(np.float32, copy=False) for values in passed.spread)
+            nodes, pairs = (
+                None if values is None else values.astype(np.float32, copy=False) for values in passed.spread
+            )
             prediction.propensity_spread = nodes if node_trained else None
             prediction.pair_change_spread = pairs if edge_trained else None
         if isinstance(sample, FrameSample) and isinstance(prediction, FramePrediction):

@@ -105,8 +105,9 @@ def by_slab(graph: Graph, slab: Tensor, number: int) -> Slabs:
     >>> import botan_fast as bf, torch
     >>> from botan_fast.model.slabs import by_slab
     >>> graph = bf.build_graph([[0.5, 0.0], [1.5, 0.0]], [0, 1], box=[4.0, 4.0])
-    >>> by_slab(graph, torch.tensor([2, 0], dtype=torch.int32), 3).reach
-    2
+    >>> slabs = by_slab(graph, torch.tensor([2, 0], dtype=torch.int32), 3)
+    >>> slabs.order.tolist(), slabs.offsets, slabs.reach, slabs.periodic
+    ([1, 0], [0, 1, 1, 2], 1, True)
     """
     reach, around = 0, 0  # with slab 0 far from the last one, and next to it
     for senders, receivers in _in_parts(graph):

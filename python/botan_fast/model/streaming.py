@@ -262,7 +262,9 @@ class _Sweep:
         if self.edge_output is not None:
             edge = (model.decoder if shared else model.edge_decoder)(e, self.precision)
             if self.scaled:
-                senders, receivers = (ends.index_select(0, places) for ends in (self.graph.senders, self.graph.receivers))
+                senders, receivers = (
+                    ends.index_select(0, places) for ends in (self.graph.senders, self.graph.receivers)
+                )
                 pair = self.types[senders] * self.config["num_species"] + self.types[receivers]
                 mean, width = model._scales_at("edge", pair)
                 edge = torch.addcmul(mean, width, edge)

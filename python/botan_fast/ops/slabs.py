@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from .. import _core
-from ..checks import check_range
+from ..checks import check_offsets, check_range
 from ..device import empty
 from ..errors import InputError
 from .door import number_tensor, processor_tensors
@@ -41,8 +41,9 @@ class SlabNodes(NamedTuple):
 class SlabEdges(NamedTuple):
     """The edges whose receivers are the nodes of a slab, by receiver, and what is kept of them between steps.
 
-    senders (F,) are rows of the table `p_sender`, receivers (F,) those of the slab's nodes, both int32; the edges of
-    receiver i are row_ptr[i]:row_ptr[i+1]. e and c are (F, H), float32 or, in "bf16", bfloat16.
+    senders (F,) are rows of the table `p_sender`, which has `rows` of them, receivers (F,) those of the slab's nodes,
+    both int32; the edges of receiver i are row_ptr[i]:row_ptr[i+1]. e and c are (F, H), float32 or, in "bf16",
+    bfloat16.
     """
 
     senders: Tensor
@@ -50,6 +51,7 @@ class SlabEdges(NamedTuple):
     row_ptr: Tensor
     e: Tensor
     c: Tensor
+    rows: int
 
 
 class SlabProcessor:
@@ -89,6 +91,7 @@ class SlabProcessor:
         """The nodes of a slab before the first step. x0 (M, H) becomes x, which the steps overwrite; p_sender (M, H) is
         filled with Ws x0, and `constants`, if given, of as many numbers, three times as many for an MLP_e with 6 H
         inputs."""
+        number_tensor("x0", x0, (len(x0), self.hidden), self._weights[2], "W2")
         number_tensor("p_sender", p_sender, x0.shape, x0, "x0")
         shape = (3 if self._skip else 1, len(x0), self.hidden)
         if constants is None:
@@ -103,19 +106,20 @@ class SlabProcessor:
     def edges(self, senders: Tensor, receivers: Tensor, row_ptr: Tensor, e0: Tensor, rows: int) -> SlabEdges:
         """The edges of a slab before the first step, for tables of `rows` rows. In "fp32" e0 (F, H) becomes e, which
         the steps overwrite."""
-        nodes = len(row_ptr) - 1
+        nodes, weight = len(row_ptr) - 1, self._weights[2]
+        number_tensor("e0", e0, (len(e0), self.hidden), weight, "W2")
         for name, index, end in (("senders", senders, rows), ("receivers", receivers, nodes)):
             if index.dtype != torch.int32 or index.shape != e0.shape[:1]:
                 raise InputError(f"{name} is {index.dtype} of shape {tuple(index.shape)}; give int32 ({len(e0)},)")
             check_range(name, index, end)
-        if row_ptr.dtype != torch.int32 or int(row_ptr[0]) != 0 or int(row_ptr[-1]) != len(e0):
+        if row_ptr.dtype != torch.int32 or check_offsets("row_ptr", row_ptr, len(e0)) != len(e0):
             raise InputError(f"row_ptr is {row_ptr.dtype} and ends with {int(row_ptr[-1])}; give int32, to {len(e0)}")
         dtype = torch.bfloat16 if self.bf16 else torch.float32
         e0 = e0.contiguous()
         e = empty(*e0.shape, dtype=dtype) if self.bf16 else e0
         c = empty(*e0.shape, dtype=dtype)
         self._core.begin_edges(len(e0), address(e0), address(e), address(c), torch.get_num_threads())
-        return SlabEdges(senders.contiguous(), receivers.contiguous(), row_ptr.contiguous(), e, c)
+        return SlabEdges(senders.contiguous(), receivers.contiguous(), row_ptr.contiguous(), e, c, rows)
 
     def step(
         self, nodes: SlabNodes, edges: SlabEdges, p_sender: Tensor, next_p_sender: Tensor | None = None
@@ -125,16 +129,20 @@ class SlabProcessor:
         p_sender (rows, H) is the table of this step, and next_p_sender (M, H) is filled with Ws x for the next one.
         Without it the step is the last one, and the result is e (F, H) float32.
         """
+        x, hidden = nodes.x, self.hidden
+        number_tensor("p_sender", p_sender, (edges.rows, hidden), x, "x")
+        if len(x) != len(edges.row_ptr) - 1:
+            raise InputError(f"nodes are {len(x)} and edges those of {len(edges.row_ptr) - 1}; give those of one slab")
         _dense("p_sender", p_sender)
         last = None
         if next_p_sender is None:
             last = empty(*edges.e.shape) if self.bf16 else edges.e
         else:
-            number_tensor("next_p_sender", next_p_sender, nodes.x.shape, nodes.x, "x")
+            number_tensor("next_p_sender", next_p_sender, x.shape, x, "x")
             _dense("next_p_sender", next_p_sender)
         self._core.step(
             self._of_nodes(nodes),
-            (len(edges.senders), *addresses(edges)),
+            (len(edges.senders), *addresses(edges[:5])),
             address(p_sender),
             address(last),
             address(next_p_sender),
