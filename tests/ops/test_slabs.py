@@ -37,9 +37,8 @@ def test_two_slabs_are_the_processor(steps, skip, precision):
         edges.append(processor.edges(senders[rows], receivers[rows] - part.start, own, e0[rows].clone(), 40))
     for step in range(steps):
         following = [None] * 2 if step + 1 == steps else [tables[step + 1][part] for part in parts]
-        found = [
-            processor.step(*slab, tables[step], table) for slab, table in zip(zip(nodes, edges), following, strict=True)
-        ]
+        both = zip(nodes, edges, following, strict=True)
+        found = [processor.step(node, edge, tables[step], table) for node, edge, table in both]
     assert torch.equal(torch.cat([part.x for part in nodes]), x)
     assert torch.equal(torch.cat(found), e)
 
@@ -63,9 +62,9 @@ def test_what_does_not_fit_is_refused():
     edges = processor.edges(senders, receivers, row_ptr, e0, 40)
     with pytest.raises(InputError, match="senders holds 39, outside"):
         processor.edges(senders, receivers, row_ptr, e0, 39)
-    with pytest.raises(InputError, match="receivers is torch.int64"):
+    with pytest.raises(InputError, match=r"receivers is torch\.int64"):
         processor.edges(senders, receivers.long(), row_ptr, e0, 40)
-    with pytest.raises(InputError, match=r"row_ptr .* ends with 300; give int32, to 299"):
+    with pytest.raises(InputError, match="row_ptr goes from 0 to 300"):
         processor.edges(senders[1:], receivers[1:], row_ptr, e0[1:], 40)
     with pytest.raises(InputError, match="p_sender has shape"):
         processor.nodes(x0, table[1:])

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import Any
 
 from ..model.streaming import reporting
 from ..terminal import is_terminal, progress_bar, say

@@ -5,9 +5,9 @@ a slab can run when step s has run on the slabs up to `reach` further. The sweep
 run on slab k, step 1 runs on slab k - reach, step 2 on k - 2 reach, and so on, and after the last step the edges of a
 slab are decoded and dropped. Edge features are alive in (n - 1) reach + 1 slabs.
 
-In a periodic system slab 0 follows on the last one. The sweep begins early enough (`Slabs.first`) for every slab to have
-its senders; what it does there on the last slabs it does again when it comes to them. Features of the first particles,
-which the last slabs need again, are kept for every step.
+In a periodic system slab 0 follows on the last one. The sweep begins early enough (`Slabs.first`) for every slab to
+have its senders; what it does there on the last slabs it does again when it comes to them. Features of the first
+particles, which the last slabs need again, are kept for every step.
 
 All arithmetic is that of the ordinary way, on each edge and particle in the same order: the results have the same bits.
 """
