@@ -1,8 +1,8 @@
 """Time and memory of a prediction for a large system, slab by slab: `python -m benchmarks.large --particles 262144`.
 
 Prints a line of JSON: seconds of the graph and of the prediction, peak_bytes of the process, and bytes_per_particle, by
-how much that grew after the graph. Particles are those of `dense_liquid`, or uniformly random (--random): in a crystal's
-planes edges reach less far than in a liquid, and a little less is in memory.
+how much that grew after the graph. Particles are those of `dense_liquid`, or uniformly random (--random): in planes of
+a crystal edges reach less far than in a liquid, and a little less is in memory.
 """
 
 import argparse

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
+from typing import Any
 
 from ..model.streaming import reporting
 from ..terminal import is_terminal, progress_bar, say
@@ -35,7 +36,8 @@ def shown_steps(name: str, show: bool, description: str) -> Iterator[None]:
 
 class _Bar:
     def __init__(self, text: str) -> None:
-        self.text, self.bar = text, None  # type: tuple[str, Any]
+        self.text = text
+        self.bar: Any = None
 
     def __call__(self, done: int, total: int) -> None:
         if self.bar is None or done == 1:  # an ensemble has several passes
