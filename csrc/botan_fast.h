@@ -81,6 +81,14 @@ void graph_from_pairs(const int32_t* first, const int32_t* second, int64_t num_p
 bool are_edges_of_graph(const int32_t* senders, const int32_t* receivers, const int32_t* row_ptr,
                         const int32_t* reverse, int64_t num_nodes, int64_t num_edges, int num_threads);
 
+// ---- positions from a graph (unfolding.cpp) ------------------------------------------------------------------
+
+// positions (N, D) with r[receiver] - r[sender] = vectors along a tree of edges of each connected part, which begins at
+// the origin with its first particle; parts (N,) numbers the parts in the order of these. Along other edges it holds up
+// to rounding and to a lattice vector. Returns the number of parts. Offsets row_ptr must be good; others are refused.
+int64_t unfold_graph(const int32_t* senders, const float* vectors, const int32_t* row_ptr, int64_t num_nodes,
+                     int dimensions, double* positions, int32_t* parts);
+
 // ---- targets (targets.cpp) ----------------------------------------------------------------------------------
 
 // Averages over R runs from one configuration, trajectories (R, N, D) unwrapped, T = float or double:
@@ -400,6 +408,47 @@ struct ProcessorBackward {
 
 void processor_forward(const ProcessorForward& processor, int num_threads);
 void processor_backward(const ProcessorBackward& processor, int num_threads);
+
+// ---- message passing by slabs (slab_processor.cpp) ------------------------------------------------------------
+
+// The nodes of a slab, any subset of those of a graph, between steps.
+struct SlabNodes {
+  int64_t num_nodes;  // M
+  float* x;           // (M, H)
+  float* constants;   // (M, H), with edge_node_skip (3, M, H): what follows from x0 alone
+};
+
+// The edges whose receivers are the nodes of a slab, between steps.
+struct SlabEdges {
+  int64_t num_edges;         // F
+  const int32_t* senders;    // (F,) rows of the table p_sender
+  const int32_t* receivers;  // (F,) 0 ... M - 1, rising
+  const int32_t* row_ptr;    // (M+1,)
+  void* e;                   // (F, H) float32, in bf16 bfloat16
+  const void* c;             // (F, H) like e
+};
+
+// processor_forward without history, with the same bits, one slab and one step at a time: for graphs whose edge
+// features do not fit into memory together. A step of a slab needs that step's p_sender = Ws x of all senders of its
+// edges, in one table, and leaves that of the next step for its own nodes. The order of the steps is up to the caller.
+// Weights are packed once, but biases are read from where they are. Every call may run beside others on other slabs.
+class SlabProcessor {
+ public:
+  SlabProcessor(int hidden_size, bool edge_node_skip, Precision precision, const ProcessorWeights& weights);
+  ~SlabProcessor();
+  // From nodes.x = x0: the constants, and p_sender (M, H) of the first step.
+  void begin_nodes(const SlabNodes& nodes, float* p_sender, int num_threads) const;
+  // c = W0 e0 + b1 and, in bf16, e = e0 rounded; in fp32 the array e0 (F, H) is e, and e is not read.
+  void begin_edges(int64_t num_edges, const float* e0, void* e, void* c, int num_threads) const;
+  // x and e of a slab after one more step, in their place. In the last step e goes to e_last (F, H) float32, which in
+  // fp32 may be its own array, and next_p_sender is null; else e_last is null, and next_p_sender (M, H) is Ws x.
+  void step(const SlabNodes& nodes, const SlabEdges& edges, const float* p_sender, float* e_last, float* next_p_sender,
+            int num_threads) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
 
 // ---- memory (buffer_pool.cpp) -------------------------------------------------------------------------------
 

@@ -107,6 +107,17 @@ void bind_edges(py::module_& m) {
       Release());
 }
 
+void bind_unfolding(py::module_& m) {
+  m.def(
+      "unfold_graph",
+      [](Address senders, Address vectors, Address row_ptr, std::int64_t num_nodes, int dimensions, Address positions,
+         Address parts) {
+        return unfold_graph(at<const std::int32_t>(senders), at<const float>(vectors), at<const std::int32_t>(row_ptr),
+                            num_nodes, dimensions, at<double>(positions), at<std::int32_t>(parts));
+      },
+      Release());
+}
+
 template <class T>
 void bind_targets(py::module_& m) {
   m.def(
@@ -343,6 +354,50 @@ void bind_processor(py::module_& m) {
       Release());
 }
 
+// nodes: M, then addresses of x and constants; edges: F, then addresses of senders, receivers, row_ptr, e and c
+using NodesOfSlab = std::tuple<std::int64_t, Address, Address>;
+using EdgesOfSlab = std::tuple<std::int64_t, Address, Address, Address, Address, Address>;
+
+SlabNodes slab_nodes(const NodesOfSlab& n) {
+  return {std::get<0>(n), at<float>(std::get<1>(n)), at<float>(std::get<2>(n))};
+}
+
+void bind_slab_processor(py::module_& m) {
+  py::class_<SlabProcessor>(m, "SlabProcessor")
+      .def(py::init([](int hidden_size, bool edge_node_skip, int precision, const Addresses& weights) {
+             return std::make_unique<SlabProcessor>(hidden_size, edge_node_skip, static_cast<Precision>(precision),
+                                                    processor_arrays<const float>(weights));
+           }),
+           Release())
+      .def(
+          "begin_nodes",
+          [](const SlabProcessor& self, const NodesOfSlab& nodes, Address p_sender, int num_threads) {
+            self.begin_nodes(slab_nodes(nodes), at<float>(p_sender), num_threads);
+          },
+          Release())
+      .def(
+          "begin_edges",
+          [](const SlabProcessor& self, std::int64_t num_edges, Address e0, Address e, Address c, int num_threads) {
+            self.begin_edges(num_edges, at<const float>(e0), at<void>(e), at<void>(c), num_threads);
+          },
+          Release())
+      .def(
+          "step",
+          [](const SlabProcessor& self, const NodesOfSlab& nodes, const EdgesOfSlab& edges, Address p_sender,
+             Address e_last, Address next_p_sender, int num_threads) {
+            const auto& [num_edges, senders, receivers, row_ptr, e, c] = edges;
+            const SlabEdges slab{num_edges,
+                                 at<const std::int32_t>(senders),
+                                 at<const std::int32_t>(receivers),
+                                 at<const std::int32_t>(row_ptr),
+                                 at<void>(e),
+                                 at<const void>(c)};
+            self.step(slab_nodes(nodes), slab, at<const float>(p_sender), at<float>(e_last), at<float>(next_p_sender),
+                      num_threads);
+          },
+          Release());
+}
+
 }  // namespace
 
 PYBIND11_MODULE(_core, m) {
@@ -351,6 +406,7 @@ PYBIND11_MODULE(_core, m) {
   bind_neighbor_list(m);
   bind_pairs(m);
   bind_edges(m);
+  bind_unfolding(m);
   bind_targets<float>(m);
   bind_targets<double>(m);
   bind_minimization(m);
@@ -361,6 +417,7 @@ PYBIND11_MODULE(_core, m) {
   bind_memory(m);
   bind_mlp(m);
   bind_processor(m);
+  bind_slab_processor(m);
 #ifdef BOTAN_FAST_HAVE_CUDA
   py::module_ cuda = m.def_submodule("cuda", "The CUDA kernels; absent from a build without them.");
   bind_cuda(cuda);

@@ -10,7 +10,17 @@ from torch import Tensor
 from . import _core
 from .errors import InputError, warn
 
-__all__ = ["CUDA_KERNELS", "DTYPES", "Device", "choose_device", "empty", "kernels_for", "stream_of", "workspace_of"]
+__all__ = [
+    "CUDA_KERNELS",
+    "DTYPES",
+    "Device",
+    "choose_device",
+    "empty",
+    "kernels_for",
+    "release_memory",
+    "stream_of",
+    "workspace_of",
+]
 
 Device: TypeAlias = torch.device | str | None  # as an argument; None: whoever reads it decides
 
@@ -89,6 +99,15 @@ def empty(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
     if num_bytes < LARGE:
         return torch.empty(shape, dtype=dtype, device="cpu")
     return torch.frombuffer(_core.PooledBuffer(num_bytes), dtype=dtype, count=count).view(shape)
+
+
+def release_memory() -> None:
+    """Gives what the core's pool keeps for the next call back to the system.
+
+    >>> from botan_fast.device import release_memory
+    >>> release_memory()
+    """
+    _core.pool_trim()
 
 
 def stream_of(tensor: Tensor) -> tuple[int, int]:

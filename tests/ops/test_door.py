@@ -9,7 +9,7 @@ from botan_fast.errors import InputError
 from botan_fast.ops import door, reference
 from tests.helpers.graph_checks import random_positions
 from tests.helpers.processor_case import Case
-from tests.helpers.random_graphs import random_mlp, relative_l2
+from tests.helpers.random_graphs import random_mlp, random_topology, relative_l2
 
 EDGES = torch.tensor([[0, 1, 2, 3, 4, 0], [1, 0, 3, 2, 0, 4]])
 
@@ -176,7 +176,9 @@ def test_a_mask_on_some_arrays_of_a_graph(graph, model):
 
 @pytest.mark.parametrize("number", range(5))
 @pytest.mark.parametrize("change", ["float", "two", "short", "negative", "large", "swapped"])
-def test_every_array_of_a_topology_is_looked_at(number, change):
+@pytest.mark.parametrize("part", [7, 1 << 18])
+def test_every_array_of_a_topology_is_looked_at(number, change, part, monkeypatch):
+    monkeypatch.setattr(door, "_PART", part)
     case = Case(12, 60, seed=3)
     topology = list(case.topology)
     tensor = topology[number].clone()
@@ -196,6 +198,17 @@ def test_every_array_of_a_topology_is_looked_at(number, change):
     topology[number] = tensor
     with pytest.raises(InputError):
         ops.processor(*case.tensors[:4], topology, case.tensors[4:8], case.tensors[8:], 2)
+
+
+@pytest.mark.parametrize("part", [1, 2, 7, 60])
+@pytest.mark.parametrize("sizes", [(12, 60), (50, 30), (1, 5), (3, 0), (0, 0)])
+def test_good_topologies_in_parts(sizes, part, monkeypatch):
+    """Nodes without edges among them, where a part begins or ends too."""
+    monkeypatch.setattr(door, "_PART", part)
+    for seed in range(5):
+        generator = torch.Generator().manual_seed(seed)
+        for symmetric in (False, True):
+            door.check_topology(random_topology(*sizes, generator, symmetric))
 
 
 def test_an_order_that_names_an_edge_twice():

@@ -74,58 +74,103 @@ inline LinearChunk linear(int64_t begin, int64_t end, float* out, std::initializ
   return l;
 }
 
-// What stays the same in all steps.
-struct Constant {
-  Scratch node;                  // (N, H)  V_x0 x0 + a1
-  Scratch p_sender, p_receiver;  // (N, H)  the x0 terms of the older model; empty without
-  Constant(int64_t rows, bool skip) : node(rows), p_sender(skip ? rows : 0), p_receiver(skip ? rows : 0) {}
+// What stays the same in all steps, for rows of nodes.
+struct ConstantRows {
+  float *node, *p_sender, *p_receiver;  // V_x0 x0 + a1; the x0 terms of the older model, null without
 };
 
-class Processor {
+// The arithmetic of a step but for the edges, on rows [begin, end) of the caller's arrays.
+class Layers {
+ public:
+  Layers(int hidden_size, bool edge_node_skip, Precision precision, const ProcessorWeights& weights)
+      : H(hidden_size),
+        skip(edge_node_skip),
+        k(*kernels(hidden_size, precision)),
+        w(weights),
+        packed(k, weights, edge_node_skip) {}
+
+  bool bf16() const { return k.round; }  // whether Stored is bfloat16
+
+  void node_constant(const float* x0, int64_t begin, int64_t end, const ConstantRows& out) const {
+    k.linear(linear(begin, end, out.node, {{x0, packed.forward(kVx0)}}, nullptr, w.node_b1));
+    if (!skip) return;
+    k.linear(linear(begin, end, out.p_sender, {{x0, packed.forward(kWs0)}}));
+    k.linear(linear(begin, end, out.p_receiver, {{x0, packed.forward(kWr0)}}));
+  }
+
+  // c = W0 e0 + b1
+  void edge_constant(const float* e0, int64_t begin, int64_t end, Stored* c) const {
+    const float* packed_w0 = packed.forward(kW0);
+    if (!bf16()) return k.linear(linear(begin, end, static_cast<float*>(c), {{e0, packed_w0}}, nullptr, w.edge_b1));
+    float tile[kTile * kMaxHidden];
+    for (int64_t row = begin; row < end; row += kTile) {
+      const int64_t rows = std::min(kTile, end - row);
+      k.linear(linear(0, rows, tile, {{e0 + row * H, packed_w0}}, nullptr, w.edge_b1));
+      k.round(tile, 0, rows * H, static_cast<uint16_t*>(c) + row * H);
+    }
+  }
+
+  // Ps = Ws x, Pr = Wr x
+  void project_sender(const float* x, const ConstantRows& constant, int64_t begin, int64_t end, float* out) const {
+    k.linear(linear(begin, end, out, {{x, packed.forward(kWs)}}, constant.p_sender));
+  }
+  void project_receiver(const float* x, const ConstantRows& constant, int64_t begin, int64_t end, float* out) const {
+    k.linear(linear(begin, end, out, {{x, packed.forward(kWr)}}, constant.p_receiver));
+  }
+
+  void node_hidden(const float* x, const float* sum, const ConstantRows& constant, int64_t begin, int64_t end,
+                   float* out) const {
+    k.linear(linear(begin, end, out, {{x, packed.forward(kVx)}, {sum, packed.forward(kVsum)}}, constant.node, nullptr,
+                    true));
+  }
+  void node_output(const float* hidden, int64_t begin, int64_t end, float* x_out) const {
+    k.linear(linear(begin, end, x_out, {{hidden, packed.forward(kV2)}}, nullptr, w.node_b2, true));
+  }
+
+  // What the edges of any receivers read besides arrays of nodes and edges.
+  EdgeForwardChunk edge_weights() const {
+    EdgeForwardChunk edges{};
+    edges.we_forward = packed.forward(kWe), edges.w2_forward = packed.forward(kW2), edges.b2 = w.edge_b2;
+    return edges;
+  }
+
+  const int64_t H;
+  const bool skip;  // edge_node_skip
+  const Kernels& k;
+  const ProcessorWeights w;
+  const PackedWeights packed;
+};
+
+class Processor : public Layers {
  public:
   // Of ProcessorForward or ProcessorBackward.
   template <class Arguments>
   Processor(const Arguments& a, int num_threads)
-      : t(a.topology),
-        H(a.shape.hidden_size),
+      : Layers(a.shape.hidden_size, a.shape.edge_node_skip, a.precision, a.weights),
+        t(a.topology),
         N(a.shape.num_nodes),
         E(a.shape.num_edges),
-        skip(a.shape.edge_node_skip),
         num_threads(num_threads),
-        k(*kernels(a.shape.hidden_size, a.precision)),
-        w(a.weights),
-        packed(k, w, skip),
         node_chunks(chunk_rows(N)),
         edge_row_chunks(chunk_rows(E, 1024)),
         receiver_chunks(chunk_receivers(t.row_ptr, N, E)),
-        constant(N * H, skip),
+        constant_node(N * H),
+        constant_sender(skip ? N * H : 0),
+        constant_receiver(skip ? N * H : 0),
+        constant{constant_node.get(), skip ? constant_sender.get() : nullptr, skip ? constant_receiver.get() : nullptr},
         p_sender(N * H),
         p_receiver(N * H),
         hidden(N * H) {
-    for_chunks(node_chunks, num_threads, [&](int64_t, int64_t begin, int64_t end) {
-      k.linear(linear(begin, end, constant.node, {{a.x0, packed.forward(kVx0)}}, nullptr, w.node_b1));
-      if (!skip) return;
-      k.linear(linear(begin, end, constant.p_sender, {{a.x0, packed.forward(kWs0)}}));
-      k.linear(linear(begin, end, constant.p_receiver, {{a.x0, packed.forward(kWr0)}}));
-    });
+    for_chunks(node_chunks, num_threads,
+               [&](int64_t, int64_t begin, int64_t end) { node_constant(a.x0, begin, end, constant); });
   }
 
-  bool bf16() const { return k.round; }  // whether Stored is bfloat16
   // Scratch for an edge array (E, H) of Stored, in floats.
   int64_t stored_size() const { return bf16() ? E * H / 2 : E * H; }
 
-  // c = W0 e0 + b1
   void edge_constant(const float* e0, Stored* c) {
-    const float* packed_w0 = packed.forward(kW0);
-    for_chunks(edge_row_chunks, num_threads, [&](int64_t, int64_t begin, int64_t end) {
-      if (!bf16()) return k.linear(linear(begin, end, static_cast<float*>(c), {{e0, packed_w0}}, nullptr, w.edge_b1));
-      float tile[kTile * kMaxHidden];
-      for (int64_t row = begin; row < end; row += kTile) {
-        const int64_t rows = std::min(kTile, end - row);
-        k.linear(linear(0, rows, tile, {{e0 + row * H, packed_w0}}, nullptr, w.edge_b1));
-        k.round(tile, 0, rows * H, static_cast<uint16_t*>(c) + row * H);
-      }
-    });
+    for_chunks(edge_row_chunks, num_threads,
+               [&](int64_t, int64_t begin, int64_t end) { Layers::edge_constant(e0, begin, end, c); });
   }
 
   const Stored* rounded(const float* e, Stored* to) {
@@ -134,27 +179,24 @@ class Processor {
     return to;
   }
 
-  // Ps = Ws x, Pr = Wr x
   void projections(const float* x, int64_t begin, int64_t end) {
-    k.linear(linear(begin, end, p_sender, {{x, packed.forward(kWs)}}, skip ? constant.p_sender.get() : nullptr));
-    k.linear(linear(begin, end, p_receiver, {{x, packed.forward(kWr)}}, skip ? constant.p_receiver.get() : nullptr));
+    project_sender(x, constant, begin, end, p_sender);
+    project_receiver(x, constant, begin, end, p_receiver);
   }
   void projections(const float* x) {
     for_chunks(node_chunks, num_threads, [&](int64_t, int64_t begin, int64_t end) { projections(x, begin, end); });
   }
 
   void node_hidden(const float* x, const float* sum, int64_t begin, int64_t end) {
-    k.linear(linear(begin, end, hidden, {{x, packed.forward(kVx)}, {sum, packed.forward(kVsum)}}, constant.node,
-                    nullptr, true));
+    Layers::node_hidden(x, sum, constant, begin, end, hidden);
   }
 
   // e -> e_out, which may be e, and its incoming sums, for the projections of x. In the last step e_out is float32 in
   // every precision.
   void edge_step(const Stored* e, const Stored* c, float* sum, Stored* e_out, bool last) {
-    EdgeForwardChunk edges{};
+    EdgeForwardChunk edges = edge_weights();
     edges.senders = t.senders, edges.receivers = t.receivers, edges.row_ptr = t.row_ptr;
     edges.e = e, edges.c = c, edges.p_sender = p_sender, edges.p_receiver = p_receiver;
-    edges.we_forward = packed.forward(kWe), edges.w2_forward = packed.forward(kW2), edges.b2 = w.edge_b2;
     edges.e_out = e_out, edges.e_last = last ? static_cast<float*>(e_out) : nullptr, edges.sum = sum;
     for_chunks(receiver_chunks, num_threads, [&](int64_t, int64_t begin, int64_t end) {
       EdgeForwardChunk part = edges;
@@ -167,20 +209,17 @@ class Processor {
   void node_step(const float* x, const float* sum, float* x_out, bool last) {
     for_chunks(node_chunks, num_threads, [&](int64_t, int64_t begin, int64_t end) {
       node_hidden(x, sum, begin, end);
-      k.linear(linear(begin, end, x_out, {{hidden, packed.forward(kV2)}}, nullptr, w.node_b2, true));
+      node_output(hidden, begin, end, x_out);
       if (!last) projections(x_out, begin, end);
     });
   }
 
   const Topology& t;
-  const int64_t H, N, E;
-  const bool skip;  // edge_node_skip
+  const int64_t N, E;
   const int num_threads;
-  const Kernels& k;
-  const ProcessorWeights& w;
-  const PackedWeights packed;
   const std::vector<int64_t> node_chunks, edge_row_chunks, receiver_chunks;
-  Constant constant;
+  Scratch constant_node, constant_sender, constant_receiver;  // (N, H)
+  const ConstantRows constant;
   Scratch p_sender, p_receiver, hidden;  // (N, H)
 };
 

@@ -1,6 +1,7 @@
 """A model and samples become predictions and scores.
 
 forward      which model, which samples; forward passes over them
+progress     how far the prediction of a large system is
 times        which output is for which time of the data
 differences  how data differ from what a model was trained on
 prediction   predict, ConfigurationPrediction, FramePrediction

@@ -22,6 +22,7 @@ from ..model.card import ModelCard
 from ..model.checkpoint import load_model
 from ..model.ensemble import Ensemble
 from ..terminal import progress_bar
+from .progress import shown_steps
 from .times import num_outputs, once_each
 
 
@@ -168,14 +169,15 @@ def check_fits(named: NamedModel, sample: Sample) -> None:
 
 
 class Outputs(NamedTuple):
-    """Node and edge output (None without) as float64."""
+    """Node and edge output (None without), in the numbers of the model: the scores compute in float64."""
 
     node: np.ndarray
     edge: np.ndarray | None
 
     @classmethod
     def of(cls, prediction: Prediction) -> "Outputs":
-        return cls(float64_array(prediction.node), None if prediction.edge is None else float64_array(prediction.edge))
+        edge = prediction.edge
+        return cls(prediction.node.detach().cpu().numpy(), None if edge is None else edge.detach().cpu().numpy())
 
 
 class Passed(NamedTuple):
@@ -202,7 +204,7 @@ def forward_passes(
     try:
         model.to(device).eval()
         for sample in bar:
-            with torch.no_grad():
+            with torch.no_grad(), shown_steps(sample.name, progress, description):
                 graph = sample.graph.to(device)
                 if isinstance(model, Ensemble):
                     each = model.predictions(graph, precision)  # the mean, the spread and the members, in one go

@@ -228,13 +228,15 @@ def predict_samples(
         kind = FramePrediction if isinstance(sample, FrameSample) else ConfigurationPrediction
         prediction = kind.from_sample(
             sample,
-            node.astype(np.float32) if node_trained else None,
-            edge.astype(np.float32) if edge is not None and edge_trained else None,
+            node.astype(np.float32, copy=False) if node_trained else None,
+            edge.astype(np.float32, copy=False) if edge is not None and edge_trained else None,
             target,
             times,
         )
         if passed.spread is not None:
-            nodes, pairs = (None if values is None else values.astype(np.float32) for values in passed.spread)
+            nodes, pairs = (
+                None if values is None else values.astype(np.float32, copy=False) for values in passed.spread
+            )
             prediction.propensity_spread = nodes if node_trained else None
             prediction.pair_change_spread = pairs if edge_trained else None
         if isinstance(sample, FrameSample) and isinstance(prediction, FramePrediction):

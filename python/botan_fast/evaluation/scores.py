@@ -64,7 +64,7 @@ def evaluate(
     precision : {"fp32", "bf16", "tf32", "auto"}
         How matrix products are computed, see docs/precision.md; "auto" chooses by the device.
     progress : bool
-        Show progress bars on standard error, when that is a terminal.
+        Show progress bars on standard error, when that is a terminal; of a large system a line now and then elsewhere.
 
     Returns
     -------
@@ -134,7 +134,7 @@ def score(
             tally.add(sample, outputs, masks)
         if passed.spread is not None and not own.several and sample.targets is not None:
             error = passed.outputs.node - float64_array(sample.targets.node(own.config["node_target"]))
-            apart.append((passed.spread.node[masks["node"]], error[masks["node"]]))
+            apart.append((passed.spread.node[masks["node"]].astype(np.float64), error[masks["node"]]))
     result = own.result(len(samples))
     if members:
         result["members"] = [tally.trained_scores(len(samples)) for tally in members]

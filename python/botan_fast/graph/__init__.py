@@ -10,4 +10,5 @@ pairs        undirected pairs, and the graph that they make
 rotation     random rotations
 search_cpu   the search of the core on the CPU
 search_cuda  the search on CUDA
+unfolding    where particles lie, from the vectors of edges alone
 """

@@ -8,6 +8,8 @@ card           ModelCard: what a model was trained for
 config         the configuration of a model, and the tensors that it implies
 inputs         what the encoders read: columns of particles and edges, from a graph
 topology       the index arrays of a graph, or of a list of edges, as ops.processor reads them
+slabs          a large system cut into slabs along one axis
+streaming      inference on large systems: message passing as a sweep over slabs
 scales         means and widths of inputs and outputs: their fit to training data
 checkpoint     load_model, save_model
 published      weights that others published, in terms of ours

@@ -29,6 +29,8 @@ from ..graph.graph import Graph
 from .card import ModelCard
 from .config import buffer_shapes, check_arguments, input_widths, plain, stored_config
 from .inputs import check_species, edge_columns, node_columns
+from .slabs import Slabs
+from .streaming import predict_in_slabs, slabs_for
 from .topology import graph_topology, sorted_topology
 
 __all__ = ["BOTAN", "MLP", "BOTANLayer", "Prediction"]
@@ -215,6 +217,9 @@ class BOTAN(nn.Module):
     `model.config` holds these arguments as plain data (lists, not tuples), `model.card` what the weights were trained
     for (`ModelCard`), or None.
 
+    Under `torch.no_grad()` on a CPU a large system is taken slab by slab, with a few slabs in memory and the same bits;
+    `slabs` says how it is cut (docs/models.md, "Large systems").
+
     `model(graph, raw=True)` gives the decoders' outputs before means and widths, what the loss compares with
     `model.scale_targets(graph, node, edge)`.
 
@@ -291,9 +296,16 @@ class BOTAN(nn.Module):
                 self.edge_decoder = decoder()
 
     def forward(
-        self, graph: Graph, precision: str = "fp32", save_memory: bool = False, raw: bool = False
+        self,
+        graph: Graph,
+        precision: str = "fp32",
+        save_memory: bool = False,
+        raw: bool = False,
+        slabs: Slabs | None = None,
     ) -> Prediction:
         self._check(graph)
+        if (slabs := slabs_for(self, graph, slabs)) is not None:
+            return Prediction(*predict_in_slabs(self, graph, slabs, precision, raw))
         dtype, packed = self.node_encoder.fc1.weight.dtype, self._pack(precision)
 
         def run(name: str, rows: Tensor) -> Tensor:
@@ -359,12 +371,13 @@ class BOTAN(nn.Module):
         if self.config["decoders"] != "node":
             senders, receivers = (graph.types.index_select(0, ends) for ends in (graph.senders, graph.receivers))
             places["edge"] = senders * self.config["num_species"] + receivers
-        found: dict[str, list[Tensor]] = {"node": [], "edge": []}
-        for end, place in places.items():
-            for name in ("mean", "width"):
-                values = getattr(self, f"{end}_output_{name}").flatten(1)[:, place]
-                found[end].append(values[0] if len(values) == 1 else values.T)
-        return found["node"], found["edge"]
+        found = {end: self._scales_at(end, place) for end, place in places.items()}
+        return found["node"], found.get("edge", [])
+
+    def _scales_at(self, end: str, place: Tensor) -> list[Tensor]:
+        """Mean and width of each of these species, or pairs of species, in the shapes of the outputs."""
+        both = (getattr(self, f"{end}_output_{name}").flatten(1)[:, place] for name in ("mean", "width"))
+        return [values[0] if len(values) == 1 else values.T for values in both]
 
     def _check(self, graph: Graph) -> None:
         own = self.node_encoder.fc1.weight.device

@@ -14,6 +14,7 @@ from .botan import BOTAN, Prediction
 from .card import ModelCard
 from .config import DEFAULTS
 from .linear import LinearBaseline, is_linear
+from .streaming import slabs_for
 
 __all__ = ["Ensemble"]
 
@@ -88,7 +89,11 @@ class Ensemble(nn.Module):
         found = []
         for member in self.each:
             blind = is_linear(member.config) or not {"vector", "inherent"} & set(member.config["edge_inputs"])
-            found.append([member(one, precision, save_memory) for one in turned[: 1 if blind else len(turned)]])
+            graphs = turned[: 1 if blind else len(turned)]
+            # Cut before it is turned: a graph that was turned has not the box of its vectors.
+            slabs = slabs_for(member, graph) if isinstance(member, BOTAN) else None
+            options = {} if slabs is None else {"slabs": slabs}
+            found.append([member(one, precision, save_memory, **options) for one in graphs])
         return found
 
     def mean(self, predictions: list[list[Prediction]]) -> Prediction:

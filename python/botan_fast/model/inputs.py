@@ -6,25 +6,41 @@ scales them by its means and widths (`botan_fast.model.scales`).
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from ..errors import InputError
 from ..files import printable
-from ..graph.graph import Graph
 from .config import DEFAULTS, input_widths
 
-__all__ = ["check_species", "edge_columns", "gaussians", "node_columns", "scaled_columns"]
+__all__ = ["Rows", "check_species", "edge_columns", "gaussians", "node_columns", "scaled_columns"]
 
 Scales = tuple[Tensor, Tensor] | None  # mean and width of each column
 _ROWS = 4096  # of a part
 _REMEDY = "load the samples for this model, or make its graph by with_structure"
 
 
+class Rows(Protocol):
+    """What is read of a graph: of all its particles and edges, or of some."""
+
+    @property
+    def types(self) -> Tensor: ...
+    @property
+    def arrays(self) -> dict[str, Tensor] | None: ...
+    @property
+    def vectors(self) -> Tensor: ...
+    @property
+    def inherent_vectors(self) -> Tensor | None: ...
+    @property
+    def num_edges(self) -> int: ...
+    @property
+    def device(self) -> torch.device: ...
+
+
 def node_columns(
-    config: Mapping[str, Any], graph: Graph, dtype: torch.dtype = torch.float32, scales: Scales = None
+    config: Mapping[str, Any], graph: Rows, dtype: torch.dtype = torch.float32, scales: Scales = None
 ) -> Tensor:
     """(N, Kn): the columns of config["node_inputs"], one after the other, scaled where there are `scales`.
 
@@ -51,7 +67,7 @@ def node_columns(
 
 
 def edge_columns(
-    config: Mapping[str, Any], graph: Graph, dtype: torch.dtype = torch.float32, scales: Scales = None
+    config: Mapping[str, Any], graph: Rows, dtype: torch.dtype = torch.float32, scales: Scales = None
 ) -> Tensor:
     """(E, Ke): the columns of config["edge_inputs"], one after the other, scaled where there are `scales`.
 
@@ -127,7 +143,7 @@ def scaled_columns(columns: Tensor, scales: Scales) -> Tensor:
     return columns if scales is None else (columns - scales[0]).div_(scales[1])
 
 
-def check_species(graph: Graph, num_species: int) -> None:
+def check_species(graph: Rows, num_species: int) -> None:
     """InputError for a type that is none of 0 ... num_species - 1; on CUDA, where that would wait, the kernels stop.
 
     >>> import botan_fast as bf
@@ -146,7 +162,7 @@ def check_species(graph: Graph, num_species: int) -> None:
         )
 
 
-def _array(graph: Graph, name: str, columns: int) -> Tensor:
+def _array(graph: Rows, name: str, columns: int) -> Tensor:
     """The array of this name as (N, columns)."""
     array = (graph.arrays or {}).get(name)
     shown = printable(name, 60)

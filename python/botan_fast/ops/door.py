@@ -17,6 +17,7 @@ from ..errors import InputError
 
 __all__ = [
     "backward_tensors",
+    "check_topology",
     "index_tensor",
     "mlp_tensors",
     "number_tensor",
@@ -185,13 +186,21 @@ def topology_tensors(topology: Sequence[Tensor], x0: Tensor, e0: Tensor, look: b
             )
         taken.append(tensor.to(torch.int32))
     if look:
-        _look_at(edges, *taken)
+        check_topology(taken)
     return taken
 
 
-def _look_at(
-    edges: int, senders: Tensor, receivers: Tensor, row_ptr: Tensor, sender_order: Tensor, sender_ptr: Tensor
-) -> None:
+def check_topology(topology: Sequence[Tensor]) -> None:
+    """The numbers of a topology in host memory, as `topology_tensors` gives it: InputError unless both orders name
+    every edge once, and agree with senders and receivers. In parts: a few MB besides, whatever the number of edges.
+
+    >>> import torch
+    >>> from botan_fast.ops.door import check_topology
+    >>> edge = [torch.tensor(t, dtype=torch.int32) for t in ([0], [1], [0, 0, 1], [0], [0, 1, 1])]
+    >>> check_topology(edge)
+    """
+    senders, receivers, row_ptr, sender_order, sender_ptr = topology
+    edges = senders.shape[0]
     number = check_offsets("row_ptr", row_ptr, edges)
     if sender_ptr is not row_ptr and check_offsets("sender_ptr", sender_ptr, edges) != number:
         raise InputError(
@@ -203,10 +212,12 @@ def _look_at(
         raise InputError(
             f"sender_order does not hold each of 0 ... {number - 1} once; it is the order of edges by sender"
         )
-    by_row = _nodes_of(row_ptr)
-    _check_ends("receivers", receivers[:number].numpy(), by_row)
-    # In a symmetric graph both offsets are one array.
-    _check_ends("senders", senders[:number].numpy()[order], by_row if sender_ptr is row_ptr else _nodes_of(sender_ptr))
+    ends = senders[:number].numpy()
+    _check_ends("receivers", receivers[:number].numpy(), None, row_ptr)
+    _check_ends("senders", ends, order, sender_ptr)
+
+
+_PART = 1 << 18  # edges that are looked at together
 
 
 def _is_permutation(order: np.ndarray) -> bool:
@@ -215,22 +226,30 @@ def _is_permutation(order: np.ndarray) -> bool:
     if order.min() < 0 or order.max() >= len(order):
         return False
     # `reverse` of a graph is its own inverse, which is quicker to see than that nothing occurs twice.
-    own = np.arange(len(order), dtype=order.dtype)
-    return np.array_equal(order[order], own) or int(np.bincount(order, minlength=len(order)).max()) == 1
+    parts = [slice(begin, begin + _PART) for begin in range(0, len(order), _PART)]
+    own = all(
+        np.array_equal(order[order[part]], np.arange(part.start, min(part.stop, len(order)), dtype=order.dtype))
+        for part in parts
+    )
+    return own or int(np.bincount(order, minlength=len(order)).max()) == 1
 
 
-def _nodes_of(offsets: Tensor) -> np.ndarray:
+def _check_ends(name: str, ends: np.ndarray, order: np.ndarray | None, offsets: Tensor) -> None:
+    """That edges offsets[i]:offsets[i+1], in this order, end at node i."""
     rows = offsets.numpy()
-    return np.repeat(np.arange(len(rows) - 1, dtype=np.int32), np.diff(rows))
-
-
-def _check_ends(name: str, ends: np.ndarray, expected: np.ndarray) -> None:
-    if not np.array_equal(ends, expected):
-        k = int(np.flatnonzero(ends != expected)[0])
-        raise InputError(
-            f"{name} and their offsets disagree: edge {k} in their order has {ends[k]} instead of {expected[k]}; edges "
-            "are sorted by receiver, and sender_order sorts them by sender"
-        )
+    for begin in range(0, len(ends), _PART):
+        stop = min(begin + _PART, len(ends))
+        # The nodes of these edges: the first and the last of them may have others too.
+        first, last = np.searchsorted(rows, (begin, stop - 1), side="right") - 1
+        clipped = np.clip(rows[first : last + 2], begin, stop)
+        expected = np.repeat(np.arange(first, last + 1, dtype=np.int32), np.diff(clipped))
+        found = ends[begin:stop] if order is None else ends[order[begin:stop]]
+        if not np.array_equal(found, expected):
+            k = int(np.flatnonzero(found != expected)[0])
+            raise InputError(
+                f"{name} and their offsets disagree: edge {begin + k} in their order has {found[k]} instead of "
+                f"{expected[k]}; edges are sorted by receiver, and sender_order sorts them by sender"
+            )
 
 
 def _short(dtype: torch.dtype) -> str:
