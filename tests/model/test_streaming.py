@@ -149,6 +149,16 @@ def test_any_number_of_threads(threads):
     assert torch.equal(edge, expected.edge)
 
 
+def test_a_default_device_elsewhere():
+    graph, model = system(), network()
+    with torch.no_grad():
+        expected = model(graph)
+        with torch.device("meta"):
+            node, edge = predict_in_slabs(model, graph, cut(graph, 2), "fp32", False)
+    assert torch.equal(node, expected.node)
+    assert torch.equal(edge, expected.edge)
+
+
 # ---- when it is done -------------------------------------------------------------------------------------------
 
 
