@@ -149,6 +149,16 @@ def test_any_number_of_threads(threads):
     assert torch.equal(edge, expected.edge)
 
 
+def test_a_default_device_elsewhere():
+    graph, model = system(), network()
+    with torch.no_grad():
+        expected = model(graph)
+        with torch.device("meta"):
+            node, edge = predict_in_slabs(model, graph, cut(graph, 2), "fp32", False)
+    assert torch.equal(node, expected.node)
+    assert torch.equal(edge, expected.edge)
+
+
 # ---- when it is done -------------------------------------------------------------------------------------------
 
 
@@ -272,7 +282,7 @@ def test_most_edges_is_what_is_alive_at_a_time():
 # ---- memory ----------------------------------------------------------------------------------------------------
 
 PEAK = """
-import sys, resource, torch
+import sys, torch
 import botan_fast as bf
 from botan_fast.bench.synthetic import dense_liquid
 from botan_fast.model import streaming
@@ -281,16 +291,15 @@ number, box = 12_500, [124.0, 9.17, 9.17]
 torch.manual_seed(0)
 graph = bf.build_graph(torch.rand(number, 3, dtype=torch.float64) * torch.tensor(box), torch.arange(number) % 2, box)
 model = bf.BOTAN()
-peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+from botan_fast.bench.machine import peak_bytes
 with torch.no_grad():
     model(bf.build_graph(torch.rand(99, 3) * 4.5, torch.zeros(99, dtype=int), 4.5))  # what torch loads on first use
-    before = peak()
+    before = peak_bytes()
     model(graph)
-print(peak() - before)
+print(peak_bytes() - before)
 """
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="ru_maxrss is in kB on Linux")
 def test_memory():
     """A box of 62 cutoffs: 7 of them at a time."""
 

@@ -70,8 +70,8 @@ def slabs_for(model: "BOTAN", graph: Graph, slabs: Slabs | None = None) -> Slabs
     slabs = cut(graph) if slabs is None else slabs
     if slabs is None:
         return None
-    tables = steps * (2 * slabs.reach + 1) * slabs.most_nodes()
-    needed = 4 * hidden * (2 * slabs.most_edges(steps) + tables)
+    rows = steps * (2 * slabs.reach + 1) + 2 * (steps * slabs.reach + 1)  # of particles, as `_Sweep` has them
+    needed = 4 * hidden * (2 * slabs.most_edges(steps) + rows * slabs.most_nodes())
     return slabs if needed <= (1 - _SAVING) * 4 * hidden * 2 * graph.num_edges else None
 
 
@@ -94,7 +94,7 @@ def predict_in_slabs(
     model: "BOTAN", graph: Graph, slabs: Slabs, precision: str, raw: bool
 ) -> tuple[Tensor, Tensor | None]:
     """Node and edge output of the model, with the bits of `BOTAN.forward`; see the top of this file."""
-    with torch.no_grad():
+    with torch.no_grad(), torch.device("cpu"):
         outputs = _Sweep(model, graph, slabs, precision, raw).run()
     release_memory()  # of the slabs: what comes next is seldom as large
     return outputs
