@@ -247,14 +247,12 @@ struct NeighborSearch::State {
     RowFill fill{places.get(), order.get(), {}, {}};
     for (int b = 0; b < D; ++b) fill.lengths.at[b] = box.rows[b][b], fill.inverse.at[b] = box.inverse[b][b];
     const auto fill_row = D == 2 ? neighbor_kernels().fill_row_2d : neighbor_kernels().fill_row_3d;
-    for_rows(
-        [&](int64_t p, int64_t i, int64_t k) {
-          fill_row(fill, p, rows[p], row_ptr[i + 1] - k, senders + k, vectors + k * D);
-        },
-        [=](int64_t begin, int64_t end) {
-          prefetch(senders + begin, senders + end);
-          prefetch(vectors + begin * D, vectors + end * D);
-        });
+    for_rows([&](int64_t p, int64_t i,
+                 int64_t k) { fill_row(fill, p, rows[p], row_ptr[i + 1] - k, senders + k, vectors + k * D); },
+             [=](int64_t begin, int64_t end) {
+               prefetch(senders + begin, senders + end);
+               prefetch(vectors + begin * D, vectors + end * D);
+             });
   }
 
   // Rows are ordered by sender. Walking the receivers upwards therefore meets the edges that leave a node in the order
