@@ -97,6 +97,13 @@ def test_systems(name, precision):
         assert slabs.slab_steps(3) == 3 * len(slabs)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("options", [{}, {"edge_node_skip": True}, {"decoders": "shared"}])
+def test_a_width_between_those_of_the_kernels(options, precision):
+    graph = system()
+    assert_same_bits(network(hidden_size=24, **options), graph, cut(graph, 2), precision)
+
+
 @pytest.mark.parametrize("number", [1, 2, 7, 40])
 def test_any_cut(number):
     """Slabs that have nothing to do with places: edges reach all of them."""
@@ -197,7 +204,7 @@ def test_the_ordinary_way_where_it_is_right(all_large):
     with torch.no_grad():
         assert slabs_for(network(), graph) is not None
         assert slabs_for(network(num_steps=0), graph) is None
-        assert slabs_for(network(hidden_size=20), graph) is None
+        assert slabs_for(network(hidden_size=129), graph) is None
         assert slabs_for(network().double(), graph) is None
         assert slabs_for(network(), system(box=(8.0, 8.0, 8.0))) is None  # slabs would save nothing
         hooked = network()

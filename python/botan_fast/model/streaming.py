@@ -24,6 +24,7 @@ from torch import Tensor
 from .. import ops
 from ..device import empty, release_memory
 from ..graph.graph import Graph
+from ..ops.padding import pad_features, pad_processor
 from .inputs import check_species, edge_columns, node_columns
 from .slabs import Slabs, cut
 from .topology import graph_topology
@@ -138,8 +139,15 @@ class _Sweep:
         if self.scaled:
             check_species(graph, self.config["num_species"])
         ops.check_topology(graph_topology(graph))
-        hidden = self.config["hidden_size"]
-        self.processor = ops.SlabProcessor(model.processor.weights(), precision)
+        # Features are padded with zeros to a width that has kernels, from the encoders to the decoders.
+        self.hidden: int = self.config["hidden_size"]
+        width = ops.padded_width(self.hidden, torch.device("cpu"))
+        assert width is not None  # ops.runs_in_slabs
+        self.width = width
+        weights = model.processor.weights()
+        if width != self.hidden:
+            weights = pad_processor(weights, width)
+        self.processor = ops.SlabProcessor(weights, precision)
         # Which slab a particle is in, and which of its particles.
         counts = torch.tensor(slabs.offsets).diff()
         self.slab = torch.empty(graph.num_nodes, dtype=torch.int32)
@@ -149,14 +157,14 @@ class _Sweep:
         self.rank[slabs.order] = (torch.arange(graph.num_nodes) - begins).int()
         # Ws x before each step, of as many slabs as a slab's edges reach: a ring, with room for the largest slab.
         self.ring, self.room = 2 * slabs.reach + 1, slabs.most_nodes()
-        self.tables = [empty(self.ring * self.room, hidden) for _ in range(self.steps)]
+        self.tables = [empty(self.ring * self.room, width) for _ in range(self.steps)]
         self.kept: dict[tuple[int, int], Tensor] = {}  # those of the first slabs, by step and slab
         # Features of the particles between their first and their last step, in a ring too. From memory that stays:
         # small arrays that come and go at different times would leave gaps behind.
         self.alive = self.steps * slabs.reach + 1
         kinds = 3 if self.config["edge_node_skip"] else 1
-        self.x = empty(self.alive, self.room * hidden)
-        self.constants = empty(self.alive, kinds * self.room * hidden)
+        self.x = empty(self.alive, self.room * width)
+        self.constants = empty(self.alive, kinds * self.room * width)
         self.nodes: dict[int, ops.SlabNodes] = {}
         self.edges: dict[int, _Edges] = {}
         outputs = (self.config["num_outputs"],) if self.config["num_outputs"] > 1 else ()
@@ -204,7 +212,7 @@ class _Sweep:
         arrays = None if graph.arrays is None else {name: a[particles] for name, a in graph.arrays.items()}
         columns = _Columns(graph.types[particles], arrays, graph.vectors[:0], None)
         dtype, scales = torch.float32, self.model._input_scales("node")
-        x0 = self.model.node_encoder(node_columns(self.config, columns, dtype, scales), self.precision)
+        x0 = self._padded(self.model.node_encoder(node_columns(self.config, columns, dtype, scales), self.precision))
         x = self.x[t % self.alive, : x0.numel()].view(x0.shape).copy_(x0)
         constants = self.constants[t % self.alive]
         nodes = self.processor.nodes(x, self._rows(0, t), constants[: len(constants) // self.room * len(x)])
@@ -227,7 +235,7 @@ class _Sweep:
         inherent = None if graph.inherent_vectors is None else graph.inherent_vectors.index_select(0, places)
         columns = _Columns(graph.types[:0], None, graph.vectors.index_select(0, places), inherent)
         dtype, scales = torch.float32, self.model._input_scales("edge")
-        e0 = self.model.edge_encoder(edge_columns(self.config, columns, dtype, scales), self.precision)
+        e0 = self._padded(self.model.edge_encoder(edge_columns(self.config, columns, dtype, scales), self.precision))
         # The image of the sender's slab that is near slab t, and its place in the ring.
         slab, count = self.slab.index_select(0, senders), len(self.slabs)
         if self.slabs.periodic:
@@ -236,6 +244,9 @@ class _Sweep:
         torch.add(slab.remainder_(self.ring).mul_(self.room), ranks, out=senders)
         state = self.processor.edges(senders, receivers, row_ptr, e0, self.ring * self.room)
         self.edges[t] = _Edges(places, state)
+
+    def _padded(self, features: Tensor) -> Tensor:
+        return features if self.width == self.hidden else pad_features(features, self.width)
 
     def _step(self, step: int, t: int) -> None:
         last = step + 1 == self.steps
@@ -254,13 +265,13 @@ class _Sweep:
         """The outputs of a slab, after its last step; its features are dropped."""
         model, shared = self.model, self.config["decoders"] == "shared"
         particles, places = self._particles(t), self.edges[t].places
-        node = (model.decoder if shared else model.node_decoder)(self.nodes[t].x, self.precision)
+        node = (model.decoder if shared else model.node_decoder)(self.nodes[t].x[:, : self.hidden], self.precision)
         if self.scaled:
             mean, width = model._scales_at("node", self.types[particles])
             node = torch.addcmul(mean, width, node)
         self.node_output[particles] = node
         if self.edge_output is not None:
-            edge = (model.decoder if shared else model.edge_decoder)(e, self.precision)
+            edge = (model.decoder if shared else model.edge_decoder)(e[:, : self.hidden], self.precision)
             if self.scaled:
                 senders, receivers = (
                     ends.index_select(0, places) for ends in (self.graph.senders, self.graph.receivers)

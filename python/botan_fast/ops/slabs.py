@@ -12,13 +12,15 @@ from ..device import empty
 from ..errors import InputError
 from .door import number_tensor, processor_tensors
 from .library import address, addresses
-from .precision import PRECISIONS, check_precision, in_transform, precision_on_cpu
+from .precision import PRECISIONS, check_precision, in_transform, padded_width, precision_on_cpu
 
 __all__ = ["SlabEdges", "SlabNodes", "SlabProcessor", "runs_in_slabs"]
 
 
 def runs_in_slabs(hidden_size: int, dtype: torch.dtype, device: torch.device) -> bool:
     """Whether `SlabProcessor` can do what `processor` would do here: kernels of the CPU, no gradients, no transform.
+
+    Weights and features of a width between those of the kernels have to be padded before (`padded_width`, padding.py).
 
     >>> import torch
     >>> from botan_fast.ops.slabs import runs_in_slabs
@@ -28,7 +30,7 @@ def runs_in_slabs(hidden_size: int, dtype: torch.dtype, device: torch.device) ->
     """
     if torch.is_grad_enabled() or device.type != "cpu" or dtype != torch.float32 or in_transform():
         return False
-    return _core.has_fast_path(hidden_size)
+    return padded_width(hidden_size, device) is not None
 
 
 class SlabNodes(NamedTuple):
