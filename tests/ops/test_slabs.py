@@ -48,7 +48,8 @@ def test_when():
     assert not ops.runs_in_slabs(64, torch.float32, cpu)
     with torch.no_grad():
         assert ops.runs_in_slabs(64, torch.float32, cpu)
-        assert not ops.runs_in_slabs(20, torch.float32, cpu)
+        assert ops.runs_in_slabs(20, torch.float32, cpu)
+        assert not ops.runs_in_slabs(129, torch.float32, cpu)
         assert not ops.runs_in_slabs(64, torch.float64, cpu)
         assert not ops.runs_in_slabs(64, torch.float32, torch.device("meta"))
         assert not torch.func.vmap(lambda x: x + ops.runs_in_slabs(64, torch.float32, cpu))(torch.zeros(1)).any()
