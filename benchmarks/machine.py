@@ -56,10 +56,15 @@ def write_record(folder: Path, **content) -> Path:
     """What was measured, with `describe`, as <device>-<date>.json in a folder that is made where it is missing."""
     record = {"format": 1, **describe(), **content}
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{slug(record['machine']['cpu'])}-{record['date']}.json"
+    path = folder / f"{device(record['machine'])}-{record['date']}.json"
     write_json(path, record)
     print(f"wrote {path}")
     return path
+
+
+def device(about: dict) -> str:
+    """The beginning of a file name from `machine` of a record: the CPU, and the instruction set that it was held to."""
+    return slug(about["cpu"]) + (f"-{slug(about['simd'])}" if about["simd_forced"] else "")
 
 
 def write_json(path: Path, record: dict):

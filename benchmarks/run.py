@@ -30,9 +30,7 @@ def main(arguments=None) -> Path:
     record["memory"] = [] if options.no_memory else measure_memory(record["timings"])
     record["profile"] = [] if options.no_profile else measure_profile(options)
     record["load_average_end"] = machine.describe(options.threads)["machine"]["load_average"]
-    device = options.device or f"{machine.slug(record['machine']['cpu'])}-{record['machine']['cores']}-cores"
-    if record["machine"]["simd_forced"]:
-        device += f"-{record['machine']['simd'].replace('_', '-')}"
+    device = options.device or f"{machine.device(record['machine'])}-{record['machine']['cores']}-cores"
     options.output.mkdir(parents=True, exist_ok=True)
     path = options.output / f"{device}-{record['date']}.json"
     machine.write_json(path, record)

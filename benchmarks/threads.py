@@ -158,6 +158,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--growth", type=int, metavar="RUNS", help="only the list per particle, so many runs")
     parser.add_argument("--no-file", action="store_true", help="print alone")
     options = parser.parse_args(argv)
+    for name in options.operations.split(","):
+        if name not in OPERATIONS:
+            parser.error(f"--operations: {name!r} is none of {', '.join(OPERATIONS)}")
     entries = []
 
     def add(entry: dict) -> None:

@@ -2,7 +2,7 @@
 
 For each width the median time of a step in fp32, in rounds that alternate, and the rate of arithmetic: the FLOPs that a
 network of width H needs (`botan_fast.bench.floor`) by the time, so that zeros which a width is padded with count as
-time alone. BOTAN_FAST_SIMD=avx2 measures a narrower instruction set.
+time alone. BOTAN_FAST_SIMD=avx2 measures a narrower instruction set. Into benchmarks/results/widths/.
 """
 
 import argparse
@@ -12,7 +12,8 @@ from time import perf_counter
 
 import torch
 
-from botan_fast import BOTAN, _core, ops
+from benchmarks import machine
+from botan_fast import BOTAN, ops
 from botan_fast.bench.benchmark import fused, plain_torch, problem, training_step
 from botan_fast.bench.floor import training_flops
 
@@ -38,14 +39,11 @@ def measure(hidden: int, particles: int, rounds: int) -> dict[str, float]:
     return {"width": hidden, "seconds": own, "plain": plain, "gflops": flops / own / 1e9}
 
 
-def table(widths: Sequence[int], particles: int, rounds: int) -> str:
+def table(rows: Sequence[dict[str, float]]) -> str:
     """A line for each width."""
-    lines = [
-        f"{particles} particles, fp32, {torch.get_num_threads()} threads, {_core.simd_level()}",
-        "  H  computed as      step  plain torch  ratio  GFLOP/s",
-    ]
-    for hidden in widths:
-        row = measure(hidden, particles, rounds)
+    lines = ["  H  computed as      step  plain torch  ratio  GFLOP/s"]
+    for row in rows:
+        hidden = int(row["width"])
         padded = ops.padded_width(hidden, torch.device("cpu"))
         lines.append(
             f"{hidden:3d}{padded or 'torch':>13}{1e3 * row['seconds']:7.0f} ms{1e3 * row['plain']:10.0f} ms"
@@ -54,13 +52,16 @@ def table(widths: Sequence[int], particles: int, rounds: int) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="A training step by its feature width, beside plain torch.")
     parser.add_argument("widths", nargs="*", type=int, default=WIDTHS, metavar="H", help="feature widths")
     parser.add_argument("--particles", type=int, default=4096, metavar="N")
     parser.add_argument("--rounds", type=int, default=3)
-    arguments = parser.parse_args()
-    print(table(arguments.widths, arguments.particles, arguments.rounds))
+    arguments = parser.parse_args(argv)
+    rows = [measure(hidden, arguments.particles, arguments.rounds) for hidden in arguments.widths]
+    print(table(rows))
+    about = {"particles": arguments.particles, "precision": "fp32", "rounds": arguments.rounds}
+    machine.write_record(machine.RESULTS / "widths", **about, rows=rows)
 
 
 if __name__ == "__main__":
