@@ -2,7 +2,7 @@
 
 Each in a fresh process: seconds of the graph and of the prediction, peak_bytes of the process, and bytes_per_particle,
 by how much that grew after the graph; into benchmarks/results/large/. Particles are those of `dense_liquid`, or
-uniformly random (--random): in planes of a crystal edges reach less far than in a liquid, and a little less is in memory.
+uniformly random (--random): in planes of a crystal edges reach less far than in a liquid, and less is in memory.
 """
 
 import argparse

@@ -75,7 +75,7 @@ PARTS = {
 
 
 def is_narrow(record: dict) -> bool:
-    return record["machine"]["simd"] == "avx2"
+    return record["machine"].get("simd") == "avx2"
 
 
 def table(record: dict, name: str) -> str:
