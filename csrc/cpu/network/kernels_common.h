@@ -59,16 +59,27 @@ inline void times(int64_t rows, const typename Storage::Element* a, const float*
 
 // ---- edges ----------------------------------------------------------------------------------------------------
 
+// Asks for row k + kRows of an edge array, once for each cache line. These arrays are larger than the caches, and the
+// processor asks on its own too late: rows of three arrays come one after the other, each a tile at a time. Not inlined
+// at once, GCC takes a function that only asks for one without effect, and drops its calls.
+template <int H, int64_t kRows = kRowsAhead, class T>
+__attribute__((always_inline)) inline void ask_ahead(const T* array, int64_t k, int i) {
+  if (i % static_cast<int>(64 / sizeof(T)) == 0) __builtin_prefetch(array + (k + kRows) * H + i);
+}
+
 // h = relu(We e + c + Ps[sender] + Pr[receiver]) for `rows` edges from k0 on, of which e_rows holds e.
 template <class Storage, int H, class Chunk>
 inline void hidden_layer(const Chunk& s, int64_t k0, int64_t rows, const typename Storage::Element* e_rows,
                          typename Storage::Places h) {
-  const auto* c = static_cast<const typename Storage::Number*>(s.c);
+  using Number = typename Storage::Number;
+  const Number *e = static_cast<const Number*>(s.e), *c = static_cast<const Number*>(s.c);
   times<Storage, H>(
       rows, e_rows, s.we_forward,
       [&](int64_t r, int i) {
         const int64_t k = k0 + r;
-        if (Storage::kAhead > 0 && r + Storage::kAhead < rows)
+        ask_ahead<H, Storage::kFactorAhead>(e, k, i);
+        ask_ahead<H>(c, k, i);
+        if (i % 16 == 0 && r + Storage::kAhead < rows)
           __builtin_prefetch(s.p_sender + int64_t(s.senders[k + Storage::kAhead]) * H + i);
         return Storage::load_number(c + k * H + i) + load(s.p_sender + int64_t(s.senders[k]) * H + i) +
                load(s.p_receiver + int64_t(s.receivers[k]) * H + i);
@@ -140,7 +151,12 @@ void edge_backward(const EdgeBackwardChunk& arguments) {
           });
     } else {
       const auto* next_dz = Storage::template as_rows<H>(rows, grad_z, next.rows);
-      times<Storage, H>(rows, next_dz, s.we_backward, zero, [&](int64_t row, int i, auto& v) {
+      const auto start = [=](int64_t r, int i) {
+        ask_ahead<H, Storage::kFactorAhead>(grad_z, r, i);
+        ask_ahead<H>(e_out, k0 + r, i);
+        return Vector{};
+      };
+      times<Storage, H>(rows, next_dz, s.we_backward, start, [&](int64_t row, int i, auto& v) {
         constexpr int R = sizeof(v) / sizeof(Vector);
 #pragma GCC unroll 8
         for (int r = 0; r < R; ++r) {
@@ -153,7 +169,12 @@ void edge_backward(const EdgeBackwardChunk& arguments) {
       });
     }
     add_weight_gradient<Storage, H>(rows, Storage::factor(g.both()), Storage::factor(h.both()), s.grad_w2);
-    times<Storage, H>(rows, g.rows, s.w2_backward, zero, [&](int64_t row, int i, auto& v) {
+    float* grad_c = s.grad_c + k0 * H;
+    const auto start = [=](int64_t r, int i) {
+      ask_ahead<H>(grad_c, r, i);
+      return Vector{};
+    };
+    times<Storage, H>(rows, g.rows, s.w2_backward, start, [&](int64_t row, int i, auto& v) {
       constexpr int R = sizeof(v) / sizeof(Vector);
       Storage::template mask<H>(row, i, h.both(), v);
       Storage::template put<H>(row, i, v, dz);

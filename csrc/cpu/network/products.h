@@ -7,6 +7,8 @@
 namespace botan_fast {
 namespace {
 
+constexpr int64_t kRowsAhead = 24;  // of arrays that are read row by row: four blocks of a product
+
 template <class Storage>
 struct Left {  // word (row, k) is p[row * row_stride + k * k_stride]
   const typename Storage::Word* p;

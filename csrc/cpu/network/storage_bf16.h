@@ -27,6 +27,7 @@ struct Bf16 {
   static constexpr int kBlockRows = kRows;
   static constexpr bool kBlocksOf4 = false;      // sums over rows are taken block by block: other blocks, other bits
   static constexpr int kAhead = 2 * kBlockRows;  // rows of Ps, which lie anywhere, are fetched this many edges early
+  static constexpr int64_t kFactorAhead = kRowsAhead;  // and rows of left factors that lie in memory
 
   static Vector load_number(const uint16_t* p) { return from_bf16(load(p)); }
   static void store_number(uint16_t* p, Vector v) { store(p, to_bf16(v)); }

@@ -11,6 +11,7 @@ namespace botan_fast {
 namespace {
 
 struct Bf16Wide : Fp32 {  // what is not said here is as there
+  static constexpr int64_t kFactorAhead = kTile;  // a tile of them is widened at once, before its products
   typedef uint16_t Number;
 
   static Vector load_number(const uint16_t* p) { return from_bf16(load(p)); }
