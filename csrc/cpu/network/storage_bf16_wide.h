@@ -10,7 +10,7 @@
 namespace botan_fast {
 namespace {
 
-struct Bf16Wide : Fp32 {  // what is not said here is as there
+struct Bf16Wide : Fp32 {                          // what is not said here is as there
   static constexpr int64_t kFactorAhead = kTile;  // a tile of them is widened at once, before its products
   typedef uint16_t Number;
 

@@ -13,10 +13,10 @@ struct Fp32 {
   static constexpr int kPerWord = 1;        // numbers
   static constexpr bool kOneLayout = true;  // the rows of a tile are its factor of a weight gradient, too
   static constexpr int kBlockRows = kRows;
-  static constexpr bool kBlocksOf4 = true;  // of the rows that are left over
+  static constexpr bool kBlocksOf4 = true;       // of the rows that are left over
   static constexpr int kAhead = 2 * kBlockRows;  // rows of Ps, which lie anywhere, are fetched this many edges early
   static constexpr int64_t kFactorAhead = kRowsAhead;  // and rows of left factors that lie in memory
-  static constexpr auto kRound = nullptr;  // of Kernels
+  static constexpr auto kRound = nullptr;              // of Kernels
 
   static Vector load_number(const float* p) { return load(p); }
   static void store_number(float* p, Vector v) { store(p, v); }
