@@ -69,5 +69,11 @@ inline Halves to_bf16(Vector v) {
 #endif
 }
 
+// Numbers [begin, end) of an array, in whole vectors: `round` of Kernels.
+inline void round_to_bf16_array(const float* from, int64_t begin, int64_t end, void* to) {
+  uint16_t* out = static_cast<uint16_t*>(to);
+  for (int64_t i = begin; i < end; i += kWidth) store(out + i, to_bf16(load(from + i)));
+}
+
 }  // namespace
 }  // namespace botan_fast

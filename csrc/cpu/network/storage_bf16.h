@@ -108,11 +108,7 @@ struct Bf16 {
     return to;
   }
 
-  static void round_array(const float* from, int64_t begin, int64_t end, void* to) {
-    uint16_t* out = static_cast<uint16_t*>(to);
-    for (int64_t i = begin; i < end; i += kWidth) store_number(out + i, load(from + i));
-  }
-  static constexpr auto kRound = &round_array;
+  static constexpr auto kRound = &round_to_bf16_array;
 
   // (H, H): pairs, panel by panel. (K, H) with another K: rounded floats, row by row, for narrow_layer().
   template <int H>

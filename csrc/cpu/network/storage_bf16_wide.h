@@ -58,11 +58,7 @@ struct Bf16Wide : Fp32 {                          // what is not said here is as
     return to;
   }
 
-  static void round_array(const float* from, int64_t begin, int64_t end, void* to) {
-    uint16_t* out = static_cast<uint16_t*>(to);
-    for (int64_t i = begin; i < end; i += kWidth) store_number(out + i, load(from + i));
-  }
-  static constexpr auto kRound = &round_array;
+  static constexpr auto kRound = &round_to_bf16_array;
 
   // (H, H): as for float32. (K, H) with another K: row by row, for narrow_layer().
   template <int H>
