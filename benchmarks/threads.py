@@ -3,7 +3,8 @@
 Each operation is timed with one thread, with all threads, and with one thread while other processes do the same work,
 in rounds that alternate. The last is the yardstick: `machine` is the speed-up of work that shares nothing but the
 machine, whose cores share clock rate, caches and memory. `--growth` times the neighbour list per particle at two
-numbers of particles instead. Writes benchmarks/results/threads/<device>-<date>.json, or prints alone with --no-file.
+numbers of particles instead. Writes benchmarks/results/threads/<device>-<date>.json (growth/ for the second), or prints
+alone with --no-file.
 """
 
 import argparse
@@ -175,7 +176,7 @@ def main(argv: list[str] | None = None) -> None:
             for number in numbers[:1] if operation in WITHOUT_SIZE else numbers:
                 add(measure(operation, number, options.threads))
     if not options.no_file:
-        machine.write_record(machine.RESULTS / "threads", timings=entries)
+        machine.write_record(machine.RESULTS / ("growth" if options.growth else "threads"), timings=entries)
 
 
 if __name__ == "__main__":
