@@ -67,36 +67,42 @@ class ThreadPool {
     {
       std::lock_guard<std::mutex> lock(mutex_);
       while (static_cast<int>(threads_.size()) < helpers) {
-        const int index = static_cast<int>(threads_.size());
         const uint64_t generation = generation_;
-        threads_.emplace_back([this, index, generation] { work(index, generation); });
+        threads_.emplace_back([this, generation] { work(generation); });
       }
       job_ = &job;
-      helpers_ = helpers;
-      running_ = helpers;
+      vacant_ = helpers;
       ++generation_;
     }
     start_.notify_all();
     job.run();
+    {
+      // All tasks are taken. A thread that wakes up only now, which may take a millisecond, is not waited for.
+      std::lock_guard<std::mutex> lock(mutex_);
+      job_ = nullptr;
+    }
     spin([this] { return running_ == 0; });
     std::unique_lock<std::mutex> lock(mutex_);
     done_.wait(lock, [this] { return running_ == 0; });
   }
 
  private:
-  void work(int index, uint64_t seen) {
+  void work(uint64_t seen) {
     std::unique_lock<std::mutex> lock(mutex_);
     for (;;) {
       start_.wait(lock, [&] { return generation_ != seen; });
       seen = generation_;
-      if (index >= helpers_) continue;
+      if (job_ && vacant_ == 0) continue;  // more threads than this region may use
       Job* job = job_;
+      if (job) --vacant_, ++running_;
       lock.unlock();
-      job->run();
-      if (--running_ == 0) {
-        lock.lock();  // the caller is either waiting or has not looked yet
-        done_.notify_one();
-        lock.unlock();
+      if (job) {
+        job->run();
+        if (--running_ == 0) {
+          lock.lock();  // the caller is either waiting or has not looked yet
+          done_.notify_one();
+          lock.unlock();
+        }
       }
       spin([&] { return generation_ != seen; });
       lock.lock();
@@ -106,9 +112,9 @@ class ThreadPool {
   std::mutex mutex_;
   std::condition_variable start_, done_;
   std::vector<std::thread> threads_;
-  Job* job_ = nullptr;
-  int helpers_ = 0;
-  std::atomic<int> running_{0};
+  Job* job_ = nullptr;           // while it may have tasks left
+  int vacant_ = 0;               // how many more threads may join it
+  std::atomic<int> running_{0};  // those that have joined and not left
   std::atomic<uint64_t> generation_{0};
 };
 
