@@ -1,12 +1,14 @@
 """Runs what is installed, on a small configuration: the test of a wheel or package, from anywhere, in seconds.
 
-    python cmake/check_installed.py
+    python cmake/check_installed.py [--cuda]
 
 Graph, prediction and one gradient; of the network also the definition in plain torch. Ends with status 1 where they
-differ.
+differ, and with --cuda where the installed core has no CUDA kernels; no GPU is needed.
 """
 
+import argparse
 import sys
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -14,7 +16,12 @@ import torch
 import botan_fast as bf
 
 
-def main() -> int:
+def main(arguments: Sequence[str] = ()) -> int:
+    parser = argparse.ArgumentParser(description="Runs what is installed.")
+    parser.add_argument("--cuda", action="store_true", help="it must have CUDA kernels")
+    if parser.parse_args(arguments).cuda and not bf.build_info()["cuda"]:
+        print(f"no CUDA kernels in {bf.__file__}: {bf.build_info()['cuda_absent']}", file=sys.stderr)
+        return 1
     rng = np.random.default_rng(0)
     positions, box = 6.0 * rng.random((300, 3)), np.full(3, 6.0)
     types = rng.integers(0, 2, 300)
@@ -45,4 +52,4 @@ def inputs(graph: bf.Graph, dtype: torch.dtype) -> tuple[torch.Tensor, ...]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

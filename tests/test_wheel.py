@@ -157,6 +157,11 @@ def test_the_installed_package_is_run(scripts, monkeypatch, capsys):
     check = importlib.import_module("check_installed")
     assert check.main() == 0
     assert " edges, error " in capsys.readouterr().out
+    for has in (False, True):
+        info = bf.build_info() | {"cuda": has, "cuda_absent": "" if has else "switched off"}
+        monkeypatch.setattr(bf, "build_info", lambda info=info: info)
+        assert check.main(["--cuda"]) == (0 if has else 1)
+        assert has or "switched off" in capsys.readouterr().err
     build_graph = bf.build_graph
     monkeypatch.setattr(bf, "build_graph", lambda *arguments, cutoff: build_graph(*arguments, cutoff=1.9))
     assert check.main() == 1
