@@ -30,6 +30,7 @@ ROOMS = {
     "bench": {"ops", "graph", "physics", "model"},
     "training": {"ops", "graph", "physics", "model", "data", "evaluation"},
     "figures": set(),
+    "sweep": {"data", "evaluation", "simulation", "training"},
 }
 DOORS = {"__init__", "__main__"}  # of the package: names on first use, and `python -m botan_fast`
 TO_THE_CORE = {"device", "info", "ops", "graph", "physics"}  # who may import the compiled module
