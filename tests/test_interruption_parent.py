@@ -66,7 +66,8 @@ def test_a_worker_that_was_killed_before_the_child_began():
 
 
 def test_the_child_ends_at_once_where_nothing_is_to_be_tidied_up():
-    child = start("from botan_fast.interruption import *\nimport time\ninstall()\ntime.sleep(60)", BOTAN_FAST_PARENT="1")
+    code = "from botan_fast.interruption import *\nimport time\ninstall()\ntime.sleep(60)"
+    child = start(code, BOTAN_FAST_PARENT="1")
     out, error = child.communicate(timeout=50)
     assert (child.returncode, out, error) == (143, "", "botan-fast: interrupted\n")
 
