@@ -13,6 +13,7 @@ from typing import TextIO
 
 from .. import __version__, interruption
 from ..errors import BotanFastError, BotanFastWarning
+from ..processes import check_command, rank_here
 from ..terminal import say
 from . import baseline, bench, convert, demo, evaluate, info, predict, simulate, train
 from .parser import Parser, UsageError, with_options
@@ -64,6 +65,7 @@ def _main(argv: list[str]) -> int:
         except SystemExit as stop:  # --help and --version
             status = int(stop.code or 0)
         else:
+            check_command(command.NAME)
             given = argparse.Namespace(**vars(arguments))  # a command may change its own
             # Where a job can be requeued nothing ends at once, not even while modules load.
             with _warnings_in_one_line(), contextlib.nullcontext() if job_name() is None else interruption.orderly():
@@ -71,7 +73,7 @@ def _main(argv: list[str]) -> int:
         _flush()
         return status
     except UsageError as error:
-        return _fail(error)
+        return 2 if rank_here() else _fail(error)  # of several processes one says it
     except KeyboardInterrupt as stop:
         return _interrupted(stop, command, arguments, argv)
     except BrokenPipeError:
@@ -82,6 +84,8 @@ def _main(argv: list[str]) -> int:
             return _interrupted(error, command, arguments, argv)
         if debug:
             raise
+        if getattr(error, "elsewhere", False):
+            return 2
         if isinstance(error, BotanFastError):
             return _fail(with_options(str(error), arguments))
         if isinstance(error, OSError):
@@ -107,7 +111,8 @@ def _interrupted(
             more += text
             if not again:
                 more += command.interrupted(arguments, argv)
-    say(f"botan-fast: interrupted{more}")
+    if not rank_here():
+        say(f"botan-fast: interrupted{more}")
     return interruption.status() or 130
 
 

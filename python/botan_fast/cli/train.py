@@ -5,6 +5,7 @@ import shlex
 from typing import Any
 
 from ..errors import InputError
+from ..processes import rank_here
 from .options import (
     DATA_HELP,
     DATA_OPTIONS,
@@ -76,6 +77,8 @@ def run(arguments: argparse.Namespace) -> int:
     quiet = options.pop("quiet")
     options["species_weights"] = _weights(options["species_weights"])
     result = train(in_order(train_files), test_files and in_order(test_files), progress=not quiet, **options)
+    if rank_here():
+        return 0  # process 0 says it
     last = result.history[result.epoch]
     labels = {"node_pearson": "node Pearson", "edge_pearson": "edge Pearson", "validation_loss": "validation loss"}
     scores = "".join(f", {label} {last[name]:.4f}" for name, label in labels.items() if last.get(name) is not None)

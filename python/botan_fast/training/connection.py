@@ -85,9 +85,9 @@ def _join(place: Place) -> None:
         reason = " ".join((str(failed[0]) or type(failed[0]).__name__).split())[:200]
         names = ("WORLD_SIZE", "MASTER_ADDR") if place.launcher == "torchrun" else ("SLURM_STEP_NUM_TASKS", "node")
         raise InputError(
-            f"process {place.rank} of {names[0]} = {place.size} has not met the others at {names[1]} = {place.address}, "
-            f"port {place.port} within {RENDEZVOUS:g} s: start all {place.size} at once, and look whether that port of "
-            f"that machine can be reached and is free ({reason})"
+            f"process {place.rank} of {names[0]} = {place.size} has not met the others at {names[1]} = "
+            f"{place.address}, port {place.port} within {RENDEZVOUS:g} s: start all {place.size} at once, and see that "
+            f"the port is free and can be reached ({reason})"
         ) from failed[0]
     _made_here = True
     atexit.register(_part)

@@ -20,7 +20,7 @@ from ..interruption import orderly
 from ..processes import Place, find_place
 from . import connection
 
-__all__ = ["LostProcess", "Processes", "Team", "joined", "share_of"]
+__all__ = ["ALONE", "LostProcess", "Processes", "Team", "check_batches", "joined", "share_of"]
 
 T = TypeVar("T")
 _KNOWN = (InputError, DataError, CheckpointError, TrainingError)  # what an error is that another process had
@@ -61,11 +61,14 @@ class Team:
     def sum_(self, numbers: Tensor) -> None:
         """Sum of a tensor over the processes, in place: the same bits everywhere."""
 
-    def check_equal(self, value: str, what: str) -> None:
-        """TrainingError unless all processes have the same text, a digest of `what`."""
+    def check_equal(self, digest: Callable[[], str], what: str) -> None:
+        """TrainingError unless all processes have the same digest of `what`."""
 
     def check_together(self, description: dict[str, Any]) -> None:
         """InputError unless all processes were given the same arguments and read the same data."""
+
+
+ALONE = Team()
 
 
 class Processes(Team):
@@ -113,26 +116,28 @@ class Processes(Team):
     def sum_(self, numbers: Tensor) -> None:
         self._links.sum_(numbers)
 
-    def check_equal(self, value: str, what: str) -> None:
-        values = self._links.gather(value)
+    def check_equal(self, digest: Callable[[], str], what: str) -> None:
+        values = self._links.gather(digest())
         other = next((rank for rank, one in enumerate(values) if one != values[0]), None)
         if other is not None:
-            raise TrainingError(
+            error = TrainingError(
                 f"{what} of process {other} differ from those of process 0: their processors round differently; use "
                 "machines of one kind, or set ATEN_CPU_CAPABILITY=default and BOTAN_FAST_SIMD=generic on all"
             )
+            self._raise(0, _told(error), error)
 
     def check_together(self, description: dict[str, Any]) -> None:
-        everywhere = self._links.gather(description)
+        everywhere = self._links.gather(_compared(description))
         for rank, other in enumerate(everywhere):
             difference = _first_difference(everywhere[0], other)
             if difference is not None:
                 name, first, here = difference
-                raise InputError(
+                error = InputError(
                     f"{name} = {first} in process 0 and {here} in process {rank}, which train one model together: give "
                     f"all {self.size} the same arguments and data; for models of their own start each process by "
                     "itself (under srun: srun --ntasks=1, or unset SLURM_STEP_NUM_TASKS)"
                 )
+                self._raise(0, _told(error), error)
 
     def _raise(self, rank: int, description: tuple[str, str], own: Exception | None) -> None:
         """The error of process `rank`, of which that one alone says a word (`BotanFastError.elsewhere`)."""
@@ -142,7 +147,7 @@ class Processes(Team):
 
 
 @contextlib.contextmanager
-def joined(device: Device, batch_size: int) -> Iterator[tuple[Team, torch.device]]:
+def joined(device: Device) -> Iterator[tuple[Team, torch.device]]:
     """The team of this process, and the device that it computes on.
 
     Processes that somebody else has joined in a process group of torch.distributed are a team; else those that torchrun
@@ -151,16 +156,15 @@ def joined(device: Device, batch_size: int) -> Iterator[tuple[Team, torch.device
     Raises
     ------
     InputError
-        The variables are there in part; the others do not come; there is no GPU for each; a batch of `batch_size` does
-        not give everyone a graph.
+        The variables are there in part; the others do not come; there is no GPU for each.
     """
     place = None if connection.is_joined() else find_place()
     if place is None and not connection.is_joined():
-        yield Team(), choose_device(device)
+        yield ALONE, choose_device(device)
         return
     links = connection.connect(place)
     if links.size == 1:
-        yield Team(), choose_device(device)
+        yield ALONE, choose_device(device)
         return
     team = Processes(links)
     with contextlib.ExitStack() as stack:
@@ -171,12 +175,6 @@ def joined(device: Device, batch_size: int) -> Iterator[tuple[Team, torch.device
                 stack.enter_context(warnings.catch_warnings())
                 warnings.simplefilter("ignore", BotanFastWarning)
             chosen = _device(team, links, device, place)
-            with team.agreed():
-                if batch_size < team.size:
-                    raise InputError(
-                        f"batch_size = {batch_size} is that of all {team.size} processes together, so some would have "
-                        f"no graph; give batch_size of at least {team.size}, or start fewer processes"
-                    )
             yield team, chosen
             links.stay()
         except BotanFastError as error:
@@ -185,6 +183,15 @@ def joined(device: Device, batch_size: int) -> Iterator[tuple[Team, torch.device
             else:
                 error.elsewhere = team.rank > 0  # the same in all of them, or of a process that is gone
             raise
+
+
+def check_batches(batch_size: int, processes: int) -> None:
+    """InputError where a batch has fewer graphs than there are processes."""
+    if batch_size < processes:
+        raise InputError(
+            f"batch_size = {batch_size} is that of all {processes} processes together, so some would have no graph; "
+            f"give batch_size = {processes} or more, or start fewer processes"
+        )
 
 
 def share_of(count: int, rank: int, size: int) -> range:
@@ -207,10 +214,21 @@ def _device(team: Processes, links: connection.Links, asked: Device, place: Plac
     return device
 
 
+def _compared(description: dict[str, Any]) -> dict[str, Any]:
+    """What is the same in all processes: without paths, and without targets, whose last bits depend on the machine."""
+    init = description["init"]
+    kept = {name: description.get(name) for name in ("output", "settings", "model", "box", "density", "times")}
+    kept["init"] = init and init["sha256"]
+    parts = {name: description.get(name) or {} for name in ("train", "test", "validation")}
+    return kept | {name: {key: part.get(key) for key in ("names", "sha256")} for name, part in parts.items()}
+
+
 def _description(error: Exception | None) -> tuple[str, str] | None:
+    return None if error is None else _told(error)
+
+
+def _told(error: Exception) -> tuple[str, str]:
     """The kind of an error and what it says."""
-    if error is None:
-        return None
     kind = next((kind.__name__ for kind in _KNOWN if isinstance(error, kind)), "")
     return (kind, str(error)) if kind else ("", f"{type(error).__name__}: {error}" if str(error) else repr(error))
 
@@ -227,10 +245,13 @@ def _first_difference(one: Any, other: Any, name: str = "") -> tuple[str, str, s
     """The name of the first entry in which two descriptions of a run differ, and both of its values, short."""
     if isinstance(one, dict) and isinstance(other, dict):
         for key in dict.fromkeys([*one, *other]):
-            found = _first_difference(one.get(key), other.get(key), str(key) if name in ("", "settings", "model") else name)
+            found = _first_difference(
+                one.get(key), other.get(key), str(key) if name in ("", "settings", "model") else name
+            )
             if found is not None:
                 return found
         return None
     if one == other:
         return None
-    return name, *(text if len(text := repr(value)) < 60 else f"{text[:57]}..." for value in (one, other))
+    first, second = (text if len(text := repr(value)) < 60 else f"{text[:57]}..." for value in (one, other))
+    return name, first, second

@@ -11,7 +11,7 @@ from ..errors import InputError, warn
 from .batches import PackedBatches
 from .captured import CapturedSteps
 from .device_queue import DeviceQueue
-from .distributed import Team
+from .distributed import ALONE, Team
 from .eager import EagerSteps
 from .learner import Learner, works_on_device
 from .packing import NotCapturable
@@ -24,7 +24,7 @@ __all__ = ["VARIABLE", "choose_steps"]
 VARIABLE = "BOTAN_FAST_CAPTURE"
 
 
-def choose_steps(learner: Learner, samples: Sequence[Sample], settings: TrainingSettings, team: Team) -> Steps:
+def choose_steps(learner: Learner, samples: Sequence[Sample], settings: TrainingSettings, team: Team = ALONE) -> Steps:
     """The steps of a run. On CUDA captured; where that is impossible one warning says why, and they are eager.
 
     BOTAN_FAST_CAPTURE=0 in the environment asks for eager ones: the same numbers, one launch after the other. Where

@@ -1,14 +1,17 @@
 """The loop of training over epochs. It is meant to be read."""
 
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 
 import torch
 
 from ..data.sample import Sample
 from ..interruption import Interrupted, deferred
+from ..model.published import weights_digest
 from ..terminal import say
 from .callbacks import Callback
+from .distributed import ALONE, Team
 from .engine import choose_steps
 from .learner import Learner
 from .run_directory import RunDirectory, TrainingState, copy_of_weights
@@ -41,20 +44,27 @@ def train_epochs(
     settings: TrainingSettings,
     watchers: list[Callback],
     progress: bool,
+    team: Team = ALONE,
 ) -> TrainingState:
-    """The epochs from `state` to the end of the run; its last state. What it saves is saved in `run`."""
+    """The epochs from `state` to the end of the run; its last state. What it saves is saved in `run`.
+
+    Of several processes all take part in each step, process 0 alone has `run` and `watchers`, and its rows of the
+    history are everybody's.
+    """
     try:
-        steps = choose_steps(learner, data.train, settings)
+        steps = choose_steps(learner, data.train, settings, team)
         for watcher in watchers:
             watcher.run_started(state.epochs, settings.epochs, steps.num_batches)
         for epoch in range(state.epochs, settings.epochs):
             start = perf_counter()
             row = {"epoch": epoch, **steps.epoch(epoch, watchers)}
+            team.check_equal(partial(_digest, learner), f"the weights after epoch {epoch}")
             last = epoch == settings.epochs - 1
             tested = (data.test, data.validation) if last or epoch % settings.evaluate_every == 0 else ([], [])
-            row |= test_columns(learner.scored, *tested, settings)
+            row |= test_columns(learner.scored, *tested, settings, team)
             step_size = settings.step_size(epoch, steps.num_batches - 1, steps.num_batches)
             row |= {"seconds": perf_counter() - start, "learning_rate": step_size}
+            row = team.first(row.copy)  # its clock is that of process 0
 
             loss, best_loss, best = row[loss_column(settings)], state.best_loss, state.best
             improved = loss is not None and (best_loss is None or loss < best_loss)
@@ -86,6 +96,11 @@ def train_epochs(
         for watcher in watchers:
             watcher.run_ended()
     return state
+
+
+def _digest(learner: Learner) -> str:
+    """Of all that the next epoch computes with, but for the optimizer's moments, which show in the weights after it."""
+    return weights_digest(learner.model.state_dict()) + weights_digest(learner.scored.state_dict())
 
 
 def _report_interruption(stop: BaseException, run: RunDirectory, state: TrainingState, progress: bool) -> None:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..data.sample import Sample
-from ..errors import TrainingError
+from ..errors import InputError, TrainingError
 from .distributed import Team, share_of
 from .eager import EagerSteps
 from .learner import Learner
@@ -26,6 +26,11 @@ class SharedSteps(EagerSteps):
 
     def __init__(self, learner: Learner, samples: Sequence[Sample], settings: TrainingSettings, team: Team) -> None:
         with team.agreed():
+            if len(samples) < team.size:
+                raise InputError(
+                    f"train holds {len(samples)} configurations to learn from, fewer than the {team.size} processes; "
+                    f"start {len(samples)}"
+                )
             super().__init__(learner, samples, settings)
         self._team = team
         # Each counts a part; a graph that is made on demand is made once for it.

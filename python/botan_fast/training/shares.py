@@ -44,8 +44,8 @@ def count_targets(model: BOTAN, samples: Sequence[Sample], settings: TrainingSet
     found = []
     plain, weights = _kind(model, settings)
     for sample in samples:
-        graph, node, edge = make_batch([sample], model, settings, None)
-        node, edge = model.scale_targets(graph, node, edge)
+        graph, *targets = make_batch([sample], model, settings, None)
+        node, edge = model.scale_targets(graph, *targets)
         assert node is not None  # it was given
         known = _known(node, plain)
         rows = [known] if weights is None else [known[graph.types == s] for s in range(len(weights))]
@@ -91,10 +91,10 @@ def share_loss(
 
     A decoder whose loss has no weight gets no gradient, rather than one of zeros.
     """
-    graph, node_target, edge_target = batch
+    graph, *targets = batch
     plain, of_species = _kind(model, settings)
     prediction = model(graph, settings.precision, settings.save_memory, raw=model.config["scaled"])
-    node_target, edge_target = model.scale_targets(graph, node_target, edge_target)
+    node_target, edge_target = model.scale_targets(graph, *targets)
     assert node_target is not None  # it was given
     of_nodes, of_edges, p = prediction.node, prediction.edge, settings.p
     types = None if of_species is None else graph.types
@@ -119,7 +119,7 @@ def _known(target: Tensor, plain: bool) -> Tensor:
 
 
 def _sum(prediction: Tensor, target: Tensor, weights: np.ndarray, types: Tensor | None, plain: bool) -> Tensor:
-    """sum of weights (S, K) times squares of errors (M,) or (M, K); `types` (M,) choose the row, without them the first."""
+    """sum of weights (S, K) times squares of errors (M,) or (M, K); `types` (M,) choose the row, else the first."""
     columns = prediction[:, None] if prediction.ndim == 1 else prediction
     wanted = target.reshape(columns.shape).to(columns.dtype)
     # What is not known is its own target: its square and its gradient are 0.

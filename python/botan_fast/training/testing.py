@@ -1,5 +1,7 @@
 """The scores of a run along its way: columns of the history."""
 
+from functools import reduce
+from operator import add
 from typing import Any
 
 from ..data.sample import Sample
@@ -50,12 +52,12 @@ def _columns(
     loss_name: str,
     names: tuple[str, ...],
 ) -> dict[str, Any]:
-    """What `score_columns` returns, of the scores and, where the loss does not follow from them, losses of each sample."""
+    """What `score_columns` returns: of the tallies and, where the loss does not follow from them, of each sample's."""
     scores = Tally.joined(tallies).result(len(tallies))
     if not losses:
         loss = settings.p * scores["node_loss"] + (1 - settings.p) * (scores["edge_loss"] or 0.0)
     else:
-        loss = sum(losses[1:], losses[0]) / len(losses)
+        loss = reduce(add, losses) / len(losses)  # one after the other: sum() compensates from Python 3.12 on
     card = model.card
     times = card.times if card is not None else ()
     for end in ("node", "edge"):
