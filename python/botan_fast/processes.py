@@ -137,10 +137,16 @@ def rank_here() -> int:
 def check_command(name: str) -> None:
     """InputError for a command that each process of torchrun would do anew, all with the same files.
 
-    Tasks of srun that are not a training are often many commands with arguments of their own: they may be.
+    Tasks of srun that are not a training are often many commands with arguments of their own: they may be. So may
+    variables that are there in part, but for a training, which is refused before it loads torch.
     """
-    place = None if name in _TOGETHER else find_place()
-    if place is not None and place.launcher == "torchrun":
+    try:
+        place = find_place()
+    except InputError:
+        if name == "train":
+            raise
+        return
+    if name not in _TOGETHER and place is not None and place.launcher == "torchrun":
         raise InputError(
             f"WORLD_SIZE = {place.size}: {name} is the work of one process, and {place.size} of them would do the same "
             "with the same files; start it without torchrun"

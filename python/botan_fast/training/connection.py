@@ -7,6 +7,7 @@ through one of NCCL. Objects are pickled from one process of a run to another of
 import atexit
 import contextlib
 import os
+import re
 import socket
 import threading
 from collections.abc import Callable
@@ -182,10 +183,10 @@ class Links:
 
 
 def _lost(rank: int, size: int, error: RuntimeError) -> str:
-    reason = " ".join(str(error).split())
+    reason = re.sub(r"^\[[^\]]*\] *", "", " ".join(str(error).split()))  # without the place in the source of gloo
     return (
-        f"process {rank} of {size}: another process of this run has ended or does not answer "
-        f"({reason[-120:]}); what it said stands above; continue with resume=True (--resume)"
+        f"process {rank} of {size}: another process of this run has ended or does not answer ("
+        f"{reason.split('. ')[0][:100]}); continue with resume=True (--resume)"
     )
 
 
