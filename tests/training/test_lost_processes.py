@@ -21,10 +21,10 @@ def lines(error):
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
-    """Six epochs of "scaled" by two processes; the folder."""
+    """Six epochs of "scaled" by two processes, which then resume it; the folder."""
     folder = tmp_path_factory.mktemp("uninterrupted")
     job = {"name": "scaled", "epochs": 6, "output": str(folder / "run"), "checkpoint_every": 4}
-    ended = team.start(2, [job], folder)
+    ended = team.start(2, [job, {**job, "resume": True}], folder)
     assert [status for status, _ in ended] == [0, 0], ended
     return folder
 
@@ -61,63 +61,52 @@ def test_after_a_kill_the_others_end_and_the_run_goes_on(uninterrupted, tmp_path
 def test_resume_by_another_number_of_processes(tmp_path):
     options = {"output": str(tmp_path / "run"), "resume": True, "batch_size": 4}
     config = tmp_path / "run/config.json"
-    assert [s for s, _ in team.start(2, [{"name": "plain", "epochs": 2, **options}], tmp_path)] == [0, 0]
+    assert [s for s, _ in team.start(2, [{"name": "plain", "epochs": 1, **options}], tmp_path)] == [0, 0]
     assert json.loads(config.read_text())["processes"] == 2
-    team.train("plain", epochs=4, **options)
+    team.train("plain", epochs=3, **options)
     assert "processes" not in json.loads(config.read_text())
-    assert [s for s, _ in team.start(3, [{"name": "plain", "epochs": 6, **options}], tmp_path)] == [0, 0, 0]
+    assert [s for s, _ in team.start(3, [{"name": "plain", "epochs": 5, **options}], tmp_path)] == [0, 0, 0]
     assert json.loads(config.read_text())["processes"] == 3
     saved = team.results(tmp_path, 3)
     team.assert_one_model(saved)
-    team.assert_equal_to_rounding(saved[0]["history"], team.train("plain", epochs=6, batch_size=4).history)
+    team.assert_equal_to_rounding(saved[0]["history"], team.train("plain", epochs=5, batch_size=4).history)
 
 
-def test_a_finished_run_is_given_to_all(uninterrupted, tmp_path):
-    job = {"name": "scaled", "epochs": 6, "output": str(uninterrupted / "run"), "checkpoint_every": 4, "resume": True}
-    assert [status for status, _ in team.start(2, [job], tmp_path)] == [0, 0]
-    saved = team.results(tmp_path, 2)
+def test_a_finished_run_is_given_to_all(uninterrupted):
+    saved = team.results(uninterrupted, 2, 1)
     team.assert_one_model(saved)
     assert saved[0]["sums"] == []
     team.assert_same_weights(saved[1]["weights"], team.results(uninterrupted, 2)[0]["weights"])
 
 
-def test_an_error_of_one_is_one_line_and_the_epochs_before_it_are_saved(tmp_path):
-    job = {"name": "plain", "output": str(tmp_path / "run"), "checkpoint_every": 3}
-    ended = team.start(2, [job], tmp_path, fail=[1, 4 + 2])
+WRONG = [
+    ({"batch_size": 1}, "InputError", "batch_size = 1 is that of all 2 processes together"),
+    ({"p": 2.0}, "InputError", "p = 2.0: "),
+    ({"seed": "rank"}, "InputError", "seed = 0 in process 0 and 1 in process 1, which train one model together: "),
+    ({"validation": 6}, "InputError", "train holds 1 configurations to learn from, fewer than the 2 processes"),
+    ({"output": "TAKEN"}, "InputError", "output = "),  # process 0 alone looks at the folder
+    ({"output": "NEW", "checkpoint_every": 3}, "DataError", "conf_3: damaged"),  # in process 1, in its second epoch
+    ({"learning_rate": 1e30}, "TrainingError", "loss = "),
+]
+
+
+def test_what_one_cannot_do_is_one_line_and_ends_all(uninterrupted, tmp_path):
+    """After each they are together for the next: nobody waits for anybody, or has ended."""
+    folders = {"TAKEN": str(uninterrupted / "run"), "NEW": str(tmp_path / "run")}
+    jobs = [{"name": "plain", **options} for options, *_ in WRONG] + [{"name": "plain"}]
+    for job in jobs:
+        if "output" in job:
+            job["output"] = folders[job["output"]]
+    ended = team.start(2, jobs, tmp_path, fail=[1, 4 + 2])
     assert [status for status, _ in ended] == [2, 2]
-    assert lines(ended[0][1]) == ["DataError elsewhere=True: conf_3: damaged"]
-    assert lines(ended[1][1]) == ["DataError elsewhere=False: conf_3: damaged"]
-
-
-def test_a_folder_that_is_taken_is_said_once(uninterrupted, tmp_path):
-    """Process 0 alone looks at the folder, and the others hear of it."""
-    ended = team.start(2, [{"name": "plain", "output": str(uninterrupted / "run")}], tmp_path)
-    assert [status for status, _ in ended] == [2, 2]
-    texts = [lines(error) for _, error in ended]
-    assert [len(text) for text in texts] == [1, 1]
-    assert texts[0][0].startswith("InputError elsewhere=False: output = ")
-    assert texts[1][0] == texts[0][0].replace("elsewhere=False", "elsewhere=True")
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"batch_size": 1}, "batch_size = 1 is that of all 2 processes together"),
-        ({"p": 2.0}, "p = 2.0: "),
-        ({"seed": "rank"}, "seed = 0 in process 0 and 1 in process 1, which train one model together: "),
-    ],
-)
-def test_arguments_that_cannot_be(tmp_path, options, said):
-    ended = team.start(2, [{"name": "plain", **options}], tmp_path)
-    assert [status for status, _ in ended] == [2, 2]
-    assert lines(ended[0][1])[0].startswith(f"InputError elsewhere=False: {said}")
-    assert lines(ended[1][1])[0].startswith(f"InputError elsewhere=True: {said}")
-
-
-def test_more_processes_than_configurations(tmp_path):
-    ended = team.start(3, [{"name": "plain", "validation": 5, "batch_size": 3}], tmp_path)
-    assert [status for status, _ in ended] == [2, 2, 2]
-    assert "train holds 2 configurations to learn from, fewer than the 3 processes" in ended[0][1]
+    said = [lines(error) for _, error in ended]
+    for place, (_, kind, text) in enumerate(WRONG):
+        first, second = (of_rank[place] for of_rank in said)
+        speaker = int(kind == "DataError")
+        assert [first, second][speaker].startswith(f"{kind} elsewhere=False: {text}")
+        assert [second, first][speaker] == [first, second][speaker].replace("elsewhere=False", "elsewhere=True")
+    assert [len(of_rank) for of_rank in said] == [len(WRONG)] * 2
+    team.assert_one_model(team.results(tmp_path, 2, len(WRONG)))
 
 
 def test_a_process_whose_others_do_not_come(tmp_path):
@@ -148,7 +137,8 @@ def test_a_process_group_of_the_user(tmp_path):
     jobs = [{"name": "plain"}, {"name": "plain"}]
     assert [status for status, _ in team.start(2, jobs, tmp_path, join=True)] == [0, 0]
     first, second = (team.results(tmp_path, 2, number) for number in (0, 1))
-    team.assert_one_model([*first, *second][:1] + second)
+    team.assert_one_model(second)
+    team.assert_same_weights(first[0]["weights"], second[0]["weights"])
     assert first[0]["sums"]
 
 
