@@ -1,4 +1,12 @@
 """A plan becomes tasks, workers that do them, and a table.
 
-manifest  the tasks of a sweep and its folders
+manifest   the tasks of a sweep and its folders
+claims     who works on a task, on a disk that many share: the argument why that is safe
+alive      this machine, and whether a process of it still lives
+states     where every task stands
+child      the process that carries out a task
+worker     one worker's life
+seats      cores and GPUs of this machine for each worker of a pool
+pool       several workers on this machine; `__main__` is one of them
+status     how far a sweep is, for people and programs
 """
