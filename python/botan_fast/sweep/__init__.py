@@ -4,6 +4,7 @@ manifest   the tasks of a sweep and its folders
 claims     who works on a task, on a disk that many share: the argument why that is safe
 alive      this machine, and whether a process of it still lives
 states     where every task stands
+shares     which tasks are one worker's to do
 child      the process that carries out a task
 worker     one worker's life
 seats      cores and GPUs of this machine for each worker of a pool

@@ -56,8 +56,8 @@ class Resources:
 def task_argv(task: Task, place: Path, resources: Resources) -> list[str]:
     """The command of a task, for its folder tasks/NAME, where run.toml is: what a user could type.
 
-    A task that ran before continues: train resumes, simulate and convert continue what is not finished. What is finished
-    is written again with the same content; train leaves it as it is.
+    A task that ran before continues: train resumes, simulate and convert continue what is not finished. What is
+    finished is written again with the same content; train leaves it as it is.
     """
     words = [sys.executable, "-m", "botan_fast", task.command, "--config", str(place / "run.toml"), "--quiet"]
     if task.command == "train":
@@ -81,12 +81,14 @@ def environment(resources: Resources, base: Mapping[str, str]) -> dict[str, str]
 
 
 def write_options(task: Task, place: Path) -> None:
-    """Write run.toml, the options of a task, with the command that carries it out."""
+    """Write run.toml, the options of a task, with the command that carries it out; make the folder of its output."""
     import tomli_w
 
     more = " --resume" if task.command == "train" else ""
     options = {name: value for name, value in task.options.items() if value is not None}
     head = f"# botan-fast {task.command} --config run.toml{more}\n"
+    if output := options.get("output"):
+        (place / output).resolve().parent.mkdir(parents=True, exist_ok=True)
     write_bytes(place / "run.toml", (head + tomli_w.dumps(options)).encode())
 
 

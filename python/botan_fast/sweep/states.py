@@ -13,7 +13,9 @@ from ..files import FilePath, printable
 from .claims import Look, Watch, look
 from .manifest import Manifest, Task
 
-__all__ = ["Board", "State", "read_json"]
+__all__ = ["KINDS", "Board", "State", "read_json"]
+
+KINDS = ("done", "running", "failed", "blocked", "waiting", "ready")
 
 _NOTHING = Look()
 
@@ -22,7 +24,7 @@ _NOTHING = Look()
 class State:
     """Where a task stands.
 
-    kind    "done"; "failed"; "running": somebody has it; "ready": it can be taken; "waiting": for `need`;
+    kind    of KINDS: "done"; "failed"; "running": somebody has it; "ready": it can be taken; "waiting": for `need`;
             "blocked": `need` has failed, or is blocked itself
     seen    the listing of its folder, where there was one
     need    the task that it waits for, or is blocked by

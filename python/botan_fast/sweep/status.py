@@ -20,11 +20,11 @@ def duration(seconds: float) -> str:
     """A time for people.
 
     >>> from botan_fast.sweep.status import duration
-    >>> duration(42), duration(125), duration(12345), duration(1e6)
-    ('42 s', '2 min', '3 h 26 min', '11 d 14 h')
+    >>> duration(0.42), duration(42), duration(125), duration(12345), duration(1e6)
+    ('0.4 s', '42 s', '2 min', '3 h 26 min', '11 d 14 h')
     """
     if seconds < 100:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.{seconds < 10:d}f} s"
     minutes = round(seconds / 60)
     if minutes < 60:
         return f"{minutes} min"
@@ -53,6 +53,8 @@ class Progress:
         failed_tasks    name, reason, attempts, log
         blocked_tasks   name, need
         """
+        if self.board.manifest.search is not None:
+            self.board.read()
         self.board.begin_round()
         states = self.board.states()
         counts: dict[str, Counter[str]] = {}

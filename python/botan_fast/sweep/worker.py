@@ -27,9 +27,10 @@ from ..terminal import say
 from .child import INTERRUPTED, Child, Resources, environment, explain, write_options
 from .claims import PATIENCE, Claim, Owner, create, look, take
 from .manifest import Task
+from .shares import tasks_of
 from .states import Board, State, read_json
 
-__all__ = ["SIGNALS", "Summary", "Worker", "share_of", "work"]
+__all__ = ["SIGNALS", "Summary", "Worker", "handled", "work"]
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)  # upon which a worker stops in order
 _SAVING = 60.0  # seconds that a task has to save itself
@@ -49,23 +50,6 @@ class Summary:
     done: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     stopped: int | None = None
-
-
-def share_of(tasks: Sequence[Task], part: int, parts: int) -> list[Task]:
-    """Part 1 ... parts of the tasks: every stage is divided evenly, and so is the whole.
-
-    >>> from botan_fast.sweep.manifest import Task
-    >>> from botan_fast.sweep.worker import share_of
-    >>> tasks = [Task(f"{stage}{k}", stage, "train") for stage in "ab" for k in range(3)]
-    >>> [task.name for task in share_of(tasks, 1, 2)], [task.name for task in share_of(tasks, 2, 2)]
-    (['a0', 'a2', 'b1'], ['a1', 'b0', 'b2'])
-    """
-    by_stage: dict[str, list[Task]] = {}
-    for task in tasks:
-        by_stage.setdefault(task.stage, []).append(task)
-    in_order = [task for stage in by_stage.values() for task in stage]
-    chosen = {task.name for task in in_order[part - 1 :: parts]}
-    return [task for task in tasks if task.name in chosen]
 
 
 class Worker:
@@ -89,7 +73,7 @@ class Worker:
         Try again what failed before this moment, seconds of the file server's clock; by default, the worker's begin.
     threads, device
         Of each task; None leaves them to the task.
-    patience
+    stale
         Seconds without a heartbeat after which others may take this worker's task over.
     argv
         "module:function" of what makes a task's command, see `child.task_argv`.
@@ -118,29 +102,20 @@ class Worker:
         retry_before: float | None = None,
         threads: int | None = None,
         device: str | None = None,
-        patience: float = PATIENCE,
+        stale: float = PATIENCE,
         argv: str = _ARGV,
         parent: int | None = None,
         quiet: bool = True,
     ) -> None:
         self._board = Board(folder)
-        self._tasks = list(self._board.manifest)
-        if stages is not None:
-            known = dict.fromkeys(task.stage for task in self._tasks)
-            for stage in stages:
-                if stage not in known:
-                    raise InputError(f"stages = '{stage}': the sweep has {', '.join(known)}; give some of them")
-            self._tasks = [task for task in self._tasks if task.stage in stages]
-        if shard is not None:
-            if not 1 <= shard[0] <= shard[1]:
-                raise InputError(f"shard = {shard[0]}/{shard[1]}: give part I of N, such as 1/4 ... 4/4")
-            self._tasks = share_of(self._tasks, *shard)
-        if not 0.01 <= patience <= 86400:
-            raise InputError(f"patience = {patience}: give seconds, best more than 60, at most 86400")
+        self._tasks = tasks_of(self._board, shard, stages)
+        self._shard, self._stages = shard, stages
+        if not 0.01 <= stale <= 86400:
+            raise InputError(f"stale = {stale}: give seconds, best more than 60, at most 86400")
         self._make_clock()
         if not skip_failed:
             self._board.retry_before = self._board.watch.now() if retry_before is None else retry_before
-        self._owner = Owner.this_process(patience)
+        self._owner = Owner.this_process(stale)
         self._wait_for_needs, self._linger = wait, linger
         self._resources, self._parent, self._quiet = Resources(threads, device), parent, quiet
         module, _, name = argv.partition(":")
@@ -169,6 +144,13 @@ class Worker:
             self._stopped = number
         with contextlib.suppress(OSError):  # the pipe is full of bells, or closed
             os.write(self._bell, b"!")
+
+    def close(self) -> None:
+        """Give back what a worker holds that is never to run; `run` does it itself."""
+        bell, self._bell = self._bell, -1
+        if bell >= 0:
+            os.close(bell)
+            os.close(self._wake)
 
     def _stopping(self) -> bool:
         if self._parent is not None and os.getppid() != self._parent:
@@ -202,9 +184,7 @@ class Worker:
                     self._sleep(pause * random.uniform(0.7, 1.3))  # many that began together should not ask together
                     pause = min(1.5 * pause, max(5.0, 0.02 * len(self._tasks)))
         finally:
-            for end in (self._wake, self._bell):
-                os.close(end)
-            self._bell = -1
+            self.close()
         self.summary.stopped = self._stopped
         return self.summary
 
@@ -241,7 +221,17 @@ class Worker:
         return not self._linger and all(map(self._board.watch.is_fresh, claims))
 
     def _more_tasks(self, states: dict[str, State]) -> bool:
-        return False
+        """With a search: does it give a further trial, or has another worker got one from it?"""
+        search = self._board.manifest.search
+        if search is None or (self._stages is not None and search["task"]["stage"] not in self._stages):
+            return False
+        from .search import more_tasks
+
+        before = len(self._tasks)
+        more_tasks(self._board.folder)
+        self._board.read()
+        self._tasks = tasks_of(self._board, self._shard, self._stages)
+        return len(self._tasks) > before
 
     def _say_what_for(self, states: dict[str, State]) -> None:
         """Once for each: which tasks of other shards or stages this worker waits for."""
