@@ -1,8 +1,8 @@
 """Several workers on this machine, each a process with cores or a GPU of its own, and one line about the whole sweep.
 
 The pool does no task and holds no claim. A worker that dies is replaced; whatever dies, the pool too, the same command
-goes on: the claims tell. Ctrl-C reaches the pool alone, since each worker leads a group of its own; it asks the workers to
-stop, they ask their tasks, which save themselves. A worker whose pool is gone stops in the same order.
+goes on: the claims tell. Ctrl-C reaches the pool alone, since each worker leads a group of its own; it asks the workers
+to stop, they ask their tasks, which save themselves. A worker whose pool is gone stops in the same order.
 """
 
 from __future__ import annotations
