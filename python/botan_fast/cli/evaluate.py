@@ -3,20 +3,25 @@
 import argparse
 import json
 import math
+from pathlib import Path
 from typing import Any
 
-from .options import DATA_OPTIONS, RUN_OPTIONS, SEVERAL, add_options, data_options, in_order, set_threads
+from ..errors import InputError
+from ..evaluation.options import EVALUATE
+from ..files import is_file, write_bytes
+from .arguments import add_options
+from .options import data_options, set_threads
 
-__all__ = ["DESCRIPTION", "NAME", "add_arguments", "run"]
+__all__ = ["DESCRIPTION", "NAME", "TABLE", "add_arguments", "run"]
 
 NAME = "evaluate"
 DESCRIPTION = "Print the scores of a model on configurations with trajectories."
+TABLE = EVALUATE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command to its parser."""
-    add_options(parser, "--model", **SEVERAL)
-    add_options(parser, "--data", "--rotations", "--json", "--precision", *DATA_OPTIONS, *RUN_OPTIONS)
+    add_options(parser, TABLE)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -26,16 +31,38 @@ def run(arguments: argparse.Namespace) -> int:
     from ..evaluation.scores import evaluate
 
     set_threads(arguments.threads)
+    if arguments.output is not None:
+        _check_output(arguments.output)  # before the work
     scores = evaluate(
         named_model(arguments.model, arguments.rotations),
-        in_order(arguments.data),
+        arguments.data,
         **data_options(arguments),
         device=choose_device(arguments.device),
         precision=arguments.precision,
         progress=not (arguments.quiet or arguments.json),
     )
-    print(_json(scores) if arguments.json else _table(scores))
+    text = _json(scores)
+    if arguments.output is not None:
+        write_bytes(arguments.output, f"{text}\n".encode())
+    print(text if arguments.json else _table(scores))
     return 0
+
+
+def _check_output(output: str) -> None:
+    """InputError where the scores could not be written, or would take the place of something else."""
+    path = Path(output)
+    if not output or path.is_dir():
+        raise InputError(f"output = '{output}' is {'a folder' if output else 'empty'}; give the name of a file")
+    if not path.parent.is_dir():
+        raise InputError(f"output = '{output}': folder '{path.parent}' does not exist; create it first")
+    if not is_file(path):
+        return
+    try:
+        scores = "num_configurations" in json.loads(path.read_bytes())
+    except (OSError, ValueError, TypeError, RecursionError):
+        scores = False
+    if not scores:
+        raise InputError(f"output = '{output}' exists and holds no scores of this command; name another file")
 
 
 def _json(scores: dict) -> str:

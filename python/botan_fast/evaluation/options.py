@@ -3,7 +3,7 @@
 from ..data.options import DATA, FORCE, QUIET, READING, THREADS
 from ..option import Option
 
-__all__ = ["DEVICE", "EVALUATE", "MODEL", "PRECISION", "PREDICT", "is_shipped"]
+__all__ = ["DEVICE", "EVALUATE", "JSON", "MODEL", "PRECISION", "PREDICT", "is_shipped"]
 
 
 def is_shipped(name: str) -> bool:
@@ -25,12 +25,13 @@ MODEL = Option(
 PRECISION = Option("precision", "text", "matrix products: fp32, bf16, tf32; auto: bf16 where faster", default="fp32")
 DEVICE = Option("device", "text", "cpu, cuda, ... (default: cuda where torch finds it)")
 _ROTATIONS = Option("rotations", "integer", "mean over R random rotations of the data", default=0, metavar="R")
+JSON = Option("json", "switch", "print one JSON object", default=False)
 
 EVALUATE = (
     MODEL,
     DATA,
     _ROTATIONS,
-    Option("json", "switch", "print one JSON object", default=False),
+    JSON,
     Option("output", "path", "write the scores as JSON to FILE too", metavar="FILE", short="-o"),
     PRECISION,
     *READING,
