@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     set_threads(arguments.threads)
     if arguments.output is not None:
-        _check_output(arguments.output)  # before the work
+        _check_output(arguments.output, arguments.force)
     scores = evaluate(
         named_model(arguments.model, arguments.rotations),
         arguments.data,
@@ -41,28 +41,21 @@ def run(arguments: argparse.Namespace) -> int:
         precision=arguments.precision,
         progress=not (arguments.quiet or arguments.json),
     )
-    text = _json(scores)
     if arguments.output is not None:
-        write_bytes(arguments.output, f"{text}\n".encode())
-    print(text if arguments.json else _table(scores))
+        write_bytes(arguments.output, (_json(scores) + "\n").encode())
+    print(_json(scores) if arguments.json else _table(scores))
     return 0
 
 
-def _check_output(output: str) -> None:
-    """InputError where the scores could not be written, or would take the place of something else."""
+def _check_output(output: str, force: bool) -> None:
+    """Refuse, before the work, a file that is there and a folder that is not."""
     path = Path(output)
     if not output or path.is_dir():
-        raise InputError(f"output = '{output}' is {'a folder' if output else 'empty'}; give the name of a file")
+        raise InputError(f"--output = {output!r} is not the name of a file; give one, such as scores.json")
     if not path.parent.is_dir():
-        raise InputError(f"output = '{output}': folder '{path.parent}' does not exist; create it first")
-    if not is_file(path):
-        return
-    try:
-        scores = "num_configurations" in json.loads(path.read_bytes())
-    except (OSError, ValueError, TypeError, RecursionError):
-        scores = False
-    if not scores:
-        raise InputError(f"output = '{output}' exists and holds no scores of this command; name another file")
+        raise InputError(f"--output = '{output}': folder '{path.parent}' does not exist; create it first")
+    if is_file(path) and not force:
+        raise InputError(f"--output = '{output}' exists; name another file, or overwrite it with --force")
 
 
 def _json(scores: dict) -> str:

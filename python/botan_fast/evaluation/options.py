@@ -1,5 +1,7 @@
 """The options of `evaluate` and `predict`, and those that every command which runs a model has."""
 
+from dataclasses import replace
+
 from ..data.options import DATA, FORCE, QUIET, READING, THREADS
 from ..option import Option
 
@@ -32,7 +34,8 @@ EVALUATE = (
     DATA,
     _ROTATIONS,
     JSON,
-    Option("output", "path", "write the scores as JSON to FILE too", metavar="FILE", short="-o"),
+    Option("output", "path", "write the scores into FILE too, as JSON", metavar="FILE", short="-o"),
+    replace(FORCE, help="overwrite FILE"),
     PRECISION,
     *READING,
     DEVICE,
