@@ -14,13 +14,13 @@ from typing import TextIO
 from .. import __version__, interruption
 from ..errors import BotanFastError, BotanFastWarning
 from ..terminal import say
-from . import baseline, bench, convert, demo, evaluate, info, predict, simulate, train
+from . import baseline, bench, collect, convert, demo, evaluate, info, predict, simulate, train
 from .parser import Parser, UsageError, with_options
 from .requeue import job_name, requeue
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = (train, evaluate, predict, baseline, convert, simulate, demo, bench, info)  # in the order of --help
+COMMANDS = (train, evaluate, predict, baseline, convert, simulate, collect, demo, bench, info)  # in the order of --help
 _BROKEN_PIPE = 141  # as a shell reports a program that writes where nobody reads
 
 

@@ -39,8 +39,10 @@ def parse(text: str, where: str) -> list[str | Braces]:
     parts: list[str | Braces] = []
     try:
         for literal, name, spec, conversion in string.Formatter().parse(text):
-            if literal:
-                parts.append(parts.pop() + literal if parts and isinstance(parts[-1], str) else literal)
+            if literal and parts and isinstance(parts[-1], str):  # behind doubled braces
+                parts[-1] += literal
+            elif literal:
+                parts.append(literal)
             if name is not None:
                 whole = f"{{{name}{'!' + conversion if conversion else ''}{':' + spec if spec else ''}}}"
                 parts.append(_braces(name, spec or "", whole, where, bool(conversion) or "{" in (spec or "")))
@@ -50,8 +52,10 @@ def parse(text: str, where: str) -> list[str | Braces]:
 
 
 def _braces(inside: str, spec: str, whole: str, where: str, odd: bool) -> Braces:
-    name, *words = inside.split()or [""]
-    choice = dict(re.findall(r"^([A-Za-z_]\w*)=(\S+)$", word)[0] for word in words if re.match(r"[A-Za-z_]\w*=\S", word))
+    name, *words = inside.split() or [""]
+    choice = dict(
+        re.findall(r"^([A-Za-z_]\w*)=(\S+)$", word)[0] for word in words if re.match(r"[A-Za-z_]\w*=\S", word)
+    )
     if odd or not name or len(choice) != len(words):
         refuse(where, f"{printable(whole)} is not of the form {{name}}, {{name:.2f}} or {{stage key=value ...}}")
     return Braces(name, choice, spec, whole)

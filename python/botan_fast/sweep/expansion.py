@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,8 +12,8 @@ from ..files import FilePath, did_you_mean, printable
 from ..option import Option, check_table, meant
 from .braces import fields
 from .grid import rows, shard_suffix, task_name
-from .manifest import Manifest, Task
-from .plan import CHOSEN, Plan, Stage, option_tables, read_plan, refuse
+from .manifest import Task
+from .plan import CHOSEN, Plan, Stage, option_tables, refuse
 from .values import Point, Values
 
 __all__ = ["expand", "output_of", "search_template"]
@@ -171,7 +170,9 @@ class _Expansion:
                 continue
             owners = [other for other, table in self.tables.items() if name in {option.name for option in table}]
             if owners:
-                refuse(where, f"{printable(name)} is an option of {' and '.join(owners)}, not of {command}; leave it out")
+                refuse(
+                    where, f"{printable(name)} is an option of {' and '.join(owners)}, not of {command}; leave it out"
+                )
             refuse(where, f"{command} has no option {printable(name, 40)}{meant(name, known)}")
 
     def _check_unique(self, name: str, row: Mapping[str, Any], where: str) -> None:
@@ -179,9 +180,6 @@ class _Expansion:
         other = self.names.get(name.lower())
         if other is not None:
             at = " and ".join(", ".join(f"{k} = {v}" for k, v in keys.items()) or "none" for keys in (other.keys, row))
-            refuse(where, f"two tasks would be called {name} (stage {other.stage}; {printable(at)}); change one of them")
-
-
-def closest(name: str, names: Iterable[str]) -> str | None:
-    """The name that comes closest, for a message."""
-    return next(iter(difflib.get_close_matches(name, list(names), n=1, cutoff=0.0)), None)
+            refuse(
+                where, f"two tasks would be called {name} (stage {other.stage}; {printable(at)}); change one of them"
+            )

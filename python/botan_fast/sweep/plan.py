@@ -44,7 +44,7 @@ from ..errors import InputError
 from ..files import FilePath, did_you_mean, is_file, natural_key, printable
 from ..option import Option, read_toml
 
-__all__ = ["COMMANDS", "CHOSEN", "Plan", "Search", "Stage", "option_tables", "read_plan", "refuse", "shipped_plans"]
+__all__ = ["CHOSEN", "COMMANDS", "Plan", "Search", "Stage", "option_tables", "read_plan", "refuse", "shipped_plans"]
 
 FOLDER = Path(str(resources.files("botan_fast") / "sweep" / "plans"))
 COMMANDS = ("train", "baseline", "simulate", "convert", "evaluate")
@@ -207,7 +207,7 @@ def _search(where: str, table: dict[str, Any], defaults: Mapping[str, dict[str, 
     ranges = {name: value for name, value in options.items() if isinstance(value, dict) and name != "descriptors"}
     fixed = {name: value for name, value in options.items() if name not in ranges}
     stage = Stage("search", "train", ({},), fixed, _needs(place, table))
-    given = {name: table[name] for name in ("trials", "metric", "direction", "seed") if name in table}
+    given = {name: value for name, value in table.items() if name not in ("options", "needs")}
     return Search(stage, *check_search(place, fixed, ranges, given))
 
 

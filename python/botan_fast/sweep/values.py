@@ -1,4 +1,4 @@
-"""What the braces of a plan mean at a point of a grid: values of the grid, texts of the plan, outputs of other tasks."""
+"""What braces mean at a point of a grid: values of the grid, texts of the plan, outputs of other tasks."""
 
 from __future__ import annotations
 
@@ -18,12 +18,11 @@ from .grid import shard_suffix
 from .manifest import Task
 from .plan import Plan, refuse
 
-__all__ = ["Point", "SHIPPED", "Values"]
+__all__ = ["SHIPPED", "Point", "Values", "shipped_data"]
 
 SHIPPED = "shipped"  # the folder of a sweep that holds copies of data that come with the package
 _DATA = Path(str(resources.files("botan_fast") / "data"))
 _PATHS = ("path", "data", "settings")
-_SHOWN = 3
 
 
 @dataclass
@@ -98,7 +97,10 @@ class Values:
             if isinstance(part, str):
                 texts = [_Text(text.text + part, text.own) for text in texts]
                 continue
-            more = [m if isinstance(m, _Text) else _Text(_formatted(m, part, point)) for m in self._meaning(part, point, path)]
+            more = [
+                m if isinstance(m, _Text) else _Text(_formatted(m, part, point))
+                for m in self._meaning(part, point, path)
+            ]
             if any(one.own for one in more) and any(text.text for text in texts):
                 refuse(point.where, f"{printable(value)!r}: {part.text} is a path; begin with it")
             texts = [_Text(text.text + one.text, text.own or one.own) for text in texts for one in more]
@@ -179,7 +181,9 @@ class Values:
         task_folder = self.folder / "tasks" / point.name
         if text.own:
             if text.text.startswith(f"../../{SHIPPED}/"):
-                self._check_found(option, str(_DATA / text.text.removeprefix(f"../../{SHIPPED}/")), text.text, point)
+                self._check_found(
+                    option, str(shipped_data(text.text.removeprefix(f"../../{SHIPPED}/"))), text.text, point
+                )
             return text.text
         if not text.text:
             refuse(point.where, f"{option.name} is an empty text; give a path")
@@ -197,8 +201,15 @@ class Values:
         if not is_there:
             magic = glob.has_magic(path)
             what = "no file matches" if magic else "no such file, and no task makes it"
-            refuse(point.where, f"{option.name} = {printable(text)!r}: {what}{'' if magic else near_matches(Path(path))}")
+            refuse(
+                point.where, f"{option.name} = {printable(text)!r}: {what}{'' if magic else near_matches(Path(path))}"
+            )
         self._found[path] = True
+
+
+def shipped_data(name: str) -> Path:
+    """The file of that name among the data that come with the package."""
+    return _DATA / name
 
 
 def _comparable(value: Any) -> Any:
