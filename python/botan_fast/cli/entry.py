@@ -14,14 +14,15 @@ from typing import TextIO
 from .. import __version__, interruption
 from ..errors import BotanFastError, BotanFastWarning
 from ..terminal import say
-from . import baseline, bench, convert, demo, evaluate, info, predict, simulate, sweep, train
+from . import baseline, bench, collect, convert, demo, evaluate, info, predict, simulate, sweep, train
 from .config import Config, add_config
 from .parser import Parser, UsageError, with_options
 from .requeue import job_name, requeue
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = (train, evaluate, predict, baseline, convert, simulate, sweep, demo, bench, info)  # in the order of --help
+# In the order of --help.
+COMMANDS = (train, evaluate, predict, baseline, convert, simulate, sweep, collect, demo, bench, info)
 _BROKEN_PIPE = 141  # as a shell reports a program that writes where nobody reads
 
 
