@@ -61,9 +61,7 @@ def submit(
     words = list(arguments.slurm_option)
     if arguments.jobs is not None:
         words.append(f"jobs={arguments.jobs}")
-    numbers = submit(
-        folder, manifest, finished, executor, words=words, stages=arguments.stage, arguments=passed_on
-    )
+    numbers = submit(folder, manifest, finished, executor, words=words, stages=arguments.stage, arguments=passed_on)
     place = shlex.quote(str(folder))
     if not numbers:
         print("nothing is left to do")

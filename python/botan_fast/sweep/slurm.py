@@ -14,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -77,7 +76,8 @@ def stage_arrays(
     --------
     >>> from botan_fast.sweep.manifest import Manifest, Task
     >>> from botan_fast.sweep.slurm import stage_arrays
-    >>> tasks = [Task("edges", "pretraining", "train"), *(Task(f"t{k}", "botan", "train", needs=("edges",)) for k in "12")]
+    >>> tasks = [Task("edges", "pretraining", "train")]
+    >>> tasks += [Task(f"botan{k}", "botan", "train", needs=("edges",)) for k in range(2)]
     >>> [(array.stage, array.jobs, array.needs) for array in stage_arrays(Manifest(tasks), lambda task: False)]
     [('pretraining', 1, ()), ('botan', 2, ('pretraining',))]
     """
@@ -165,7 +165,9 @@ def _executor_class(executor: str) -> Any:
     try:
         import submitit
     except ImportError:
-        raise InputError('--slurm needs the package submitit; install it with: pip install "botan_fast[slurm]"') from None
+        raise InputError(
+            '--slurm needs the package submitit; install it with: pip install "botan_fast[slurm]"'
+        ) from None
     if executor == "slurm":
         for program in ("sbatch", "srun"):
             if shutil.which(program) is None:

@@ -1,14 +1,14 @@
 """What the jobs of a cluster ask for: the table [slurm] of a plan, its tables for single stages, and the command line.
 
-    [slurm]
-    partition = "gpu"
-    time = "12:00:00"
-    gpus_per_node = 1
-    setup = ["module load cuda"]
+[slurm]
+partition = "gpu"
+time = "12:00:00"
+gpus_per_node = 1
+setup = ["module load cuda"]
 
-    [slurm.data]          # the stage of this name in the plan, where it differs
-    partition = "cpu"
-    gpus_per_node = 0
+[slurm.data]          # the stage of this name in the plan, where it differs
+partition = "cpu"
+gpus_per_node = 0
 """
 
 from __future__ import annotations
