@@ -65,7 +65,7 @@ def ended(code, *signals):
     return process.returncode, out, error
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGUSR1, 138)])
 def test_without_anything_to_tidy_up_the_process_ends_at_once(number, status):
     code = """
     class Stubborn:

@@ -1,37 +1,46 @@
-"""Ctrl-C, SIGTERM and SIGHUP (the end of a terminal). In the command: at once where nothing has to be tidied up,
-else in order, and never by half.
+"""Ctrl-C, SIGTERM, SIGHUP (the end of a terminal) and SIGUSR1 (the end of a job's time, where SLURM is asked to say it
+beforehand). In the command: at once where nothing has to be tidied up, else in order, and never by half.
 
 `install` is for the command alone; in a library it is the caller who decides what a signal does. Its handler ends the
 process in the first milliseconds, while modules load and where work leaves nothing behind. Inside of `orderly` it
 raises `Interrupted`, a KeyboardInterrupt, so that the block tidies up; who presses again changes nothing for some
 seconds, until the command has said what is kept. Inside of `deferred` a signal waits: what is being saved is saved
 whole, in a library too.
+
+A command whose environment has BOTAN_FAST_PARENT, the process id of what started it (the worker of a sweep), looks each
+second whether that process is still its parent. When it is not, however it ended, the command sends itself SIGTERM.
 """
 
 from __future__ import annotations
 
+import _thread  # threading takes 2.5 ms to load, a quarter of the start of a command
 import os
 import signal
 import sys
-from time import monotonic
+from time import monotonic, sleep
 
 TYPE_CHECKING = False  # as in typing, whose import would take as long as all the others here
 if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-__all__ = ["Interrupted", "begin", "deferred", "end", "finish", "install", "orderly", "status"]
+__all__ = [
+    *("PARENT", "Interrupted", "begin", "deferred", "end", "finish", "has_worker", "install", "orderly", "status"),
+]
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+PARENT = "BOTAN_FAST_PARENT"  # variable of the environment
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+_EVERY = 1.0  # seconds between two looks at the parent
 _PATIENCE = 5.0  # seconds of tidying up in which pressing again changes nothing
 _open = 0  # blocks that have to tidy up
 _first: int | None = None  # the signal that asked to stop
 _raised = -_PATIENCE  # when the handler raised last
 _finished = False  # the command has said how it ended
+_worker: int | None = None  # process id of the worker that started this command
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, SIGTERM or SIGHUP in the command.
+    """Ctrl-C, SIGTERM, SIGHUP or SIGUSR1 in the command.
 
     saved   what is kept, for the line that the command ends with; ""
     """
@@ -40,7 +49,10 @@ class Interrupted(KeyboardInterrupt):
 
 
 def install() -> None:
-    """Handle Ctrl-C, SIGTERM and SIGHUP for the command. What its caller ignores stays ignored, as under nohup."""
+    """Handle the signals for the command, and watch its parent where PARENT says so.
+
+    What its caller ignores stays ignored, as under nohup. Main thread alone.
+    """
     for number in _SIGNALS:
         if signal.getsignal(number) in (signal.default_int_handler, signal.SIG_DFL):
             signal.signal(number, _handle)
@@ -48,6 +60,39 @@ def install() -> None:
     if sys.unraisablehook is not _unraisable:
         global _next_hook
         _next_hook, sys.unraisablehook = sys.unraisablehook, _unraisable
+    _watch_parent()
+
+
+def _watch_parent() -> None:
+    global _worker
+    # Taken out: what this command starts is a child of this one, not of its worker.
+    text = os.environ.pop(PARENT, None)
+    if text is None:
+        return
+    if not (text.isascii() and text.isdigit()):
+        os.write(2, f"botan-fast: error: {PARENT} = {text!r}; give the process id of the parent\n".encode())
+        os._exit(2)
+    _worker = int(text)
+    if signal.getsignal(signal.SIGUSR2) is signal.SIG_DFL:  # submitit's, to whole process groups, for the worker
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
+    # A plain thread: nothing waits for it at the end. The signal goes to the main thread, which may be asleep.
+    _thread.start_new_thread(_end_with, (_worker, _thread.get_ident()))
+
+
+def _end_with(parent: int, main: int) -> None:
+    while os.getppid() == parent:
+        sleep(_EVERY)
+    signal.pthread_kill(main, signal.SIGTERM)
+
+
+def has_worker() -> bool:
+    """Has the worker of a sweep started this command? It is then the worker that decides how things go on.
+
+    >>> from botan_fast.interruption import has_worker
+    >>> has_worker()
+    False
+    """
+    return _worker is not None
 
 
 def finish() -> None:
@@ -63,7 +108,9 @@ def finish() -> None:
 
 
 def status() -> int | None:
-    """The status of a command that a signal has asked to stop: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP; None without one.
+    """The status of a command that a signal has asked to stop: 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP, 138 SIGUSR1.
+
+    None without a signal.
 
     >>> from botan_fast.interruption import status
     >>> status()

@@ -6,7 +6,9 @@ NAME                          the word after botan-fast
 DESCRIPTION                   one line or two for --help
 add_arguments(parser)         adds its options to an argparse parser
 run(arguments) -> int         does the work and returns the exit status; bad input is a BotanFastError
-interrupted(arguments, argv)  optional: what follows "botan-fast: interrupted" after Ctrl-C, a str
+interrupted(arguments, argv)  optional: what follows "botan-fast: interrupted" after Ctrl-C, a str. It also says that
+                              the command, given again (with --resume, where it has that), goes on: a job of SLURM
+                              that SIGUSR1 ends is then requeued, see `requeue`
 
 Imports that take time (torch, NumPy) are inside the functions that need them: --help answers at once. This file
 imports nothing: what starts the command puts its handlers of signals first.

@@ -16,6 +16,7 @@ from ..errors import BotanFastError, BotanFastWarning
 from ..terminal import say
 from . import baseline, bench, convert, demo, evaluate, info, predict, simulate, train
 from .parser import Parser, UsageError, with_options
+from .requeue import job_name, requeue
 
 __all__ = ["COMMANDS", "main"]
 
@@ -29,15 +30,15 @@ def main(argv: list[str] | None = None) -> int:
     Parameters
     ----------
     argv : list of str, optional
-        Arguments without the program's name; by default those of the process, which then also handles Ctrl-C, SIGTERM
-        and SIGHUP at any moment (see `botan_fast.interruption`).
+        Arguments without the program's name; by default those of the process, which then also handles Ctrl-C, SIGTERM,
+        SIGHUP and SIGUSR1 at any moment (see `botan_fast.interruption`).
 
     Returns
     -------
     int
         0: done. 2: wrong arguments, bad input or a full disk, after one line on standard error. 130: interrupted by
-        Ctrl-C, 143: by SIGTERM, 129: by SIGHUP, after one line, with everything finished saved. 141: nobody reads
-        standard output.
+        Ctrl-C, 143: by SIGTERM, 129: by SIGHUP, 138: by SIGUSR1, after one line, with everything finished saved. 141:
+        nobody reads standard output.
 
     Examples
     --------
@@ -64,7 +65,8 @@ def _main(argv: list[str]) -> int:
             status = int(stop.code or 0)
         else:
             given = argparse.Namespace(**vars(arguments))  # a command may change its own
-            with _warnings_in_one_line():
+            # Where a job can be requeued nothing ends at once, not even while modules load.
+            with _warnings_in_one_line(), contextlib.nullcontext() if job_name() is None else interruption.orderly():
                 status = command.run(given)
         _flush()
         return status
@@ -96,12 +98,15 @@ def _main(argv: list[str]) -> int:
 def _interrupted(
     stop: BaseException, command: ModuleType | None, arguments: argparse.Namespace, argv: list[str]
 ) -> int:
-    """The line after Ctrl-C or SIGTERM, and the status."""
+    """The line after Ctrl-C, SIGTERM or SIGUSR1, and the status. What is saved is saved by now."""
     interruption.finish()  # another signal would say it once more
     more = getattr(stop, "saved", "")
     with contextlib.suppress(Exception):
         if command is not None and hasattr(command, "interrupted"):
-            more += command.interrupted(arguments, argv)
+            again, text = requeue(command, arguments)  # before the line: it says whether the job goes on by itself
+            more += text
+            if not again:
+                more += command.interrupted(arguments, argv)
     say(f"botan-fast: interrupted{more}")
     return interruption.status() or 130
 
