@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -83,7 +84,7 @@ def steps_in(ends: list[float], begin: float, end: float, steps: int) -> float:
     >>> steps_in([10.0, 12.0, 14.0], 11.0, 14.0, steps=20)
     30.0
     """
-    parts = zip(ends, ends[1:], strict=False)
+    parts = pairwise(ends)
     return steps * sum(max(0.0, min(end, after) - max(begin, before)) / (after - before) for before, after in parts)
 
 
