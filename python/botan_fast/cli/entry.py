@@ -14,13 +14,14 @@ from typing import TextIO
 from .. import __version__, interruption
 from ..errors import BotanFastError, BotanFastWarning
 from ..terminal import say
-from . import baseline, bench, convert, demo, evaluate, info, predict, simulate, train
+from . import baseline, bench, collect, convert, demo, evaluate, info, predict, simulate, train
+from .config import Config, add_config
 from .parser import Parser, UsageError, with_options
 from .requeue import job_name, requeue
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = (train, evaluate, predict, baseline, convert, simulate, demo, bench, info)  # in the order of --help
+COMMANDS = (train, evaluate, predict, baseline, convert, simulate, collect, demo, bench, info)  # in the order of --help
 _BROKEN_PIPE = 141  # as a shell reports a program that writes where nobody reads
 
 
@@ -119,12 +120,18 @@ def _parse(argv: list[str]) -> tuple[ModuleType, bool, argparse.Namespace]:
     for command in COMMANDS:
         one = commands.add_parser(command.NAME, help=command.DESCRIPTION, description=command.DESCRIPTION)
         one.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        if hasattr(command, "TABLE"):
+            add_config(one)
         command.add_arguments(one)
-    if argv and argv[0] in commands.choices:
-        commands.choices[argv[0]].check_options(argv[1:])
-    options = vars(parser.parse_args(argv))
     by_name = {command.NAME: command for command in COMMANDS}
-    return by_name[options.pop("command")], options.pop("debug"), argparse.Namespace(**options)
+    config = None
+    if argv and argv[0] in by_name:
+        commands.choices[argv[0]].check_options(argv[1:])
+        config = Config(by_name[argv[0]], COMMANDS, argv[1:])
+        config.fill(commands.choices[argv[0]])
+    options = vars(parser.parse_args(argv))
+    command, debug = by_name[options.pop("command")], options.pop("debug")
+    return command, debug, argparse.Namespace(**options) if config is None else config.arguments(options)
 
 
 @contextlib.contextmanager
