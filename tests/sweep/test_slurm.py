@@ -113,6 +113,20 @@ def test_single_stages_can_be_submitted(sweep, slurm):
     assert len(slurm.scripts) == 1
 
 
+def test_a_search_has_an_array_before_it_has_tasks():
+    search = {"task": {"name": "search", "needs": ["edges0"]}, "trials": 20}
+    trial = Task("search-0000", "search", "train", needs=("edges0",))
+    tables = [{"search": {"jobs": 3}}]
+
+    def arrays(tasks, finished):
+        found = stage_arrays(Manifest(tasks, search), lambda task: task.name in finished, tables)
+        return [(array.stage, array.tasks, array.jobs, array.needs) for array in found if array.stage == "search"]
+
+    assert arrays(TASKS, ()) == [("search", 20, 3, ("pretraining",))]
+    assert arrays([*TASKS, trial], ("md", "edges0", "edges1")) == [("search", 20, 3, ())]
+    assert arrays([*TASKS, trial], ("search-0000",)) == [("search", 19, 3, ("pretraining",))]
+
+
 @pytest.mark.parametrize(
     ("words", "tasks", "expected"),
     [

@@ -16,6 +16,7 @@ import math
 import os
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from .slurm_settings import JobSettings, check_slurm, from_words, settings_of
 __all__ = ["EXECUTORS", "StageArray", "stage_arrays", "submit"]
 
 EXECUTORS = ("slurm", "local", "debug")
+SEARCH = "search"  # the stage of trials
 _POLL = 0.2  # seconds between two looks whether local jobs have ended
 
 
@@ -81,17 +83,22 @@ def stage_arrays(
     >>> [(array.stage, array.jobs, array.needs) for array in stage_arrays(Manifest(tasks), lambda task: False)]
     [('pretraining', 1, ()), ('botan', 2, ('pretraining',))]
     """
-    left: dict[str, list[Task]] = {}
+    left: Counter[str] = Counter()
+    needed: dict[str, set[str]] = {}
     for task in manifest:
         if not finished(task):
-            left.setdefault(task.stage, []).append(task)
-    wanted = [stage for stage in left if stages is None or stage in set(stages)]
+            left[task.stage] += 1
+            needed.setdefault(task.stage, set()).update(manifest[name].stage for name in task.needs)
+    if manifest.search is not None:  # a trial becomes a task when a worker asks for it
+        done = sum(task.stage == SEARCH and finished(task) for task in manifest)
+        left[SEARCH] = max(0, manifest.search["trials"] - done)
+        needed.setdefault(SEARCH, set()).update(manifest[name].stage for name in manifest.search["task"]["needs"])
+    wanted = [stage for stage, tasks in left.items() if tasks and (stages is None or stage in set(stages))]
     arrays = []
     for place, stage in enumerate(wanted):
-        needed = {manifest[name].stage for task in left[stage] for name in task.needs}
         # Only those that stand before it: stages whose tasks need each other in turn would wait for ever.
-        needs = tuple(other for other in wanted[:place] if other in needed)
-        arrays.append(StageArray(stage, len(left[stage]), needs, settings_of(tables, stage, where)))
+        needs = tuple(other for other in wanted[:place] if other in needed[stage])
+        arrays.append(StageArray(stage, left[stage], needs, settings_of(tables, stage, where)))
     return arrays
 
 
@@ -134,6 +141,8 @@ def submit(
     if "%" in str(folder):
         raise InputError(f"{folder}: SLURM gives % in the names of files a meaning of its own; choose another folder")
     named = list(dict.fromkeys(task.stage for task in manifest))
+    if manifest.search is not None and SEARCH not in named:
+        named.append(SEARCH)
     plan = folder / "plan.toml"
     table = read_toml(plan).get("slurm", {}) if plan.exists() else {}
     tables = [check_slurm(table, named, str(plan)), from_words(words, named, "--slurm-option")]
