@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import InputError
 from ..interruption import orderly
 from ..terminal import say
-from .options import MAX_THREADS, add_options
+from . import slurm_options
+from .options import MAX_THREADS
 
 if TYPE_CHECKING:
     from ..sweep.states import Board
@@ -39,8 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--stage", nargs="+", metavar="NAME", help="only tasks of these stages of the plan")
     add("--no-wait", action="store_true", help="do not wait for tasks of others: end when nothing can be taken now")
     add("--skip-failed", action="store_true", help="leave tasks that failed before as they are")
-    add_options(parser, "--device", help="of the tasks; cuda: the visible GPUs are dealt out to the workers")
-    add_options(parser, "--threads", help="CPU threads of each task (default: the cores of its worker)")
+    add("--device", help="of the tasks; cuda: the visible GPUs are dealt out to the workers")
+    add("--threads", type=int, metavar="N", help="CPU threads of each task (default: the cores of its worker)")
     add(
         "--stale",
         type=float,
@@ -49,8 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="without a sign of life, then a task is free again",
     )
     add("--retry-before", type=float, help=argparse.SUPPRESS)
-    add_options(parser, "--quiet")
-    add_options(parser, "--json", help="of status: print one JSON object")
+    add("--quiet", action="store_true", help="no progress on standard error")
+    add("--json", action="store_true", help="of status: print one JSON object")
+    slurm_options.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -66,6 +68,10 @@ def run(arguments: argparse.Namespace) -> int:
     with orderly():
         folder = _open(arguments)
         options = _options(arguments)
+        executor = slurm_options.executor_of(arguments)
+        if executor is not None:
+            _submit(folder, executor, arguments, options)
+            return 0 if executor == "slurm" else _report(folder, arguments, options)
         summary = _work(folder, arguments, options)
         if summary.stopped is not None:
             _end_by(summary.stopped)
@@ -120,6 +126,32 @@ def _work(folder: Path, arguments: argparse.Namespace, options: dict[str, Any]) 
     linger = not (arguments.worker or arguments.no_wait)
     workers = 1 if arguments.workers is None else arguments.workers
     return run_pool(folder, workers=workers, linger=linger, progress=not arguments.quiet, **options)
+
+
+def _submit(folder: Path, executor: str, arguments: argparse.Namespace, options: dict[str, Any]) -> None:
+    """Submit jobs that do what is left; what failed before this moment they try again, once."""
+    from ..sweep.states import Board
+
+    if arguments.worker or arguments.shard or arguments.no_wait:
+        raise InputError("--worker, --shard and --no-wait are for workers that are started by hand; leave out --slurm")
+    board = Board(folder)
+    before = board.watch.now() if arguments.retry_before is None else arguments.retry_before
+    words = ["--skip-failed"] if arguments.skip_failed else ["--retry-before", repr(before)]
+    board.retry_before = float("-inf") if arguments.skip_failed else before
+    for name in ("device", "threads", "stale"):
+        if options[name] is not None:
+            words += [f"--{name}", str(options[name])]
+    if arguments.quiet:
+        words.append("--quiet")
+    finished = ("done", "failed")
+    slurm_options.submit(
+        folder,
+        board.manifest,
+        lambda task: board.state(task.name).kind in finished,
+        executor,
+        arguments,
+        words,
+    )
 
 
 def _end_by(number: int) -> None:
