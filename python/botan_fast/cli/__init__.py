@@ -1,4 +1,5 @@
-"""The command botan-fast: one file for each command; `entry` is the loop over them, `options` what they share.
+"""The command botan-fast: one file for each command; `entry` is the loop over them, `options` what they share,
+`logs` where their log lines go.
 
 A command is a module with
 
