@@ -122,3 +122,18 @@ def test_r_of_an_older_run_is_c(tiny_data, tmp_path):
         bf.train(str(tiny_data / "train/*.npz"), node_target="R", epochs=2, resume=True, **options)
     result = bf.train(str(tiny_data / "train/*.npz"), node_target="C", epochs=2, resume=True, **options)
     assert len(result.history) == 2
+
+
+def test_pretraining_on_edges_serves_every_target(tiny_data, tmp_path):
+    """One p = 0 model starts runs on S and on R; a model that has learnt a node target keeps it."""
+    data, options = str(tiny_data / "train/*.npz"), {"epochs": 1, "progress": False, **TINY}
+    bf.train(data, p=0.0, output=tmp_path / "edges", **options)
+    pretrained = bf.load_model(tmp_path / "edges")
+    result = bf.train(data, init=tmp_path / "edges", node_target="R", output=tmp_path / "R", **options)
+    assert result.model.config == {**pretrained.config, "node_target": "R"}
+    assert bf.load_model(tmp_path / "R").card.outputs == ("R", "E")
+    still = bf.train(data, init=tmp_path / "edges", node_target="R", learning_rate=1e-30, **options).model
+    for name, value in pretrained.state_dict().items():
+        np.testing.assert_array_equal(still.state_dict()[name], value, err_msg=name)
+    with pytest.raises(InputError, match=r"node_target = 'D' but init has node_target = 'R'"):
+        bf.train(data, init=tmp_path / "R", node_target="D", **options)

@@ -126,3 +126,26 @@ def test_a_folder_of_before_there_was_a_choice(tmp_path):
 def test_without_a_particles(tmp_path):
     result = simulate(tmp_path / "ka.h5", **{**TINY, "configurations": 1, "fraction_b": 1.0, "potential_cutoff": 2.0})
     assert 1 > result.scattering[0] > result.scattering[1] > 0
+
+
+@pytest.mark.usefixtures("lammps")
+def test_further_targets_are_those_of_the_trajectories(tmp_path):
+    """R, D and G beside S and E: what `isoconfigurational_targets` makes of the runs that were kept."""
+    options = {**TINY, "configurations": 1, "runs": 3}
+    simulate(tmp_path / "ka.h5", targets="SERD", keep_trajectories=True, **options)
+    simulate(tmp_path / "se.h5", **options)
+    [own] = contents(tmp_path / "ka.h5").values()
+    [plain] = contents(tmp_path / "se.h5").values()
+    for name, array in plain.items():
+        np.testing.assert_array_equal(own.pop(name), array)
+    assert {name.split("/")[-1] for name in own} == {
+        "strain_relative_propensity", "nonaffine_displacement", "local_strain"
+    }  # fmt: skip
+    sample = bf.load_samples(tmp_path / "ka.h5", time=0.2)[0]
+    runs = sorted((tmp_path / "ka.h5.work").glob("T0.64/runs/*/*.npz"))
+    trajectories = np.stack([np.load(file)["positions"][1] for file in runs])
+    again = bf.isoconfigurational_targets(sample.positions, trajectories, sample.graph, which="SERD")
+    np.testing.assert_array_equal(own["times/001/strain_relative_propensity"], again.strain_relative_propensity)
+    np.testing.assert_array_equal(own["times/001/nonaffine_displacement"], again.nonaffine_displacement)
+    with pytest.raises(InputError, match="which has 'X'"):
+        simulate(tmp_path / "x.h5", targets="SX", **options)

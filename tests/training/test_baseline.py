@@ -128,6 +128,20 @@ def test_a_linear_target_is_found_and_the_folder_is_a_model(tmp_path):
         bf.train_baseline(samples[:3], output=tmp_path / "b", **INPUTS)
 
 
+def test_force_fits_again_and_spares_the_run_of_a_network(tiny_data, tmp_path):
+    samples = several(range(3))
+    first = bf.train_baseline(samples, output=tmp_path / "b", penalty=1.0, **INPUTS)
+    weights = (tmp_path / "b/last.safetensors").read_bytes()
+    again = bf.train_baseline(samples, output=tmp_path / "b", force=True, **INPUTS)
+    assert set(first.penalties.values()) == {1.0} != set(again.penalties.values())
+    assert (tmp_path / "b/last.safetensors").read_bytes() != weights
+    bf.train(tiny_data / "train/*.npz", output=tmp_path / "run", epochs=1, hidden_size=32, num_steps=1, progress=False)
+    weights = (tmp_path / "run/last.safetensors").read_bytes()
+    with pytest.raises(InputError, match="holds a run already"):
+        bf.train_baseline(samples, output=tmp_path / "run", force=True, **INPUTS)
+    assert (tmp_path / "run/last.safetensors").read_bytes() == weights
+
+
 def test_one_configuration_has_a_word_and_a_penalty():
     result, lines = warned(lambda: bf.train_baseline(several((1,)), **INPUTS))
     assert [line for line in lines if "one training configuration" in line]
@@ -158,6 +172,8 @@ def test_the_command(tiny_data, tmp_path, capsys):
     assert "next: botan-fast predict --model" in printed
     assert main([*command, "--edge-inputs", "radial"]) == 2  # the folder holds a run
     assert "b" in capsys.readouterr().err
+    assert main([*command, "--edge-inputs", "radial", "--force"]) == 0
+    capsys.readouterr()
     assert main([*command[:-2], "missing.json"]) == 2
     assert "--descriptors missing.json cannot be read" in capsys.readouterr().err
     assert main([*command, "--penlty", "1"]) == 2

@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--train", nargs="+", required=True, metavar="DATA", help=f"training configurations: {DATA_HELP}")
     add("--test", nargs="+", metavar="DATA", help="test configurations, for the scores")
     add("--output", "-o", required=True, metavar="DIR", help="folder for the model and its scores")
+    add("--force", action="store_true", help="fit again where DIR holds a baseline")
     add("--penalty", type=float, metavar="L", help="of the ridge (default: by leaving configurations out)")
     add("--no-edges", dest="edges", action="store_false", help="the propensity alone, no pair changes")
     add_options(parser, "--node-inputs", help="descriptors (default), energy, displacement, ...")

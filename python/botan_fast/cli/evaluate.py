@@ -3,8 +3,11 @@
 import argparse
 import json
 import math
+from pathlib import Path
 from typing import Any
 
+from ..errors import InputError
+from ..files import write_bytes
 from .options import DATA_OPTIONS, RUN_OPTIONS, SEVERAL, add_options, data_options, in_order, set_threads
 
 __all__ = ["DESCRIPTION", "NAME", "add_arguments", "run"]
@@ -17,6 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command to its parser."""
     add_options(parser, "--model", **SEVERAL)
     add_options(parser, "--data", "--rotations", "--json", "--precision", *DATA_OPTIONS, *RUN_OPTIONS)
+    parser.add_argument("--output", "-o", metavar="FILE", help="write the scores into FILE too, as JSON")
+    add_options(parser, "--force", help="overwrite FILE")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -26,6 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ..evaluation.scores import evaluate
 
     set_threads(arguments.threads)
+    if arguments.output is not None:
+        _check_output(arguments.output, arguments.force)
     scores = evaluate(
         named_model(arguments.model, arguments.rotations),
         in_order(arguments.data),
@@ -34,8 +41,21 @@ def run(arguments: argparse.Namespace) -> int:
         precision=arguments.precision,
         progress=not (arguments.quiet or arguments.json),
     )
+    if arguments.output is not None:
+        write_bytes(arguments.output, (_json(scores) + "\n").encode())
     print(_json(scores) if arguments.json else _table(scores))
     return 0
+
+
+def _check_output(output: str, force: bool) -> None:
+    """Refuse, before the work, a file that is there and a folder that is not."""
+    path = Path(output)
+    if not output or path.is_dir():
+        raise InputError(f"--output = {output!r} is not the name of a file; give one, such as scores.json")
+    if not path.parent.is_dir():
+        raise InputError(f"--output = '{output}': folder '{path.parent}' does not exist; create it first")
+    if path.exists() and not force:
+        raise InputError(f"--output = '{output}' exists; name another file, or overwrite it with --force")
 
 
 def _json(scores: dict) -> str:

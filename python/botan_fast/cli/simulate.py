@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--keep-trajectories", action="store_true", help="keep the positions of all runs in FILE.h5.work")
     add("--energy-tolerance", type=float, default=0.005, metavar="X", help="largest |E(t) - E(0)| / (N T) of a run")
     add("--inherent", action="store_true", help="store the inherent structure of each configuration too")
+    add("--targets", default="SE", metavar="LETTERS", help="targets to store: S and E, and any of R, C, D, L")
     add_options(parser, "--quiet")
 
     ensemble = parser.add_argument_group("ensemble").add_argument

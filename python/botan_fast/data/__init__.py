@@ -25,4 +25,5 @@ dataset     Dataset: the file as a sequence of samples
 inputs      the inputs of convert among each other: names, and what comes again
 reading     how configurations of files and data sets become records
 conversion  convert: any readable files into one data set
+options     the options of convert, and those of all commands that read data
 """

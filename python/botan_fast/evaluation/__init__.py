@@ -8,4 +8,5 @@ prediction   predict, ConfigurationPrediction, FramePrediction
 scores       evaluate: Pearson and losses, in both conventions
 ensembles    what an ensemble gains, and what its spread tells
 writing      predictions as npz and extended XYZ, trajectories of them
+options      the options of evaluate and predict
 """

@@ -7,4 +7,5 @@ protocol     the numbers that decide a simulation
 start        positions on a lattice, velocities of a temperature
 lammps       LAMMPS, as few calls
 work_folder  what is kept on disk to continue after a kill
+options      the options of simulate
 """

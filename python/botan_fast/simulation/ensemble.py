@@ -11,6 +11,7 @@ import numpy as np
 from ..checks import positive
 from ..errors import InputError, warn
 from ..files import FilePath
+from ..quantities import check_which
 from .cost import Progress, check_memory
 from .lammps import Lammps, SimulationError, require_lammps
 from .protocol import Protocol
@@ -34,6 +35,7 @@ def simulate(
     keep_trajectories: bool = False,
     energy_tolerance: float = 0.005,
     inherent: bool = False,
+    targets: str = "SE",
     progress: bool = True,
     **options: Any,
 ) -> SimulationResult:
@@ -59,6 +61,8 @@ def simulate(
     energy_tolerance : largest |E(t) - E(0)| / (N T) in a run at constant energy; beyond, the simulation stops.
     inherent : store the inherent structure of each configuration too (see `inherent_structure`); of those that are in
         the data set already, nothing changes.
+    targets : letters of the targets to store, see `isoconfigurational_targets`: S and E, and any of R, C, D, L. Here
+        too nothing changes of those that are in the data set already.
     progress : show a bar with the time left, and, where it will take more than a minute, a line beforehand that tells
         steps and time, from a rate measured for a second.
 
@@ -111,6 +115,7 @@ def simulate(
         given, taken = (", ".join(f"{pair[k]:g}" for pair in rounded) for k in (0, 1))
         warn(f"times: no whole numbers of steps of dt = {protocol.dt:g}: {given}; the targets are of {taken}")
     energy_tolerance = positive("energy_tolerance", energy_tolerance)
+    letters = tuple(sorted(check_which(targets)))
     output = Path(output)
     if not output.name or output.is_dir():
         raise InputError(f"output = '{output}' is a folder; give the name of a file to write in it")
@@ -131,7 +136,7 @@ def simulate(
     # The writer holds a lock: two processes cannot work on one output, nor on its work folder.
     with DatasetWriter(output, cutoff=protocol.cutoff, provenance=provenance) as writer:
         work = WorkFolder(output, protocol)
-        task = _Task(protocol, work, writer, energy_tolerance, keep_trajectories, inherent, Progress(progress))
+        task = _Task(protocol, work, writer, energy_tolerance, keep_trajectories, inherent, letters, Progress(progress))
         due = [quench for quench in quenches if task.unfinished(quench)]
         task.bar.start(protocol, sum(task.remaining_steps(quench) for quench in due))
         try:
@@ -154,6 +159,7 @@ class _Task:
     energy_tolerance: float
     keep_trajectories: bool
     inherent: bool
+    letters: tuple[str, ...]
     bar: Progress
 
     def unfinished(self, quench: int) -> list[int]:
@@ -222,9 +228,8 @@ class _Task:
         scattering: dict[float, list[float]] = {protocol.wave_number: [], PEAK: []}
         for index, time in enumerate(protocol.target_times):
             trajectories = np.stack([run["positions"][index] for run in runs])
-            times.append(
-                TimeRecord.from_targets(time, isoconfigurational_targets(positions, trajectories, graph), graph)
-            )
+            targets = isoconfigurational_targets(positions, trajectories, graph, which=self.letters)
+            times.append(TimeRecord.from_targets(time, targets, graph))
             for k, values in scattering.items():
                 values.append(float(np.mean(self_intermediate_scattering(positions, trajectories, k, types=kinds))))
         if abs(temperature / protocol.temperature - 1) > 0.05 + protocol.num_particles**-0.5:

@@ -2,7 +2,7 @@
 
     manifest.json        all tasks: see `Task`
     plan.toml            the plan as it was given
-    tasks/NAME/          what the workers keep of a task: its options (run.toml), claims, log.txt, done.json, failed.json
+    tasks/NAME/          what workers keep of a task: its options (run.toml), claims, log.txt, done.json, failed.json
     runs/NAME/           the run folder of a task that trains
     data/NAME.h5         the data set of a task that simulates or converts
     scores/NAME.json     the scores of a task that evaluates

@@ -1,6 +1,7 @@
 """Samples become a model.
 
 loop           train: from its arguments to its result
+options        the options of train and train_baseline
 recipes        what the options are where nobody says otherwise
 epochs         the loop on one page
 learner        model, optimizer, and the average of weights: what an epoch changes

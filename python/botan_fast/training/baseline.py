@@ -78,6 +78,7 @@ def train_baseline(
     potential: PotentialLike | None = None,
     descriptors: DescriptorSettings | Mapping[str, Any] | None = None,
     output: FilePath | None = None,
+    force: bool = False,
     cutoff: float = 2.0,
     node_target: str = "S",
     box: Array | None = None,
@@ -106,6 +107,8 @@ def train_baseline(
     output : path, optional
         Folder for the model (``last.safetensors``, which `load_model` reads of the folder) and ``baseline.json``
         (penalties, scores, seconds). It must not hold a run.
+    force : bool
+        Fit again where `output` holds a baseline; the run of a network it never overwrites.
     progress : bool
         Show progress on standard error.
 
@@ -140,7 +143,8 @@ def train_baseline(
     options |= {"cutoff": cutoff, "node_target": node_target}
     config = LinearBaseline(**options, decoders="separate" if edges else "node").config
     config = config | {"structure": structure_config(None, config, pairs, potential, descriptors)}
-    with contextlib.nullcontext() if run is None else run.held(False):
+    again = run is not None and force and not (run.config_file.exists() or run.state_file.exists())
+    with contextlib.nullcontext() if run is None else run.held(again):
         start = perf_counter()
         read: dict[str, Any] = reading | {"cutoff": cutoff, "self_edges": False, "node_target": node_target}
         read |= {"require_targets": True, "progress": progress}

@@ -19,7 +19,7 @@ from ..model.checkpoint import load_model
 from ..model.config import DEFAULTS, check_arguments, plain, stored_config
 from ..model.published import weights_digest
 from ..ops.precision import AUTO, check_precision, check_save_memory
-from ..quantities import LETTERS_VERSION, letter_of_version
+from ..quantities import LETTERS_VERSION, NODE_TARGETS, letter_of_version
 from .augmentation import check_augmentation
 from .fingerprint import describe_targets, first_difference
 
@@ -163,6 +163,8 @@ def model_config(
         check_arguments(usual | {"num_species": 1} | config)
     else:
         config = dict(source.config)
+        if _is_free(source, given.get("node_target")):
+            config["node_target"] = given["node_target"]
         for name, value in given.items():
             if config[name] != value:
                 raise InputError(
@@ -174,6 +176,18 @@ def model_config(
             f"p = {p} trains edges, but decoders = 'node' has no edge decoder; use p=1 or decoders='separate'"
         )
     return config
+
+
+def _is_free(source: BOTAN, target: Any) -> bool:
+    """May the node output learn another target than the one that its configuration names?
+
+    After pretraining on edges (p = 0) it has learnt none: one pretrained model serves S, R and D. With target_scaling
+    it knows the widths of its own.
+    """
+    card = source.card
+    if card is None or source.config["scaled"]:
+        return False
+    return target in NODE_TARGETS and not any(map(card.trains, NODE_TARGETS))
 
 
 def initial_model(source: BOTAN | None, config: dict, dimensions: int, seed: int) -> BOTAN:
