@@ -66,7 +66,7 @@ class FileHandler(logging.StreamHandler):
         """A line that was said on standard error (`terminal.listeners`)."""
         self.handle(logging.LogRecord(ROOT, level, "", 0, message, None, None))
 
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (the name in logging)
+    def handleError(self, record: logging.LogRecord) -> None:
         if not self.failed:
             self.failed = True
             say(f"botan-fast: warning: --log-file {self.path} cannot be written to any more", listened=False)

@@ -15,6 +15,7 @@ from .. import __version__, interruption
 from ..errors import BotanFastError, BotanFastWarning
 from ..terminal import say
 from . import baseline, bench, convert, demo, evaluate, info, predict, simulate, train
+from .config import Config, add_config
 from .logs import ERROR, WARNING, add_arguments, keep_traceback, logging_to
 from .parser import Parser, UsageError, with_options
 from .requeue import job_name, requeue
@@ -129,13 +130,19 @@ def _parse(argv: list[str]) -> tuple[ModuleType, argparse.Namespace, argparse.Na
         one = commands.add_parser(command.NAME, help=command.DESCRIPTION, description=command.DESCRIPTION)
         one.add_argument("--debug", action="store_true", help="show the traceback of an error")
         add_arguments(one)
+        if hasattr(command, "TABLE"):
+            add_config(one)
         command.add_arguments(one)
-    if argv and argv[0] in commands.choices:
-        commands.choices[argv[0]].check_options(argv[1:])
-    options = vars(parser.parse_args(argv))
     by_name = {command.NAME: command for command in COMMANDS}
+    config = None
+    if argv and argv[0] in by_name:
+        commands.choices[argv[0]].check_options(argv[1:])
+        config = Config(by_name[argv[0]], COMMANDS, argv[1:])
+        config.fill(commands.choices[argv[0]])
+    options = vars(parser.parse_args(argv))
+    command = by_name[options.pop("command")]
     common = argparse.Namespace(**{name: options.pop(name) for name in ("debug", "verbose", "log_file")})
-    return by_name[options.pop("command")], common, argparse.Namespace(**options)
+    return command, common, argparse.Namespace(**options) if config is None else config.arguments(options)
 
 
 @contextlib.contextmanager

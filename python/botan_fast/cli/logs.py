@@ -1,8 +1,8 @@
 """Where a command's log lines go: standard error with -v, and the file of --log-file.
 
-On standard error -v shows INFO and -vv DEBUG, each line above the progress bar. --quiet takes bars and progress away and
-leaves log lines: with -v they are all that is seen. The file gets DEBUG whatever is seen, and what the command says
-besides: warnings, the line of an error and its traceback.
+On standard error -v shows INFO and -vv DEBUG, each line above the progress bar. --quiet takes bars and progress away
+and leaves log lines: with -v they are all that is seen. The file gets DEBUG whatever is seen, and what the command
+says besides: warnings, the line of an error and its traceback.
 """
 
 from __future__ import annotations
