@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from botan_fast.errors import InputError
-from botan_fast.processes import VARIABLES, Place, check_command, find_place, first_host, rank_here
+from botan_fast.processes import VARIABLES, Place, check_command, find_place, first_host, speaks
 
 TORCHRUN = {"RANK": "1", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "MASTER_ADDR": "node7", "MASTER_PORT": "29500"}
 SRUN = {
@@ -121,8 +121,10 @@ def test_the_first_machine_of_a_list(nodes, first):
 def test_other_commands_are_for_one_process(nowhere):
     for name, value in TORCHRUN.items():
         nowhere.setenv(name, value)
-    assert rank_here() == 1
-    check_command("train"), check_command("info")
+    assert not speaks("train")
+    assert not speaks("predict")
+    check_command("train")
+    check_command("info")
     for name in ("predict", "convert", "baseline", "demo", "simulate", "evaluate", "sweep"):
         with pytest.raises(InputError, match=rf"^WORLD_SIZE = 4: {name} is the work of one process"):
             check_command(name)
@@ -133,6 +135,7 @@ def test_tasks_of_srun_may_be_many_commands(nowhere):
         nowhere.setenv(name, value)
     for name in ("predict", "simulate", "sweep", "train"):
         check_command(name)
+        assert speaks(name) == (name != "train")
 
 
 def test_half_of_the_variables_stops_a_training_alone(nowhere):
@@ -140,7 +143,7 @@ def test_half_of_the_variables_stops_a_training_alone(nowhere):
     check_command("predict")
     with pytest.raises(InputError, match="RANK = 1"):
         check_command("train")
-    assert rank_here() == 0
+    assert speaks("train")
 
 
 def test_what_is_taken_out_for_others_leaves_a_process_alone():

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from .errors import InputError
 
-__all__ = ["VARIABLES", "Place", "check_command", "find_place", "first_host", "rank_here"]
+__all__ = ["VARIABLES", "Place", "check_command", "find_place", "first_host", "speaks"]
 
 # What makes a process one of several. A command that starts others, each with a model of its own, takes them out of
 # their environment.
@@ -125,13 +125,19 @@ def first_host(nodes: str) -> str:
     return re.sub(r"\[(\w+)[^\]]*\]", r"\1", head[0])
 
 
-def rank_here() -> int:
-    """The rank of this process; 0 where it is alone or its variables are no use."""
+def speaks(command: str | None) -> bool:
+    """Does this process say how the command went? Of several that carry it out together the first one does.
+
+    >>> from botan_fast.processes import speaks
+    >>> speaks("train")
+    True
+    """
     try:
         place = find_place()
     except InputError:
-        return 0
-    return 0 if place is None else place.rank
+        return True
+    alone = place is None or (command != "train" and place.launcher == "srun")
+    return alone or (place is not None and place.rank == 0)
 
 
 def check_command(name: str) -> None:

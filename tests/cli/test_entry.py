@@ -23,8 +23,8 @@ COMMANDS = {command.NAME: command for command in entry.COMMANDS}
 
 
 def test_every_file_of_a_command_is_in_the_loop():
-    files = {path.stem for path in Path(cli.__file__).parent.glob("*.py")}
-    assert files - {"__init__", "__main__", "entry", "options", "parser"} == COMMANDS.keys()
+    files = Path(cli.__file__).parent.glob("*.py")
+    assert {path.stem for path in files if "\nNAME = " in path.read_text()} == COMMANDS.keys()
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)])

@@ -2,17 +2,20 @@
 
 import argparse
 import shlex
+from dataclasses import replace
 
 import pytest
 import torch
 
-from botan_fast.cli.options import DATA_OPTIONS, add_options, data_options, in_order, set_threads
+from botan_fast.cli.arguments import add_options, in_order
+from botan_fast.cli.options import data_options, set_threads
+from botan_fast.data.options import READING, TIME
 from botan_fast.errors import InputError
 
 
 def test_values():
     parser = argparse.ArgumentParser()
-    add_options(parser, *DATA_OPTIONS)
+    add_options(parser, READING)
     nothing = {"box": None, "density": None, "temperature": None, "time": None, "species": None}
     assert data_options(parser.parse_args([])) == nothing
     assert data_options(parser.parse_args(["--box", "5"])) == nothing | {"box": 5.0}
@@ -24,7 +27,7 @@ def test_values():
 
 def test_what_differs_replaces_the_description():
     parser = argparse.ArgumentParser()
-    add_options(parser, "--time", help="another text")
+    add_options(parser, [replace(TIME, help="another text")])
     assert "another text" in parser.format_help()
     assert parser.parse_args(["--time", "1"]).time == [1.0]
 

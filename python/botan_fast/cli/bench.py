@@ -4,11 +4,15 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+from ..data.options import QUIET, THREADS
 from ..errors import InputError
+from ..evaluation.options import DEVICE
 from ..files import atomic_write
-from .options import add_options, set_threads
+from .arguments import add_options
+from .options import set_threads
 
 __all__ = ["DESCRIPTION", "NAME", "add_arguments", "run"]
 
@@ -19,10 +23,10 @@ DESCRIPTION = "Check results and measure speed and memory on this machine, in ab
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command to its parser."""
     parser.add_argument("--size", type=int, default=4096, metavar="N", help="particles of the synthetic configuration")
-    add_options(parser, "--device", help="cpu (default), or cuda: kernels on the GPU, also as CUDA graphs")
-    add_options(parser, "--threads")
+    device = replace(DEVICE, help="cpu (default), or cuda: kernels on the GPU, also as CUDA graphs")
+    add_options(parser, (device, THREADS))
     parser.add_argument("--json", metavar="FILE", help="write all measurements to FILE")
-    add_options(parser, "--quiet")
+    add_options(parser, (QUIET,))
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -4,28 +4,21 @@ import argparse
 import sys
 from pathlib import Path
 
+from ..data.options import CONVERT
 from ..interruption import finish
-from .options import add_options, data_options, in_order, set_threads, training_with
+from .arguments import add_options
+from .options import data_options, potential, set_threads, training_with
 
-__all__ = ["DESCRIPTION", "NAME", "add_arguments", "interrupted", "run"]
+__all__ = ["DESCRIPTION", "NAME", "TABLE", "add_arguments", "interrupted", "run"]
 
 NAME = "convert"
 DESCRIPTION = "Store configurations and their targets in an HDF5 data set; merge data sets."
+TABLE = CONVERT
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command to its parser."""
-    add = parser.add_argument
-    add("inputs", nargs="+", metavar="INPUT", help="files of any readable format, data sets, or quoted glob patterns")
-    add("--output", "-o", required=True, metavar="FILE.h5", help="the data set; an interrupted one is continued")
-    add("--append", action="store_true", help="add to a data set that exists")
-    add_options(parser, "--force", help="overwrite a data set that exists")
-    add_options(parser, "--time", help="time of the data; where the files tell, which to take")
-    add_options(parser, "--temperature", help="temperature, in the same manner")
-    add("--targets", default="SE", metavar="LETTERS", help="targets to store: S, and any of E, R, C, D, L")
-    add("--inherent", action="store_true", help="store inherent structures too, of the Kob-Andersen potential")
-    add("--cutoff", type=float, help="largest pair distance of E (default: 2, or that of the data sets)")
-    add_options(parser, "--box", "--density", "--species", "--threads", "--quiet")
+    add_options(parser, TABLE)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -43,12 +36,13 @@ def run(arguments: argparse.Namespace) -> int:
 
     set_threads(arguments.threads)
     convert(
-        in_order(arguments.inputs),
+        arguments.inputs,
         arguments.output,
         **data_options(arguments),
         cutoff=arguments.cutoff,
         targets=arguments.targets,
         inherent=arguments.inherent,
+        potential=potential(arguments.potential),
         append=arguments.append,
         force=arguments.force,
         progress=not arguments.quiet,

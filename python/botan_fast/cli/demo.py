@@ -10,9 +10,10 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..data.options import QUIET
 from ..errors import InputError
 from ..files import FilePath
-from .options import add_options
+from .arguments import add_options
 
 if TYPE_CHECKING:
     from ..model.botan import BOTAN
@@ -44,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output", "-o", default="botan-fast-demo", metavar="DIR", help="folder for the run and the figure")
     add("--time", type=float, default=TIME, metavar="T", help="which of the data's times to learn")
     add("--epochs", type=int, default=EPOCHS, metavar="N", help="passes over the training configurations")
-    add_options(parser, "--quiet")
+    add_options(parser, (QUIET,))
 
 
 def run(arguments: argparse.Namespace) -> int:

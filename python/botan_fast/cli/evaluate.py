@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..files import write_bytes
-from .options import DATA_OPTIONS, RUN_OPTIONS, SEVERAL, add_options, data_options, in_order, set_threads
+from ..evaluation.options import EVALUATE
+from ..files import is_file, write_bytes
+from .arguments import add_options
+from .options import data_options, set_threads
 
-__all__ = ["DESCRIPTION", "NAME", "add_arguments", "run"]
+__all__ = ["DESCRIPTION", "NAME", "TABLE", "add_arguments", "run"]
 
 NAME = "evaluate"
 DESCRIPTION = "Print the scores of a model on configurations with trajectories."
+TABLE = EVALUATE
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command to its parser."""
-    add_options(parser, "--model", **SEVERAL)
-    add_options(parser, "--data", "--rotations", "--json", "--precision", *DATA_OPTIONS, *RUN_OPTIONS)
-    parser.add_argument("--output", "-o", metavar="FILE", help="write the scores into FILE too, as JSON")
-    add_options(parser, "--force", help="overwrite FILE")
+    add_options(parser, TABLE)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         _check_output(arguments.output, arguments.force)
     scores = evaluate(
         named_model(arguments.model, arguments.rotations),
-        in_order(arguments.data),
+        arguments.data,
         **data_options(arguments),
         device=choose_device(arguments.device),
         precision=arguments.precision,
@@ -54,7 +54,7 @@ def _check_output(output: str, force: bool) -> None:
         raise InputError(f"--output = {output!r} is not the name of a file; give one, such as scores.json")
     if not path.parent.is_dir():
         raise InputError(f"--output = '{output}': folder '{path.parent}' does not exist; create it first")
-    if path.exists() and not force:
+    if is_file(path) and not force:
         raise InputError(f"--output = '{output}' exists; name another file, or overwrite it with --force")
 
 

@@ -2,9 +2,10 @@
 
 import argparse
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
-from .options import add_options
+from ..evaluation.options import JSON, MODEL
+from .arguments import add_options
 
 __all__ = ["DESCRIPTION", "NAME", "add_arguments", "run"]
 
@@ -14,10 +15,8 @@ DESCRIPTION = "Print versions, instruction set, threads and devices; with --mode
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command to its parser."""
-    add_options(
-        parser, "--model", required=False, help="tell of this model: a file, run folder, .pth, TensorFlow prefix"
-    )
-    add_options(parser, "--json")
+    text = "tell of this model: a file, run folder, .pth, TensorFlow prefix"
+    add_options(parser, (replace(MODEL, several=False, metavar=None, required=False, help=text), JSON))
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -5,38 +5,9 @@ import re
 from typing import Any, NoReturn
 
 from ..files import did_you_mean
+from ..option import meant
 
 __all__ = ["Parser", "UsageError", "with_options"]
-
-# What other programs call it: the words are too far from ours for a comparison of letters.
-_ELSEWHERE = {
-    "--lr": "--learning-rate",
-    "--bs": "--batch-size",
-    "--hidden": "--hidden-size",
-    "--hidden-dim": "--hidden-size",
-    "--width": "--hidden-size",
-    "--layers": "--num-steps",
-    "--num-layers": "--num-steps",
-    "--steps": "--num-steps",
-    "--out": "--output",
-    "--outdir": "--output",
-    "--output-dir": "--output",
-    "--gpu": "--device",
-    "--cuda": "--device",
-    "--jobs": "--threads",
-    "--num-threads": "--threads",
-    "--workers": "--threads",
-    "--weights": "--model",
-    "--checkpoint": "--model",
-    "--overwrite": "--force",
-    "--rho": "--density",
-    "--temp": "--temperature",
-    "--rcut": "--cutoff",
-    "--r-cut": "--cutoff",
-    "--silent": "--quiet",
-    "--continue": "--resume",
-    "--restart": "--resume",
-}
 
 
 class UsageError(Exception):
@@ -47,7 +18,8 @@ class _HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
     """Names a default where there is one: not for switches, nor where the text itself says what is used."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        return action.help if action.default in (None, False) else super()._get_help_string(action)
+        said = action.default is None or isinstance(action.default, bool) or "(default" in (action.help or "")
+        return action.help if said else super()._get_help_string(action)
 
 
 class Parser(argparse.ArgumentParser):
@@ -77,29 +49,27 @@ class Parser(argparse.ArgumentParser):
 
 
 def _meant(option: str, known: list[str]) -> str:
-    """The end of a message about an unknown option: the one of another name, of this beginning, or close to it."""
-    option = "--" + option.lstrip("-").replace("_", "-").lower()
-    long = [name for name in known if name.startswith("--")]
-    if option in long:
-        return f"; did you mean {option}?"
-    if _ELSEWHERE.get(option) in long:
-        return f"; did you mean {_ELSEWHERE[option]}?"
-    begun = [name for name in long if name.startswith(option) or option.startswith(f"{name}-")]
-    if begun and len(option) > 2:
-        return f"; did you mean {' or '.join(begun[:3])}?"
-    parts = [name for name in long if option[2:] in name[2:].split("-")]  # --rate, --size
-    return f"; did you mean {' or '.join(parts[:3])}?" if parts else did_you_mean(option, long)
+    """The end of a message about an unknown option."""
+    names = [name[2:].replace("-", "_") for name in known if name.startswith("--")]
+    return meant(option, names, lambda name: "--" + name.replace("_", "-"))
 
 
 def with_options(message: str, arguments: argparse.Namespace) -> str:
     """A message of the library with the command's names: --learning-rate for learning_rate, --p 1 for p=1.
+
+    An option that comes from a file of --config keeps its name, behind that of the file.
 
     >>> import argparse
     >>> from botan_fast.cli.parser import with_options
     >>> with_options("learning_rate = -1.0: give a positive number", argparse.Namespace(learning_rate=-1.0))
     '--learning-rate = -1.0: give a positive number'
     """
+    files = getattr(arguments, "files", {})
     for name in vars(arguments):
+        if name in files:  # as it stands there
+            if re.match(rf"{name}\b", message):
+                message = f"{files[name]}: {message}"
+            continue
         option = "--" + name.replace("_", "-")
         # Not a part of a word or of a path, nor an option already.
         begin = rf"(?<![\w./'\"-]){name}"

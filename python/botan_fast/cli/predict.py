@@ -10,36 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..evaluation.options import PREDICT
 from ..files import file_name, is_file, remove_leftovers
-from .options import DATA_OPTIONS, RUN_OPTIONS, SEVERAL, add_options, data_options, in_order, set_threads
+from .arguments import add_options
+from .options import data_options, set_threads
 
-__all__ = ["DESCRIPTION", "NAME", "add_arguments", "run"]
+__all__ = ["DESCRIPTION", "NAME", "TABLE", "add_arguments", "run"]
 
 NAME = "predict"
 DESCRIPTION = "Predict propensities and pair-distance changes."
+TABLE = PREDICT
 
 _ENDINGS = (".npz", ".xyz", ".extxyz")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the command to its parser."""
-    add_options(parser, "--model", **SEVERAL)
-    add_options(parser, "--data", "--rotations")
-    parser.add_argument(
-        "--output",
-        "-o",
-        required=True,
-        metavar="OUT",
-        help="folder, which gets an npz and an extended XYZ file for each configuration; "
-        "or, for one configuration, a file that ends in .npz, .xyz or .extxyz",
-    )
-    parser.add_argument(
-        "--frames",
-        default="first",
-        metavar="WHICH",
-        help="of a trajectory: first (default), or all: one XYZ trajectory, and an npz for each frame in a folder OUT",
-    )
-    add_options(parser, "--force", "--precision", *DATA_OPTIONS, *RUN_OPTIONS)
+    add_options(parser, TABLE)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -77,7 +64,7 @@ def _configurations(arguments: argparse.Namespace, named: Any, device: Any, outp
 
     check_precision(arguments.precision, auto=True)
     show = not arguments.quiet
-    data = in_order(arguments.data)
+    data = arguments.data
     samples = samples_for(named, data, **data_options(arguments), require_targets=False, progress=show)
     # Everything that can be wrong is found before the first file is written.
     names = [sample.name for sample in samples]
@@ -110,7 +97,7 @@ def _all_frames(arguments: argparse.Namespace, named: Any, device: Any, output: 
     if one_file and output.suffix == ".npz":
         raise InputError(f"OUT = '{output}' is one npz, which holds one frame; name a folder, or an .xyz file")
     config = named.model.config
-    sources = open_frames(in_order(arguments.data), config["cutoff"], config["self_edges"], **options)
+    sources = open_frames(arguments.data, config["cutoff"], config["self_edges"], **options)
     names = [source.name for source in sources]
     groups = [_the_file(output, names)] if one_file else [[group[1]] for group in _files_in(output, names)]
     _require_new([path for [path] in groups], arguments.force)

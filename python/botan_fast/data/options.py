@@ -89,7 +89,7 @@ CONVERT = (
     replace(TEMPERATURE, help="temperature, in the same manner"),
     Option("targets", "text", "targets to store: S, and any of E, R, C, D, L", default="SE", metavar="LETTERS"),
     Option("inherent", "switch", "store inherent structures too", default=False),
-    _POTENTIAL,
+    replace(_POTENTIAL, default="kob-andersen"),
     Option("cutoff", "number", "largest pair distance of E (default: 2, or that of the data sets)"),
     BOX,
     DENSITY,

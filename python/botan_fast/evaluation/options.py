@@ -1,9 +1,11 @@
 """The options of `evaluate` and `predict`, and those that every command which runs a model has."""
 
+from dataclasses import replace
+
 from ..data.options import DATA, FORCE, QUIET, READING, THREADS
 from ..option import Option
 
-__all__ = ["DEVICE", "EVALUATE", "MODEL", "PRECISION", "PREDICT", "is_shipped"]
+__all__ = ["DEVICE", "EVALUATE", "JSON", "MODEL", "PRECISION", "PREDICT", "is_shipped"]
 
 
 def is_shipped(name: str) -> bool:
@@ -25,13 +27,15 @@ MODEL = Option(
 PRECISION = Option("precision", "text", "matrix products: fp32, bf16, tf32; auto: bf16 where faster", default="fp32")
 DEVICE = Option("device", "text", "cpu, cuda, ... (default: cuda where torch finds it)")
 _ROTATIONS = Option("rotations", "integer", "mean over R random rotations of the data", default=0, metavar="R")
+JSON = Option("json", "switch", "print one JSON object", default=False)
 
 EVALUATE = (
     MODEL,
     DATA,
     _ROTATIONS,
-    Option("json", "switch", "print one JSON object", default=False),
-    Option("output", "path", "write the scores as JSON to FILE too", metavar="FILE", short="-o"),
+    JSON,
+    Option("output", "path", "write the scores into FILE too, as JSON", metavar="FILE", short="-o"),
+    replace(FORCE, help="overwrite FILE"),
     PRECISION,
     *READING,
     DEVICE,

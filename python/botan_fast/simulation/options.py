@@ -15,6 +15,7 @@ _MAIN = (
     Option("keep_trajectories", "switch", "keep the positions of all runs in FILE.h5.work", default=False),
     Option("energy_tolerance", "number", "largest |E(t) - E(0)| / (N T) of a run", default=0.005, metavar="X"),
     Option("inherent", "switch", "store the inherent structure of each configuration too", default=False),
+    Option("targets", "text", "targets to store: S and E, and any of R, C, D, L", default="SE", metavar="LETTERS"),
     QUIET,
 )
 _ENSEMBLE = (

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ..data.options import DATA, QUIET, READING, STRUCTURE, THREADS
+from ..data.options import DATA, FORCE, QUIET, READING, STRUCTURE, THREADS
 from ..evaluation.options import DEVICE, PRECISION, is_shipped
 from ..option import Option
 
@@ -102,6 +102,7 @@ BASELINE = (
     _TRAIN,
     _TEST,
     _output("folder for the model and its scores"),
+    replace(FORCE, help="fit again where DIR holds a baseline"),
     Option("penalty", "number", "of the ridge (default: by leaving configurations out)", metavar="L"),
     Option("edges", "switch", "the propensity alone, no pair changes", default=True),
     replace(_NODE_INPUTS, help="descriptors (default), energy, displacement, ...", default=("descriptors",)),
