@@ -26,5 +26,6 @@ fingerprint    the targets of a run's data in a few numbers, for the comparison 
 card           what a run says of its model
 augmentation   random rotations
 callbacks      progress bar, log lines, TensorBoard, a user's own
+run_file       run.toml, the options of a run, to repeat it
 run_directory  the files of a run, and the state it continues from
 """

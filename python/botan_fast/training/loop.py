@@ -30,9 +30,11 @@ from .card import training_card
 from .epochs import RunData, train_epochs
 from .features import columns_of, fit_scales, reads_species, structure_config, with_features
 from .learner import make_learner
+from .options import TRAIN
 from .preconditions import check_alone
 from .recipes import MODEL_OPTIONS, OPTIONS, STRUCTURE_OPTIONS, resolve
 from .run_directory import RunDirectory, TrainingState
+from .run_file import run_file
 from .samples import check_samples, give_words, number_of_outputs, number_of_species, resolved_weights
 from .settings import TrainingSettings, describe_run, initial_model, load_init, model_config
 from .steps import TrainingError
@@ -244,7 +246,8 @@ def train(
     >>> [row["epoch"] for row in result.history]
     [0, 1]
     """
-    given = {name: value for name, value in locals().items() if name in OPTIONS and value is not None}
+    arguments = dict(locals())
+    given = {name: value for name, value in arguments.items() if name in OPTIONS and value is not None}
     options = resolve(recipe, given)
     if options["batch_size"] is None:
         options["batch_size"] = 5 if options["p"] == 1 else 1
@@ -258,6 +261,8 @@ def train(
     check_alone()
     device = choose_device(device)
     run = None if output is None else RunDirectory(output)
+    if run is not None:
+        run.options = run_file("train", TRAIN, arguments, run.path)
     if resume and run is None:
         raise InputError("resume = True needs output, the folder of the run to continue")
     reading = {"box": box, "density": density, "temperature": temperature, "time": time, "species": species}
