@@ -11,7 +11,6 @@ import torch
 
 import botan_fast as bf
 from botan_fast.cli import main
-from botan_fast.cli.demo import demo_data
 from botan_fast.errors import BotanFastWarning
 from botan_fast.option import OBJECTS, read_toml
 from botan_fast.training.options import TRAIN
@@ -25,6 +24,23 @@ from tests.helpers.tiny_data import DENSITY, write_tiny
 SHORT = {"epochs": 2, "hidden_size": 16, "num_steps": 1, "learning_rate": 1e-3, "progress": False}
 SOFT = bf.LennardJones(((1.0, 1.4), (1.4, 0.6)), ((1.0, 0.8), (0.8, 0.88)))
 SETTINGS = {"groups": ["radial", "energy"], "averages": 0, "smear_lengths": [], "radial_centres": [1.0, 1.5]}
+
+
+@pytest.fixture(scope="module")
+def at_two_times(tmp_path_factory):
+    """A data set of two configurations near a lattice, at the times 1 and 4."""
+    folder = tmp_path_factory.mktemp("lattice")
+    grid = np.stack(np.meshgrid(*[np.arange(5)] * 3, indexing="ij"), -1).reshape(-1, 3) * 1.05
+    for time in (1.0, 4.0):
+        (folder / f"{time:g}").mkdir()
+        for k in range(2):
+            rng = np.random.default_rng(k)
+            x = grid + 0.02 * rng.standard_normal(grid.shape)
+            moved = x + 0.05 * time * rng.standard_normal((8, *grid.shape))
+            arrays = {"types": np.arange(125) % 2, "initial_positions": x, "positions": moved, "box": [5.25] * 3}
+            np.savez(folder / f"{time:g}" / f"{k}.npz", **arrays)
+        bf.convert(f"{folder}/{time:g}/*.npz", folder / f"{time:g}.h5", time=time)
+    return bf.convert([folder / "1.h5", folder / "4.h5"], folder / "both.h5")
 
 
 def repeated(folder, *more):
@@ -86,24 +102,22 @@ def test_weights_to_start_from(tiny_data, tiny_model_file, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("descriptors", [SETTINGS, bf.DescriptorSettings(**SETTINGS, geometry="inherent")])
-def test_the_recipe_structure_with_a_potential_and_several_times(tmp_path, descriptors):
-    data = bf.Dataset(demo_data())
+def test_the_recipe_structure_with_a_potential_and_several_times(at_two_times, tmp_path, descriptors):
     options = {"recipe": "structure", "descriptors": descriptors, "potential": SOFT, "pairs": "thermal"}
-    result = bf.train(data, [demo_data()], **SHORT, **options, time=[0.13, 4], output=tmp_path / "run")
-    assert result.model.card.times == (0.13, 4.0)
+    data = bf.Dataset(at_two_times)
+    result = bf.train(data, [at_two_times], **SHORT, **options, time=[1, 4], output=tmp_path / "run")
+    assert result.model.card.times == (1.0, 4.0)
     assert_repeats(tmp_path / "run")
 
 
-def test_a_baseline(tmp_path):
-    options = {"descriptors": SETTINGS, "node_inputs": ("descriptors", "energy"), "edges": False, "penalty": 0.1}
+def test_a_baseline(at_two_times, tmp_path):
+    options = {"descriptors": SETTINGS, "node_inputs": ("descriptors", "energy"), "edges": False, "progress": False}
     output = tmp_path / "run"
-    bf.train_baseline(demo_data(), **options, time=0.13, output=output, progress=False)
+    bf.train_baseline(at_two_times, **options, time=4, penalty=0.1, output=output)
     again = repeated(output)
     assert (output / "last.safetensors").read_bytes() == (again / "last.safetensors").read_bytes()
     assert "botan-fast baseline --config" in (output / "run.toml").read_text()
-    bf.train_baseline(
-        demo_data(), time=0.13, penalty=1, descriptors=SETTINGS, output=output, force=True, progress=False
-    )
+    bf.train_baseline(at_two_times, **options, time=4, penalty=1, output=output, force=True)
     assert read_toml(output / "run.toml")["penalty"] == 1.0
 
 
@@ -115,7 +129,7 @@ def test_patterns_and_odd_names(tiny_data, tmp_path, monkeypatch):
     for k in (1, 2, 11):
         write_tiny(Path(f"conf_{k}.npz"), seed=k)
     write_tiny(Path("conf_[3].npz"), seed=3)
-    bf.train(["conf_[3].npz", "conf_?.npz"], "conf_1*.npz", **FAST, epochs=1, output="run [1]")
+    bf.train(["conf_[3].npz", "conf_?.npz"], "conf_11*.npz", **FAST, epochs=1, output="run [1]")
     monkeypatch.chdir(tmp_path)
     held = read_toml(folder / "run [1]/run.toml")
     assert held["train"] == [str(folder / "conf_[3].npz"), f"{tmp_path}/T=0.44 [[]a] 'é'/conf_?.npz"]
