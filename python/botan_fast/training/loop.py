@@ -333,7 +333,7 @@ def _train(
         if state.epochs:
             run.repair_results(state, learner.result(state))
     if not is_over(state.history, settings):
-        watchers = guarded([*default_callbacks(progress), *callbacks])
+        watchers = guarded([*callbacks, *default_callbacks(progress)])  # the bar begins last and ends first
         for watcher in watchers:
             watcher.run_opened(OpenedRun(path, description, state.history))
         state.stopped = should_stop(watchers)  # of a resumed run: it ends where it would have ended

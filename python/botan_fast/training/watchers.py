@@ -77,7 +77,7 @@ def guarded(callbacks: Sequence[Callback]) -> list[Callback]:
 
 class _Together(Callback):
     def __init__(self, callbacks: Sequence[Callback]) -> None:
-        self.callbacks = callbacks
+        self.callbacks = list(callbacks)
 
     def run_opened(self, run: OpenedRun) -> None:
         for one in self.callbacks:
@@ -103,10 +103,10 @@ class _Together(Callback):
         return None
 
     def run_ended(self) -> None:
-        """All of them end, whatever one raises; where the run itself has failed, that is the error."""
+        """All of them end, last ones first, whatever one raises; where the run itself has failed, that is the error."""
         failed = sys.exc_info()[1] is not None
         errors: list[BotanFastError] = []
-        for one in self.callbacks:
+        for one in reversed(self.callbacks):
             try:
                 _call(one, "run_ended")
             except BotanFastError as error:
