@@ -14,7 +14,7 @@ from typing import TextIO
 from .. import __version__, interruption
 from ..errors import BotanFastError, BotanFastWarning
 from ..terminal import say
-from . import baseline, bench, convert, demo, evaluate, info, predict, simulate, train
+from . import baseline, bench, collect, convert, demo, evaluate, info, predict, simulate, sweep, train
 from .config import Config, add_config
 from .logs import ERROR, WARNING, add_arguments, keep_traceback, logging_to
 from .parser import Parser, UsageError, with_options
@@ -22,7 +22,8 @@ from .requeue import job_name, requeue
 
 __all__ = ["COMMANDS", "main"]
 
-COMMANDS = (train, evaluate, predict, baseline, convert, simulate, demo, bench, info)  # in the order of --help
+# In the order of --help.
+COMMANDS = (train, evaluate, predict, baseline, convert, simulate, sweep, collect, demo, bench, info)
 _BROKEN_PIPE = 141  # as a shell reports a program that writes where nobody reads
 
 
