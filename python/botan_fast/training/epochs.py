@@ -50,6 +50,7 @@ def train_epochs(
     """The epochs from `state` to the end of the run; its last state. What it saves is saved in `run`."""
     try:
         steps = choose_steps(learner, data.train, settings)
+        _LOG.info("%s, %d steps in an epoch", type(steps).__name__, steps.num_batches)
         for watcher in watchers:
             watcher.run_started(state.epochs, settings.epochs, steps.num_batches)
         for epoch in range(state.epochs, settings.epochs):

@@ -20,11 +20,12 @@ from ..data.times import join_times
 from ..device import Device, choose_device
 from ..errors import InputError
 from ..files import FilePath
+from ..log import logger as logger_of
+from ..log import tell
 from ..model.botan import BOTAN
 from ..ops.precision import AUTO
 from ..physics.descriptor_settings import DescriptorSettings
 from ..physics.potential import PotentialLike
-from ..terminal import say
 from .callbacks import Callback, OpenedRun
 from .card import training_card
 from .epochs import RunData, train_epochs
@@ -38,9 +39,11 @@ from .samples import check_samples, give_words, number_of_outputs, number_of_spe
 from .settings import TrainingSettings, describe_run, initial_model, load_init, model_config
 from .steps import TrainingError
 from .validation import check_patience, hold_out, is_over, result_epoch
-from .watchers import Watcher, as_callbacks, default_callbacks, guarded, report_stop, should_stop
+from .watchers import Watcher, as_callbacks, default_callbacks, guarded, log_means, report_stop, should_stop
 
 __all__ = ["TrainingError", "TrainingResult", "train"]
+
+_LOG = logger_of(__name__)
 
 
 @dataclass(repr=False)
@@ -338,8 +341,8 @@ def _train(
             watcher.run_opened(OpenedRun(path, description, state.history))
         state.stopped = should_stop(watchers)  # of a resumed run: it ends where it would have ended
         if state.stopped is None:
-            if progress:
-                _say_what(device, data, state, settings, asked)
+            _say_what(device, data, state, settings, asked, progress)
+            log_means(model, settings, device)
             state = train_epochs(learner, state, run, data, settings, watchers, progress)
         report_stop(state, progress)
     model, epoch = learner.result(state).eval(), result_epoch(state.history, settings)
@@ -371,13 +374,15 @@ def _load(data: Data, reading: dict[str, Any], progress: bool) -> list[Sample]:
 
 
 def _say_what(
-    device: torch.device, data: RunData, state: TrainingState, settings: TrainingSettings, asked: str
+    device: torch.device, data: RunData, state: TrainingState, settings: TrainingSettings, asked: str, show: bool
 ) -> None:
     held = f", {len(data.validation)} held back" if data.validation else ""
     chosen = f" in {settings.precision} (precision = 'auto')" if asked == AUTO else ""
-    say(
+    tell(
+        _LOG,
         f"training on {device}{chosen}: {len(data.train)} configurations, {len(data.test)} to test{held}, "
-        f"epochs {state.epochs} to {settings.epochs - 1}"
+        f"epochs {state.epochs} to {settings.epochs - 1}",
+        show,
     )
     first = data.train[0]
-    say(f"species of {first.name}: {describe_types(first.types, first.species)}")
+    tell(_LOG, f"species of {first.name}: {describe_types(first.types, first.species)}", show)

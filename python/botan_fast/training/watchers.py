@@ -7,16 +7,28 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import BotanFastError, InputError, warn
-from ..log import logger
-from ..terminal import is_terminal, log_lines_shown, say
+from ..log import logger, tell
+from ..terminal import INFO, is_terminal
 from .callbacks import Callback, FunctionCallback, OpenedRun
 from .progress import LogLines, ProgressBar
 
 if TYPE_CHECKING:
+    import torch
+
     from ..model.botan import BOTAN
     from .run_directory import TrainingState
+    from .settings import TrainingSettings
 
-__all__ = ["CallbackError", "Watcher", "as_callbacks", "default_callbacks", "guarded", "report_stop", "should_stop"]
+__all__ = [
+    "CallbackError",
+    "Watcher",
+    "as_callbacks",
+    "default_callbacks",
+    "guarded",
+    "log_means",
+    "report_stop",
+    "should_stop",
+]
 
 _LOG = logger(__name__)
 
@@ -64,10 +76,27 @@ def should_stop(watchers: Sequence[Callback]) -> str | None:
 def report_stop(state: TrainingState, progress: bool) -> None:
     """A line about a run that a callback has ended."""
     if state.stopped is not None:
-        text = f"stopped after epoch {state.epochs - 1}: {state.stopped}"
-        _LOG.info(text)
-        if progress and not log_lines_shown():
-            say(text, listened=False)
+        tell(_LOG, f"stopped after epoch {state.epochs - 1}: {state.stopped}", progress)
+
+
+def log_means(model: BOTAN, settings: TrainingSettings, device: torch.device) -> None:
+    """With what a run computes, for the log: the machine, the model, the kernels."""
+    if not _LOG.isEnabledFor(INFO):
+        return
+    import torch
+
+    from .. import ops
+    from ..info import build_info
+
+    info, config = build_info(), model.config
+    gpu = f", {info['cuda_device']}" if device.type == "cuda" else ""
+    _LOG.info("torch %s on %s, %d threads, %s%s", info["torch"], info["platform"], info["threads"], info["simd"], gpu)
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    of_model = ("hidden_size", "num_steps", "decoders", "node_target", "node_inputs", "edge_inputs")
+    _LOG.info("model of %d weights: %s", weights, ", ".join(f"{name} = {config[name]}" for name in of_model))
+    fast = ops.has_fast_path(config["hidden_size"], torch.float32, device, settings.precision)
+    _LOG.info("%s, %s", settings.precision, "compiled kernels" if fast else "plain torch")
+    _LOG.debug("%s", settings)
 
 
 def guarded(callbacks: Sequence[Callback]) -> list[Callback]:
