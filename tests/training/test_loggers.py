@@ -9,6 +9,7 @@ import pytest
 
 import botan_fast as bf
 from botan_fast.callbacks import Callback, TensorBoard, WandB
+from botan_fast.cli import main
 from botan_fast.errors import InputError
 from botan_fast.training.loggers import as_loggers
 from tests.helpers.runs import Stop, assert_same_run, run
@@ -171,6 +172,7 @@ def test_one_of_each():
     [
         ("tensorbord", "logger = 'tensorbord'; choose of tensorboard, wandb, or give a Callback; did you mean"),
         (["wandb", 3], "logger = 3; choose of"),
+        (3, "logger = 3; choose of .* or a list"),
         ("tensorboard", "logger = 'tensorboard' needs output, the folder of the run"),
     ],
 )
@@ -188,3 +190,19 @@ def test_without_the_package(package, tmp_path, monkeypatch):
     with pytest.raises(InputError, match=rf"needs the package {package}, .*pip install 'botan_fast\[{package}\]'"):
         bf.train(tmp_path / "missing.npz", output=tmp_path / "run", logger=package)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_is_repeated_with_its_loggers_by_name(tiny_data, tmp_path):
+    """run.toml has the names; objects, which no file holds, it names in a comment, and asks for none of them."""
+    pytest.importorskip("tensorboard")
+    run(tiny_data, epochs=1, output=tmp_path / "a", logger=["tensorboard", TensorBoard(tmp_path / "curves")])
+    run(tiny_data, epochs=1, output=tmp_path / "b", logger=Callback())
+    texts = [(tmp_path / name / "run.toml").read_text() for name in "ab"]
+    assert '"tensorboard"' in texts[0]
+    assert "logger" not in texts[1]
+    assert "callbacks (TensorBoard)" in texts[0]
+    assert "callbacks (Callback)" in texts[1]
+    assert not any("objects" in text for text in texts)
+    assert main(["train", "--config", str(tmp_path / "a/run.toml"), "-o", str(tmp_path / "again"), "--quiet"]) == 0
+    assert (tmp_path / "again/tensorboard").is_dir()
+    assert (tmp_path / "again/last.safetensors").read_bytes() == (tmp_path / "a/last.safetensors").read_bytes()

@@ -10,11 +10,10 @@ from typing import Any
 
 from ..errors import InputError
 from ..files import printable
-from ..option import Option, check_table, read_toml
+from ..option import OBJECTS, Option, check_table, read_toml
 
-__all__ = ["OBJECTS", "Arguments", "Config", "add_config"]
+__all__ = ["Arguments", "Config", "add_config"]
 
-OBJECTS = "objects"  # in a file of `training.run_file`: the options that were given as objects in Python
 _OBJECT = object()
 
 

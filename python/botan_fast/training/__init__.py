@@ -29,5 +29,6 @@ callbacks      what may watch a run: the interface, functions, early stopping
 watchers       the callbacks of a run together: their errors, and whether they end it
 progress       progress bar and log lines
 loggers        TensorBoard, Weights & Biases
+run_file       run.toml, the options of a run, to repeat it
 run_directory  the files of a run, and the state it continues from
 """

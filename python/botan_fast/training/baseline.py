@@ -29,8 +29,10 @@ from ..quantities import FIRST_SHELL
 from ..terminal import progress_bar
 from .card import training_card
 from .features import columns_of, structure_config, with_features
+from .options import BASELINE
 from .ridge import Sums, best_penalty, solve
 from .run_directory import RunDirectory
+from .run_file import run_file
 from .samples import check_samples, number_of_species
 
 __all__ = ["BaselineResult", "train_baseline"]
@@ -137,9 +139,12 @@ def train_baseline(
     >>> result.model.node_weight.shape  # (1 time, 2 species, 4 columns)
     torch.Size([1, 2, 4])
     """
+    arguments = dict(locals())
     if penalty is not None and not (np.isfinite(penalty) and penalty >= 0):
         raise InputError(f"penalty = {penalty!r}: give a number that is not negative, or leave it out")
     run = None if output is None else RunDirectory(output)
+    if run is not None:
+        run.options = run_file("baseline", BASELINE, arguments, run.path)
     reading = {"box": box, "density": density, "temperature": temperature, "time": time, "species": species}
     # An empty model says what is wrong with the inputs before the data are read.
     options: dict[str, Any] = {"node_inputs": node_inputs, "edge_inputs": edge_inputs}
@@ -156,6 +161,8 @@ def train_baseline(
         config |= {"num_species": number_of_species([*parts[0], *parts[1]]), "dimensions": dimensions}
         (samples, tests), structure = with_features(parts, config, edges, progress)
         config |= {"structure": structure, "input_columns": columns_of(samples, config)}
+        if run is not None:
+            run.write_options()
         model = LinearBaseline(**{name: value for name, value in config.items() if name != "kind"})
         penalties = fit(model, samples, penalty, progress)
         model.card = training_card(0.5 if edges else 1.0, model.config, samples)

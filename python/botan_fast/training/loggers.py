@@ -18,7 +18,7 @@ from .callbacks import Callback, OpenedRun
 if TYPE_CHECKING:
     from ..model.botan import BOTAN
 
-__all__ = ["LOGGERS", "Logger", "TensorBoard", "WandB", "as_loggers"]
+__all__ = ["LOGGERS", "Logger", "TensorBoard", "WandB", "as_loggers", "by_name"]
 
 Logger: TypeAlias = str | Callback | Sequence[str | Callback] | None  # what logger= takes
 
@@ -151,10 +151,27 @@ class WandB(Callback):
 LOGGERS = {"tensorboard": TensorBoard, "wandb": WandB}
 
 
+def by_name(logger: Logger) -> tuple[list[str], list[Callback]]:
+    """The names and the callbacks of `train(logger=)`, a part that run.toml can hold, and one that it cannot.
+
+    >>> from botan_fast.training.loggers import by_name
+    >>> by_name("wandb")
+    (['wandb'], [])
+    """
+    parts = _parts(logger)
+    return [one for one in parts if isinstance(one, str)], [one for one in parts if isinstance(one, Callback)]
+
+
+def _parts(logger: Logger) -> Sequence[str | Callback]:
+    return [] if logger is None else [logger] if isinstance(logger, (str, Callback)) else logger
+
+
 def as_loggers(logger: Logger, output: FilePath | None) -> list[Callback]:
     """The callbacks of `train(logger=)`: names, callbacks, or a list of both. InputError before any work is done."""
     found: list[Callback] = []
-    for one in [] if logger is None else [logger] if isinstance(logger, (str, Callback)) else logger:
+    if not isinstance(_parts(logger), (list, tuple)):
+        raise InputError(f"logger = {logger!r}; choose of {', '.join(LOGGERS)}, or give a Callback, or a list of them")
+    for one in _parts(logger):
         if isinstance(one, Callback):
             found.append(one)
         elif not isinstance(one, str) or one not in LOGGERS:

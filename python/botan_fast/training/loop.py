@@ -31,10 +31,12 @@ from .card import training_card
 from .epochs import RunData, train_epochs
 from .features import columns_of, fit_scales, reads_species, structure_config, with_features
 from .learner import make_learner
-from .loggers import Logger, as_loggers
+from .loggers import Logger, as_loggers, by_name
+from .options import TRAIN
 from .preconditions import check_alone
 from .recipes import MODEL_OPTIONS, OPTIONS, STRUCTURE_OPTIONS, resolve
 from .run_directory import RunDirectory, TrainingState
+from .run_file import run_file
 from .samples import check_samples, give_words, number_of_outputs, number_of_species, resolved_weights
 from .settings import TrainingSettings, describe_run, initial_model, load_init, model_config
 from .steps import TrainingError
@@ -257,7 +259,8 @@ def train(
     >>> [row["epoch"] for row in result.history]
     [0, 1]
     """
-    given = {name: value for name, value in locals().items() if name in OPTIONS and value is not None}
+    arguments = dict(locals())
+    given = {name: value for name, value in arguments.items() if name in OPTIONS and value is not None}
     options = resolve(recipe, given)
     if options["batch_size"] is None:
         options["batch_size"] = 5 if options["p"] == 1 else 1
@@ -270,10 +273,14 @@ def train(
     )
     check_alone()
     device = choose_device(device)
+    watching = [*as_loggers(logger, output), *as_callbacks(callbacks)]
+    names, loggers = by_name(logger)
+    arguments |= {"logger": names or None, "callbacks": [*loggers, *callbacks]}
     run = None if output is None else RunDirectory(output)
+    if run is not None:
+        run.options = run_file("train", TRAIN, arguments, run.path)
     if resume and run is None:
         raise InputError("resume = True needs output, the folder of the run to continue")
-    watching = [*as_loggers(logger, output), *as_callbacks(callbacks)]
     reading = {"box": box, "density": density, "temperature": temperature, "time": time, "species": species}
     # Before the data are read: is the folder free, and can it be written to?
     with contextlib.nullcontext() if run is None else run.held(resume):

@@ -1,5 +1,7 @@
 """The files of a training run, and the state that a run continues from.
 
+    run.toml                     the options of the run, for `--config` to repeat it (`run_file`), written at its
+                                 beginning, and by a resumed run that has others
     config.json                  settings, data and model of the run, written once at its beginning
     training_state.safetensors   weights, optimizer and history after the last saved epoch, with `ema` and `patience`
                                  averaged and best weights too: what resume reads
@@ -36,6 +38,7 @@ from ..log import logger
 from ..model.botan import BOTAN
 from ..model.checkpoint import load_model, save_model
 from ..ops.precision import PRECISIONS
+from . import run_file
 from .settings import check_resumed
 
 __all__ = ["HISTORY_COLUMNS", "RunDirectory", "TrainingState", "copy_of_weights"]
@@ -164,6 +167,8 @@ class RunDirectory:
         if not str(path):
             raise InputError("output = '' is empty; name a folder")
         self.path = Path(path)
+        self.options: bytes | None = None  # what run.toml will hold
+        self.options_file = self.path / run_file.NAME
         self.config_file = self.path / "config.json"
         self.state_file = self.path / "training_state.safetensors"
         self.last_file = self.path / "last.safetensors"
@@ -238,7 +243,13 @@ class RunDirectory:
             state = self.read_state()
         if state is None or state.epochs < description["settings"]["epochs"]:
             self.write_config(description)  # a continued run may have more epochs than before
+            self.write_options()
         return fresh if state is None else state
+
+    def write_options(self) -> None:
+        """Write run.toml, where it does not say the same."""
+        if self.options is not None:
+            run_file.write_run_file(self.options_file, self.options)
 
     def write_config(self, config: dict) -> None:
         """Write config.json."""
@@ -333,7 +344,7 @@ class RunDirectory:
 
     def remove_leftovers(self) -> None:
         """Remove the temporary files of a run that was killed while it wrote."""
-        remove_leftovers(*self._files)
+        remove_leftovers(*self._files, self.options_file)
 
 
 def _history(state: TrainingState) -> bytes:
