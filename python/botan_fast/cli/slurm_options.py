@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import shlex
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import InputError
 
-__all__ = ["add_arguments", "executor_of", "submit"]
+if TYPE_CHECKING:
+    from ..sweep.manifest import Manifest, Task
 
-_NOT_OF_JOBS = {"shard": None, "worker": False, "no_wait": False}  # claims divide the tasks
+__all__ = ["add_arguments", "executor_of", "submit"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,12 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def executor_of(arguments: argparse.Namespace) -> str | None:
     """The executor that the command line asks for; None where this command itself is to work.
 
-    InputError where options for jobs are given without --slurm, or with it some for workers that share by hand.
+    InputError where options for jobs are given without --slurm.
     """
     if arguments.slurm or arguments.executor:
-        for name, default in _NOT_OF_JOBS.items():
-            if getattr(arguments, name) != default:
-                raise InputError(f"--{name.replace('_', '-')} does not go with --slurm; its jobs share by claims")
         return arguments.executor or "slurm"
     for flag, given in (("--jobs", arguments.jobs is not None), ("--slurm-option", bool(arguments.slurm_option))):
         if given:
@@ -44,35 +44,28 @@ def executor_of(arguments: argparse.Namespace) -> str | None:
     return None
 
 
-def submit(folder: Path, executor: str, arguments: argparse.Namespace) -> None:
-    """Submit what is unfinished, and print the numbers of the jobs and what can be done with them."""
-    from ..sweep.slurm import submit
-    from ..sweep.states import Board
+def submit(
+    folder: Path,
+    manifest: Manifest,
+    finished: Callable[[Task], bool],
+    executor: str,
+    arguments: argparse.Namespace,
+    passed_on: list[str],
+) -> None:
+    """Submit what is unfinished, and print the numbers of the jobs and what can be done with them.
 
-    board = Board(folder)
-    over = {"done", "failed"} if arguments.skip_failed else {"done"}
+    `passed_on` are the options of the workers. --workers is how many of them each job has.
+    """
+    from ..sweep.slurm import submit
+
     words = list(arguments.slurm_option)
     for name, value in (("jobs", arguments.jobs), ("workers_per_job", arguments.workers)):
         if value is not None:
             words.append(f"{name}={value}")
-    # What fails in one of the jobs is not for the others to try again: the moment of the submission counts.
-    passed_on = ["--stale", repr(arguments.stale), "--retry-before", repr(board.watch.now())]
-    passed_on += ["--skip-failed"] * arguments.skip_failed
-    for name in ("device", "threads"):
-        if getattr(arguments, name) is not None:
-            passed_on += [f"--{name}", str(getattr(arguments, name))]
-    numbers = submit(
-        folder,
-        board.manifest,
-        lambda task: board.state(task.name).kind in over,
-        executor,
-        words=words,
-        stages=arguments.stage,
-        arguments=passed_on,
-    )
+    numbers = submit(folder, manifest, finished, executor, words=words, stages=arguments.stage, arguments=passed_on)
     place = shlex.quote(str(folder))
     if not numbers:
-        print("nothing is left to do")
+        print("nothing is left to submit")
     elif executor == "slurm":
         print(f"watch: botan-fast sweep status {place}; what jobs print is in {place}/slurm")
         print(f"stop: scancel {' '.join(numbers)}; the same command continues, also beside jobs that still run")
