@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from botan_fast.formats.pattern import tomllib
+from botan_fast.sweep.alive import start_of
 from botan_fast.sweep.child import Child, Resources, environment, explain, task_argv, write_options
 from botan_fast.sweep.manifest import Task
 from tests.helpers.fake_sweeps import wait_until
@@ -47,7 +48,9 @@ def test_a_task_is_no_part_of_a_group_of_processes():
     found = environment(Resources(threads=2), {"HOME": "/home/a", "PATH": "/bin", **dict.fromkeys(group, "1")})
     threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
     assert found == {
-        **{"HOME": "/home/a", "PATH": "/bin", "BOTAN_FAST_PARENT": str(os.getpid())},
+        "HOME": "/home/a",
+        "PATH": "/bin",
+        "BOTAN_FAST_PARENT": str(os.getpid()),
         **dict.fromkeys(threads, "2"),
     }
 
@@ -97,17 +100,12 @@ def test_its_last_words_are_those_of_this_attempt(tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_signals_reach_what_it_started_too(number, tmp_path):
-    code = "import subprocess as s, sys; s.run([sys.executable, '-c', 'print(1, flush=True); import time; time.sleep(60)'])"
-    child = start(tmp_path, code)
+    inner = "import os, time; print('it is', os.getpid(), flush=True); time.sleep(60)"
+    child = start(tmp_path, f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inner!r}])")
     child.begin()
-    wait_until(lambda: (tmp_path / "log.txt").read_text().endswith("1\n"))
+    log = tmp_path / "log.txt"
+    wait_until(lambda: log.read_text().splitlines()[-1].startswith("it is"))
+    started = int(log.read_text().split()[-1])
     child.send(number)
     assert end_of(child) == -number
-    with pytest.raises(ProcessLookupError):
-        for _ in range(1000):  # init has a moment to reap it
-            os.killpg(child.pid, 0)
-            wait_until(lambda: True)
-            os.sched_yield()
-            import time
-
-            time.sleep(0.01)
+    wait_until(lambda: start_of(started) is None)

@@ -13,7 +13,10 @@ from tests.helpers.fake_sweeps import done, fake, make_sweep, processes_of, reco
 
 def run(folder, *options):
     process = start_command(folder, *options)
-    out, error = process.communicate(timeout=60)
+    try:
+        out, error = process.communicate(timeout=60)
+    finally:
+        process.terminate()
     return process.returncode, out, error
 
 
@@ -38,7 +41,7 @@ def test_tasks_that_fail_are_named_and_tried_again(tmp_path):
         "botan-fast: b is blocked: it needs a",
     ]
     assert run(folder, "--skip-failed", "--quiet")[0] == 1
-    assert starts(folder, "a") and len(starts(folder, "a")) == 1
+    assert len(starts(folder, "a")) == 1
     (folder / "record/repaired").touch()
     assert run(folder, "--quiet")[0] == 0
     assert done(folder) == ["a", "b", "c"]
@@ -110,12 +113,17 @@ def test_what_is_wrong_is_one_line(arguments, message, tmp_path, capsys, monkeyp
 
 def test_status(tmp_path, capsys):
     folder = make_sweep(tmp_path / "sweep", [fake("a"), fake("b", fails="wrong"), fake("c", "b"), fake("d", "a")])
-    run(folder, "--quiet", "--shard", "1/2")  # a and c
-    run(folder, "--quiet", "--shard", "2/2")  # b and d
+    assert run(folder, "--quiet", "--no-wait", "--shard", "1/2")[0] == 0  # a; c waits for b
+    assert run(folder, "--quiet", "--shard", "2/2")[0] == 1  # b and d
     assert main(["sweep", "status", str(folder), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert {name: found[name] for name in ("tasks", "done", "running", "failed", "blocked", "waiting")} == {
-        **{"tasks": 4, "done": 2, "running": 0, "failed": 1, "blocked": 1, "waiting": 0}
+        "tasks": 4,
+        "done": 2,
+        "running": 0,
+        "failed": 1,
+        "blocked": 1,
+        "waiting": 0,
     }
     assert main(["sweep", "status", str(folder)]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -58,7 +58,7 @@ def test_two_hundred_tasks_under_random_kills(tmp_path):
     names = sorted(task.name for task in tasks)
     folder = make_sweep(tmp_path / "sweep", tasks)
     kills = []
-    for commands in range(1, 100):
+    for _ in range(100):
         if len(kills) >= KILLS and not (folder / "record/repaired").exists():
             found = Board(folder).states()
             if all(state.kind in ("done", "failed", "blocked") for state in found.values()):
@@ -72,7 +72,7 @@ def test_two_hundred_tasks_under_random_kills(tmp_path):
         if done(folder) == names:
             break
     assert set(kills) == {"pool", "worker", "task"}
-    assert done(folder) == names, commands
+    assert done(folder) == names
     assert sorted(record(folder, "ends")) == names  # each ran to its end once
     assert [line for line in record(folder, "events") if not line.startswith("start ")] == []
     assert len(starts(folder)) > len(names)  # some were killed
@@ -117,7 +117,7 @@ def test_a_task_that_was_killed_is_tried_again_but_not_for_ever(tmp_path):
     for k in range(1, 4):
         wait_until(lambda k=k: len(starts(folder, "a")) == k)
         os.kill(starts(folder, "a")[-1], signal.SIGKILL)
-    out, error = pool.communicate(timeout=30)
+    _, error = pool.communicate(timeout=30)
     assert pool.returncode == 1, error
     assert "a failed: killed by SIGKILL, as the system does when memory runs out (" in error
     assert len(starts(folder, "a")) == 3

@@ -51,10 +51,20 @@ def test_counts_means_and_rows(folder):
     found = Progress(Board(folder)).look()
     assert found["tasks"] == 7
     assert {kind: found[kind] for kind in ("done", "running", "failed", "blocked", "waiting")} == {
-        **{"done": 2, "running": 1, "failed": 1, "blocked": 1, "waiting": 2}
+        "done": 2,
+        "running": 1,
+        "failed": 1,
+        "blocked": 1,
+        "waiting": 2,
     }
     assert found["stages"]["pretraining"] == {
-        **{"tasks": 2, "done": 2, "running": 0, "failed": 0, "blocked": 0, "waiting": 0, "seconds": 200.0}
+        "tasks": 2,
+        "done": 2,
+        "running": 0,
+        "failed": 0,
+        "blocked": 0,
+        "waiting": 0,
+        "seconds": 200.0,
     }
     [row] = found["running_tasks"]
     assert (row["name"], row["host"], row["worker"]) == ("botan0", "node7", ME.worker)

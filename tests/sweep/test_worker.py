@@ -40,8 +40,12 @@ def test_tasks_in_their_order_and_those_that_fail_stop_no_others(tmp_path, capfd
     assert starts(folder) == ["c", "a", "b", "f"]
     states = Board(folder).states()
     assert {name: (state.kind, state.need) for name, state in states.items()} == {
-        **{"c": ("failed", ""), "d": ("blocked", "c"), "e": ("blocked", "d")},
-        **{"a": ("done", ""), "b": ("done", ""), "f": ("failed", "")},
+        "c": ("failed", ""),
+        "d": ("blocked", "c"),
+        "e": ("blocked", "d"),
+        "a": ("done", ""),
+        "b": ("done", ""),
+        "f": ("failed", ""),
     }
     failed = recorded(folder, "c", "failed")
     assert (failed["reason"], failed["status"], failed["attempts"]) == ("--p = 3: give less", 2, 1)
