@@ -76,6 +76,7 @@ class Values:
         tasks = self.made[stage]
         wanted = {**point.row, **choice}
         keys = tuple(key for key in dict.fromkeys(k for t in tasks for k in t.keys) if wanted.get(key, "*") != "*")
+        point.used.update(key for key in keys if key in point.row)
         index = self._index.setdefault((stage, keys), {})
         if not index:
             for task in tasks:  # a task whose row lacks a key agrees with all
