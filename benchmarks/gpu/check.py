@@ -29,13 +29,17 @@ LIMITS = {
     "bench": 120,
     "networks": 300,
     "training": 180,
+    "several": 270,
     "operations": 150,
     "memcheck": 240,
     "initcheck": 60,
     "racecheck": 90,
 }
 WHEEL_LIMIT = 60  # of "build" where it only installs a wheel
-GROUPS = {"benchmarks": ("bench", "networks", "training", "operations"), "sanitizer": tuple(commands.SANITIZED)}
+GROUPS = {
+    "benchmarks": ("bench", "networks", "training", "several", "operations"),
+    "sanitizer": tuple(commands.SANITIZED),
+}
 ASK = (
     "import torch\n"
     "if torch.cuda.is_available():\n"

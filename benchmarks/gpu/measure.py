@@ -1,6 +1,6 @@
 """The benchmarks of one stage, in a process that can be killed: what was measured before is in the file.
 
-python -m benchmarks.gpu.measure {networks,training,operations} --output FILE [--select REGEX]
+python -m benchmarks.gpu.measure {networks,training,several,operations} --output FILE [--select REGEX]
 """
 
 import argparse
@@ -10,7 +10,7 @@ import re
 import sys
 from pathlib import Path
 
-from benchmarks.gpu import graph, networks, sums, training
+from benchmarks.gpu import graph, networks, several_models, sums, training
 from benchmarks.gpu.goals import compare, table
 from benchmarks.gpu.machine import Machine
 from benchmarks.gpu.record import read_record, write_record
@@ -20,6 +20,7 @@ from benchmarks.machine import commit
 GROUPS = {
     "networks": networks.benchmarks,
     "training": training.benchmarks,
+    "several": several_models.benchmarks,
     "operations": lambda: sums.benchmarks() | graph.benchmarks(),
 }
 

@@ -159,7 +159,7 @@ def test_the_order_and_what_fails(replaced, tmp_path, capsys):
     assert check.main(["--output", str(output)]) == 1
     assert list(stages_in(output)) == list(check.LIMITS)
     assert stages_in(output)["tests"]["status"] == 3
-    assert "failed: tests, networks, training, operations\n" in capsys.readouterr().out
+    assert "failed: tests, networks, training, several, operations\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("installed", [True, False])

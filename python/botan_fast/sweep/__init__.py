@@ -7,6 +7,15 @@ values     what stands in braces
 expansion  a plan becomes tasks
 opening    the folder of a sweep
 manifest   the tasks of a sweep and its folders
+claims     who works on a task, on a disk that many share: the argument why that is safe
+alive      this machine, and whether a process of it still lives
+states     where every task stands
+shares     which tasks are one worker's to do
+child      the process that carries out a task
+worker     one worker's life
+seats      cores and GPUs of this machine for each worker of a pool
+pool       several workers on this machine; `__main__` is one of them
+status     how far a sweep is, for people and programs
 search     trials of Optuna as tasks
 results    what the outputs of tasks say
 table      the table of a sweep
