@@ -71,7 +71,7 @@ WRONG = {
     ("seed = [0, 1]", 'seed = ["a"]'): 'stage pretrain: seed = "a"; give a whole number',
     ("seed = [0, 1]", "seed = []"): "grid: seed = [] has no value",
     ("seed = [0, 1]", "seed = { a = 1 }"): "grid: seed = {'a': 1}; give texts, numbers, true or false",
-    ("seed = [0, 1]", "sead = [0, 1]"): "grid: sead is no option of train, and nothing in braces depends on it; did "
+    ("seed = [0, 1]", "sead = [0, 1]"): "grid: sead is no option of train, and no braces depend on it; did "
     "you mean seed?",
     ("grid = { seed = [0, 1] }", "grid = 5"): "grid = 5; give a table, such as { seed = [0, 1] }, or a list of tables",
     ("grid = { seed = [0, 1] }", "grid = []"): "grid = []; give a table",
