@@ -99,7 +99,7 @@ def _run(argv: list[str], log: contextlib.ExitStack) -> int:
         if getattr(error, "elsewhere", False):
             return 2
         if isinstance(error, BotanFastError):
-            return _fail(with_options(str(error), argparse.Namespace(**vars(arguments), **vars(common))))
+            return _fail(with_options(str(error), arguments, common))
         if isinstance(error, OSError):
             place = error.filename
             if place is None and error.errno in (errno.ENOSPC, errno.EBADF, errno.EIO):  # of files we know the names

@@ -14,6 +14,7 @@ from ..data.selection import Numbers
 from ..device import Device
 from ..errors import warn
 from ..files import FilePath
+from ..log import logger
 from ..model.botan import BOTAN
 from ..model.card import ModelCard
 from ..model.ensemble import Ensemble
@@ -25,6 +26,9 @@ from .prediction import warn_of_differences
 from .times import columns, num_outputs, output_times
 
 __all__ = ["Tally", "evaluate", "pearson", "score", "tallies_of"]
+
+_LOG = logger(__name__)
+FIRST_SCORES = ("node_pearson", "edge_pearson", "node_loss", "edge_loss")
 
 
 def evaluate(
@@ -118,7 +122,10 @@ def evaluate(
     )
     warn_of_differences(named, samples)
     _warn_of_noise(named)
-    return score(named.model, samples, device, precision, progress)
+    scores = score(named.model, samples, device, precision, progress)
+    numbers = ", ".join(f"{name} {scores[name]:.4f}" for name in FIRST_SCORES if scores[name] is not None)
+    _LOG.info("scored %d configurations: %s", len(samples), numbers)
+    return scores
 
 
 def score(

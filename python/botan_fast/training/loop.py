@@ -1,7 +1,7 @@
 """train(): from data to a trained model. The loop itself is in `epochs`."""
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -17,23 +17,30 @@ from ..data.species import describe_types
 from ..device import Device
 from ..errors import InputError
 from ..files import FilePath
+from ..log import logger as logger_of
+from ..log import tell
 from ..model.botan import BOTAN
 from ..ops.precision import AUTO
 from ..physics.descriptor_settings import DescriptorSettings
 from ..physics.potential import PotentialLike
-from ..terminal import say
-from .callbacks import Callback, FunctionCallback, default_callbacks
+from .callbacks import Callback, OpenedRun
 from .distributed import Team, check_batches, joined
 from .epochs import RunData, train_epochs
 from .learner import Learner, make_learner
+from .loggers import Logger, as_loggers, by_name
+from .options import TRAIN
 from .preparation import prepared
 from .recipes import OPTIONS, resolve
 from .run_directory import RunDirectory, TrainingState
+from .run_file import run_file
 from .settings import TrainingSettings, describe_run
 from .steps import TrainingError
 from .validation import is_over, result_epoch
+from .watchers import Watcher, as_callbacks, default_callbacks, guarded, log_means, report_stop, should_stop
 
 __all__ = ["TrainingError", "TrainingResult", "train"]
+
+_LOG = logger_of(__name__)
 
 
 @dataclass(repr=False)
@@ -46,6 +53,7 @@ class TrainingResult:
     output    the run directory, or None
     epoch     the epoch that the model is of: the last one, but with `patience`
     replays   steps of this call that were replays of a CUDA graph, counted on the device (docs/training-gpu.md)
+    stopped   why a callback has ended the run before its last epoch, None where none has
     """
 
     model: BOTAN
@@ -53,6 +61,7 @@ class TrainingResult:
     output: Path | None
     epoch: int = -1
     replays: int = 0
+    stopped: str | None = None
 
     def __repr__(self) -> str:
         last = self.history[self.epoch] if self.history else {}
@@ -110,7 +119,8 @@ def train(
     species: Sequence[str] | None = None,
     device: Device = None,
     progress: bool = True,
-    callbacks: Sequence[Callback | Callable[[dict[str, Any]], Any]] = (),
+    logger: Logger = None,
+    callbacks: Sequence[Watcher] = (),
 ) -> TrainingResult:
     """Train BOTAN (Shiba et al., J. Chem. Phys. 158, 084503 (2023)).
 
@@ -139,8 +149,8 @@ def train(
     resume : bool
         Continue the run in `output` after its last saved epoch; the result is bitwise that of a run that was never
         interrupted. Every argument must be as it was, apart from epochs (with a constant schedule), checkpoint_every,
-        save_memory, device, progress and callbacks. A folder without a run starts one; a run with that many epochs is
-        returned as it is.
+        save_memory, device, progress, logger and callbacks. A folder without a run starts one; a run with that many
+        epochs is returned as it is.
     augmentation : {"octahedral", "o3", "none"}
         Distribution of the rotations, see `botan_fast.training.augmentation.random_rotation`.
     learning_rate, clip_norm : float
@@ -202,13 +212,16 @@ def train(
         BOTAN_FAST_CAPTURE=0 in the environment makes them one by one (docs/training-gpu.md).
     progress : bool
         Show progress on standard error: a bar in a terminal, lines in a log file.
+    logger : {"tensorboard", "wandb"}, Callback, or list of them, optional
+        Where the numbers of the history go besides history.csv (`botan_fast.callbacks.TensorBoard`, `WandB`).
     callbacks : sequence
-        `Callback` objects, or functions that are called with each new line of the history.
+        `botan_fast.callbacks.Callback` objects, or functions that are called with each new line of the history. They
+        may end the run, as `EarlyStopping` does.
 
     Returns
     -------
     TrainingResult
-        model (in eval mode, on `device`), history, output, epoch, replays.
+        model (in eval mode, on `device`), history, output, epoch, replays, stopped.
 
     Raises
     ------
@@ -216,6 +229,8 @@ def train(
         for wrong arguments, data files, and weights or run files.
     TrainingError
         when the loss or the gradient is not finite. What the run saved before stays.
+    CallbackError
+        when a callback raises an error, after the last finished epoch has been saved.
     KeyboardInterrupt
         on Ctrl-C, after the last finished epoch has been saved; pressed again meanwhile, it is saved all the same.
 
@@ -239,23 +254,25 @@ def train(
     >>> [row["epoch"] for row in result.history]
     [0, 1]
     """
-    given = {name: value for name, value in locals().items() if name in OPTIONS and value is not None}
+    arguments = dict(locals())
+    given = {name: value for name, value in arguments.items() if name in OPTIONS and value is not None}
     reading = {"box": box, "density": density, "temperature": temperature, "time": time, "species": species}
     with joined(device) as (team, device), contextlib.ExitStack() as folder:
         with team.agreed():
             settings, options = _settings(recipe, given, seed, checkpoint_every, precision, save_memory)
             check_batches(settings.batch_size, team.size)
+            watching = [] if team.rank else [*as_loggers(logger, output), *as_callbacks(callbacks)]
+            names, loggers = by_name(logger)
+            arguments |= {"logger": names or None, "callbacks": [*loggers, *callbacks]}
             run = None if output is None else RunDirectory(output)
+            if run is not None:
+                run.options = run_file("train", TRAIN, arguments, run.path)
             if resume and run is None:
                 raise InputError("resume = True needs output, the folder of the run to continue")
         # Before the data are read: is the folder free, and can it be written to?
         if run is not None:
             team.first(partial(_hold, folder, run, resume))
-        return _train(settings, run, train, test, init, given, options, reading, device, progress, callbacks, team)
-
-
-def _hold(folder: contextlib.ExitStack, run: RunDirectory, resume: bool) -> None:
-    folder.enter_context(run.held(resume))
+        return _train(settings, run, train, test, init, given, options, reading, device, progress, watching, team)
 
 
 def _settings(
@@ -275,6 +292,10 @@ def _settings(
     return settings, options
 
 
+def _hold(folder: contextlib.ExitStack, run: RunDirectory, resume: bool) -> None:
+    folder.enter_context(run.held(resume))
+
+
 def _train(
     settings: TrainingSettings,
     run: RunDirectory | None,
@@ -286,7 +307,7 @@ def _train(
     reading: dict[str, Any],
     device: torch.device,
     progress: bool,
-    callbacks: Sequence[Callback | Callable[[dict[str, Any]], Any]],
+    callbacks: list[Callback],
     team: Team,
 ) -> TrainingResult:
     """`train` with its settings checked and its folder its own. Of several processes, process 0 writes and speaks."""
@@ -295,10 +316,7 @@ def _train(
         data, model, settings = prepared(settings, train, test, init, model_options, resolved, reading, progress)
     asked = settings.precision
     if asked == AUTO:
-        hidden = model.config["hidden_size"]
-        recorded = None if run is None else run.recorded_precision
-        found = team.first(lambda: (recorded and recorded()) or ops.resolve_precision(AUTO, device, hidden))
-        settings = replace(settings, precision=found)
+        settings = replace(settings, precision=team.first(partial(_precision, run, device, model)))
     box, density = reading["box"], reading["density"]
     with team.agreed():
         description = describe_run(settings, model, init, data.train, data.test, box, density, data.validation, asked)
@@ -313,13 +331,25 @@ def _train(
     if team.rank:
         learner.restore(state)
     if not is_over(state.history, settings):
-        watchers: list[Callback] = default_callbacks(progress, None if run is None else run.path / "tensorboard")
-        watchers += [c if isinstance(c, Callback) else FunctionCallback(c) for c in callbacks]
-        if progress:
-            _say_what(device, data, state, settings, asked, team.size)
-        state = train_epochs(learner, state, run, data, settings, [] if team.rank else watchers, progress, team)
-    model = learner.result(state).eval()
-    return TrainingResult(model, state.history, path, result_epoch(state.history, settings), learner.replays)
+        # The bar begins last and ends first.
+        watchers = [] if team.rank else guarded([*callbacks, *default_callbacks(progress)])
+        for watcher in watchers:
+            watcher.run_opened(OpenedRun(path, description, state.history))
+        state.stopped = team.first(partial(should_stop, watchers))  # a resumed run ends where it would have
+        if state.stopped is None:
+            if not team.rank:
+                _say_what(device, data, state, settings, asked, progress, team.size)
+                log_means(model, settings, device)
+            state = train_epochs(learner, state, run, data, settings, watchers, progress, team)
+        report_stop(state, progress)
+    model, epoch = learner.result(state).eval(), result_epoch(state.history, settings)
+    return TrainingResult(model, state.history, path, epoch, learner.replays, state.stopped)
+
+
+def _precision(run: RunDirectory | None, device: torch.device, model: BOTAN) -> str:
+    """The one that the run has, or the fastest."""
+    found = None if run is None else run.recorded_precision()
+    return found or ops.resolve_precision(AUTO, device, model.config["hidden_size"])
 
 
 def _begun(learner: Learner, run: RunDirectory | None, description: dict[str, Any]) -> TrainingState:
@@ -334,15 +364,23 @@ def _begun(learner: Learner, run: RunDirectory | None, description: dict[str, An
 
 
 def _say_what(
-    device: torch.device, data: RunData, state: TrainingState, settings: TrainingSettings, asked: str, processes: int
+    device: torch.device,
+    data: RunData,
+    state: TrainingState,
+    settings: TrainingSettings,
+    asked: str,
+    show: bool,
+    processes: int,
 ) -> None:
     together = f" in {processes} processes" if processes > 1 else ""
     together += " without a CUDA graph" if processes > 1 and device.type == "cuda" else ""
     held = f", {len(data.validation)} held back" if data.validation else ""
     chosen = f" in {settings.precision} (precision = 'auto')" if asked == AUTO else ""
-    say(
+    tell(
+        _LOG,
         f"training on {device}{together}{chosen}: {len(data.train)} configurations, {len(data.test)} to test{held}, "
-        f"epochs {state.epochs} to {settings.epochs - 1}"
+        f"epochs {state.epochs} to {settings.epochs - 1}",
+        show,
     )
     first = data.train[0]
-    say(f"species of {first.name}: {describe_types(first.types, first.species)}")
+    tell(_LOG, f"species of {first.name}: {describe_types(first.types, first.species)}", show)
