@@ -91,14 +91,22 @@ def rank_of_this():
     return int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")))
 
 
-def main(folder, jobs, kill=None, fail=None, join=False, wait=None):
+def two_groups(links, device, settle):
+    """As on GPUs, where sums have a group of their own."""
+    links._devices = dist.new_group(backend="gloo")
+
+
+def main(folder, jobs, kill=None, fail=None, join=False, wait=None, groups=1):
     """kill: SIGKILL for the process of this rank in that step; fail: an error of reading there.
 
-    An error of a job is a line, and the next job begins.
+    join: by a process group of the user; groups: 2 for one of its own for sums, as on GPUs. An error of a job is a line,
+    and the next job begins.
     """
     rank = rank_of_this()
     if join:
         dist.init_process_group("gloo")
+    if groups == 2:
+        connection.Links.use = two_groups
     if wait is not None:
         connection.RENDEZVOUS = wait
     sums, scored, steps, failed = [], [], 0, False

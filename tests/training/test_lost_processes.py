@@ -133,13 +133,15 @@ def test_tasks_of_srun(tmp_path):
     team.assert_equal_to_rounding(saved[0]["history"], team.train("plain").history)
 
 
-def test_a_process_group_of_the_user(tmp_path):
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_process_group_of_the_user(tmp_path, groups):
     jobs = [{"name": "plain"}, {"name": "plain"}]
-    assert [status for status, _ in team.start(2, jobs, tmp_path, join=True)] == [0, 0]
+    assert [status for status, _ in team.start(2, jobs, tmp_path, join=True, groups=groups)] == [0, 0]
     first, second = (team.results(tmp_path, 2, number) for number in (0, 1))
     team.assert_one_model(second)
     team.assert_same_weights(first[0]["weights"], second[0]["weights"])
     assert first[0]["sums"]
+    team.assert_equal_to_rounding(first[0]["history"], team.train("plain").history)
 
 
 def test_the_command_under_torchrun(tmp_path):

@@ -20,6 +20,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from ..errors import InputError, TrainingError
+from ..interruption import deferred
 from ..processes import Place
 from ..terminal import say
 
@@ -113,6 +114,7 @@ class Links:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         self._hosts: Any = hosts
         self._devices: Any = None  # the group of NCCL
+        self._here = torch.zeros(1, device="cpu")
         self._stays = False
 
     def use(self, device: torch.device, settle: Callable[[], contextlib.AbstractContextManager[None]]) -> None:
@@ -157,9 +159,19 @@ class Links:
         return values or []
 
     def sum_(self, numbers: Tensor) -> None:
-        """Sum over the processes, in place."""
-        group = self._hosts if self._devices is None else self._devices
-        self._say(lambda: dist.all_reduce(numbers, group=group))
+        """Sum over the processes, in place.
+
+        On GPUs nothing tells that a process does not come, so that first all meet on the hosts, where it is noticed. Who
+        has come there stays until the sum is made, whatever signal arrives meanwhile.
+        """
+        if self._devices is None:
+            self._say(lambda: dist.all_reduce(numbers, group=self._hosts))
+            return
+        with deferred():
+            self._say(lambda: dist.all_reduce(self._here, group=self._hosts))
+            self._say(lambda: dist.all_reduce(numbers, group=self._devices))
+            if numbers.is_cuda:
+                torch.cuda.current_stream(numbers.device).synchronize()
 
     def stay(self) -> None:
         """All leave the run in order: the process group stays for their next one."""
