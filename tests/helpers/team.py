@@ -99,8 +99,8 @@ def two_groups(links, device, settle):
 def main(folder, jobs, kill=None, fail=None, join=False, wait=None, groups=1):
     """kill: SIGKILL for the process of this rank in that step; fail: an error of reading there.
 
-    join: by a process group of the user; groups: 2 for one of its own for sums, as on GPUs. An error of a job is a line,
-    and the next job begins.
+    join: by a process group of the user; groups: 2 for one of its own for sums, as on GPUs. An error of a job is a
+    line, and the next job begins.
     """
     rank = rank_of_this()
     if join:

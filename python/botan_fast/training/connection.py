@@ -161,8 +161,8 @@ class Links:
     def sum_(self, numbers: Tensor) -> None:
         """Sum over the processes, in place.
 
-        On GPUs nothing tells that a process does not come, so that first all meet on the hosts, where it is noticed. Who
-        has come there stays until the sum is made, whatever signal arrives meanwhile.
+        On GPUs nothing tells that a process does not come, so that first all meet on the hosts, where it is noticed.
+        Who has come there stays until the sum is made, whatever signal arrives meanwhile.
         """
         if self._devices is None:
             self._say(lambda: dist.all_reduce(numbers, group=self._hosts))
