@@ -18,6 +18,7 @@ from ..data.selection import Numbers
 from ..errors import InputError, warn
 from ..evaluation.scores import score
 from ..files import FilePath, write_bytes
+from ..log import logger, tell
 from ..model.checkpoint import LAST, save_model
 from ..model.inputs import node_columns
 from ..model.linear import LinearBaseline, edge_terms, windows
@@ -25,7 +26,7 @@ from ..model.scales import Moments
 from ..physics.descriptor_settings import DescriptorSettings, species_name
 from ..physics.potential import PotentialLike
 from ..quantities import FIRST_SHELL
-from ..terminal import progress_bar, say
+from ..terminal import progress_bar
 from .card import training_card
 from .features import columns_of, structure_config, with_features
 from .options import BASELINE
@@ -35,6 +36,8 @@ from .run_file import run_file
 from .samples import check_samples, number_of_species
 
 __all__ = ["BaselineResult", "train_baseline"]
+
+_LOG = logger(__name__)
 
 ONE = 0.3  # the penalty where there is one configuration and none can be left out: benchmarks/results/accuracy
 _ROWS = 65536  # pairs at once
@@ -185,8 +188,7 @@ def fit(model: LinearBaseline, samples: list[Sample], penalty: float | None, pro
     for sample in progress_bar(samples, show=progress, desc="descriptors", unit=" configurations", leave=False):
         for place, one in _sums_of(model, sample, edges):
             sums.setdefault(place, []).append(one)
-    if progress:
-        say(f"{len(sums)} regressions on {len(samples)} configurations")
+    tell(_LOG, f"{len(sums)} regressions on {len(samples)} configurations", progress)
     penalties = {}
     with torch.no_grad():
         for place, parts in sums.items():
