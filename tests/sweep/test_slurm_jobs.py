@@ -14,7 +14,19 @@ from botan_fast.sweep.manifest import Manifest
 from botan_fast.sweep.slurm import submit
 from botan_fast.sweep.states import Board
 from tests.helpers.fake_slurm import FakeSlurm
-from tests.helpers.fake_sweeps import ROOT, done, fake, make_sweep, parents, record, starts, wait_until
+from tests.helpers.fake_sweeps import (
+    COMMAND,
+    ROOT,
+    done,
+    fake,
+    make_sweep,
+    parents,
+    processes_of,
+    record,
+    start_command,
+    starts,
+    wait_until,
+)
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="processes are found by /proc")
 LONG = 600.0  # seconds: a task that is to be interrupted
@@ -23,7 +35,7 @@ LONG = 600.0  # seconds: a task that is to be interrupted
 @pytest.fixture(autouse=True)
 def fake_tasks(monkeypatch):
     """Jobs work on fake tasks."""
-    monkeypatch.setattr(module, "_COMMAND", ("-m", "tests.helpers.fake_sweeps", "sweep"))
+    monkeypatch.setattr(module, "_COMMAND", COMMAND)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *sys.path]))
 
 
@@ -125,7 +137,7 @@ def test_submitit_starts_a_job_again_here_too(tmp_path):
     folder = long_task(tmp_path)
     executor = submitit.LocalExecutor(tmp_path / "jobs")
     executor.update_parameters(timeout_min=5, signal_delay_s=60)
-    job = executor.submit(ArrayJob(["-m", "tests.helpers.fake_sweeps", "sweep", "-o", str(folder), "--worker"], 30.0))
+    job = executor.submit(ArrayJob([*COMMAND, "-o", str(folder), "--worker"], 30.0))
     try:
         wait_until(lambda: starts(folder, "long"))
         worker = parents()[starts(folder, "long")[0]]
@@ -172,3 +184,28 @@ def test_what_fails_is_not_tried_by_the_other_jobs_of_the_array(tmp_path, slurm)
     assert len(slurm.runs) == 6
     assert len(starts(folder, "bad")) == 2
     assert "bad" in done(folder)
+
+
+@pytest.mark.parametrize(
+    ("executor", "number", "terminal"),
+    [("local", signal.SIGINT, True), ("local", signal.SIGTERM, False), ("debug", signal.SIGINT, True)],
+)
+def test_the_command_that_waits_for_local_jobs_ends_them(tmp_path, executor, number, terminal):
+    """Ctrl-C in a terminal reaches the jobs too, a signal to the command does not."""
+    folder = long_task(tmp_path)
+    process = start_command(folder, "--executor", executor, "--slurm-option", "time=30")
+    wait_until(lambda: starts(folder, "long"))
+    if terminal:
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, error
+    assert "the same command continues" in error.splitlines()[-1]
+    wait_until(lambda: not processes_of(folder))
+    assert released(folder, "long")
+    shorten(folder)
+    again = start_command(folder, "--executor", executor, "--slurm-option", "time=30")
+    assert again.communicate(timeout=60)[0].endswith(f"2 of 2 tasks done\nnext: botan-fast collect {folder}\n")
+    assert again.returncode == 0
+    assert len(starts(folder, "long")) == 2
