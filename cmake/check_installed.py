@@ -2,8 +2,8 @@
 
     python cmake/check_installed.py [--cuda]
 
-Plans and data that come along; a graph and one gradient, of the layer also by its definition in plain torch. Ends with
-status 1 where they differ or are missing, and with --cuda where the installed core has no CUDA kernels; no GPU is needed.
+Plans and data that come along; a graph and one gradient, of the layer also by its definition in plain torch. Ends
+with status 1 where they differ or are missing, and with --cuda where the core has no CUDA kernels; no GPU is needed.
 """
 
 import argparse

@@ -207,5 +207,5 @@ def test_braces_in_a_grid_are_needs_too(tmp_path):
 
 def test_a_date_is_no_value(tmp_path):
     text = stage("a", "train", "{}", '{ train = "{shipped}/demo.h5", descriptors = { groups = 2020-01-01 } }')
-    with pytest.raises(InputError, match="descriptors = .* holds a date or a time"):
+    with pytest.raises(InputError, match=r"descriptors = .* holds a date or a time"):
         tasks_of(tmp_path, text)
