@@ -10,9 +10,9 @@ import os
 
 from .errors import InputError
 from .files import FilePath
-from .terminal import say
+from .terminal import log_lines_shown, say
 
-__all__ = ["FILE_ONLY", "ROOT", "FileHandler", "ScreenHandler", "logger"]
+__all__ = ["FILE_ONLY", "ROOT", "FileHandler", "ScreenHandler", "logger", "tell"]
 
 ROOT = "botan_fast"
 FILE_ONLY = {"file_only": True}  # extra= of a record that is not for standard error
@@ -27,6 +27,17 @@ def logger(name: str) -> logging.Logger:
     >>> logger("botan_fast.data.loading").info("read %d configurations", 3)
     """
     return logging.getLogger(name)
+
+
+def tell(log: logging.Logger, text: str, show: bool) -> None:
+    """A line of INFO; on standard error too where progress is shown, unless the log is there already (-v).
+
+    >>> from botan_fast.log import logger, tell
+    >>> tell(logger("botan_fast.training"), "stopped after epoch 3", show=False)
+    """
+    log.info("%s", text)
+    if show and not log_lines_shown():
+        say(text, listened=False)
 
 
 class ScreenHandler(logging.Handler):
