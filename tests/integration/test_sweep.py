@@ -118,3 +118,41 @@ def leave_alone(process, seconds):
 def kill(pid):
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+
+
+SEARCH = """
+[search]
+trials = 3
+metric = "node_pearson"
+
+[search.options]
+train = "{shipped}/demo-test.h5"
+test = "{shipped}/demo-test.h5"
+time = 4
+epochs = 1
+hidden_size = 16
+num_steps = { low = 1, high = 2 }
+learning_rate = { low = 1e-4, high = 1e-2, log = true }
+"""
+
+
+def test_a_search_is_carried_out_by_the_same_workers(tmp_path):
+    """Without a stage beside it: trials are asked for, done and told, by two workers, one of them killed."""
+    optuna = pytest.importorskip("optuna", reason="the extra search is not installed")
+    (tmp_path / "plan.toml").write_text(SEARCH)
+    sweep = command("sweep", tmp_path / "plan.toml", "-o", tmp_path / "sweep", "--workers", WORKERS, "--quiet")
+    process = subprocess.Popen(sweep, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    leave_alone(process, 4.0)
+    for pid in family(process.pid):
+        kill(pid)
+    process.communicate()
+    finish(subprocess.Popen(sweep, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True))
+    head, *rows = table_of(tmp_path / "sweep")
+    assert [row[0] for row in rows] == ["search-0000", "search-0001", "search-0002"]
+    scores = [float(row[head.index("node_pearson")]) for row in rows]
+    backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "sweep/search.journal"))
+    study = optuna.load_study(study_name="search", storage=optuna.storages.JournalStorage(backend))
+    told = {f"search-{trial.number:04d}": trial for trial in study.trials if trial.state.name == "COMPLETE"}
+    assert [told[row[0]].value for row in rows] == scores
+    for row in rows:
+        assert float(row[head.index("learning_rate")]) == told[row[0]].params["learning_rate"]

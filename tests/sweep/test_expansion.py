@@ -193,3 +193,19 @@ def test_defaults_give_way_to_options(tmp_path):
     )
     found = tasks_of(tmp_path, text)
     assert [found[name].options["epochs"] for name in "ab"] == [7, 9]
+
+
+def test_braces_in_a_grid_are_needs_too(tmp_path):
+    text = stage("mean", "evaluate", '{ model = ["{a}", "{b}"] }', '{ data = "{shipped}/demo-test.h5" }')
+    for name in "ab":
+        text += stage(name, "train", "{}", '{ train = "{shipped}/demo.h5" }')
+    found = tasks_of(tmp_path, text)
+    assert list(found) == ["a", "b", "mean-model_a_", "mean-model_b_"]
+    assert found["mean-model_b_"].needs == ("b",)
+    assert found["mean-model_b_"].options["model"] == ["../../runs/b"]
+
+
+def test_a_date_is_no_value(tmp_path):
+    text = stage("a", "train", "{}", '{ train = "{shipped}/demo.h5", descriptors = { groups = 2020-01-01 } }')
+    with pytest.raises(InputError, match=r"descriptors = .* holds a date or a time"):
+        tasks_of(tmp_path, text)

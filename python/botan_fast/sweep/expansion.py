@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -115,7 +116,7 @@ class _Expansion:
                     look(self.plan.values[name], (*path, name))
                     seen.add(name)
 
-        for value in stage.options.values():
+        for value in (*stage.options.values(), *(value for table in stage.grid for value in table.values())):
             look(value, ())
         for name in stage.needs:
             if name not in self.stages:
@@ -153,6 +154,7 @@ class _Expansion:
             point.needs.update(dict.fromkeys(task.name for task in self.values.agreeing(need, {}, point)))
         options = {key: self.values.of_option(known[key], value, point) for key, value in given.items()}
         options = check_table(table, options, where)
+        self._check_plain(options, where)
         for option in table:
             if option.required and option.name not in (*options, "output"):
                 refuse(where, f"{stage.command} needs {option.name}; give it in options")
@@ -177,6 +179,14 @@ class _Expansion:
                     where, f"{printable(name)} is an option of {' and '.join(owners)}, not of {command}; leave it out"
                 )
             refuse(where, f"{command} has no option {printable(name, 40)}{meant(name, known)}")
+
+    def _check_plain(self, options: Mapping[str, Any], where: str) -> None:
+        """TOML has dates, of which no option knows what to do with them; a table for descriptors might hold one."""
+        for name, value in options.items():
+            try:
+                json.dumps(value)
+            except (TypeError, ValueError):
+                refuse(where, f"{name} = {printable(value, 60)} holds a date or a time; give texts and numbers")
 
     def _check_unique(self, name: str, row: Mapping[str, Any], where: str) -> None:
         """Two names that differ in capitals alone are one file on some systems."""
