@@ -4,7 +4,9 @@ The tasks are fake and take milliseconds; workers, claims, signals and processes
 """
 
 import os
+import shlex
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -184,6 +186,29 @@ def test_what_fails_is_not_tried_by_the_other_jobs_of_the_array(tmp_path, slurm)
     assert len(slurm.runs) == 6
     assert len(starts(folder, "bad")) == 2
     assert "bad" in done(folder)
+
+
+def test_a_script_of_ones_own_is_put_back_too(tmp_path, slurm):
+    """The array of docs/training.md: SIGUSR1 (#SBATCH --signal=USR1@180) stops the worker, which asks scontrol."""
+    folder = long_task(tmp_path)
+    script = tmp_path / "sweep.sh"
+    command = shlex.join([sys.executable, *COMMAND, "-o", str(folder), "--worker"])
+    script.write_text(f"#!/bin/bash\n#SBATCH --array=0-1\n#SBATCH --signal=USR1@180\nsrun {command}\n")
+    subprocess.run(["sbatch", script], check=True)
+    slurm.start()
+    wait_until(lambda: starts(folder, "long"))
+    # The other job has done the short task, and leaves the long one to this one.
+    wait_until(lambda: done(folder) == ["short"] and any(slurm.over(job) for job in ("101_0", "101_1")))
+    [job] = [job for job in ("101_0", "101_1") if not slurm.over(job)]
+    slurm.signal(job, signal.SIGUSR1)
+    assert slurm.processes[job].wait(60) == 128 + signal.SIGUSR1
+    assert released(folder, "long")
+    assert f"job {job} is requeued" in (slurm.state / f"{job}.log").read_text()
+    shorten(folder)
+    slurm.finish()
+    assert slurm.runs == ["101_0", "101_1", job]
+    assert done(folder) == ["long", "short"]
+    assert len(starts(folder, "long")) == 2
 
 
 @pytest.mark.parametrize(
