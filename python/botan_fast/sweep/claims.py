@@ -26,8 +26,8 @@ before; the link to claim.K+1 and the folder opened anew both ask the server. Th
 be left (`Claim.clear`): those on this machine are ended and waited for. The owner of a claim that was taken for its
 age may live elsewhere, cut off or suspended: two heartbeats are waited. An owner looks at every heartbeat whether
 there is a higher claim, and then kills its child at once and records nothing; it looks again before it records an end.
-What is left is an owner that is suspended alone, without its child, on another machine; run folders have locks against
-that.
+Its lock on a run folder, which the network keeps for it, is removed (`child.remove_locks`). What is left is an owner
+that is suspended alone, without its child, on another machine.
 
 **Late records.** An owner that was suspended between its last look and its record says what is true, that its child
 has ended with 0. done.json is made once, like a claim, and counts before failed.json: a finished task stays finished.
@@ -116,11 +116,8 @@ def create(path: Path, content: bytes) -> bool:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         try:
-            descriptor = _write(temporary, content)
-            try:
-                return _link(temporary, path, descriptor, content)
-            finally:
-                os.close(descriptor)
+            _write(temporary, content)
+            return _link(temporary, path, content)
         finally:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
@@ -128,12 +125,16 @@ def create(path: Path, content: bytes) -> bool:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def _link(temporary: Path, path: Path, descriptor: int, content: bytes) -> bool:
+def _link(temporary: Path, path: Path, content: bytes) -> bool:
     try:
         os.link(temporary, path)
     except FileExistsError:
         # On NFS an answer may be lost; asked once more, the server finds the name that it has just made.
-        return os.fstat(descriptor).st_nlink > 1
+        again = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)  # what is opened is asked for anew
+        try:
+            return os.fstat(again).st_nlink > 1
+        finally:
+            os.close(again)
     except FileNotFoundError:
         if not path.parent.is_dir():
             raise
@@ -143,22 +144,20 @@ def _link(temporary: Path, path: Path, descriptor: int, content: bytes) -> bool:
             raise
         # A file system without links: exclusive all the same, but a kill can leave a claim of nobody known.
         try:
-            os.close(_write(path, content))
+            _write(path, content)
         except FileExistsError:
             return False
     return True
 
 
-def _write(path: Path, content: bytes) -> int:
+def _write(path: Path, content: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         while content:
             content = content[os.write(descriptor, content) :]
         os.fsync(descriptor)
-    except BaseException:
+    finally:
         os.close(descriptor)
-        raise
-    return descriptor
 
 
 @dataclass(frozen=True)
@@ -269,11 +268,13 @@ class Claim:
 
     number     K of claim.K
     lost       called once, in the thread, when another has taken the task over
+    elsewhere  after `clear`: a worker on another machine had the task and did not give it back
     """
 
     def __init__(self, folder: Path, number: int, owner: Owner, earlier: Look, wait: float) -> None:
         self.folder, self.number, self.owner = folder, number, owner
         self.lost: Callable[[], None] = lambda: None
+        self.elsewhere = False
         self._earlier, self._wait = earlier, wait
         self._ended = threading.Event()
         self._superseded = False
@@ -310,10 +311,12 @@ class Claim:
             if f"released.{number}" in self._earlier.names:  # the owner saw its end
                 continue
             earlier = watch.owner(self.folder / f"claim.{number}")
+            if earlier is None or earlier.machine != machine() or not machine():
+                self.elsewhere = True
+                continue
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
                 child = json.loads((self.folder / f"child.{number}").read_bytes())
-                here = earlier is not None and earlier.machine == machine() != ""
-                if here and not end_process(child["pid"], child["start"], _SAVING, stopped):
+                if not end_process(child["pid"], child["start"], _SAVING, stopped):
                     return False
         until = time.monotonic() + self._wait
         while time.monotonic() < until:
