@@ -16,7 +16,7 @@ CORE = ROOT / "csrc"
 # The ground floor, from top to bottom: a file may import those below it.
 GROUND = (
     *("info", "device", "box", "checks", "arrays", "quantities", "paper"),
-    *("option", "lock", "files", "terminal", "interruption", "errors"),
+    *("option", "lock", "log", "files", "terminal", "interruption", "errors"),
 )
 ROOMS = {
     "formats": set(),
@@ -32,7 +32,7 @@ ROOMS = {
     "figures": set(),
     "sweep": {"data", "evaluation", "simulation", "training"},
 }
-DOORS = {"__init__", "__main__"}  # of the package: names on first use, and `python -m botan_fast`
+DOORS = {"__init__", "__main__", "callbacks"}  # of the package: names on first use, and `python -m botan_fast`
 TO_THE_CORE = {"device", "info", "ops", "graph", "physics"}  # who may import the compiled module
 
 

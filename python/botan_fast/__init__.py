@@ -67,9 +67,12 @@ _PUBLIC = {
     "BotanFastWarning": "errors",
 }
 
+_MODULES = ("callbacks",)  # public, and found on first use as well
+
 __all__ = [*_PUBLIC, "__version__"]
 
 if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ would make any name of any type
+    from . import callbacks as callbacks
     from .data.conversion import convert as convert
     from .data.dataset import Dataset as Dataset
     from .data.loading import load_samples as load_samples
@@ -133,8 +136,10 @@ else:
             value = getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
             globals()[name] = value  # the next access is a plain lookup
             return value
+        if name in _MODULES:
+            return import_module(f"{__name__}.{name}")
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})

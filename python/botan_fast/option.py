@@ -18,7 +18,9 @@ from typing import Any, Literal, TypeAlias
 from .errors import InputError
 from .files import FilePath, did_you_mean, is_file, near_matches, printable
 
-__all__ = ["Option", "check_table", "meant", "place", "read_toml"]
+__all__ = ["OBJECTS", "Option", "check_table", "meant", "place", "read_toml"]
+
+OBJECTS = "objects"  # in a file: names of the options that were given as objects in Python, which it cannot hold
 
 Kind: TypeAlias = Literal["text", "path", "data", "integer", "number", "count", "weight", "switch", "settings"]
 
@@ -165,7 +167,7 @@ class Option:
         is_path = self.kind in ("path", "data", "settings") and isinstance(value, str)
         if folder is None or not is_path or (self.named is not None and self.named(value)):
             return value
-        return place(value, folder, patterns=self.kind == "data")
+        return place(os.path.expanduser(value), folder, patterns=self.kind == "data")
 
     def _refuse(self, value: Any, where: str) -> None:
         shown = printable(json.dumps(value, ensure_ascii=False, default=str), 60)
@@ -179,7 +181,6 @@ def place(path: str, folder: FilePath, patterns: bool = False) -> str:
     >>> place("conf_*.npz", "runs[1]", patterns=True), place("/data/a.npz", "runs[1]"), place("a.npz", "runs[1]")
     ('runs[[]1]/conf_*.npz', '/data/a.npz', 'runs[1]/a.npz')
     """
-    path = os.path.expanduser(path)
     joined = os.path.join(folder, path)
     if not path or not patterns or os.path.isabs(path) or not glob.has_magic(path):
         return joined if path else path

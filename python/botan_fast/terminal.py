@@ -2,20 +2,58 @@
 
 import contextlib
 import sys
+from collections.abc import Callable
 from typing import Any
 
-__all__ = ["is_terminal", "progress_bar", "say"]
+__all__ = ["INFO", "is_terminal", "listeners", "log_lines_shown", "progress_bar", "say", "show_log_lines"]
+
+INFO = 20  # as in logging, which takes as long to load as all that --help needs
+
+# Each gets every line that is said, with its level: the log file of a command.
+listeners: list[Callable[[str, int], None]] = []
+_log_lines_shown = False
 
 
-def say(message: str) -> None:
-    """A line on standard error; nothing where there is none.
+def say(message: str, level: int = INFO, *, listened: bool = True) -> None:
+    """A line on standard error; nothing where there is none. A progress bar stays whole, below it.
+
+    level     of logging, for the log file
+    listened  False: the log has it in other words
 
     >>> from botan_fast.terminal import say
     >>> say("reading")
     """
-    with contextlib.suppress(OSError, ValueError, AttributeError):
+    with contextlib.suppress(OSError, ValueError, AttributeError), _above_bars():
         sys.stderr.write(f"{message}\n")  # at once: a line that is printed in two parts mixes with others
         sys.stderr.flush()
+    if listened:
+        for listener in listeners:
+            listener(message, level)
+
+
+def _above_bars() -> contextlib.AbstractContextManager[Any]:
+    """Bars are cleared inside of the block, and drawn again after it; as `tqdm.write` does it."""
+    bar = getattr(sys.modules.get("tqdm"), "tqdm", None)
+    if bar is None or not getattr(bar, "_instances", None):  # its lock makes semaphores of the system
+        return contextlib.nullcontext()
+    mode: contextlib.AbstractContextManager[Any] = bar.external_write_mode(file=sys.stderr)
+    return mode
+
+
+def show_log_lines(shown: bool) -> None:
+    """Log lines appear on standard error from now on (-v), so that progress need not say the same."""
+    global _log_lines_shown
+    _log_lines_shown = shown
+
+
+def log_lines_shown() -> bool:
+    """Do log lines appear on standard error?
+
+    >>> from botan_fast.terminal import log_lines_shown
+    >>> log_lines_shown()
+    False
+    """
+    return _log_lines_shown
 
 
 def is_terminal() -> bool:

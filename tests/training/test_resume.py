@@ -23,6 +23,7 @@ def test_files_of_a_run(tiny_data, uninterrupted):
     folder = uninterrupted.output
     # tensorboard/ where that is installed
     assert {file.name for file in folder.iterdir()} - {"tensorboard"} == {
+        "run.toml",
         "config.json",
         "training_state.safetensors",
         "last.safetensors",

@@ -1,5 +1,6 @@
 """The command botan-fast: one file for each command; `entry` is the loop over them, `options` what they share,
-`arguments` makes their flags of the tables of options, `config` reads the file of --config.
+`logs` where their log lines go, `arguments` makes their flags of the tables of options, `config` reads the file of
+--config.
 
 A command is a module with
 

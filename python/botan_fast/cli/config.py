@@ -10,11 +10,10 @@ from typing import Any
 
 from ..errors import InputError
 from ..files import printable
-from ..option import Option, check_table, read_toml
+from ..option import OBJECTS, Option, check_table, read_toml
 
-__all__ = ["OBJECTS", "Arguments", "Config", "add_config"]
+__all__ = ["Arguments", "Config", "add_config"]
 
-OBJECTS = "objects"  # in a file of `training.run_file`: the options that were given as objects in Python
 _OBJECT = object()
 
 
@@ -43,6 +42,8 @@ class Config:
         self.values: dict[str, Any] = {}
         if self.path is None:
             return
+        if not self.path:
+            raise InputError("--config is empty; give the name of a TOML file")
         self.where = printable(self.path)
         options: Iterable[Option] = command.TABLE
         others = {other.NAME: other.TABLE for other in commands if hasattr(other, "TABLE") and other is not command}

@@ -16,6 +16,7 @@ from ..errors import BotanFastError, BotanFastWarning
 from ..terminal import say
 from . import baseline, bench, collect, convert, demo, evaluate, info, predict, simulate, sweep, train
 from .config import Config, add_config
+from .logs import ERROR, WARNING, add_arguments, keep_traceback, logging_to
 from .parser import Parser, UsageError, with_options
 from .requeue import job_name, requeue
 
@@ -59,13 +60,19 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(argv: list[str]) -> int:
-    command, debug, arguments = None, False, argparse.Namespace()
+    with contextlib.ExitStack() as log:  # open until the last line is said
+        return _run(argv, log)
+
+
+def _run(argv: list[str], log: contextlib.ExitStack) -> int:
+    command, common, arguments = None, argparse.Namespace(debug=False), argparse.Namespace()
     try:
         try:
-            command, debug, arguments = _parse(argv)
+            command, common, arguments = _parse(argv)
         except SystemExit as stop:  # --help and --version
             status = int(stop.code or 0)
         else:
+            log.enter_context(logging_to(common.verbose, common.log_file, argv))
             given = argparse.Namespace(**vars(arguments))  # a command may change its own
             # Where a job can be requeued nothing ends at once, not even while modules load.
             with _warnings_in_one_line(), contextlib.nullcontext() if job_name() is None else interruption.orderly():
@@ -75,17 +82,19 @@ def _main(argv: list[str]) -> int:
     except UsageError as error:
         return _fail(error)
     except KeyboardInterrupt as stop:
+        keep_traceback()
         return _interrupted(stop, command, arguments, argv)
     except BrokenPipeError:
         _forget_output()
         return _BROKEN_PIPE
     except Exception as error:
+        keep_traceback()
         if interruption.status() is not None:  # a library made another error of the interruption
             return _interrupted(error, command, arguments, argv)
-        if debug:
+        if common.debug:
             raise
         if isinstance(error, BotanFastError):
-            return _fail(with_options(str(error), arguments))
+            return _fail(with_options(str(error), arguments, common))
         if isinstance(error, OSError):
             place = error.filename
             if place is None and error.errno in (errno.ENOSPC, errno.EBADF, errno.EIO):  # of files we know the names
@@ -109,18 +118,19 @@ def _interrupted(
             more += text
             if not again:
                 more += command.interrupted(arguments, argv)
-    say(f"botan-fast: interrupted{more}")
+    say(f"botan-fast: interrupted{more}", WARNING)
     return interruption.status() or 130
 
 
-def _parse(argv: list[str]) -> tuple[ModuleType, bool, argparse.Namespace]:
-    """The command, whether to show tracebacks, and the command's own arguments."""
+def _parse(argv: list[str]) -> tuple[ModuleType, argparse.Namespace, argparse.Namespace]:
+    """The command, the arguments that all commands have (debug, verbose, log_file), and the command's own."""
     parser = Parser(prog="botan-fast", description="Train and use BOTAN, the graph neural network for glassy dynamics.")
     parser.add_argument("--version", action="version", version=f"botan-fast {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:
         one = commands.add_parser(command.NAME, help=command.DESCRIPTION, description=command.DESCRIPTION)
         one.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        add_arguments(one)
         if hasattr(command, "TABLE"):
             add_config(one)
         command.add_arguments(one)
@@ -131,8 +141,9 @@ def _parse(argv: list[str]) -> tuple[ModuleType, bool, argparse.Namespace]:
         config = Config(by_name[argv[0]], COMMANDS, argv[1:])
         config.fill(commands.choices[argv[0]])
     options = vars(parser.parse_args(argv))
-    command, debug = by_name[options.pop("command")], options.pop("debug")
-    return command, debug, argparse.Namespace(**options) if config is None else config.arguments(options)
+    command = by_name[options.pop("command")]
+    common = argparse.Namespace(**{name: options.pop(name) for name in ("debug", "verbose", "log_file")})
+    return command, common, argparse.Namespace(**options) if config is None else config.arguments(options)
 
 
 @contextlib.contextmanager
@@ -147,7 +158,7 @@ def _warnings_in_one_line() -> Iterator[None]:
                 plain(message, category, *place, **rest)  # type: ignore[arg-type]
             elif (text := " ".join(str(message).split())) not in seen:
                 seen.add(text)
-                say(f"botan-fast: warning: {text}")
+                say(f"botan-fast: warning: {text}", WARNING)
 
         warnings.simplefilter("always", BotanFastWarning)
         warnings.showwarning = show
@@ -156,14 +167,14 @@ def _warnings_in_one_line() -> Iterator[None]:
 
 def _fail(message: object) -> int:
     # One line, whatever a message quotes from elsewhere.
-    say(f"botan-fast: error: {' '.join(str(message).split())}")
+    say(f"botan-fast: error: {' '.join(str(message).split())}", ERROR)
     return 2
 
 
 def _warn(message: Warning | str, category: type[Warning], filename: str, *_: object) -> None:
     """A warning as one line. Others than ours have no remedy here, and a traceback's worth of source is no help."""
     if filename.startswith(os.path.dirname(os.path.dirname(__file__))):
-        say(f"botan-fast: warning: {' '.join(str(message).split())}")
+        say(f"botan-fast: warning: {' '.join(str(message).split())}", WARNING)
 
 
 def _prepare_streams() -> None:

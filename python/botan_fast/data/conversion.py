@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from ..arrays import Array
 from ..checks import positive
 from ..errors import InputError
 from ..files import FilePath, is_file, name_of, printable
+from ..log import logger
 from ..physics.potential import KOB_ANDERSEN, PotentialLike, check_potential
 from ..quantities import LETTERS
 from ..terminal import progress_bar
@@ -26,6 +28,8 @@ from .species import SpeciesOrder
 from .writer import DatasetWriter
 
 __all__ = ["convert"]
+
+_LOG = logger(__name__)
 
 
 def convert(
@@ -148,6 +152,7 @@ def convert(
         settings["species"] = list(order.given or ())
     given = over_names(files, time, temperature)
     reading = Reading(cutoff, box, density, temperature, time, letters, order, given, minima)
+    begun = monotonic()
     wanted = [file for file in files if told_to_be_chosen(file, time, temperature, given)]
     provenance = {"command": "convert", **settings}
     with DatasetWriter(
@@ -184,9 +189,11 @@ def convert(
                     record.source = "\n".join(filter(None, (mark, record.source)))
                     writer.add(record)
                     known.add(record, file)
+                    _LOG.debug("stored %s of %s", record.name, file)
         order.check_found()
         known.say()
         writer.close(None if report is None else lambda: report(output))
+    _LOG.info("wrote %s from %d files, %.1f s", output, len(wanted), monotonic() - begun)
     return output
 
 

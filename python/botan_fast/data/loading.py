@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..errors import DataError, InputError, warn
 from ..files import FilePath
 from ..formats import Configuration, holds_frames, iterate_groups, read_trajectory, stated
 from ..formats.trajectory import Trajectory
+from ..log import logger
 from ..quantities import NODE_TARGETS
 from ..terminal import progress_bar
 from .build import build_sample
@@ -29,6 +31,8 @@ from .twins import Known
 from .words import refuse_twice, words_on_samples
 
 __all__ = ["Data", "given_samples", "load_samples", "read_samples"]
+
+_LOG = logger(__name__)
 
 Foreign: TypeAlias = Any  # Atoms of ASE, Universe of MDAnalysis, DataCollection of OVITO
 # Paths may be patterns. A list holds files, data sets and objects of other packages, or samples.
@@ -178,7 +182,7 @@ def read_samples(
     order, once = SpeciesOrder(species), time_optional and time is None
     samples: list[Sample] = []
     origins: dict[int, Path] = {}
-    sources = open_sources(data, runs=require_targets)
+    sources, begun = open_sources(data, runs=require_targets), monotonic()
     told = [stated(source) if isinstance(source, Path) else (None, None) for source in sources]
     choice.among(told)  # an error lists all that the names of files tell, and no file is read for it
     with _progress(progress) as bar:
@@ -209,6 +213,7 @@ def read_samples(
     order.check_found()
     _refuse_twins(samples, origins, require_targets)
     words_on_samples(samples, targets=require_targets, joined=joined)
+    _LOG.info("read %d configurations of %d files, %.1f s", len(samples), len(sources), monotonic() - begun)
     return samples
 
 

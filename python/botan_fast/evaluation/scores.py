@@ -14,6 +14,7 @@ from ..data.selection import Numbers
 from ..device import Device
 from ..errors import warn
 from ..files import FilePath
+from ..log import logger
 from ..model.card import ModelCard
 from ..model.ensemble import Ensemble
 from ..ops.precision import check_precision
@@ -24,6 +25,9 @@ from .prediction import warn_of_differences
 from .times import columns, num_outputs, output_times
 
 __all__ = ["evaluate", "pearson", "score"]
+
+_LOG = logger(__name__)
+FIRST_SCORES = ("node_pearson", "edge_pearson", "node_loss", "edge_loss")
 
 
 def evaluate(
@@ -117,7 +121,10 @@ def evaluate(
     )
     warn_of_differences(named, samples)
     _warn_of_noise(named)
-    return score(named.model, samples, device, precision, progress)
+    scores = score(named.model, samples, device, precision, progress)
+    numbers = ", ".join(f"{name} {scores[name]:.4f}" for name in FIRST_SCORES if scores[name] is not None)
+    _LOG.info("scored %d configurations: %s", len(samples), numbers)
+    return scores
 
 
 def score(

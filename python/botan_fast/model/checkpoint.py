@@ -13,6 +13,7 @@ import torch
 from .. import __version__
 from ..errors import CheckpointError, InputError
 from ..files import FilePath, atomic_write, did_you_mean, printable
+from ..log import logger
 from ..quantities import letter_of_version
 from .botan import BOTAN
 from .card import ModelCard, card_from_json
@@ -25,6 +26,8 @@ from .tf_checkpoint import is_index_file
 from .torch_file import read_state_dict
 
 __all__ = ["load_model", "read_metadata", "save_model"]
+
+_LOG = logger(__name__)
 
 FORMAT = "botan_fast"
 # 2: the letter of the node target is that of quantities.LETTERS_VERSION 2. 3: inputs, outputs and their scales.
@@ -184,6 +187,7 @@ def load_model(
         model = _made(config).to("cpu", torch.float32)
     model.load_state_dict({name: tensor.to(torch.float32) for name, tensor in state.items()})
     model.card = published_card(model.state_dict()) if card is None else card
+    _LOG.info("read a %s of %d weights from %s", type(model).__name__, sum(t.numel() for t in state.values()), file)
     return model
 
 

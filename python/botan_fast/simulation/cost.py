@@ -6,12 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from ..errors import InputError
+from ..log import logger
 from ..terminal import is_terminal, progress_bar, say
 from .lammps import Lammps
 from .protocol import Protocol
 from .start import lattice, maxwell_boltzmann
 
 __all__ = ["Progress", "check_memory", "duration", "estimate", "steps_per_second"]
+
+_LOG = logger(__name__)
 
 LONG = 60.0  # seconds from which on a simulation says beforehand what it will take
 _FAST = 2e7  # steps times particles that no processor of today takes longer than LONG for
@@ -97,6 +100,7 @@ class Progress:
             text = estimate(protocol, steps)
             if text is not None:
                 say(f"simulate: {text}")
+            _LOG.info("%d steps of %d particles", steps, protocol.num_particles)
             self.bar = progress_bar(
                 total=steps, unit="step", unit_scale=True, desc="simulate", smoothing=0.05, dynamic_ncols=True
             )
@@ -115,6 +119,7 @@ class Progress:
 
     def say(self, text: str) -> None:
         self.text = text
+        _LOG.debug("%s", text)
         if self.bar is not None:
             self.bar.set_description(text)
 

@@ -11,6 +11,7 @@ import numpy as np
 from ..checks import positive
 from ..errors import InputError, warn
 from ..files import FilePath
+from ..log import logger
 from ..quantities import check_which
 from .cost import Progress, check_memory
 from .lammps import Lammps, SimulationError, require_lammps
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from ..data.writer import DatasetWriter
 
 __all__ = ["ConfigurationCheck", "SimulationResult", "simulate"]
+
+_LOG = logger(__name__)
 
 # Streams of random numbers, see Protocol.generator.
 _LATTICE, _MELT, _RUN = 0, 1, 2
@@ -249,6 +252,7 @@ class _Task:
         if self.inherent:
             record.inherent = inherent_structure(positions, types, protocol.length, protocol.potential)
         self.writer.add(record)
+        _LOG.info("configuration %s: %d runs, energy drift %.2g, temperature %.4f", name, len(runs), drift, temperature)
         if not self.keep_trajectories:
             self.work.remove_runs(name)
 

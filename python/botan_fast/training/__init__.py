@@ -25,6 +25,10 @@ testing        scores along the run
 fingerprint    the targets of a run's data in a few numbers, for the comparison on resume
 card           what a run says of its model
 augmentation   random rotations
-callbacks      progress bar, log lines, TensorBoard, a user's own
+callbacks      what may watch a run: the interface, functions, early stopping
+watchers       the callbacks of a run together: their errors, and whether they end it
+progress       progress bar and log lines
+loggers        TensorBoard, Weights & Biases
+run_file       run.toml, the options of a run, to repeat it
 run_directory  the files of a run, and the state it continues from
 """

@@ -18,6 +18,7 @@ from ..data.selection import Numbers
 from ..errors import InputError, warn
 from ..evaluation.scores import score
 from ..files import FilePath, write_bytes
+from ..log import logger, tell
 from ..model.checkpoint import LAST, save_model
 from ..model.inputs import node_columns
 from ..model.linear import LinearBaseline, edge_terms, windows
@@ -25,14 +26,18 @@ from ..model.scales import Moments
 from ..physics.descriptor_settings import DescriptorSettings, species_name
 from ..physics.potential import PotentialLike
 from ..quantities import FIRST_SHELL
-from ..terminal import progress_bar, say
+from ..terminal import progress_bar
 from .card import training_card
 from .features import columns_of, structure_config, with_features
+from .options import BASELINE
 from .ridge import Sums, best_penalty, solve
 from .run_directory import RunDirectory
+from .run_file import run_file
 from .samples import check_samples, number_of_species
 
 __all__ = ["BaselineResult", "train_baseline"]
+
+_LOG = logger(__name__)
 
 ONE = 0.3  # the penalty where there is one configuration and none can be left out: benchmarks/results/accuracy
 _ROWS = 65536  # pairs at once
@@ -134,9 +139,12 @@ def train_baseline(
     >>> result.model.node_weight.shape  # (1 time, 2 species, 4 columns)
     torch.Size([1, 2, 4])
     """
+    arguments = dict(locals())
     if penalty is not None and not (np.isfinite(penalty) and penalty >= 0):
         raise InputError(f"penalty = {penalty!r}: give a number that is not negative, or leave it out")
     run = None if output is None else RunDirectory(output)
+    if run is not None:
+        run.options = run_file("baseline", BASELINE, arguments, run.path)
     reading = {"box": box, "density": density, "temperature": temperature, "time": time, "species": species}
     # An empty model says what is wrong with the inputs before the data are read.
     options: dict[str, Any] = {"node_inputs": node_inputs, "edge_inputs": edge_inputs}
@@ -153,6 +161,8 @@ def train_baseline(
         config |= {"num_species": number_of_species([*parts[0], *parts[1]]), "dimensions": dimensions}
         (samples, tests), structure = with_features(parts, config, edges, progress)
         config |= {"structure": structure, "input_columns": columns_of(samples, config)}
+        if run is not None:
+            run.write_options()
         model = LinearBaseline(**{name: value for name, value in config.items() if name != "kind"})
         penalties = fit(model, samples, penalty, progress)
         model.card = training_card(0.5 if edges else 1.0, model.config, samples)
@@ -178,8 +188,7 @@ def fit(model: LinearBaseline, samples: list[Sample], penalty: float | None, pro
     for sample in progress_bar(samples, show=progress, desc="descriptors", unit=" configurations", leave=False):
         for place, one in _sums_of(model, sample, edges):
             sums.setdefault(place, []).append(one)
-    if progress:
-        say(f"{len(sums)} regressions on {len(samples)} configurations")
+    tell(_LOG, f"{len(sums)} regressions on {len(samples)} configurations", progress)
     penalties = {}
     with torch.no_grad():
         for place, parts in sums.items():

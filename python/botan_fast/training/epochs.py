@@ -6,18 +6,23 @@ from time import perf_counter
 import torch
 
 from ..data.sample import Sample
+from ..errors import BotanFastError
 from ..interruption import Interrupted, deferred
+from ..log import logger
 from ..terminal import say
 from .callbacks import Callback
 from .engine import choose_steps
 from .learner import Learner
+from .progress import epoch_text
 from .run_directory import RunDirectory, TrainingState, copy_of_weights
 from .settings import TrainingSettings
-from .steps import TrainingError
 from .testing import test_columns
 from .validation import is_over, loss_column
+from .watchers import CallbackError, should_stop
 
 __all__ = ["RunData", "train_epochs"]
+
+_LOG = logger(__name__)
 
 
 @dataclass
@@ -45,6 +50,7 @@ def train_epochs(
     """The epochs from `state` to the end of the run; its last state. What it saves is saved in `run`."""
     try:
         steps = choose_steps(learner, data.train, settings)
+        _LOG.info("%s, %d steps in an epoch", type(steps).__name__, steps.num_batches)
         for watcher in watchers:
             watcher.run_started(state.epochs, settings.epochs, steps.num_batches)
         for epoch in range(state.epochs, settings.epochs):
@@ -69,11 +75,16 @@ def train_epochs(
                         run.write_best(learner.scored)
                     if last or state.epochs % settings.checkpoint_every == 0:
                         run.save(state, learner.result(state))
+            _LOG.info("%s  gradient %.3g", epoch_text(row, settings.epochs), row["gradient_norm"])
             for watcher in watchers:
                 watcher.epoch_finished(row, learner.scored)
-            if last:
+            state.stopped = None if last else should_stop(watchers)
+            if state.stopped is not None and run is not None:
+                with deferred():
+                    run.save(state, learner.result(state))  # with the reason
+            if last or state.stopped is not None:
                 break
-    except (KeyboardInterrupt, TrainingError) as stop:
+    except (KeyboardInterrupt, BotanFastError) as stop:
         with deferred():
             # Back to the last finished epoch, which checkpoint_every may have left unsaved.
             learner.restore(state)
@@ -92,5 +103,7 @@ def _report_interruption(stop: BaseException, run: RunDirectory, state: Training
     kept = f"'{run.path}' holds {state.epochs} finished epochs"
     if isinstance(stop, Interrupted):  # of the command, which says it in its last line
         stop.saved = f"; {kept}"
+    elif isinstance(stop, CallbackError) and state.epochs:
+        stop.args = (f"{stop}; {kept}, continue with resume=True (--resume)",)
     elif isinstance(stop, KeyboardInterrupt) and progress:
         say(f"interrupted: {kept}; continue with resume=True (--resume)")

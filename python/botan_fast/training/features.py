@@ -3,12 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from time import monotonic
 from typing import Any
 
 from ..box import largest_cutoff
 from ..data.sample import Sample
 from ..data.structure import PAIRS, Structure, with_structure
 from ..errors import InputError
+from ..log import logger
 from ..model.botan import BOTAN
 from ..model.config import plain
 from ..model.scales import fit_inputs, fit_outputs
@@ -16,6 +18,8 @@ from ..physics.descriptor_settings import DescriptorSettings
 from ..physics.potential import PotentialLike, check_potential
 
 __all__ = ["columns_of", "fit_scales", "reads_species", "reads_structure", "structure_config", "with_features"]
+
+_LOG = logger(__name__)
 
 
 # Samples with structure that stay made: about 12 MB each for 4,096 particles, a fifth of a training step to make again.
@@ -86,9 +90,11 @@ def with_features(
     if "descriptors" not in config["structure"]:
         structure = replace(structure, descriptors=_that_fit(structure.descriptors, samples))
     structure = replace(structure, potential=structure.potential_for(samples))
+    begun = monotonic()
     made = [with_structure(part, structure, progress, pair_targets=pair_targets) for part in parts]
     if len(samples) <= MOST_KEPT:
         made = [[sample.kept() for sample in part] for part in made]
+        _LOG.info("made what the model reads of %d configurations, %.1f s", len(samples), monotonic() - begun)
     return made, structure.as_dict()
 
 

@@ -1,7 +1,7 @@
 """train(): from data to a trained model. The loop itself is in `epochs`."""
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -20,25 +20,32 @@ from ..data.times import join_times
 from ..device import Device, choose_device
 from ..errors import InputError
 from ..files import FilePath
+from ..log import logger as logger_of
+from ..log import tell
 from ..model.botan import BOTAN
 from ..ops.precision import AUTO
 from ..physics.descriptor_settings import DescriptorSettings
 from ..physics.potential import PotentialLike
-from ..terminal import say
-from .callbacks import Callback, FunctionCallback, default_callbacks
+from .callbacks import Callback, OpenedRun
 from .card import training_card
 from .epochs import RunData, train_epochs
 from .features import columns_of, fit_scales, reads_species, structure_config, with_features
 from .learner import make_learner
+from .loggers import Logger, as_loggers, by_name
+from .options import TRAIN
 from .preconditions import check_alone
 from .recipes import MODEL_OPTIONS, OPTIONS, STRUCTURE_OPTIONS, resolve
 from .run_directory import RunDirectory, TrainingState
+from .run_file import run_file
 from .samples import check_samples, give_words, number_of_outputs, number_of_species, resolved_weights
 from .settings import TrainingSettings, describe_run, initial_model, load_init, model_config
 from .steps import TrainingError
 from .validation import check_patience, hold_out, is_over, result_epoch
+from .watchers import Watcher, as_callbacks, default_callbacks, guarded, log_means, report_stop, should_stop
 
 __all__ = ["TrainingError", "TrainingResult", "train"]
+
+_LOG = logger_of(__name__)
 
 
 @dataclass(repr=False)
@@ -51,6 +58,7 @@ class TrainingResult:
     output    the run directory, or None
     epoch     the epoch that the model is of: the last one, but with `patience`
     replays   steps of this call that were replays of a CUDA graph, counted on the device (docs/training-gpu.md)
+    stopped   why a callback has ended the run before its last epoch, None where none has
     """
 
     model: BOTAN
@@ -58,6 +66,7 @@ class TrainingResult:
     output: Path | None
     epoch: int = -1
     replays: int = 0
+    stopped: str | None = None
 
     def __repr__(self) -> str:
         last = self.history[self.epoch] if self.history else {}
@@ -115,7 +124,8 @@ def train(
     species: Sequence[str] | None = None,
     device: Device = None,
     progress: bool = True,
-    callbacks: Sequence[Callback | Callable[[dict[str, Any]], Any]] = (),
+    logger: Logger = None,
+    callbacks: Sequence[Watcher] = (),
 ) -> TrainingResult:
     """Train BOTAN (Shiba et al., J. Chem. Phys. 158, 084503 (2023)).
 
@@ -144,8 +154,8 @@ def train(
     resume : bool
         Continue the run in `output` after its last saved epoch; the result is bitwise that of a run that was never
         interrupted. Every argument must be as it was, apart from epochs (with a constant schedule), checkpoint_every,
-        save_memory, device, progress and callbacks. A folder without a run starts one; a run with that many epochs is
-        returned as it is.
+        save_memory, device, progress, logger and callbacks. A folder without a run starts one; a run with that many
+        epochs is returned as it is.
     augmentation : {"octahedral", "o3", "none"}
         Distribution of the rotations, see `botan_fast.training.augmentation.random_rotation`.
     learning_rate, clip_norm : float
@@ -207,13 +217,16 @@ def train(
         BOTAN_FAST_CAPTURE=0 in the environment makes them one by one (docs/training-gpu.md).
     progress : bool
         Show progress on standard error: a bar in a terminal, lines in a log file.
+    logger : {"tensorboard", "wandb"}, Callback, or list of them, optional
+        Where the numbers of the history go besides history.csv (`botan_fast.callbacks.TensorBoard`, `WandB`).
     callbacks : sequence
-        `Callback` objects, or functions that are called with each new line of the history.
+        `botan_fast.callbacks.Callback` objects, or functions that are called with each new line of the history. They
+        may end the run, as `EarlyStopping` does.
 
     Returns
     -------
     TrainingResult
-        model (in eval mode, on `device`), history, output, epoch, replays.
+        model (in eval mode, on `device`), history, output, epoch, replays, stopped.
 
     Raises
     ------
@@ -221,6 +234,8 @@ def train(
         for wrong arguments, data files, and weights or run files.
     TrainingError
         when the loss or the gradient is not finite. What the run saved before stays.
+    CallbackError
+        when a callback raises an error, after the last finished epoch has been saved.
     KeyboardInterrupt
         on Ctrl-C, after the last finished epoch has been saved; pressed again meanwhile, it is saved all the same.
 
@@ -244,7 +259,8 @@ def train(
     >>> [row["epoch"] for row in result.history]
     [0, 1]
     """
-    given = {name: value for name, value in locals().items() if name in OPTIONS and value is not None}
+    arguments = dict(locals())
+    given = {name: value for name, value in arguments.items() if name in OPTIONS and value is not None}
     options = resolve(recipe, given)
     if options["batch_size"] is None:
         options["batch_size"] = 5 if options["p"] == 1 else 1
@@ -257,13 +273,18 @@ def train(
     )
     check_alone()
     device = choose_device(device)
+    watching = [*as_loggers(logger, output), *as_callbacks(callbacks)]
+    names, loggers = by_name(logger)
+    arguments |= {"logger": names or None, "callbacks": [*loggers, *callbacks]}
     run = None if output is None else RunDirectory(output)
+    if run is not None:
+        run.options = run_file("train", TRAIN, arguments, run.path)
     if resume and run is None:
         raise InputError("resume = True needs output, the folder of the run to continue")
     reading = {"box": box, "density": density, "temperature": temperature, "time": time, "species": species}
     # Before the data are read: is the folder free, and can it be written to?
     with contextlib.nullcontext() if run is None else run.held(resume):
-        return _train(settings, run, train, test, init, given, options, reading, device, progress, callbacks)
+        return _train(settings, run, train, test, init, given, options, reading, device, progress, watching)
 
 
 def _train(
@@ -277,9 +298,10 @@ def _train(
     reading: dict[str, Any],
     device: torch.device,
     progress: bool,
-    callbacks: Sequence[Callback | Callable[[dict[str, Any]], Any]],
+    callbacks: list[Callback],
 ) -> TrainingResult:
     """`train` with its settings checked and its folder its own."""
+    path = None if run is None else run.path
     source = load_init(init)
     config = _model_config(source, model_options, resolved, settings.p)
     read = reading | {name: config[name] for name in ("cutoff", "self_edges", "node_target")}
@@ -321,13 +343,17 @@ def _train(
         if state.epochs:
             run.repair_results(state, learner.result(state))
     if not is_over(state.history, settings):
-        watchers: list[Callback] = default_callbacks(progress, None if run is None else run.path / "tensorboard")
-        watchers += [c if isinstance(c, Callback) else FunctionCallback(c) for c in callbacks]
-        if progress:
-            _say_what(device, data, state, settings, asked)
-        state = train_epochs(learner, state, run, data, settings, watchers, progress)
-    model, path = learner.result(state).eval(), None if run is None else run.path
-    return TrainingResult(model, state.history, path, result_epoch(state.history, settings), learner.replays)
+        watchers = guarded([*callbacks, *default_callbacks(progress)])  # the bar begins last and ends first
+        for watcher in watchers:
+            watcher.run_opened(OpenedRun(path, description, state.history))
+        state.stopped = should_stop(watchers)  # of a resumed run: it ends where it would have ended
+        if state.stopped is None:
+            _say_what(device, data, state, settings, asked, progress)
+            log_means(model, settings, device)
+            state = train_epochs(learner, state, run, data, settings, watchers, progress)
+        report_stop(state, progress)
+    model, epoch = learner.result(state).eval(), result_epoch(state.history, settings)
+    return TrainingResult(model, state.history, path, epoch, learner.replays, state.stopped)
 
 
 def _model_config(
@@ -355,13 +381,15 @@ def _load(data: Data, reading: dict[str, Any], progress: bool) -> list[Sample]:
 
 
 def _say_what(
-    device: torch.device, data: RunData, state: TrainingState, settings: TrainingSettings, asked: str
+    device: torch.device, data: RunData, state: TrainingState, settings: TrainingSettings, asked: str, show: bool
 ) -> None:
     held = f", {len(data.validation)} held back" if data.validation else ""
     chosen = f" in {settings.precision} (precision = 'auto')" if asked == AUTO else ""
-    say(
+    tell(
+        _LOG,
         f"training on {device}{chosen}: {len(data.train)} configurations, {len(data.test)} to test{held}, "
-        f"epochs {state.epochs} to {settings.epochs - 1}"
+        f"epochs {state.epochs} to {settings.epochs - 1}",
+        show,
     )
     first = data.train[0]
-    say(f"species of {first.name}: {describe_types(first.types, first.species)}")
+    tell(_LOG, f"species of {first.name}: {describe_types(first.types, first.species)}", show)

@@ -71,6 +71,13 @@ TRAIN = (
     Option("target_scaling", "switch", "scale targets by species (paper: no)"),
     Option("evaluate_every", "integer", "compute the scores every K epochs (paper: 5)", metavar="K"),
     Option("checkpoint_every", "integer", "save the run every K epochs", default=1, metavar="K"),
+    Option(
+        "logger",
+        "text",
+        "where the numbers of each epoch go besides history.csv: tensorboard, wandb",
+        several=True,
+        metavar="NAME",
+    ),
     PRECISION,
     Option("save_memory", "switch", "less memory for more time, the same results", default=False),
     Option("hidden_size", "integer", "feature width (default: 64, or that of --init)"),

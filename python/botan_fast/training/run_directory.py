@@ -1,5 +1,7 @@
 """The files of a training run, and the state that a run continues from.
 
+    run.toml                     the options of the run, for `--config` to repeat it (`run_file`), written at its
+                                 beginning, and by a resumed run that has others
     config.json                  settings, data and model of the run, written once at its beginning
     training_state.safetensors   weights, optimizer and history after the last saved epoch, with `ema` and `patience`
                                  averaged and best weights too: what resume reads
@@ -7,7 +9,8 @@
                                  the best one so far: what load_model reads for a run directory
     best.safetensors             the model with the lowest validation loss, or test loss without a validation part
     history.csv                  one line for each epoch
-    tensorboard/                 when TensorBoard is installed
+    tensorboard/                 with logger="tensorboard"
+    wandb_id.txt, wandb/         with logger="wandb": which run of Weights & Biases this is, and its files
 
 `training_state.safetensors` alone decides where a run stands. It is replaced in one step, so a kill at any moment
 leaves the state of one epoch, never a mixture; the other files follow from it and are written again on resume.
@@ -31,12 +34,16 @@ from ..errors import CheckpointError, DataError, InputError
 from ..files import FilePath, is_file, printable, remove_leftovers, write_bytes
 from ..interruption import deferred, orderly
 from ..lock import Lock
+from ..log import logger
 from ..model.botan import BOTAN
 from ..model.checkpoint import load_model, save_model
 from ..ops.precision import PRECISIONS
+from . import run_file
 from .settings import check_resumed
 
 __all__ = ["HISTORY_COLUMNS", "RunDirectory", "TrainingState", "copy_of_weights"]
+
+_LOG = logger(__name__)
 
 HISTORY_COLUMNS = (
     "epoch",
@@ -68,6 +75,7 @@ class TrainingState:
     best_loss: float | None  # lowest validation or test loss so far
     average: dict[str, torch.Tensor] = field(default_factory=dict)  # with `ema`
     best: dict[str, torch.Tensor] = field(default_factory=dict)  # with `patience`: those of best_loss
+    stopped: str | None = None  # why a callback has ended the run after the last epoch
 
     @property
     def result(self) -> dict[str, torch.Tensor]:
@@ -140,14 +148,16 @@ def copy_of_weights(model: BOTAN) -> dict[str, torch.Tensor]:
     return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
 
 
-def _check_history(history: Any, best_loss: Any) -> None:
-    """ValueError unless these are the rows of epochs, numbers or None in the known columns, and a number or None."""
+def _check_history(history: Any, best_loss: Any, stopped: Any) -> None:
+    """ValueError unless they are rows of epochs, numbers or None in the known columns; a number; a text; or None."""
     numbers = (int, float, type(None))
     rows = isinstance(history, list) and all(isinstance(row, dict) for row in history)
     if not rows or not all(name in HISTORY_COLUMNS or _MORE.fullmatch(name) for row in history for name in row):
         raise ValueError("its history has other columns")
     if not isinstance(best_loss, numbers) or not all(isinstance(x, numbers) for row in history for x in row.values()):
         raise ValueError("its history does not hold numbers")
+    if not isinstance(stopped, (str, type(None))):
+        raise ValueError("why it stopped is no text")
 
 
 class RunDirectory:
@@ -157,6 +167,8 @@ class RunDirectory:
         if not str(path):
             raise InputError("output = '' is empty; name a folder")
         self.path = Path(path)
+        self.options: bytes | None = None  # what run.toml will hold
+        self.options_file = self.path / run_file.NAME
         self.config_file = self.path / "config.json"
         self.state_file = self.path / "training_state.safetensors"
         self.last_file = self.path / "last.safetensors"
@@ -231,7 +243,13 @@ class RunDirectory:
             state = self.read_state()
         if state is None or state.epochs < description["settings"]["epochs"]:
             self.write_config(description)  # a continued run may have more epochs than before
+            self.write_options()
         return fresh if state is None else state
+
+    def write_options(self) -> None:
+        """Write run.toml, where it does not say the same."""
+        if self.options is not None:
+            run_file.write_run_file(self.options_file, self.options)
 
     def write_config(self, config: dict) -> None:
         """Write config.json."""
@@ -270,9 +288,11 @@ class RunDirectory:
             "format": _STATE_FORMAT,
             "history": json.dumps(state.history),
             "best_loss": json.dumps(state.best_loss),
+            **({} if state.stopped is None else {"stopped": json.dumps(state.stopped)}),
         }
         # Not save_file: it makes its own file, which only its owner may read.
         write_bytes(self.state_file, safetensors.torch.save(tensors, metadata))
+        _LOG.debug("saved %s after %d epochs", self.state_file, state.epochs)
         self.write_results(state, model)
 
     def write_results(self, state: TrainingState, model: BOTAN) -> None:
@@ -294,6 +314,7 @@ class RunDirectory:
     def write_best(self, model: BOTAN) -> None:
         """Write the model with the lowest loss so far."""
         save_model(model, self.best_file)
+        _LOG.debug("saved %s, the lowest loss so far", self.best_file)
 
     def read_state(self) -> TrainingState | None:
         """The saved state, or None before the first one; CheckpointError when the file is broken."""
@@ -306,7 +327,8 @@ class RunDirectory:
             if metadata.get("format") != _STATE_FORMAT:
                 raise ValueError(f"format is {metadata.get('format')!r}, expected {_STATE_FORMAT!r}")
             history, best_loss = json.loads(metadata["history"]), json.loads(metadata["best_loss"])
-            _check_history(history, best_loss)
+            stopped = json.loads(metadata.get("stopped", "null"))
+            _check_history(history, best_loss, stopped)
         except (safetensors.SafetensorError, OSError, ValueError, KeyError, RecursionError) as error:
             raise CheckpointError(
                 f"{self.state_file} cannot be read ({printable(error)}); start a new run, "
@@ -318,11 +340,11 @@ class RunDirectory:
             }
             for part in _PARTS
         }
-        return TrainingState(**parts, history=history, best_loss=best_loss)
+        return TrainingState(**parts, history=history, best_loss=best_loss, stopped=stopped)
 
     def remove_leftovers(self) -> None:
         """Remove the temporary files of a run that was killed while it wrote."""
-        remove_leftovers(*self._files)
+        remove_leftovers(*self._files, self.options_file)
 
 
 def _history(state: TrainingState) -> bytes:
