@@ -57,7 +57,7 @@ from typing import Any
 
 from .alive import end_process, host_name, is_alive, machine, start_of
 
-__all__ = ["PATIENCE", "Claim", "Look", "Owner", "Watch", "create", "look", "take"]
+__all__ = ["PATIENCE", "Claim", "Look", "Owner", "Watch", "create", "look", "remove_leftovers", "take"]
 
 PATIENCE = 120.0  # seconds without a heartbeat after which a claim is stale; above the minute that NFS keeps attributes
 _BEATS = 8  # heartbeats in that time
@@ -302,10 +302,7 @@ class Claim:
 
         False when `stopped` says so, the claim is lost, or a process cannot be ended.
         """
-        for name in self._earlier.names:
-            if name.startswith(".") and ".tmp" in name:  # of those who were killed, or are too late for this claim
-                with contextlib.suppress(OSError):
-                    os.unlink(self.folder / name)
+        remove_leftovers(self.folder)
         watch = Watch(self.folder)
         for number in self._earlier.children:
             if f"released.{number}" in self._earlier.names:  # the owner saw its end
@@ -336,6 +333,18 @@ class Claim:
             self._thread.join(5.0)  # a file server that does not answer is not waited for
         with contextlib.suppress(OSError):
             create(self.folder / f"released.{self.number}", _json({"seconds": round(seconds, 3)}))
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of processes that were killed in a task's folder.
+
+    For the task's owner, and once it is done: who writes one now is too late, and fares as one who lost a race.
+    """
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            if re.fullmatch(r"\..+\.[0-9a-f]{12}\.tmp(\..*)?", name):
+                with contextlib.suppress(OSError):
+                    os.unlink(folder / name)
 
 
 def take(folder: Path, seen: Look, owner: Owner, watch: Watch) -> Claim | None:
