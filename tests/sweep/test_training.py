@@ -67,27 +67,17 @@ def test_a_training_is_interrupted_and_killed_and_goes_on(tiny_data, tmp_path, c
     assert "node_pearson" in json.loads((tmp_path / "scores/mean.json").read_text())
 
 
-def test_what_is_wrong_with_a_task_is_what_its_command_says(tmp_path):
-    options = {"train": [str(tmp_path / "missing/*.npz")], "output": "../../runs/a"}
-    Manifest([Task("a", "a", "train", options)]).write(tmp_path)
-    process = start(tmp_path)
-    _, error = process.communicate(timeout=120)
-    assert process.returncode == 1
-    assert len(error.splitlines()) == 1
-    assert error.startswith(f"botan-fast: a failed: no file matches '{tmp_path}/missing/*.npz'")
-
-
 def test_workers_ask_a_search_for_its_trials(tiny_data, tmp_path):
     pytest.importorskip("optuna")
     (tmp_path / "plan.toml").write_text(
-        f"[search]\ntrials = 3\nmetric = 'test_loss'\noptions = {{ train = '{tiny_data}/train/*.npz', "
+        f"[search]\ntrials = 2\nmetric = 'test_loss'\noptions = {{ train = '{tiny_data}/train/*.npz', "
         f"test = '{tiny_data}/test/*.npz', epochs = 1, hidden_size = 32, num_steps = {{ low = 1, high = 2 }} }}\n"
     )
     folder = tmp_path / "sweep"
     command = [sys.executable, "-m", "botan_fast", "sweep", str(tmp_path / "plan.toml"), "-o", str(folder), "--quiet"]
     done = subprocess.run([*command, "--workers", "2"], capture_output=True, text=True, timeout=240, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.startswith("3 of 3 tasks done\n")
-    assert [task.name for task in Manifest.read(folder)] == [f"search-000{k}" for k in range(3)]
+    assert done.stdout.startswith("2 of 2 tasks done\n")
+    assert [task.name for task in Manifest.read(folder)] == [f"search-000{k}" for k in range(2)]
     done = subprocess.run([*command, "--stage", "search"], capture_output=True, text=True, timeout=240, check=False)
-    assert (done.returncode, done.stdout.partition("\n")[0]) == (0, "3 of 3 tasks done")
+    assert (done.returncode, done.stdout.partition("\n")[0]) == (0, "2 of 2 tasks done")

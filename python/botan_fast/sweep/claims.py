@@ -101,8 +101,10 @@ class Owner:
         return cls(f"{host_name()}-{pid}", host_name(), machine(), pid, start_of(pid) or "", patience)
 
 
-def create(path: Path, content: bytes) -> bool:
+def create(path: Path, content: bytes, durable: bool = False) -> bool:
     """Make a file with this content unless there is one of its name; True for the one process that made it.
+
+    `durable` waits for the disk: for a record that must outlive a loss of power, which no claim needs to.
 
     OSError, with `path` as its file name, where the disk is full or the folder cannot be written to.
 
@@ -116,7 +118,7 @@ def create(path: Path, content: bytes) -> bool:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         try:
-            _write(temporary, content)
+            _write(temporary, content, durable)
             return _link(temporary, path, content)
         finally:
             with contextlib.suppress(OSError):
@@ -144,18 +146,19 @@ def _link(temporary: Path, path: Path, content: bytes) -> bool:
             raise
         # A file system without links: exclusive all the same, but a kill can leave a claim of nobody known.
         try:
-            _write(path, content)
+            _write(path, content, durable=False)
         except FileExistsError:
             return False
     return True
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes, durable: bool) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         while content:
             content = content[os.write(descriptor, content) :]
-        os.fsync(descriptor)
+        if durable:
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

@@ -284,7 +284,7 @@ class Worker:
         record = {"seconds": round(seconds + _earlier_seconds(place), 3), "attempts": attempts,
                   "host": self._owner.host, "finished": _now()}  # fmt: skip
         if status == 0:
-            create(place / "done.json", _json(record))
+            create(place / "done.json", _json(record), durable=True)
             with contextlib.suppress(OSError):
                 os.unlink(place / "failed.json")
             self._board.finished(task.name, look(place))
