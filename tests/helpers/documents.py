@@ -31,6 +31,8 @@ DOCUMENTS = sorted(
 # The documents tell what a user wants; a test wants the same in seconds. Each of these is searched for in the block.
 SHORTER = {
     "epochs=1000": "epochs=2",
+    "epochs = 1000": "epochs = 2",
+    "trials = 50": "trials = 2",
     "--epochs 1000": "--epochs 2",
     "--configurations 400": "--configurations 8",
     "--configurations 10": "--configurations 2",
@@ -40,6 +42,10 @@ SHORTER = {
 SIZES = {
     "demo": "--epochs 2",
     "bench": "--help",  # tests/bench does the work
+    "sweep quick": "--help",  # tests/integration/test_sweep.py does
+    "sweep paper": "--help",  # tests/sweep/test_shipped_plans.py counts its tasks
+    "sweep status paper": "--help",
+    "collect paper": "--help",
     "simulate": "--num-particles 160 --runs 2 --tau-alpha 1 --times 0.05 0.2 --melt-time 0.5 "
     "--quench-time 0.5 --equilibration 1",
     "train": "--hidden-size 32 --num-steps 2",
@@ -94,20 +100,23 @@ def write_runs(folder: Path, s: Simulation) -> None:
         (folder / f"run{run}.dump.gz").write_bytes(gzip.compress(lammps_text(s, frames[1:], dt=0.0025).encode()))
 
 
-def run_python(example: Example) -> None:
-    """Run a Python block with the numbers of `SHORTER`."""
-    text = example.parsed
+def shorter(text: str) -> str:
+    """A block with the numbers of `SHORTER`."""
     for long, short in SHORTER.items():
         text = text.replace(long, short)
+    return text
+
+
+def run_python(example: Example) -> None:
+    """Run a Python block with the numbers of `SHORTER`."""
+    text = shorter(example.parsed)
     place = f"{example.path}:{example.line}"
     exec(compile(text, place, "exec"), example.namespace)
 
 
 def run_shell(example: Example) -> None:
     """Run the lines of a shell block; what they print is `printed` in the Python blocks after it."""
-    text = example.parsed
-    for long, short in SHORTER.items():
-        text = text.replace(long, short)
+    text = shorter(example.parsed)
     if text.startswith("#!"):
         for words in run_script(text):
             run_botan_fast(words) if words[0] == "train" else check_options(words)
@@ -148,7 +157,8 @@ def run_botan_fast(arguments: list[str]) -> str:
     if "cuda" in arguments and not torch.cuda.is_available():
         check_options(arguments)
         return ""
-    sizes = SIZES.get(arguments[0], "").split()
+    names = (" ".join(arguments[:number]) for number in (3, 2, 1))
+    sizes = next((SIZES[name] for name in names if name in SIZES), "").split()
     for option in [word for word in sizes if word.startswith("--")]:
         while option in arguments:  # argparse would take the last one; a list of values needs it removed
             start = arguments.index(option)
@@ -182,6 +192,6 @@ def check_pip(words: list[str]) -> None:
 
 
 def write_toml(example: Example) -> None:
-    """Write a layout under the name in its first line, `# NAME; ...`, or as layout.toml."""
+    """Write a file under the name in its first line, `# NAME; ...`, or as layout.toml."""
     name = re.match(r"# ([\w.-]+\.toml)", example.parsed)
-    Path(name[1] if name else "layout.toml").write_text(example.parsed, encoding="utf-8")
+    Path(name[1] if name else "layout.toml").write_text(shorter(example.parsed), encoding="utf-8")
