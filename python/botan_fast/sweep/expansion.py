@@ -116,8 +116,9 @@ class _Expansion:
                     look(self.plan.values[name], (*path, name))
                     seen.add(name)
 
-        for value in (*stage.options.values(), *(value for table in stage.grid for value in table.values())):
-            look(value, ())
+        for table in (stage.defaults, stage.options, *stage.grid):
+            for value in table.values():
+                look(value, ())
         for name in stage.needs:
             if name not in self.stages:
                 refuse(where, f"needs {name!r}, no stage{did_you_mean(name, self.stages)}")
@@ -140,7 +141,7 @@ class _Expansion:
     def _task(self, stage: Stage, row: dict[str, Any], used: set[str]) -> Task:
         where, table = self.plan.where(stage), self.tables[stage.command]
         known = {option.name: option for option in table}
-        given = {**stage.options, **{key: value for key, value in row.items() if key in known}}
+        given = {**stage.defaults, **stage.options, **{key: value for key, value in row.items() if key in known}}
         for key in given:
             if key in CHOSEN:
                 refuse(where, f"{key} is chosen by the sweep; leave it out")
@@ -151,7 +152,10 @@ class _Expansion:
         self._check_unique(name, row, where)
         point = Point(name, row, where, used)
         for need in stage.needs:
-            point.needs.update(dict.fromkeys(task.name for task in self.values.agreeing(need, {}, point)))
+            tasks = self.values.agreeing(need, {}, point)
+            if not tasks:
+                refuse(where, f"needs {need}, which has no task that agrees with {name}; give it the same grid")
+            point.needs.update(dict.fromkeys(task.name for task in tasks))
         options = {key: self.values.of_option(known[key], value, point) for key, value in given.items()}
         options = check_table(table, options, where)
         self._check_plain(options, where)
