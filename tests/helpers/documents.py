@@ -5,7 +5,6 @@ import importlib.util
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +30,8 @@ DOCUMENTS = sorted(
 # The documents tell what a user wants; a test wants the same in seconds. Each of these is searched for in the block.
 SHORTER = {
     "epochs=1000": "epochs=2",
+    "epochs = 1000": "epochs = 2",
+    "trials = 50": "trials = 2",
     "--epochs 1000": "--epochs 2",
     "epochs = 1000": "epochs = 2",
     "--configurations 400": "--configurations 8",
@@ -41,6 +42,10 @@ SHORTER = {
 SIZES = {
     "demo": "--epochs 2",
     "bench": "--help",  # tests/bench does the work
+    "sweep quick": "--help",  # tests/integration/test_sweep.py does
+    "sweep paper": "--help",  # tests/sweep/test_shipped_plans.py counts its tasks
+    "sweep status paper": "--help",
+    "collect paper": "--help",
     "simulate": "--num-particles 160 --runs 2 --tau-alpha 1 --times 0.05 0.2 --melt-time 0.5 "
     "--quench-time 0.5 --equilibration 1",
     "train": "--hidden-size 32 --num-steps 2",
@@ -73,7 +78,6 @@ def workspace(folder: Path) -> None:
         (folder / "T0.44" / part).mkdir(parents=True)
         for number in numbers:
             write_tiny(folder / f"T0.44/{part}/isoconfig_N80T0.44_{number}_tc07.npz", seed=number)
-    shutil.copy(ROOT / "python/botan_fast/sweep/plans/quick.toml", folder / "paper.toml")
     (folder / "initial_model").mkdir()
     torch.save(
         authors_state(random_model(decoders="shared", hidden_size=64, num_steps=7)), folder / "initial_model/model1.pth"
@@ -152,7 +156,8 @@ def run_botan_fast(arguments: list[str]) -> str:
     if "cuda" in arguments and not torch.cuda.is_available():
         check_options(arguments)
         return ""
-    sizes = SIZES.get(arguments[0], "").split()
+    names = (" ".join(arguments[:number]) for number in (3, 2, 1))
+    sizes = next((SIZES[name] for name in names if name in SIZES), "").split()
     for option in [word for word in sizes if word.startswith("--")]:
         while option in arguments:  # argparse would take the last one; a list of values needs it removed
             start = arguments.index(option)
@@ -186,6 +191,6 @@ def check_pip(words: list[str]) -> None:
 
 
 def write_toml(example: Example) -> None:
-    """Write a layout under the name in its first line, `# NAME; ...`, or as layout.toml."""
+    """Write a file under the name in its first line, `# NAME; ...`, or as layout.toml."""
     name = re.match(r"# ([\w.-]+\.toml)", example.parsed)
     Path(name[1] if name else "layout.toml").write_text(shorter(example.parsed), encoding="utf-8")

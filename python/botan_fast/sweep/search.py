@@ -39,7 +39,7 @@ from typing import Any
 from ..errors import DataError, InputError
 from ..files import FilePath, did_you_mean, printable, write_bytes
 from ..lock import Lock
-from ..option import Option
+from ..option import Option, meant
 from .manifest import TRIALS, Manifest, Task, task_from
 from .plan import option_tables, refuse
 from .results import TRAIN_COLUMNS, train_rows
@@ -88,7 +88,7 @@ def check_search(
 def _range(where: str, name: str, value: Mapping[str, Any], option: Option | None) -> dict[str, Any]:
     """A range, as Optuna takes it; of whole numbers where the option is one."""
     if option is None:
-        refuse(where, f"train has no option {printable(name, 40)}{did_you_mean(name, _names())}")
+        refuse(where, f"train has no option {printable(name, 40)}{meant(name, _names())}")
     for key in value:
         if key not in _RANGE:
             refuse(where, f"{name}: {printable(key)} is no key of a range; there are {', '.join(_RANGE)}")
