@@ -5,6 +5,7 @@ import importlib.util
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,11 @@ import torch
 from sybil import Document, Example, Sybil
 from sybil.parsers.markdown import CodeBlockParser
 
+from botan_fast.cli import entry
 from botan_fast.formats.pattern import tomllib
 from tests.helpers.checkpoints import authors_state, random_model
 from tests.helpers.format_files import Simulation, frames_of, lammps_text, simulation
+from tests.helpers.scripts import fake_slurm, run_script
 from tests.helpers.tiny_data import write_tiny
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +72,7 @@ def workspace(folder: Path) -> None:
         (folder / "T0.44" / part).mkdir(parents=True)
         for number in numbers:
             write_tiny(folder / f"T0.44/{part}/isoconfig_N80T0.44_{number}_tc07.npz", seed=number)
+    shutil.copy(ROOT / "python/botan_fast/sweep/plans/quick.toml", folder / "paper.toml")
     (folder / "initial_model").mkdir()
     torch.save(
         authors_state(random_model(decoders="shared", hidden_size=64, num_steps=7)), folder / "initial_model/model1.pth"
@@ -104,6 +108,10 @@ def run_shell(example: Example) -> None:
     text = example.parsed
     for long, short in SHORTER.items():
         text = text.replace(long, short)
+    if text.startswith("#!"):
+        for words in run_script(text):
+            run_botan_fast(words) if words[0] == "train" else check_options(words)
+        return
     printed = []
     for line in text.replace("\\\n", " ").splitlines():
         if line.startswith("#SBATCH"):
@@ -137,6 +145,9 @@ def run_command(words: list[str]) -> str:
 
 
 def run_botan_fast(arguments: list[str]) -> str:
+    if "cuda" in arguments and not torch.cuda.is_available():
+        check_options(arguments)
+        return ""
     sizes = SIZES.get(arguments[0], "").split()
     for option in [word for word in sizes if word.startswith("--")]:
         while option in arguments:  # argparse would take the last one; a list of values needs it removed
@@ -146,9 +157,17 @@ def run_botan_fast(arguments: list[str]) -> str:
                 end += 1
             del arguments[start:end]
     command = [sys.executable, "-m", "botan_fast", *arguments, *sizes]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    environment = None
+    if "--slurm" in arguments:
+        environment = os.environ | {"PATH": f"{fake_slurm().programs}:{os.environ['PATH']}"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
     assert done.returncode == 0, f"{shlex.join(arguments)}\n{done.stderr}"
     return done.stdout
+
+
+def check_options(arguments: list[str]) -> None:
+    """The options of a command that is not run here are some that it has."""
+    entry._parse(arguments)
 
 
 def check_pip(words: list[str]) -> None:

@@ -118,10 +118,14 @@ def main(program: str, state: Path, words: list[str]) -> int:
         if (state / "refuse").exists():
             print((state / "refuse").read_text(), file=sys.stderr)
             return 1
-        number = 101 + len(list(state.glob("*.sh")))
-        script = Path(words[-1])
-        (state / f"{number}.sh").write_text(script.read_text())
-        print(f"Submitted batch job {number}")
+        number = 101 + len(list(state.glob("1*.sh")))
+        if "--wrap" in words:
+            lines = [f"#SBATCH {word}" for word in words[: words.index("--wrap")] if word != "--parsable"]
+            text = "\n".join(["#!/bin/sh", *lines, words[words.index("--wrap") + 1]])
+        else:
+            text = Path(words[-1]).read_text()
+        (state / f"{number}.sh").write_text(text)
+        print(number if "--parsable" in words else f"Submitted batch job {number}")
     elif program == "scontrol":
         assert words[0] == "requeue", words
         (state / f"{words[1]}.requeue").touch()

@@ -42,6 +42,8 @@ class Config:
         self.values: dict[str, Any] = {}
         if self.path is None:
             return
+        if not self.path:
+            raise InputError("--config is empty; give the name of a TOML file")
         self.where = printable(self.path)
         options: Iterable[Option] = command.TABLE
         others = {other.NAME: other.TABLE for other in commands if hasattr(other, "TABLE") and other is not command}

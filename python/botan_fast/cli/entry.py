@@ -94,7 +94,7 @@ def _run(argv: list[str], log: contextlib.ExitStack) -> int:
         if common.debug:
             raise
         if isinstance(error, BotanFastError):
-            return _fail(with_options(str(error), argparse.Namespace(**vars(arguments), **vars(common))))
+            return _fail(with_options(str(error), arguments, common))
         if isinstance(error, OSError):
             place = error.filename
             if place is None and error.errno in (errno.ENOSPC, errno.EBADF, errno.EIO):  # of files we know the names

@@ -54,7 +54,7 @@ def _meant(option: str, known: list[str]) -> str:
     return meant(option, names, lambda name: "--" + name.replace("_", "-"))
 
 
-def with_options(message: str, arguments: argparse.Namespace) -> str:
+def with_options(message: str, *arguments: argparse.Namespace) -> str:
     """A message of the library with the command's names: --learning-rate for learning_rate, --p 1 for p=1.
 
     An option that comes from a file of --config keeps its name, behind that of the file.
@@ -64,8 +64,8 @@ def with_options(message: str, arguments: argparse.Namespace) -> str:
     >>> with_options("learning_rate = -1.0: give a positive number", argparse.Namespace(learning_rate=-1.0))
     '--learning-rate = -1.0: give a positive number'
     """
-    files = getattr(arguments, "files", {})
-    for name in vars(arguments):
+    files = {name: file for values in arguments for name, file in getattr(values, "files", {}).items()}
+    for name in (name for values in arguments for name in vars(values)):
         if name in files:  # as it stands there
             if re.match(rf"{name}\b", message):
                 message = f"{files[name]}: {message}"

@@ -18,8 +18,8 @@ __all__ = ["add_arguments", "executor_of", "submit"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of a cluster to the command."""
-    group = parser.add_argument_group("SLURM")
-    group.add_argument("--slurm", action="store_true", help="submit arrays of jobs and return; needs submitit")
+    group = parser.add_argument_group("cluster")
+    group.add_argument("--slurm", action="store_true", help="submit arrays of jobs, and return; needs submitit")
     group.add_argument("--jobs", type=int, metavar="N", help="jobs of each array (default: one for each task)")
     group.add_argument(
         "--slurm-option",
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def executor_of(arguments: argparse.Namespace) -> str | None:
-    """The executor that the command line asks for; None where the sweep is for workers of this command.
+    """The executor that the command line asks for; None where this command itself is to work.
 
     InputError where options for jobs are given without --slurm.
     """
@@ -52,19 +52,20 @@ def submit(
     arguments: argparse.Namespace,
     passed_on: list[str],
 ) -> None:
-    """Submit what is unfinished, and print the numbers of the jobs and what to do with them.
+    """Submit what is unfinished, and print the numbers of the jobs and what can be done with them.
 
-    `passed_on` are the options of the workers that the user has given.
+    `passed_on` are the options of the workers. --workers is how many of them each job has.
     """
     from ..sweep.slurm import submit
 
     words = list(arguments.slurm_option)
-    if arguments.jobs is not None:
-        words.append(f"jobs={arguments.jobs}")
+    for name, value in (("jobs", arguments.jobs), ("workers_per_job", arguments.workers)):
+        if value is not None:
+            words.append(f"{name}={value}")
     numbers = submit(folder, manifest, finished, executor, words=words, stages=arguments.stage, arguments=passed_on)
     place = shlex.quote(str(folder))
     if not numbers:
-        print("nothing is left to do")
+        print("nothing is left to submit")
     elif executor == "slurm":
-        print(f"watch: botan-fast sweep status {place}; what jobs print: {place}/slurm")
+        print(f"watch: botan-fast sweep status {place}; what jobs print is in {place}/slurm")
         print(f"stop: scancel {' '.join(numbers)}; the same command continues, also beside jobs that still run")

@@ -19,4 +19,7 @@ status     how far a sweep is, for people and programs
 search     trials of Optuna as tasks
 results    what the outputs of tasks say
 table      the table of a sweep
+slurm_settings  what jobs of a cluster ask for
+slurm      arrays of jobs, submitted through submitit
+array_job  what one job does: workers, stopped in order before it is killed
 """

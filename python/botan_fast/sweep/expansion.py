@@ -130,7 +130,10 @@ class _Expansion:
         for key in dict.fromkeys(key for row in points for key in row):
             if key not in known and key not in used:
                 more = meant(key, known)
-                refuse(where, f"grid: {printable(key)} is no option of {stage.command}, and no braces name it{more}")
+                refuse(
+                    where,
+                    f"grid: {printable(key)} is no option of {stage.command}, and no braces depend on it{more}",
+                )
         return tasks
 
     def _task(self, stage: Stage, row: dict[str, Any], used: set[str]) -> Task:

@@ -161,7 +161,7 @@ def read_plan(plan: FilePath) -> Plan:
     if not stages and search is None:
         refuse(where, "there is no stage; begin one with the line [[stage]]")
     _check_names(where, stages, values)
-    _check_slurm(content.get("slurm"), [stage.name for stage in stages], where)
+    _check_slurm(content.get("slurm"), [stage.name for stage in (*stages, *([search.stage] if search else []))], where)
     return Plan(path.absolute(), path.read_bytes(), stages, values, search)
 
 

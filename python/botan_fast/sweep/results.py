@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import math
@@ -21,6 +22,7 @@ TRAIN_COLUMNS = (
     *("validation_node_pearson", "validation_edge_pearson"),
     *("train_loss", "train_node_loss", "train_edge_loss", "validation_loss", "test_loss"),
 )
+_LONGEST_HEADER = 10_000_000  # bytes; a model has some thousand
 _AT_TIME = re.compile(r"(.+)\[t=(.+)\]")
 
 
@@ -35,7 +37,7 @@ def train_rows(run: Path) -> list[dict[str, Any]]:
     common: dict[str, Any] = {name: settings.get(name) for name in ("seed", "p")}
     common |= {"num_steps": model.get("num_steps"), "node_target": model.get("node_target")}
     common |= {name: row.get(name) for name in TRAIN_COLUMNS}
-    common |= {"epoch": int(row["epoch"]), "epochs": len(history)}
+    common |= {"epoch": int(row["epoch"]), "epochs": len(history)} | _of_card(run)
     times: dict[float, dict[str, Any]] = {}
     for name, value in row.items():
         if (match := _AT_TIME.fullmatch(name)) and value is not None:
@@ -50,7 +52,8 @@ def baseline_rows(run: Path) -> list[dict[str, Any]]:
     """The scores of a baseline on its test data."""
     said = _json(run / "baseline.json")
     model = _part(said, "model", run)
-    return [{"node_target": model.get("node_target"), **row} for row in _rows(_part(said, "scores", run))]
+    common = {"node_target": model.get("node_target")} | _of_card(run)
+    return [common | row for row in _rows(_part(said, "scores", run))]
 
 
 def evaluate_rows(file: Path) -> list[dict[str, Any]]:
@@ -63,6 +66,21 @@ def _rows(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
     names = (*SCORES, "node_loss", "edge_loss", "num_configurations")
     where = ("temperature", "time") if rows[0] is not scores else ()
     return [{name: row[name] for name in (*where, *names) if row.get(name) is not None} for row in rows]
+
+
+def _of_card(run: Path) -> dict[str, Any]:
+    """Temperature and time of the training data, from the card in the header of the model's file, where it has them."""
+    found = {}
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
+        with open(run / "last.safetensors", "rb") as file:
+            # As safetensors lays it out: the length of a JSON text in eight bytes, and the text.
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(min(length, _LONGEST_HEADER)))
+        card = json.loads(header["__metadata__"]["card"])
+        for name, values in (("temperature", card["temperatures"]), ("time", card["times"])):
+            if values and all(isinstance(value, (int, float)) for value in values):
+                found[name] = values
+    return found
 
 
 def _result(history: list[dict[str, Any]], settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,15 @@
     metric = "validation_loss"     # a column of history.csv, of the epoch that the result is of
     direction = "minimize"         # left out: minimize a loss, maximize a coefficient
     seed = 0
-    options = { train = "{data}", validation = 0.1, epochs = 100, p = { low = 0.1, high = 0.9 }, learning_rate = { low =
-      1e-5, high = 1e-2, log = true }, num_steps = { low = 2, high = 8 }, node_target = { choices = ["S", "R"] } }
+
+    [search.options]               # of train, some of them ranges
+    train = "{data}"
+    validation = 0.1
+    epochs = 100
+    p = { low = 0.1, high = 0.9 }
+    learning_rate = { low = 1e-5, high = 1e-2, log = true }
+    num_steps = { low = 2, high = 8 }
+    augmentation = { choices = ["octahedral", "o3"] }
 
 Optuna's journal, search.journal in the folder of the sweep, alone says which trials there are and what came of them. A
 trial is asked for under a lock, and its task is written (trials/NAME.json) before the lock goes. A trial that was asked
@@ -206,7 +213,10 @@ class _Trials:
         return task
 
     def _tell(self, number: int) -> None:
-        value = train_rows(self.folder / "runs" / self._name(number))[0].get(self.search["metric"])
+        try:
+            value = train_rows(self.folder / "runs" / self._name(number))[0].get(self.search["metric"])
+        except DataError:  # `collect` says so
+            return
         if isinstance(value, float) and math.isfinite(value):
             self.study.tell(number, value)
         else:  # a coefficient of something that does not vary

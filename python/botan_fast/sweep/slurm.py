@@ -33,6 +33,7 @@ __all__ = ["EXECUTORS", "StageArray", "stage_arrays", "submit"]
 
 EXECUTORS = ("slurm", "local", "debug")
 SEARCH = "search"  # the stage of trials
+_COMMAND = ("-m", "botan_fast", "sweep")  # of the workers
 _POLL = 0.2  # seconds between two looks whether local jobs have ended
 
 
@@ -153,8 +154,9 @@ def submit(
     logs = _own_folder(folder / "slurm")
     numbers: dict[str, str] = {}
     for array in arrays:
-        command = ["-m", "botan_fast", "sweep", "-o", str(folder), "--worker", "--no-wait", "--stage", array.stage]
-        command += ["--workers", str(array.settings.workers_per_job), *arguments]
+        command = [*_COMMAND, "-o", str(folder), "--worker", "--no-wait", "--stage", array.stage, *arguments]
+        if array.settings.workers_per_job > 1:
+            command += ["--workers", str(array.settings.workers_per_job)]
         jobs = array.jobs if executor == "slurm" else array.settings.jobs or 1
         after = [numbers[stage] for stage in array.needs if stage in numbers]
         chosen = make(logs, max_num_timeout=array.settings.requeues) if executor != "debug" else make(logs)

@@ -13,6 +13,7 @@ from .states import Board, State, read_json
 
 __all__ = ["KINDS", "Progress", "duration", "line", "text"]
 
+_WORTH_SAYING = 5.0  # seconds left below which nothing is said of them
 KINDS = ("done", "running", "failed", "blocked", "waiting")
 
 
@@ -20,11 +21,11 @@ def duration(seconds: float) -> str:
     """A time for people.
 
     >>> from botan_fast.sweep.status import duration
-    >>> duration(0.42), duration(42), duration(125), duration(12345), duration(1e6)
-    ('0.4 s', '42 s', '2 min', '3 h 26 min', '11 d 14 h')
+    >>> duration(7), duration(7.25), duration(42.1), duration(125), duration(12345), duration(1e6)
+    ('7 s', '7.2 s', '42 s', '2 min', '3 h 26 min', '11 d 14 h')
     """
     if seconds < 100:
-        return f"{seconds:.{seconds < 10:d}f} s"
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes = round(seconds / 60)
     if minutes < 60:
         return f"{minutes} min"
@@ -200,6 +201,6 @@ def line(found: dict[str, Any]) -> str:
     """
     words = [f"{found['done']} of {found['tasks']} tasks done"]
     words += [f"{found[kind]} {kind}" for kind in ("running", "failed", "blocked") if found[kind]]
-    if found["seconds_left"] is not None:
+    if (found["seconds_left"] or 0) >= _WORTH_SAYING:
         words.append(f"{'more than' if found['at_least'] else 'about'} {duration(found['seconds_left'])} left")
     return ", ".join(words)

@@ -76,6 +76,7 @@ class Values:
         tasks = self.made[stage]
         wanted = {**point.row, **choice}
         keys = tuple(key for key in dict.fromkeys(k for t in tasks for k in t.keys) if wanted.get(key, "*") != "*")
+        point.used.update(key for key in keys if key in point.row)
         index = self._index.setdefault((stage, keys), {})
         if not index:
             for task in tasks:  # a task whose row lacks a key agrees with all
@@ -180,10 +181,9 @@ class Values:
             return text.text
         task_folder = self.folder / "tasks" / point.name
         if text.own:
-            if text.text.startswith(f"../../{SHIPPED}/"):
-                self._check_found(
-                    option, str(shipped_data(text.text.removeprefix(f"../../{SHIPPED}/"))), text.text, point
-                )
+            if text.text.startswith(prefix := f"../../{SHIPPED}/"):
+                name = text.text.removeprefix(prefix)
+                self._check_found(option, str(shipped_data(name)), f"{{{SHIPPED}}}/{name}", point)
             return text.text
         if not text.text:
             refuse(point.where, f"{option.name} is an empty text; give a path")
