@@ -33,6 +33,7 @@ DOCUMENTS = sorted(
 SHORTER = {
     "epochs=1000": "epochs=2",
     "--epochs 1000": "--epochs 2",
+    "epochs = 1000": "epochs = 2",
     "--configurations 400": "--configurations 8",
     "--configurations 10": "--configurations 2",
 }
@@ -95,20 +96,23 @@ def write_runs(folder: Path, s: Simulation) -> None:
         (folder / f"run{run}.dump.gz").write_bytes(gzip.compress(lammps_text(s, frames[1:], dt=0.0025).encode()))
 
 
-def run_python(example: Example) -> None:
-    """Run a Python block with the numbers of `SHORTER`."""
-    text = example.parsed
+def shorter(text: str) -> str:
+    """A block with the numbers of `SHORTER`."""
     for long, short in SHORTER.items():
         text = text.replace(long, short)
+    return text
+
+
+def run_python(example: Example) -> None:
+    """Run a Python block with the numbers of `SHORTER`."""
+    text = shorter(example.parsed)
     place = f"{example.path}:{example.line}"
     exec(compile(text, place, "exec"), example.namespace)
 
 
 def run_shell(example: Example) -> None:
     """Run the lines of a shell block; what they print is `printed` in the Python blocks after it."""
-    text = example.parsed
-    for long, short in SHORTER.items():
-        text = text.replace(long, short)
+    text = shorter(example.parsed)
     if text.startswith("#!"):
         for words in run_script(text):
             run_botan_fast(words) if words[0] == "train" else check_options(words)
@@ -189,4 +193,4 @@ def check_pip(words: list[str]) -> None:
 def write_toml(example: Example) -> None:
     """Write a layout under the name in its first line, `# NAME; ...`, or as layout.toml."""
     name = re.match(r"# ([\w.-]+\.toml)", example.parsed)
-    Path(name[1] if name else "layout.toml").write_text(example.parsed, encoding="utf-8")
+    Path(name[1] if name else "layout.toml").write_text(shorter(example.parsed), encoding="utf-8")
