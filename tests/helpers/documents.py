@@ -146,6 +146,8 @@ def run_command(words: list[str]) -> str:
     elif program == "python":
         module = rest[1] if rest[0] == "-m" else None
         assert importlib.util.find_spec(module) if module else (ROOT / rest[0]).is_file(), words
+    elif program == "torchrun":
+        run_torchrun(rest)
     elif "=" in program:  # a variable before a command
         with mock.patch.dict(os.environ, [program.split("=", 1)]):
             return run_command(rest)
@@ -177,6 +179,19 @@ def run_botan_fast(arguments: list[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
     assert done.returncode == 0, f"{shlex.join(arguments)}\n{done.stderr}"
     return done.stdout
+
+
+def run_torchrun(words: list[str]) -> None:
+    """Several processes of a training or of a script; of several nodes, the options count."""
+    place = words.index("-m") if "-m" in words else None
+    if place is not None and any(word.startswith("--nnodes") for word in words):
+        assert words[place + 1] == "botan_fast"
+        check_options(words[place + 2 :])
+        return
+    sizes = SIZES["train"].split() if place is not None else []
+    command = [sys.executable, "-m", "torch.distributed.run", *words, *sizes]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, f"torchrun {shlex.join(words)}\n{done.stderr}"
 
 
 def check_options(arguments: list[str]) -> None:
