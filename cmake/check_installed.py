@@ -2,8 +2,8 @@
 
     python cmake/check_installed.py [--cuda]
 
-Graph, prediction and one gradient; of the network also the definition in plain torch. Ends with status 1 where they
-differ, and with --cuda where the installed core has no CUDA kernels; no GPU is needed.
+Plans and data that come along; a graph and one gradient, of the layer also by its definition in plain torch. Ends
+with status 1 where they differ or are missing, and with --cuda where the core has no CUDA kernels; no GPU is needed.
 """
 
 import argparse
@@ -14,6 +14,8 @@ import numpy as np
 import torch
 
 import botan_fast as bf
+from botan_fast.sweep.expansion import expand
+from botan_fast.sweep.plan import read_plan, shipped_plans
 
 
 def main(arguments: Sequence[str] = ()) -> int:
@@ -22,6 +24,10 @@ def main(arguments: Sequence[str] = ()) -> int:
     if parser.parse_args(arguments).cuda and not bf.build_info()["cuda"]:
         print(f"no CUDA kernels in {bf.__file__}: {bf.build_info()['cuda_absent']}", file=sys.stderr)
         return 1
+    for plan in ("paper", "quick"):  # the latter names data that come along
+        if plan not in shipped_plans() or not expand(read_plan(plan), "sweep"):
+            print(f"the installation lacks the plan {plan}", file=sys.stderr)
+            return 1
     rng = np.random.default_rng(0)
     positions, box = 6.0 * rng.random((300, 3)), np.full(3, 6.0)
     types = rng.integers(0, 2, 300)

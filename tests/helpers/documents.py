@@ -5,10 +5,10 @@ import importlib.util
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import torch
 from sybil import Document, Example, Sybil
@@ -31,6 +31,8 @@ DOCUMENTS = sorted(
 # The documents tell what a user wants; a test wants the same in seconds. Each of these is searched for in the block.
 SHORTER = {
     "epochs=1000": "epochs=2",
+    "epochs = 1000": "epochs = 2",
+    "trials = 50": "trials = 2",
     "--epochs 1000": "--epochs 2",
     "epochs = 1000": "epochs = 2",
     "--configurations 400": "--configurations 8",
@@ -41,12 +43,16 @@ SHORTER = {
 SIZES = {
     "demo": "--epochs 2",
     "bench": "--help",  # tests/bench does the work
+    "sweep quick": "--help",  # tests/integration/test_sweep.py does
+    "sweep paper": "--help",  # tests/sweep/test_shipped_plans.py counts its tasks
+    "sweep status paper": "--help",
+    "collect paper": "--help",
     "simulate": "--num-particles 160 --runs 2 --tau-alpha 1 --times 0.05 0.2 --melt-time 0.5 "
     "--quench-time 0.5 --equilibration 1",
     "train": "--hidden-size 32 --num-steps 2",
 }
 # Programs whose work is done elsewhere, in the same run of CI or by a developer: here their files and options count.
-DEVELOPER = {"python3", "source", "pre-commit", "ruff", "mypy", "clang-format", ".ci/run", "#SBATCH"}
+DEVELOPER = {"python3", "source", "pre-commit", "ruff", "mypy", "clang-format", ".ci/run", "#SBATCH", "tensorboard"}
 
 
 def documents() -> Sybil:
@@ -73,7 +79,6 @@ def workspace(folder: Path) -> None:
         (folder / "T0.44" / part).mkdir(parents=True)
         for number in numbers:
             write_tiny(folder / f"T0.44/{part}/isoconfig_N80T0.44_{number}_tc07.npz", seed=number)
-    shutil.copy(ROOT / "python/botan_fast/sweep/plans/quick.toml", folder / "paper.toml")
     (folder / "initial_model").mkdir()
     torch.save(
         authors_state(random_model(decoders="shared", hidden_size=64, num_steps=7)), folder / "initial_model/model1.pth"
@@ -141,8 +146,11 @@ def run_command(words: list[str]) -> str:
     elif program == "python":
         module = rest[1] if rest[0] == "-m" else None
         assert importlib.util.find_spec(module) if module else (ROOT / rest[0]).is_file(), words
+    elif program == "torchrun":
+        run_torchrun(rest)
     elif "=" in program:  # a variable before a command
-        return run_command(rest)
+        with mock.patch.dict(os.environ, [program.split("=", 1)]):
+            return run_command(rest)
     else:
         assert program in DEVELOPER, f"{program}: tests/helpers/documents.py does not know it"
     return ""
@@ -152,7 +160,11 @@ def run_botan_fast(arguments: list[str]) -> str:
     if "cuda" in arguments and not torch.cuda.is_available():
         check_options(arguments)
         return ""
-    sizes = SIZES.get(arguments[0], "").split()
+    if "wandb" in arguments and not importlib.util.find_spec("wandb"):  # no part of the tests' extra
+        check_options(arguments)
+        return ""
+    names = (" ".join(arguments[:number]) for number in (3, 2, 1))
+    sizes = next((SIZES[name] for name in names if name in SIZES), "").split()
     for option in [word for word in sizes if word.startswith("--")]:
         while option in arguments:  # argparse would take the last one; a list of values needs it removed
             start = arguments.index(option)
@@ -167,6 +179,19 @@ def run_botan_fast(arguments: list[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
     assert done.returncode == 0, f"{shlex.join(arguments)}\n{done.stderr}"
     return done.stdout
+
+
+def run_torchrun(words: list[str]) -> None:
+    """Several processes of a training or of a script; of several nodes, the options count."""
+    place = words.index("-m") if "-m" in words else None
+    if place is not None and any(word.startswith("--nnodes") for word in words):
+        assert words[place + 1] == "botan_fast"
+        check_options(words[place + 2 :])
+        return
+    sizes = SIZES["train"].split() if place is not None else []
+    command = [sys.executable, "-m", "torch.distributed.run", *words, *sizes]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, f"torchrun {shlex.join(words)}\n{done.stderr}"
 
 
 def check_options(arguments: list[str]) -> None:
@@ -186,6 +211,6 @@ def check_pip(words: list[str]) -> None:
 
 
 def write_toml(example: Example) -> None:
-    """Write a layout under the name in its first line, `# NAME; ...`, or as layout.toml."""
+    """Write a file under the name in its first line, `# NAME; ...`, or as layout.toml."""
     name = re.match(r"# ([\w.-]+\.toml)", example.parsed)
     Path(name[1] if name else "layout.toml").write_text(shorter(example.parsed), encoding="utf-8")

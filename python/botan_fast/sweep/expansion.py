@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -115,8 +116,9 @@ class _Expansion:
                     look(self.plan.values[name], (*path, name))
                     seen.add(name)
 
-        for value in stage.options.values():
-            look(value, ())
+        for table in (stage.defaults, stage.options, *stage.grid):
+            for value in table.values():
+                look(value, ())
         for name in stage.needs:
             if name not in self.stages:
                 refuse(where, f"needs {name!r}, no stage{did_you_mean(name, self.stages)}")
@@ -139,7 +141,7 @@ class _Expansion:
     def _task(self, stage: Stage, row: dict[str, Any], used: set[str]) -> Task:
         where, table = self.plan.where(stage), self.tables[stage.command]
         known = {option.name: option for option in table}
-        given = {**stage.options, **{key: value for key, value in row.items() if key in known}}
+        given = {**stage.defaults, **stage.options, **{key: value for key, value in row.items() if key in known}}
         for key in given:
             if key in CHOSEN:
                 refuse(where, f"{key} is chosen by the sweep; leave it out")
@@ -150,9 +152,13 @@ class _Expansion:
         self._check_unique(name, row, where)
         point = Point(name, row, where, used)
         for need in stage.needs:
-            point.needs.update(dict.fromkeys(task.name for task in self.values.agreeing(need, {}, point)))
+            tasks = self.values.agreeing(need, {}, point)
+            if not tasks:
+                refuse(where, f"needs {need}, which has no task that agrees with {name}; give it the same grid")
+            point.needs.update(dict.fromkeys(task.name for task in tasks))
         options = {key: self.values.of_option(known[key], value, point) for key, value in given.items()}
         options = check_table(table, options, where)
+        self._check_plain(options, where)
         for option in table:
             if option.required and option.name not in (*options, "output"):
                 refuse(where, f"{stage.command} needs {option.name}; give it in options")
@@ -177,6 +183,14 @@ class _Expansion:
                     where, f"{printable(name)} is an option of {' and '.join(owners)}, not of {command}; leave it out"
                 )
             refuse(where, f"{command} has no option {printable(name, 40)}{meant(name, known)}")
+
+    def _check_plain(self, options: Mapping[str, Any], where: str) -> None:
+        """TOML has dates, of which no option knows what to do with them; a table for descriptors might hold one."""
+        for name, value in options.items():
+            try:
+                json.dumps(value)
+            except (TypeError, ValueError):
+                refuse(where, f"{name} = {printable(value, 60)} holds a date or a time; give texts and numbers")
 
     def _check_unique(self, name: str, row: Mapping[str, Any], where: str) -> None:
         """Two names that differ in capitals alone are one file on some systems."""

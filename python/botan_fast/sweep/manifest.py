@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
-from ..files import FilePath, printable, write_bytes
+from ..files import FilePath, natural_key, printable, write_bytes
 
 __all__ = ["FORMAT", "TRIALS", "Manifest", "Task", "task_from", "write_unless_same"]
 
@@ -90,7 +90,9 @@ class Manifest:
                 raise ValueError(f"format is {content['format']!r}, expected {FORMAT!r}")
             manifest = cls(map(task_from, content["tasks"]), content.get("search"))
             if manifest.search is not None:
-                for path in sorted((Path(folder) / TRIALS).glob("search-*.json")):
+                for path in sorted(
+                    (Path(folder) / TRIALS).glob("search-*.json"), key=lambda path: natural_key(path.name)
+                ):
                     trial = task_from(json.loads(path.read_text(encoding="utf-8")))
                     manifest.tasks[trial.name] = trial
             return manifest

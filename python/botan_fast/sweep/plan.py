@@ -41,7 +41,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..errors import InputError
-from ..files import FilePath, did_you_mean, is_file, natural_key, printable
+from ..files import FilePath, did_you_mean, is_file, printable
 from ..option import Option, read_toml
 
 __all__ = ["CHOSEN", "COMMANDS", "Plan", "Search", "Stage", "option_tables", "read_plan", "refuse", "shipped_plans"]
@@ -63,6 +63,7 @@ class Stage:
     command    one of `COMMANDS`
     grid       tables: of each key, the list of its values, or "paper", or a number of shards
     options    of all tasks, with braces
+    defaults   those of its command, which give way to grid and options
     needs      stages that come before, besides those in braces
     as_needed  leave it out where no other stage needs it
     """
@@ -71,6 +72,7 @@ class Stage:
     command: str
     grid: tuple[Mapping[str, Any], ...] = ({},)
     options: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     as_needed: bool = False
 
@@ -187,7 +189,7 @@ def _stage(where: str, number: int, table: dict[str, Any], defaults: Mapping[str
     if command not in COMMANDS:
         meant = did_you_mean(str(command), COMMANDS)
         refuse(place, f"command = {_shown(command)}; give one of {', '.join(COMMANDS)}{meant}")
-    options = defaults.get(command, {}) | _table(place, "options", table.get("options", {}))
+    options = _table(place, "options", table.get("options", {}))
     grid = table.get("grid", {})
     grids = tuple(grid) if isinstance(grid, list) else (grid,)
     if not grids or not all(isinstance(one, dict) for one in grids):
@@ -195,7 +197,7 @@ def _stage(where: str, number: int, table: dict[str, Any], defaults: Mapping[str
     as_needed = table.get("as_needed", False)
     if not isinstance(as_needed, bool):
         refuse(place, f"as_needed = {_shown(as_needed)}; give true or false")
-    return Stage(name, command, grids, options, _needs(place, table), as_needed)
+    return Stage(name, command, grids, options, defaults.get(command, {}), _needs(place, table), as_needed)
 
 
 def _search(where: str, table: dict[str, Any], defaults: Mapping[str, dict[str, Any]]) -> Search:
@@ -206,7 +208,7 @@ def _search(where: str, table: dict[str, Any], defaults: Mapping[str, dict[str, 
     options = defaults.get("train", {}) | _table(place, "options", table.get("options", {}))
     ranges = {name: value for name, value in options.items() if isinstance(value, dict) and name != "descriptors"}
     fixed = {name: value for name, value in options.items() if name not in ranges}
-    stage = Stage("search", "train", ({},), fixed, _needs(place, table))
+    stage = Stage("search", "train", ({},), fixed, needs=_needs(place, table))
     given = {name: value for name, value in table.items() if name not in ("options", "needs")}
     return Search(stage, *check_search(place, fixed, ranges, given))
 
@@ -274,8 +276,3 @@ def _check_keys(where: str, table: Mapping[str, Any], known: Iterable[str], what
 
 def _shown(value: Any) -> str:
     return printable(repr(value) if isinstance(value, str) else str(value), 60)
-
-
-def in_natural_order(names: Iterable[str]) -> list[str]:
-    """Names for a message, 2 before 10."""
-    return sorted(names, key=natural_key)

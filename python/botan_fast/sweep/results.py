@@ -7,7 +7,7 @@ import csv
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -123,8 +123,3 @@ def _part(content: Mapping[str, Any], name: str, run: Path) -> dict[str, Any]:
 def _broken(path: Path, error: BaseException) -> DataError:
     reason = printable(getattr(error, "strerror", None) or error)
     return DataError(f"{path} cannot be read ({reason}); remove the done.json of its task, and it is repeated")
-
-
-def all_columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The keys of all rows, in the order in which they come."""
-    return list(dict.fromkeys(key for row in rows for key in row))

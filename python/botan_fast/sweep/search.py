@@ -16,11 +16,12 @@
     augmentation = { choices = ["octahedral", "o3"] }
 
 Optuna's journal, search.journal in the folder of the sweep, alone says which trials there are and what came of them. A
-trial is asked for under a lock, and its task is written (trials/NAME.json) before the lock goes. A trial that was asked
-for and not written in full, by a process that was killed, is closed; one that was written is carried out with its
-parameters whoever does it, and its result is told once. The sampler is seeded by seed and number of the trial: with one
-worker a search that was killed goes the way of one that was not; with several, what is known when a trial is asked for
-depends on who was first.
+trial is asked for under a lock, and its task is written (trials/NAME.json) before the lock goes. A trial of which a
+process that was killed had asked for a part is nobody's and does not count; one that was asked for in full is carried
+out with its parameters whoever does it, and its result is told once. On a disk that locks nothing between machines
+there may be a trial more than the plan wants; none is lost, or told twice. The sampler is seeded by seed and number of
+the trial: with one worker a search that was killed goes the way of one that was not; with several, what is known when a
+trial is asked for depends on who was first.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from typing import Any
 from ..errors import DataError, InputError
 from ..files import FilePath, did_you_mean, printable, write_bytes
 from ..lock import Lock
-from ..option import Option
+from ..option import Option, meant
 from .manifest import TRIALS, Manifest, Task, task_from
 from .plan import option_tables, refuse
 from .results import TRAIN_COLUMNS, train_rows
@@ -88,7 +89,7 @@ def check_search(
 def _range(where: str, name: str, value: Mapping[str, Any], option: Option | None) -> dict[str, Any]:
     """A range, as Optuna takes it; of whole numbers where the option is one."""
     if option is None:
-        refuse(where, f"train has no option {printable(name, 40)}{did_you_mean(name, _names())}")
+        refuse(where, f"train has no option {printable(name, 40)}{meant(name, _names())}")
     for key in value:
         if key not in _RANGE:
             refuse(where, f"{name}: {printable(key)} is no key of a range; there are {', '.join(_RANGE)}")
@@ -169,8 +170,7 @@ class _Trials:
         for trial in self.study.get_trials(deepcopy=False):
             file = self._file(trial.number)
             if trial.state == running and set(trial.params) != set(self.search["ranges"]):
-                self.study.tell(trial.number, state=failed)  # its process was killed while it asked: nobody has it
-                continue
+                continue  # its process was killed while it asked: nobody has it
             given += trial.state != failed or file.exists()
             if trial.state != running:
                 continue
@@ -218,9 +218,9 @@ class _Trials:
         except DataError:  # `collect` says so
             return
         if isinstance(value, float) and math.isfinite(value):
-            self.study.tell(number, value)
+            self.study.tell(number, value, skip_if_finished=True)
         else:  # a coefficient of something that does not vary
-            self.study.tell(number, state=self.optuna.trial.TrialState.FAIL)
+            self.study.tell(number, state=self.optuna.trial.TrialState.FAIL, skip_if_finished=True)
 
     def _name(self, number: int) -> str:
         return f"search-{number:04d}"
