@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from botan_fast.cli import entry, main
+from botan_fast.sweep.manifest import Manifest
 from tests.helpers.command_line import SMALL
 
 VALUES = ("0", "-1", "2147483648", "10000000000000000000", "1" + "0" * 30, "1e300", "-1e300", "1e-320", "nan", "inf")
@@ -45,7 +46,10 @@ def test_any_number(command, option, tiny_data, tiny_model_file, tmp_path, monke
         "evaluate": ["--model", str(tiny_model_file), "--data", data, "--quiet"],
         "predict": ["--model", str(tiny_model_file), "--data", data, "-o", "out", "--force", "--quiet"],
         "convert": [data, "-o", "a.h5", "--force", "--quiet"],
+        "sweep": ["-o", "sweep", "--quiet"],
     }
+    (tmp_path / "sweep").mkdir()
+    Manifest([]).write(tmp_path / "sweep")
     try:
         for number, value in enumerate(VALUES):
             if option == "--epochs" and float(value) > 1:

@@ -98,6 +98,22 @@ def test_its_last_words_are_those_of_this_attempt(tmp_path):
     assert [word for word in ("the first", "three", "bad") if word in log] == ["the first", "three", "bad"]
 
 
+@pytest.mark.parametrize("end", ["sys.exit(0)", "os.kill(os.getpid(), 9)"])
+def test_what_it_leaves_behind_ends_with_it(end, tmp_path):
+    inner = "import os, time; print(os.getpid(), flush=True); time.sleep(60)"
+    code = (
+        "import os, subprocess, sys\n"
+        f"left = subprocess.Popen([sys.executable, '-c', {inner!r}], stdout=subprocess.PIPE)\n"
+        "print(left.stdout.readline().decode(), flush=True)\n"
+        f"{end}"
+    )
+    child = start(tmp_path, code)
+    child.begin()
+    assert end_of(child) in (0, -9)
+    left = int((tmp_path / "log.txt").read_text().split()[-1])
+    wait_until(lambda: start_of(left) is None)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_signals_reach_what_it_started_too(number, tmp_path):
     inner = "import os, time; print('it is', os.getpid(), flush=True); time.sleep(60)"

@@ -280,7 +280,6 @@ def test_any_order_and_any_death(seed, tmp_path, watch, monkeypatch):
     rng = random.Random(seed)
     living, busy, pids = set(), {}, iter(range(1, 1000))
     monkeypatch.setattr(claims, "is_alive", lambda pid, start: pid in living)
-    monkeypatch.setattr(os, "fsync", lambda _: None)
     places = [tmp_path / f"task{k}" for k in range(3)]
     for place in places:
         place.mkdir()

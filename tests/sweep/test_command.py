@@ -20,7 +20,7 @@ def run(folder, *options):
     return process.returncode, out, error
 
 
-@pytest.mark.parametrize("options", [[], ["--workers", "3"], ["--worker"], ["--worker", "--workers", "2"]])
+@pytest.mark.parametrize("options", [["--workers", "3"], ["--worker"]])
 def test_all_is_done(options, tmp_path):
     folder = make_sweep(tmp_path / "sweep", [fake("a"), *(fake(f"b{k}", "a") for k in range(5))])
     status, out, error = run(folder, *options)
@@ -47,9 +47,14 @@ def test_tasks_that_fail_are_named_and_tried_again(tmp_path):
     assert done(folder) == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize("options", [["--workers", "2"], ["--worker"]])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize(
+    ("options", "number", "times"),
+    [
+        (["--workers", "2"], signal.SIGINT, 1),
+        (["--workers", "2"], signal.SIGINT, 3),
+        (["--worker"], signal.SIGTERM, 2),
+    ],
+)
 def test_signals_end_in_order_and_the_same_command_continues(options, number, times, tmp_path):
     folder = make_sweep(tmp_path / "sweep", [fake("a"), fake("b", "a", seconds=60), fake("c", "b")])
     process = start_command(folder, *options, "--quiet")

@@ -13,6 +13,7 @@ from functools import partial
 import pytest
 
 from botan_fast.errors import DataError, InputError
+from botan_fast.lock import Lock
 from botan_fast.sweep import alive, claims
 from botan_fast.sweep.states import Board
 from botan_fast.sweep.worker import Summary, Worker
@@ -189,8 +190,14 @@ def test_a_worker_elsewhere_that_is_silent_is_followed(tmp_path):
     (folder / "tasks/a").mkdir(parents=True)
     owner = claims.Owner("node7-1", "node7", "another boot", 1, "1", 0.4)
     claims.create(folder / "tasks/a/claim.1", json.dumps(vars(owner)).encode())
+    claims.create(folder / "tasks/a/child.1", b'{"pid": 1, "start": "1"}')
+    (folder / "runs/a").mkdir(parents=True)
+    lock = Lock.acquire(folder / "runs/a/.lock")  # which the file server keeps for a machine that may come back
     assert work(folder, linger=True).done == ["a"]
     assert sorted(path.name for path in (folder / "tasks/a").glob("claim.*")) == ["claim.1", "claim.2"]
+    assert not (folder / "runs/a/.lock").exists()
+    Lock.acquire(folder / "runs/a/.lock").release()
+    lock.release()
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def host_name() -> str:
 
 @functools.cache
 def machine() -> str:
-    """What is equal for two processes only when each sees the other by its number: boot and name space.
+    """What is equal for two processes only when each sees the other by its number: boot, name space, and name.
 
     Without /proc (macOS) the time of the boot and the name; "" where nothing is known, which equals nothing.
 
@@ -44,7 +44,8 @@ def machine() -> str:
     """
     with contextlib.suppress(OSError):
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot} {os.readlink(_PROC / 'self/ns/pid')}"
+        # Copies of a virtual machine that were woken from one image have one boot: the name tells them apart.
+        return f"{boot} {os.readlink(_PROC / 'self/ns/pid')} {host_name()}"
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         command = ["sysctl", "-n", "kern.boottime"]
         boot = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +22,7 @@ from ..files import printable, write_bytes
 if TYPE_CHECKING:
     from .manifest import Task
 
-__all__ = ["INTERRUPTED", "Child", "Resources", "environment", "explain", "task_argv", "write_options"]
+__all__ = ["INTERRUPTED", "Child", "Resources", "environment", "explain", "remove_locks", "task_argv", "write_options"]
 
 # Ends of a process that was asked to stop, or killed from outside; -9 is also the kernel's where memory ran out.
 INTERRUPTED = {130, 143, 129, 138} | {
@@ -92,6 +93,20 @@ def write_options(task: Task, place: Path) -> None:
     write_bytes(place / "run.toml", (head + tomli_w.dumps(options)).encode())
 
 
+def remove_locks(task: Task, folder: Path) -> None:
+    """Remove the locks of a task's output: their owner is on a machine that is suspended, cut off, or gone.
+
+    Network file systems keep such a lock as long as that machine may come back. A lock on a file that has lost its name
+    holds nobody up (see `botan_fast.lock`).
+    """
+    from .expansion import output_of
+
+    output = folder / output_of(task)
+    for lock in (output / ".lock", Path(f"{output}.parts/.lock")):
+        with contextlib.suppress(OSError):
+            os.unlink(lock)
+
+
 class Child:
     """A process that waits for `begin`, and never begins where this one dies before.
 
@@ -126,14 +141,19 @@ class Child:
             self._process.stdin.close()
 
     def poll(self) -> int | None:
-        """Its status, negative for a signal; None while it runs."""
+        """Its status, negative for a signal; None while it runs. What it started ends with it."""
         with self._lock:
+            if self._process.returncode is None:
+                there = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+                if there is not None:  # until it is reaped its number is that of its group, and of no other
+                    with contextlib.suppress(OSError):
+                        os.killpg(self._process.pid, signal.SIGKILL)
             return self._process.poll()
 
     def send(self, number: int) -> None:
         """Send it a signal, to its whole group."""
         with self._lock, contextlib.suppress(OSError):
-            if self._process.poll() is None:
+            if self._process.returncode is None:  # not reaped: the number is nobody else's
                 os.killpg(self._process.pid, number)
 
     def kill(self) -> None:
@@ -143,7 +163,8 @@ class Child:
     def close(self) -> None:
         """End it if it still runs, and wait for that."""
         self.kill()
-        self._process.wait()
+        while self.poll() is None:
+            time.sleep(0.001)
         if self._process.stdin is not None:
             with contextlib.suppress(OSError):
                 self._process.stdin.close()

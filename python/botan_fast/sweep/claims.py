@@ -26,8 +26,8 @@ before; the link to claim.K+1 and the folder opened anew both ask the server. Th
 be left (`Claim.clear`): those on this machine are ended and waited for. The owner of a claim that was taken for its
 age may live elsewhere, cut off or suspended: two heartbeats are waited. An owner looks at every heartbeat whether
 there is a higher claim, and then kills its child at once and records nothing; it looks again before it records an end.
-What is left is an owner that is suspended alone, without its child, on another machine; run folders have locks against
-that.
+Its lock on a run folder, which the network keeps for it, is removed (`child.remove_locks`). What is left is an owner
+that is suspended alone, without its child, on another machine.
 
 **Late records.** An owner that was suspended between its last look and its record says what is true, that its child
 has ended with 0. done.json is made once, like a claim, and counts before failed.json: a finished task stays finished.
@@ -57,7 +57,7 @@ from typing import Any
 
 from .alive import end_process, host_name, is_alive, machine, start_of
 
-__all__ = ["PATIENCE", "Claim", "Look", "Owner", "Watch", "create", "look", "take"]
+__all__ = ["PATIENCE", "Claim", "Look", "Owner", "Watch", "create", "look", "remove_leftovers", "take"]
 
 PATIENCE = 120.0  # seconds without a heartbeat after which a claim is stale; above the minute that NFS keeps attributes
 _BEATS = 8  # heartbeats in that time
@@ -101,8 +101,10 @@ class Owner:
         return cls(f"{host_name()}-{pid}", host_name(), machine(), pid, start_of(pid) or "", patience)
 
 
-def create(path: Path, content: bytes) -> bool:
+def create(path: Path, content: bytes, durable: bool = False) -> bool:
     """Make a file with this content unless there is one of its name; True for the one process that made it.
+
+    `durable` waits for the disk: for a record that must outlive a loss of power, which no claim needs to.
 
     OSError, with `path` as its file name, where the disk is full or the folder cannot be written to.
 
@@ -116,11 +118,8 @@ def create(path: Path, content: bytes) -> bool:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.tmp")
     try:
         try:
-            descriptor = _write(temporary, content)
-            try:
-                return _link(temporary, path, descriptor, content)
-            finally:
-                os.close(descriptor)
+            _write(temporary, content, durable)
+            return _link(temporary, path, content)
         finally:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
@@ -128,12 +127,16 @@ def create(path: Path, content: bytes) -> bool:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def _link(temporary: Path, path: Path, descriptor: int, content: bytes) -> bool:
+def _link(temporary: Path, path: Path, content: bytes) -> bool:
     try:
         os.link(temporary, path)
     except FileExistsError:
         # On NFS an answer may be lost; asked once more, the server finds the name that it has just made.
-        return os.fstat(descriptor).st_nlink > 1
+        again = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)  # what is opened is asked for anew
+        try:
+            return os.fstat(again).st_nlink > 1
+        finally:
+            os.close(again)
     except FileNotFoundError:
         if not path.parent.is_dir():
             raise
@@ -143,22 +146,21 @@ def _link(temporary: Path, path: Path, descriptor: int, content: bytes) -> bool:
             raise
         # A file system without links: exclusive all the same, but a kill can leave a claim of nobody known.
         try:
-            os.close(_write(path, content))
+            _write(path, content, durable=False)
         except FileExistsError:
             return False
     return True
 
 
-def _write(path: Path, content: bytes) -> int:
+def _write(path: Path, content: bytes, durable: bool) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         while content:
             content = content[os.write(descriptor, content) :]
-        os.fsync(descriptor)
-    except BaseException:
+        if durable:
+            os.fsync(descriptor)
+    finally:
         os.close(descriptor)
-        raise
-    return descriptor
 
 
 @dataclass(frozen=True)
@@ -269,11 +271,13 @@ class Claim:
 
     number     K of claim.K
     lost       called once, in the thread, when another has taken the task over
+    elsewhere  after `clear`: a worker on another machine had the task and did not give it back
     """
 
     def __init__(self, folder: Path, number: int, owner: Owner, earlier: Look, wait: float) -> None:
         self.folder, self.number, self.owner = folder, number, owner
         self.lost: Callable[[], None] = lambda: None
+        self.elsewhere = False
         self._earlier, self._wait = earlier, wait
         self._ended = threading.Event()
         self._superseded = False
@@ -301,19 +305,18 @@ class Claim:
 
         False when `stopped` says so, the claim is lost, or a process cannot be ended.
         """
-        for name in self._earlier.names:
-            if name.startswith(".") and ".tmp" in name:  # of those who were killed, or are too late for this claim
-                with contextlib.suppress(OSError):
-                    os.unlink(self.folder / name)
+        remove_leftovers(self.folder)
         watch = Watch(self.folder)
         for number in self._earlier.children:
             if f"released.{number}" in self._earlier.names:  # the owner saw its end
                 continue
             earlier = watch.owner(self.folder / f"claim.{number}")
+            if earlier is None or earlier.machine != machine() or not machine():
+                self.elsewhere = True
+                continue
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
                 child = json.loads((self.folder / f"child.{number}").read_bytes())
-                here = earlier is not None and earlier.machine == machine() != ""
-                if here and not end_process(child["pid"], child["start"], _SAVING, stopped):
+                if not end_process(child["pid"], child["start"], _SAVING, stopped):
                     return False
         until = time.monotonic() + self._wait
         while time.monotonic() < until:
@@ -333,6 +336,18 @@ class Claim:
             self._thread.join(5.0)  # a file server that does not answer is not waited for
         with contextlib.suppress(OSError):
             create(self.folder / f"released.{self.number}", _json({"seconds": round(seconds, 3)}))
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of processes that were killed in a task's folder.
+
+    For the task's owner, and once it is done: who writes one now is too late, and fares as one who lost a race.
+    """
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):
+            if re.fullmatch(r"\..+\.[0-9a-f]{12}\.tmp(\..*)?", name):
+                with contextlib.suppress(OSError):
+                    os.unlink(folder / name)
 
 
 def take(folder: Path, seen: Look, owner: Owner, watch: Watch) -> Claim | None:

@@ -21,6 +21,7 @@ from typing import IO, Any
 from ..errors import BotanFastError, InputError
 from ..files import FilePath
 from ..terminal import is_terminal, progress_bar, say
+from .claims import remove_leftovers
 from .seats import Seat, seats
 from .states import Board
 from .status import Progress, line
@@ -121,6 +122,9 @@ class Pool:
                 self._end_all()
             found = self._progress.look()
             self._tell(bar, said, found)
+        if found["done"] == found["tasks"]:
+            for task in self._board.manifest:
+                remove_leftovers(self._board.place(task.name))
         if self._error:
             raise BotanFastError(self._error)
         states = self._board.states()

@@ -24,7 +24,7 @@ from typing import Any
 from ..errors import InputError
 from ..files import FilePath, write_bytes
 from ..terminal import say
-from .child import INTERRUPTED, Child, Resources, environment, explain, write_options
+from .child import INTERRUPTED, Child, Resources, environment, explain, remove_locks, write_options
 from .claims import PATIENCE, Claim, Owner, create, look, take
 from .manifest import Task
 from .shares import tasks_of
@@ -262,6 +262,8 @@ class Worker:
         """Carry out a task that is ours, and record how it ends."""
         began = time.monotonic()
         write_options(task, place)
+        if claim.elsewhere:
+            remove_locks(task, self._board.folder)
         argv = self._argv(task, place, self._resources)
         self._say(f"{task.name} begins")
         child = Child(argv, environment(self._resources, os.environ), place / "log.txt")
@@ -282,7 +284,7 @@ class Worker:
         record = {"seconds": round(seconds + _earlier_seconds(place), 3), "attempts": attempts,
                   "host": self._owner.host, "finished": _now()}  # fmt: skip
         if status == 0:
-            create(place / "done.json", _json(record))
+            create(place / "done.json", _json(record), durable=True)
             with contextlib.suppress(OSError):
                 os.unlink(place / "failed.json")
             self._board.finished(task.name, look(place))
