@@ -21,6 +21,7 @@ from typing import IO, Any
 from ..errors import BotanFastError, InputError
 from ..files import FilePath
 from ..terminal import is_terminal, progress_bar, say
+from .child import safe_path
 from .claims import remove_leftovers
 from .seats import Seat, seats
 from .states import Board
@@ -151,7 +152,7 @@ class Pool:
     def _start(self, post: _Post) -> None:
         options = {**self._options, "threads": post.seat.threads}
         order = json.dumps({**self._order, "cores": post.seat.cores, "options": options})
-        environment = dict(os.environ)
+        environment = {**os.environ, **safe_path()}
         if post.seat.gpu is not None:
             environment["CUDA_VISIBLE_DEVICES"] = post.seat.gpu
         post.words = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the process)
