@@ -52,7 +52,9 @@ def test_values(text, values, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epochs = 1.0", "run.toml: epochs = 1.0; give a whole number"),
+        ("epochs = 1.0", "run.toml: epochs = 1.0; give a whole number, 1"),
+        ("epochs = 1e3", "run.toml: epochs = 1000.0; give a whole number, 1000"),
+        ("epochs = inf", "run.toml: epochs = inf; give a whole number"),
         ("epochs = true", "run.toml: epochs = true; give a whole number"),
         ("epochs = '10'", 'run.toml: epochs = "10"; give a whole number'),
         ("epochs = [10]", "run.toml: epochs = [10]; give a whole number"),
@@ -125,9 +127,11 @@ def test_files_that_are_none(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run.toml").touch()
     os.mkfifo("pipe")
+    os.mkdir("empty")
     for path, message in {
         "rum.toml": "rum.toml: no such file; did you mean run.toml?",
-        ".": ". is a folder; give a TOML file",
+        "empty": "empty is a folder; give a TOML file",
+        ".": ". is a folder; did you mean ./run.toml?",
         "pipe": "pipe is a pipe (FIFO), not a file; write what it gives to a file first",
         "a\0b": "a?b: cannot be read (embedded null byte); give the name of a file",
     }.items():

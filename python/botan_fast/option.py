@@ -170,8 +170,10 @@ class Option:
         return place(os.path.expanduser(value), folder, patterns=self.kind == "data")
 
     def _refuse(self, value: Any, where: str) -> None:
-        shown = printable(json.dumps(value, ensure_ascii=False, default=str), 60)
-        raise InputError(f"{where}: {self.name} = {shown}; give {self.called}")
+        text = str(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False, default=str)
+        shown = printable(text, 60)
+        written = f", {int(value)}" if self.kind == "integer" and isinstance(value, float) and value % 1 == 0 else ""
+        raise InputError(f"{where}: {self.name} = {shown}; give {self.called}{written}")
 
 
 def place(path: str, folder: FilePath, patterns: bool = False) -> str:
@@ -279,7 +281,9 @@ def read_toml(path: FilePath) -> dict[str, Any]:
     where = printable(path)
     if not is_file(path):
         if os.path.isdir(path):
-            raise InputError(f"{where} is a folder; give a TOML file")
+            inside = os.path.join(path, "run.toml")
+            hint = f"; did you mean {printable(inside)}?" if os.path.exists(inside) else "; give a TOML file"
+            raise InputError(f"{where} is a folder{hint}")
         raise InputError(f"{where}: no such file{near_matches(Path(path))}")
     try:
         with open(path, "rb") as file:

@@ -161,6 +161,11 @@ def test_files_that_are_not_there(words, message, tmp_path, monkeypatch, capsys)
     assert message in error_line(["train", *words], capsys)
 
 
+@pytest.mark.parametrize("command", CONFIGURABLE)
+def test_a_command_alone(command, capsys):
+    assert "the following arguments are required: " in error_line([command], capsys)
+
+
 def test_commands_without_a_table_have_no_config(capsys):
     for command in ("demo", "bench", "info"):
         assert "unknown option --config" in error_line([command, "--config", "a.toml"], capsys)

@@ -5,7 +5,6 @@ import importlib.util
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +33,7 @@ SHORTER = {
     "epochs = 1000": "epochs = 2",
     "trials = 50": "trials = 2",
     "--epochs 1000": "--epochs 2",
+    "epochs = 1000": "epochs = 2",
     "--configurations 400": "--configurations 8",
     "--configurations 10": "--configurations 2",
 }
@@ -78,7 +78,6 @@ def workspace(folder: Path) -> None:
         (folder / "T0.44" / part).mkdir(parents=True)
         for number in numbers:
             write_tiny(folder / f"T0.44/{part}/isoconfig_N80T0.44_{number}_tc07.npz", seed=number)
-    shutil.copy(ROOT / "python/botan_fast/sweep/plans/quick.toml", folder / "paper.toml")
     (folder / "initial_model").mkdir()
     torch.save(
         authors_state(random_model(decoders="shared", hidden_size=64, num_steps=7)), folder / "initial_model/model1.pth"

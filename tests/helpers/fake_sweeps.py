@@ -14,6 +14,7 @@ from pathlib import Path
 from botan_fast.sweep.manifest import Manifest, Task
 
 ARGV = "tests.helpers.fake_sweeps:argv"
+COMMAND = ("-m", "tests.helpers.fake_sweeps", "sweep")
 ROOT = Path(__file__).parents[2]
 _PROGRAM = str(Path(__file__).with_name("fake_task.py"))
 
@@ -54,7 +55,7 @@ def done(folder):
 
 def start_command(folder, *options):
     """The command as a process of its own session."""
-    command = [sys.executable, "-m", "tests.helpers.fake_sweeps", "sweep", "-o", str(folder), *options]
+    command = [sys.executable, *COMMAND, "-o", str(folder), *options]
     return subprocess.Popen(
         command,
         cwd=ROOT,
@@ -102,8 +103,9 @@ def processes_of(folder):
 
 if __name__ == "__main__":
     from botan_fast.__main__ import start
-    from botan_fast.sweep import pool, worker
+    from botan_fast.sweep import pool, slurm, worker
 
+    slurm._COMMAND = COMMAND
     pool.run_pool = partial(pool.run_pool, argv=ARGV)
     worker.work = partial(worker.work, argv=ARGV)
     sys.exit(start())

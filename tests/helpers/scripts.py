@@ -33,6 +33,7 @@ for word in "$@"; do "${command[@]//\\{\\}/$word}"; done""",
 # As a scheduler gives them to a job.
 VARIABLES = {
     "SLURM_JOB_ID": "17",
+    "SLURM_CPUS_PER_TASK": "4",
     "SLURM_ARRAY_JOB_ID": "17",
     "SLURM_ARRAY_TASK_ID": "1",
     "SLURM_ARRAY_TASK_COUNT": "8",

@@ -3,6 +3,8 @@
 import dataclasses
 import inspect
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -16,6 +18,7 @@ from botan_fast.simulation.protocol import REPLICAS, Protocol
 from botan_fast.training import recipes
 from botan_fast.training.options import BASELINE, TRAIN
 from botan_fast.training.settings import TrainingSettings
+from tests.helpers.documents import ROOT
 
 # Of a command: its table, its function, what the table has more, and what no file or command line can give.
 COMMANDS = {
@@ -111,3 +114,22 @@ def test_a_help_is_one_line_without_a_full_stop():
             assert option.help, option.name
             assert "\n" not in option.help
             assert not option.help.endswith(".") or option.help.endswith("..."), option.name
+
+
+def test_the_table_in_the_docs_is_that_of_train():
+    command = [sys.executable, str(ROOT / "docs/options.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_stale_table_is_found(tmp_path):
+    for name in ("options.py", "training.md"):
+        (tmp_path / name).write_text((ROOT / "docs" / name).read_text())
+    text = (tmp_path / "training.md").read_text()
+    (tmp_path / "training.md").write_text(text.replace("step size of Adam", "size of a step"))
+    command = [sys.executable, str(tmp_path / "options.py")]
+    done = subprocess.run([*command, "--check"], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert "is not what the options of train are; run python docs/options.py" in done.stderr
+    assert subprocess.run(command, timeout=60, check=False).returncode == 0
+    assert (tmp_path / "training.md").read_text() == text

@@ -84,18 +84,23 @@ def test_what_a_job_asks_for(sweep, slurm):
     [work] = [line for line in lines if line.startswith("srun")]
     assert lines.index("export OMP_PLACES=cores") < lines.index(work)
     assert subprocess.run(["bash", "-n", slurm.state / "103.sh"], check=False).returncode == 0
+    assert "--cpus-per-task=1" in shlex.split(work)
+    assert "wckey" not in botan
     assert shlex.split(work)[-5:-1] == [sys.executable, "-u", "-m", "submitit.core._submit"]
     assert shlex.split(work)[-1] == str(sweep[0] / "slurm")
 
 
 def test_the_command_line_wins_and_may_name_a_stage(sweep, slurm):
     words = ["time=2-00:00:00", "botan.partition=h100", "jobs=2", "botan.workers_per_job=4", "setup=module load new"]
+    words.append("srun_args=--cpu-bind=none")
     submit(*sweep, unfinished, words=words, tell=len)
     data, botan, scores = (slurm.options(number) for number in ("101", "103", "104"))
     assert [options["time"] for options in (data, botan)] == ["2880", "2880"]
     assert [options["partition"] for options in (data, botan, scores)] == ["cpu", "h100", "gpu"]
     assert [botan["array"], scores["array"]] == ["0-1%2", "0-1%2"]
     assert botan["cpus-per-task"] == "4"
+    assert "srun --unbuffered --output" in slurm.scripts["103"]
+    assert " --cpus-per-task=4 --cpu-bind=none " in slurm.scripts["103"]
     assert "module load new" in slurm.scripts["103"]
     assert "module load cuda" not in slurm.scripts["103"]
 

@@ -177,12 +177,25 @@ def test_every_option_can_be_written(tmp_path):
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("train", "caf\udce9.npz"), ("train", [1]), ("epochs", 1.5), ("species", ["A", None]), ("potential", 3)],
+    [
+        ("train", "caf\udce9.npz"),
+        ("train", [1]),
+        ("epochs", 1.5),
+        ("species", ["A", None]),
+        ("potential", 3),
+        ("descriptors", {1: 2}),
+    ],
 )
 def test_what_no_file_holds_is_an_object(tmp_path, option, value):
     text = run_file("train", TRAIN, {option: value}, tmp_path)
     (tmp_path / "a.toml").write_bytes(text)
     assert read_toml(tmp_path / "a.toml") == {OBJECTS: [option]}
+
+
+def test_any_text_is_read_back(tmp_path):
+    names = ["".join(map(chr, range(1, 128))), "σ \U0001f9ca", "'\"\\", "a\r\nb"]
+    (tmp_path / "a.toml").write_bytes(run_file("train", TRAIN, {"species": names}, tmp_path / "new\nline"))
+    assert read_toml(tmp_path / "a.toml") == {"species": names}
 
 
 def test_a_resumed_run(tiny_data, tmp_path):

@@ -75,13 +75,14 @@ class Config:
 def _path(argv: list[str]) -> str | None:
     """The file of --config among the words of a command, the last one if there are several."""
     found = None
-    for word, after in zip(argv, [*argv[1:], None], strict=True):
+    for k, word in enumerate(argv):
+        after = argv[k + 1 : k + 2]
         if word == "--":
             break
         if word.startswith("--config="):
             found = word.removeprefix("--config=")
-        elif word == "--config" and after is not None and not after.startswith("-"):  # else argparse says what lacks
-            found = after
+        elif word == "--config" and after and not after[0].startswith("-"):  # else argparse says what lacks
+            found = after[0]
     return found
 
 

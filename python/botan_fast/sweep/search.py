@@ -16,11 +16,12 @@
     augmentation = { choices = ["octahedral", "o3"] }
 
 Optuna's journal, search.journal in the folder of the sweep, alone says which trials there are and what came of them. A
-trial is asked for under a lock, and its task is written (trials/NAME.json) before the lock goes. A trial that was asked
-for and not written in full, by a process that was killed, is closed; one that was written is carried out with its
-parameters whoever does it, and its result is told once. The sampler is seeded by seed and number of the trial: with one
-worker a search that was killed goes the way of one that was not; with several, what is known when a trial is asked for
-depends on who was first.
+trial is asked for under a lock, and its task is written (trials/NAME.json) before the lock goes. A trial of which a
+process that was killed had asked for a part is nobody's and does not count; one that was asked for in full is carried
+out with its parameters whoever does it, and its result is told once. On a disk that locks nothing between machines
+there may be a trial more than the plan wants; none is lost, or told twice. The sampler is seeded by seed and number of
+the trial: with one worker a search that was killed goes the way of one that was not; with several, what is known when a
+trial is asked for depends on who was first.
 """
 
 from __future__ import annotations
@@ -169,8 +170,7 @@ class _Trials:
         for trial in self.study.get_trials(deepcopy=False):
             file = self._file(trial.number)
             if trial.state == running and set(trial.params) != set(self.search["ranges"]):
-                self.study.tell(trial.number, state=failed)  # its process was killed while it asked: nobody has it
-                continue
+                continue  # its process was killed while it asked: nobody has it
             given += trial.state != failed or file.exists()
             if trial.state != running:
                 continue
@@ -218,9 +218,9 @@ class _Trials:
         except DataError:  # `collect` says so
             return
         if isinstance(value, float) and math.isfinite(value):
-            self.study.tell(number, value)
+            self.study.tell(number, value, skip_if_finished=True)
         else:  # a coefficient of something that does not vary
-            self.study.tell(number, state=self.optuna.trial.TrialState.FAIL)
+            self.study.tell(number, state=self.optuna.trial.TrialState.FAIL, skip_if_finished=True)
 
     def _name(self, number: int) -> str:
         return f"search-{number:04d}"

@@ -164,12 +164,16 @@ def submit(
         job = ArrayJob(command, array.settings.patience)
         handles = _submit_one(chosen, job, jobs, array.stage, numbers)
         numbers[array.stage] = handles[0].job_id.partition("_")[0]
-        word = "1 job" if jobs == 1 else f"{jobs} jobs"
         begins = f", begins after {' and '.join(after)}" if executor == "slurm" and after else ""
-        tell(f"stage {array.stage}: {array.tasks} unfinished tasks, {word}, number {numbers[array.stage]}{begins}")
+        counted = f"{_counted(array.tasks, 'unfinished task')}, {_counted(jobs, 'job')}"
+        tell(f"stage {array.stage}: {counted}, number {numbers[array.stage]}{begins}")
         if executor != "slurm":
             _wait(handles, executor, array.settings.patience)
     return list(numbers.values())
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _executor_class(executor: str) -> Any:

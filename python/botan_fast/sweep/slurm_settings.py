@@ -163,7 +163,10 @@ def settings_of(tables: Iterable[Mapping[str, Mapping[str, Any]]], stage: str, w
     own = {name: values.pop(name, None) for name in ("jobs", "tasks_per_job", "workers_per_job", "requeues")}
     values.setdefault("cpus_per_task", own["workers_per_job"])
     further = {"requeue": True, **_flags(values.pop("sbatch", []), where)}
-    parameters = {**values, "additional_parameters": further}
+    # Since version 22.05 srun does not take this over from the job, and would bind all workers to one core.
+    srun = [f"--cpus-per-task={values['cpus_per_task']}", *values.pop("srun_args", [])]
+    # submitit's own key of accounting, which a cluster that checks such keys would refuse
+    parameters = {"wckey": None, **values, "srun_args": srun, "additional_parameters": further}
     return JobSettings(**own, signal_delay=delay, minutes=minutes, parameters=parameters)
 
 

@@ -123,6 +123,8 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "tolist"):  # an array, a tensor, a number of NumPy
         value = value.tolist()
     if isinstance(value, Mapping):
+        if not all(isinstance(name, str) for name in value):
+            raise _NotInAFile
         return {_plain(name): _plain(part) for name, part in value.items() if part is not None}
     if isinstance(value, (list, tuple)):
         return [_plain(part) for part in value]
