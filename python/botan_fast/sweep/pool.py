@@ -178,7 +178,7 @@ class Pool:
             elif status == 0:
                 self._forget(post)
             elif status > 0:
-                self._error = self._last_words(post)
+                self._error = self._last_words(post) or f"a worker ended with status {status} without a word"
                 return False
             else:  # killed
                 post.quick = post.quick + 1 if time.monotonic() - post.began < _QUICK else 0
@@ -199,7 +199,7 @@ class Pool:
             return ""
         post.words.seek(0)
         lines = post.words.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "a worker ended without a word"
+        return lines[-1] if lines else ""
 
     def _forget(self, post: _Post) -> None:
         if post.words is not None:
