@@ -171,8 +171,8 @@ def test_a_second_signal_while_the_command_says_what_is_kept(moment):
         {"ask()" if moment == "interrupted" else "pass"}
         return "; all is kept"
     say = entry.say
-    def say_and_ask(text):
-        say(text)
+    def say_and_ask(*arguments):
+        say(*arguments)
         ask()
     if "{moment}" == "say":
         entry.say = say_and_ask

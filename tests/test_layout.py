@@ -16,7 +16,7 @@ CORE = ROOT / "csrc"
 # The ground floor, from top to bottom: a file may import those below it.
 GROUND = (
     *("info", "device", "box", "checks", "arrays", "quantities", "paper"),
-    *("option", "lock", "log", "files", "terminal", "interruption", "errors"),
+    *("option", "lock", "log", "files", "terminal", "interruption", "processes", "errors"),
 )
 ROOMS = {
     "formats": set(),

@@ -4,7 +4,7 @@ import os
 import sys
 import warnings
 
-__all__ = ["BotanFastError", "BotanFastWarning", "CheckpointError", "DataError", "InputError", "warn"]
+__all__ = ["BotanFastError", "BotanFastWarning", "CheckpointError", "DataError", "InputError", "TrainingError", "warn"]
 
 _PACKAGE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 
@@ -22,7 +22,11 @@ class BotanFastError(ValueError):
 
     >>> print(bf.BotanFastError("conf\\n1\\x1b[2J: no such file"))
     conf 1?[2J: no such file
+
+    elsewhere   another process of the same run says it, so that it is one line
     """
+
+    elsewhere = False
 
     def __str__(self) -> str:
         text = super().__str__()
@@ -39,6 +43,10 @@ class DataError(BotanFastError):
 
 class CheckpointError(BotanFastError):
     """A model file is missing, broken, of an unknown format, or of another architecture."""
+
+
+class TrainingError(BotanFastError):
+    """Training cannot go on: the loss or a gradient is not finite, or a process of several is gone."""
 
 
 class BotanFastWarning(UserWarning):

@@ -1,10 +1,10 @@
-"""Benchmarks by width, of large systems and of threads measure what they say and write it down."""
+"""Benchmarks by width, of large systems, threads and processes measure what they say and write it down."""
 
 import json
 
 import pytest
 
-from benchmarks import large, machine, threads, widths
+from benchmarks import large, machine, processes, threads, widths
 
 
 def test_a_step_by_its_width(tmp_path, monkeypatch, capsys):
@@ -36,3 +36,12 @@ def test_threads_beside_a_yardstick(tmp_path, monkeypatch):
     assert entry["particles"] == 300
     with pytest.raises(SystemExit):
         threads.main(["--operations", "graphs"])
+
+
+def test_processes_train_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "RESULTS", tmp_path)
+    processes.main(["--particles", "200", "--processes", "2", "--rounds", "1"])
+    [entry] = json.loads(next((tmp_path / "processes").iterdir()).read_text())["timings"]
+    assert entry["bytes"] == 4 * entry["weights"] == 4 * 62_594  # of docs/training.md
+    assert entry["largest_difference_of_losses"] < 1e-5
+    assert entry["sum"] < entry["processes_of_one_thread"]

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -25,6 +24,28 @@ with open(os.path.join({folder!r}, "asked"), "a") as file:
 print({says!r}, file=sys.stderr)
 sys.exit({status})
 """
+# A command whose work is to get a signal, while it still loads what it needs; `saved` is what training says.
+COMMAND = """
+import os, sys
+from botan_fast.cli import entry
+from botan_fast.interruption import Interrupted, orderly
+def run(arguments):
+    try:
+        with orderly():
+            os.kill(os.getpid(), {number})
+    except Interrupted as stop:
+        stop.saved = "; all is kept"
+        raise
+entry.{command}.run = run
+sys.argv = ["botan-fast", "{command}", *sys.argv[1:]]
+sys.exit(entry.main())
+"""
+ARGUMENTS = {
+    "train": ["--train", "a.npz", "-o", "run"],
+    "convert": ["a.npz", "-o", "a.h5"],
+    "simulate": ["-o", "a.h5"],
+    "evaluate": ["--model", "a", "--data", "b"],
+}
 
 
 def fake_scontrol(folder, status=0, says=""):
@@ -39,142 +60,109 @@ def asked(folder):
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def stopped_by(number, folder, tiny_data, *more, environment):
-    """A run of training that gets a signal after its first epoch: process id, status, standard error."""
-    line = ["train", *data_arguments(tiny_data), "-o", folder / "run", "--epochs", "100000", *SMALL, *more]
+def environment_of(job, folder):
     clean = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
+    return {**clean, "PATH": f"{folder / 'bin'}{os.pathsep}{clean['PATH']}", **job}
+
+
+def ended(command, folder, *more, number=signal.SIGUSR1, **job):
+    """The last line of a command that gets the signal; its status is that of the signal."""
+    code = COMMAND.format(command=command, number=int(number))
+    arguments = [sys.executable, "-c", code, *ARGUMENTS[command], *more]
+    environment = environment_of(job, folder)
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=60, cwd=folder)
+    assert (done.returncode, done.stdout) == (128 + number, ""), done.stderr
+    [line] = done.stderr.splitlines()
+    assert line.startswith("botan-fast: interrupted; all is kept")
+    return line.removeprefix("botan-fast: interrupted; all is kept")
+
+
+def test_a_run_is_saved_then_requeued_and_goes_on(tiny_data, tmp_path):
+    """A real one, in an array; the job script again comes to the end of a run that nothing had stopped."""
+    fake_scontrol(tmp_path)
+    line = [sys.executable, "-m", "botan_fast", "train", *data_arguments(tiny_data), *SMALL, "--resume"]
+    job = {"SLURM_JOB_ID": "17", "SLURM_ARRAY_JOB_ID": "12", "SLURM_ARRAY_TASK_ID": "4", "SLURM_PROCID": "0"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "botan_fast", *map(str, line), "--checkpoint-every", "1000000"],
-        env={**clean, "PATH": f"{folder / 'bin'}{os.pathsep}{clean['PATH']}", **environment},
+        [*line, "-o", str(tmp_path / "run"), "--epochs", "100000", "--checkpoint-every", "1000000"],
+        env=environment_of(job, tmp_path),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
     )
     try:
         deadline = time.monotonic() + 60
-        while not (folder / "run/best.safetensors").exists() and process.poll() is None:
+        while not (tmp_path / "run/best.safetensors").exists() and process.poll() is None:
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        process.send_signal(number)
+        process.send_signal(signal.SIGUSR1)
         out, error = process.communicate(timeout=60)
     finally:
         process.kill()
-    assert out == ""
-    assert len(error.splitlines()) == 1, error
-    assert error.startswith("botan-fast: interrupted; ")
-    epochs = RunDirectory(folder / "run").read_state().epochs
-    assert f"'{folder / 'run'}' holds {epochs} finished epochs" in error
-    return process.pid, process.returncode, error
-
-
-@pytest.mark.parametrize(
-    ("job", "name"),
-    [
-        ({"SLURM_JOB_ID": "17"}, "17"),
-        ({"SLURM_JOB_ID": "17", "SLURM_ARRAY_JOB_ID": "12", "SLURM_ARRAY_TASK_ID": "4", "SLURM_PROCID": "0"}, "12_4"),
-    ],
-)
-def test_saved_then_requeued(job, name, tiny_data, tmp_path):
-    fake_scontrol(tmp_path)
-    process, status, error = stopped_by(signal.SIGUSR1, tmp_path, tiny_data, "--resume", environment=job)
-    assert status == 138
-    assert error.endswith(f" finished epochs; job {name} is requeued\n")
-    [call] = asked(tmp_path)
-    assert call["arguments"] == ["requeue", name]
-    assert call["parent"] == process
+    epochs = RunDirectory(tmp_path / "run").read_state().epochs
+    kept = f"'{tmp_path / 'run'}' holds {epochs} finished epochs"
+    assert (process.returncode, out) == (138, "")
+    assert error == f"botan-fast: interrupted; {kept}; job 12_4 is requeued\n"
     # By then everything was saved, although no epoch's turn to be saved had come.
-    assert call["history"] == RunDirectory(tmp_path / "run").read_state().epochs > 0
+    assert asked(tmp_path) == [{"arguments": ["requeue", "12_4"], "parent": process.pid, "history": epochs}]
+    for output in ("run", "whole"):
+        again = [*line, "--epochs", str(epochs + 1), "-o", str(tmp_path / output)]
+        subprocess.run(again, check=True, capture_output=True)
+    files = [(tmp_path / output / "last.safetensors").read_bytes() for output in ("run", "whole")]
+    assert files[0] == files[1]
 
 
-def test_a_refusal_is_said_and_the_run_is_saved(tiny_data, tmp_path):
+@pytest.mark.parametrize(("command", "more"), [("train", ["--resume"]), ("convert", []), ("simulate", [])])
+def test_commands_that_go_on_when_they_are_repeated(command, more, tmp_path):
+    """At any moment, also while they load what they need."""
+    fake_scontrol(tmp_path)
+    assert ended(command, tmp_path, *more, SLURM_JOB_ID="17") == "; job 17 is requeued"
+    assert [call["arguments"] for call in asked(tmp_path)] == [["requeue", "17"]]
+
+
+def test_a_refusal_is_said(tmp_path):
     fake_scontrol(tmp_path, status=1, says="Requested operation is presently disabled\nfor job 17")
-    job = {"SLURM_JOB_ID": "17"}
-    _, status, error = stopped_by(signal.SIGUSR1, tmp_path, tiny_data, "--resume", environment=job)
-    assert status == 138
-    assert "; job 17 could not be requeued (Requested operation is presently disabled for job 17); continue " in error
-    assert error.endswith(" --resume --checkpoint-every 1000000\n")
+    line = ended("train", tmp_path, "--resume", SLURM_JOB_ID="17")
+    refusal = "; job 17 could not be requeued (Requested operation is presently disabled for job 17)"
+    assert line == f"{refusal}; continue with: botan-fast train --train a.npz -o run --resume"
+
+
+def test_without_scontrol(tmp_path):
+    line = ended("train", tmp_path, "--resume", SLURM_JOB_ID="17", PATH=str(tmp_path))
+    assert line.startswith("; job 17 could not be requeued (there is no scontrol in PATH); continue with: ")
+
+
+def test_scontrol_that_does_not_answer(monkeypatch, tmp_path):
+    from botan_fast.cli import requeue
+
+    program = tmp_path / "scontrol"
+    program.write_text("#!/bin/sh\nexec sleep 60\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(requeue, "_PATIENCE", 0.1)
+    assert requeue._ask("17") == "scontrol did not answer within 0 s"
 
 
 @pytest.mark.parametrize(
-    ("number", "more", "job", "said"),
+    ("more", "number", "job", "said"),
     [
-        (signal.SIGUSR1, [], {}, "; continue with: botan-fast train "),
-        (signal.SIGTERM, ["--resume"], {"SLURM_JOB_ID": "17"}, "; continue with: "),  # SLURM requeues what it preempts
-        (signal.SIGUSR1, ["--resume"], {"SLURM_JOB_ID": "17", "SLURM_PROCID": "1"}, "; continue with: "),
-        (signal.SIGUSR1, [], {"SLURM_JOB_ID": "17"}, "; job 17 is not requeued, as its command has no --resume; "),
-        (signal.SIGUSR1, ["--resume"], {"SLURM_JOB_ID": "17", "BOTAN_FAST_PARENT": str(os.getpid())}, "; continue "),
+        ([], signal.SIGUSR1, {}, "; continue with: botan-fast train "),
+        (["--resume"], signal.SIGTERM, {"SLURM_JOB_ID": "17"}, "; continue with: "),  # SLURM requeues what it preempts
+        (["--resume"], signal.SIGUSR1, {"SLURM_JOB_ID": "17", "SLURM_PROCID": "1"}, "; continue with: "),
+        ([], signal.SIGUSR1, {"SLURM_JOB_ID": "17"}, "; job 17 is not requeued, as its command has no --resume; "),
+        (["--resume"], signal.SIGUSR1, {"SLURM_JOB_ID": "17", "BOTAN_FAST_PARENT": str(os.getpid())}, "; continue "),
     ],
     ids=["no SLURM", "SIGTERM", "not the first process", "no --resume", "a worker's child"],
 )
-def test_when_the_job_is_not_requeued(number, more, job, said, tiny_data, tmp_path):
+def test_when_the_job_is_not_requeued(more, number, job, said, tmp_path):
     fake_scontrol(tmp_path)
-    _, status, error = stopped_by(number, tmp_path, tiny_data, *more, environment=job)
-    assert status == 128 + number
-    assert said in error
+    assert ended("train", tmp_path, *more, number=number, **job).startswith(said)
     assert asked(tmp_path) == []
-
-
-def test_without_scontrol(tiny_data, tmp_path):
-    job = {"SLURM_JOB_ID": "17", "PATH": str(tmp_path)}
-    _, status, error = stopped_by(signal.SIGUSR1, tmp_path, tiny_data, "--resume", environment=job)
-    assert status == 138
-    assert "; job 17 could not be requeued (there is no scontrol in PATH); continue with: " in error
-
-
-@pytest.mark.parametrize("command", ["convert", "simulate"])
-def test_commands_that_go_on_when_they_are_repeated(command, tmp_path):
-    """While they still load what they need, as at any other moment."""
-    fake_scontrol(tmp_path)
-    code = f"""
-import os, signal, sys
-from botan_fast.cli import entry
-def run(arguments):
-    os.kill(os.getpid(), signal.SIGUSR1)
-entry.{command}.run = run
-sys.argv = ["botan-fast", "{command}", *sys.argv[1:]]
-sys.exit(entry.main())
-"""
-    arguments = {"convert": ["a.npz", "-o", "a.h5"], "simulate": ["-o", "a.h5"]}[command]
-    environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}", "SLURM_JOB_ID": "9"}
-    done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        cwd=tmp_path,
-    )
-    assert (done.returncode, done.stdout, done.stderr) == (138, "", "botan-fast: interrupted; job 9 is requeued\n")
-    assert [call["arguments"] for call in asked(tmp_path)] == [["requeue", "9"]]
 
 
 def test_a_command_without_something_to_continue_ends(tmp_path):
     fake_scontrol(tmp_path)
-    code = """
-import os, signal, sys
-from botan_fast.cli import entry
-entry.info.run = lambda arguments: os.kill(os.getpid(), signal.SIGUSR1)
-sys.argv = ["botan-fast", "info"]
-sys.exit(entry.main())
-"""
-    environment = {**os.environ, "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}", "SLURM_JOB_ID": "9"}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout, done.stderr) == (138, "", "botan-fast: interrupted\n")
+    assert ended("evaluate", tmp_path, SLURM_JOB_ID="17") == ""
     assert asked(tmp_path) == []
-
-
-def test_the_run_goes_on_as_if_nothing_had_been(tiny_data, tmp_path):
-    """The job script again: the same line with --resume, until it is done."""
-    fake_scontrol(tmp_path)
-    stopped_by(signal.SIGUSR1, tmp_path, tiny_data, "--resume", environment={"SLURM_JOB_ID": "17"})
-    epochs = RunDirectory(tmp_path / "run").read_state().epochs
-    line = ["train", *data_arguments(tiny_data), *SMALL, "--resume", "--epochs", str(epochs + 1)]
-    for output in ("run", "whole"):
-        subprocess.run(
-            [sys.executable, "-m", "botan_fast", *line, "-o", str(tmp_path / output)], check=True, capture_output=True
-        )
-    files = [Path(tmp_path, output, "last.safetensors").read_bytes() for output in ("run", "whole")]
-    assert files[0] == files[1]
 
 
 def test_train_itself_leaves_signals_to_its_caller(tiny_data):

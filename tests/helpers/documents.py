@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import torch
 from sybil import Document, Example, Sybil
@@ -51,7 +52,7 @@ SIZES = {
     "train": "--hidden-size 32 --num-steps 2",
 }
 # Programs whose work is done elsewhere, in the same run of CI or by a developer: here their files and options count.
-DEVELOPER = {"python3", "source", "pre-commit", "ruff", "mypy", "clang-format", ".ci/run", "#SBATCH"}
+DEVELOPER = {"python3", "source", "pre-commit", "ruff", "mypy", "clang-format", ".ci/run", "#SBATCH", "tensorboard"}
 
 
 def documents() -> Sybil:
@@ -145,8 +146,11 @@ def run_command(words: list[str]) -> str:
     elif program == "python":
         module = rest[1] if rest[0] == "-m" else None
         assert importlib.util.find_spec(module) if module else (ROOT / rest[0]).is_file(), words
+    elif program == "torchrun":
+        run_torchrun(rest)
     elif "=" in program:  # a variable before a command
-        return run_command(rest)
+        with mock.patch.dict(os.environ, [program.split("=", 1)]):
+            return run_command(rest)
     else:
         assert program in DEVELOPER, f"{program}: tests/helpers/documents.py does not know it"
     return ""
@@ -154,6 +158,9 @@ def run_command(words: list[str]) -> str:
 
 def run_botan_fast(arguments: list[str]) -> str:
     if "cuda" in arguments and not torch.cuda.is_available():
+        check_options(arguments)
+        return ""
+    if "wandb" in arguments and not importlib.util.find_spec("wandb"):  # no part of the tests' extra
         check_options(arguments)
         return ""
     names = (" ".join(arguments[:number]) for number in (3, 2, 1))
@@ -172,6 +179,19 @@ def run_botan_fast(arguments: list[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
     assert done.returncode == 0, f"{shlex.join(arguments)}\n{done.stderr}"
     return done.stdout
+
+
+def run_torchrun(words: list[str]) -> None:
+    """Several processes of a training or of a script; of several nodes, the options count."""
+    place = words.index("-m") if "-m" in words else None
+    if place is not None and any(word.startswith("--nnodes") for word in words):
+        assert words[place + 1] == "botan_fast"
+        check_options(words[place + 2 :])
+        return
+    sizes = SIZES["train"].split() if place is not None else []
+    command = [sys.executable, "-m", "torch.distributed.run", *words, *sizes]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, f"torchrun {shlex.join(words)}\n{done.stderr}"
 
 
 def check_options(arguments: list[str]) -> None:

@@ -15,6 +15,7 @@ from tests.helpers.fake_slurm import FakeSlurm
 # In place of what is not on this machine; "record" makes a line of what it was called with.
 PROGRAMS = {
     "botan-fast": 'printf "%s\\037" "$@" >> "$COMMANDS"; echo >> "$COMMANDS"',
+    "torchrun": 'while [ "$1" != -m ]; do shift; done; shift 2; exec botan-fast "$@"',
     "nvidia-cuda-mps-control": '[ "$1" = -d ] || read -r word && [ -d "$CUDA_MPS_PIPE_DIRECTORY" ]',
     "ssh": 'shift; exec bash -c "$*"',
     "module": "true",

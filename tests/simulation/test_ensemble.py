@@ -241,7 +241,8 @@ def test_other_options_on_the_same_output_are_refused(tmp_path):
 
 
 @pytest.mark.usefixtures("lammps")
-def test_interrupt_leaves_a_state_that_continues(tmp_path):
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGUSR1, 138)])
+def test_interrupt_leaves_a_state_that_continues(number, status, tmp_path):
     path = tmp_path / "ka.h5"
     arguments = ["-o", str(path), "--num-particles", "400", "--tau-alpha", "500", "--times", "0.1", "--quiet"]
     arguments += ["--melt-time", "0.1", "--quench-time", "0.1", "--checkpoint-steps", "50"]
@@ -252,11 +253,11 @@ def test_interrupt_leaves_a_state_that_continues(tmp_path):
         deadline = time.monotonic() + 60
         while not checkpoint.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
-        os.kill(child.pid, signal.SIGINT)
+        os.kill(child.pid, number)
         _, errors = child.communicate(timeout=60)
     finally:
         child.kill()
-    assert child.returncode == 130
+    assert child.returncode == status
     assert errors == "botan-fast: interrupted; the same command continues\n"
     assert int(np.load(checkpoint)["done"]) >= 1
 

@@ -263,11 +263,3 @@ def test_the_file_of_a_kill_before_the_first_state_goes(tiny_data, tmp_path):
     (tmp_path / "run/.config.0123456789ab.tmp.json").write_text("{")
     run(tiny_data, epochs=1, output=tmp_path / "run")
     assert not [file for file in (tmp_path / "run").iterdir() if file.name.startswith(".")]
-
-
-def test_several_processes_of_one_run_are_refused(tiny_data, monkeypatch):
-    monkeypatch.setenv("WORLD_SIZE", "4")
-    with pytest.raises(InputError, match=r"WORLD_SIZE = 4: .* one process"):
-        run(tiny_data, epochs=1)
-    monkeypatch.setenv("WORLD_SIZE", "1")
-    run(tiny_data, epochs=1)

@@ -13,6 +13,7 @@ from typing import TextIO
 
 from .. import __version__, interruption
 from ..errors import BotanFastError, BotanFastWarning
+from ..processes import check_command, speaks
 from ..terminal import say
 from . import baseline, bench, collect, convert, demo, evaluate, info, predict, simulate, sweep, train
 from .config import Config, add_config
@@ -72,7 +73,9 @@ def _run(argv: list[str], log: contextlib.ExitStack) -> int:
         except SystemExit as stop:  # --help and --version
             status = int(stop.code or 0)
         else:
-            log.enter_context(logging_to(common.verbose, common.log_file, argv))
+            check_command(command.NAME)
+            if speaks(command.NAME):
+                log.enter_context(logging_to(common.verbose, common.log_file, argv))
             given = argparse.Namespace(**vars(arguments))  # a command may change its own
             # Where a job can be requeued nothing ends at once, not even while modules load.
             with _warnings_in_one_line(), contextlib.nullcontext() if job_name() is None else interruption.orderly():
@@ -80,7 +83,7 @@ def _run(argv: list[str], log: contextlib.ExitStack) -> int:
         _flush()
         return status
     except UsageError as error:
-        return _fail(error)
+        return _fail(error) if speaks(next(iter(argv), None)) else 2
     except KeyboardInterrupt as stop:
         keep_traceback()
         return _interrupted(stop, command, arguments, argv)
@@ -93,6 +96,8 @@ def _run(argv: list[str], log: contextlib.ExitStack) -> int:
             return _interrupted(error, command, arguments, argv)
         if common.debug:
             raise
+        if getattr(error, "elsewhere", False):
+            return 2
         if isinstance(error, BotanFastError):
             return _fail(with_options(str(error), arguments, common))
         if isinstance(error, OSError):
@@ -118,7 +123,8 @@ def _interrupted(
             more += text
             if not again:
                 more += command.interrupted(arguments, argv)
-    say(f"botan-fast: interrupted{more}", WARNING)
+    if speaks(None if command is None else command.NAME):
+        say(f"botan-fast: interrupted{more}", WARNING)
     return interruption.status() or 130
 
 

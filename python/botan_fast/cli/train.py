@@ -3,6 +3,7 @@
 import argparse
 import shlex
 
+from ..processes import find_place, speaks
 from ..training.options import TRAIN
 from .arguments import add_options
 from .options import data_options_text, set_threads, structure_options
@@ -28,6 +29,8 @@ def run(arguments: argparse.Namespace) -> int:
     train_files, test_files = options.pop("train"), options.pop("test")
     quiet = options.pop("quiet")
     result = train(train_files, test_files, progress=not quiet, **options)
+    if not speaks(NAME):
+        return 0
     last = result.history[result.epoch]
     labels = {"node_pearson": "node Pearson", "edge_pearson": "edge Pearson", "validation_loss": "validation loss"}
     scores = "".join(f", {label} {last[name]:.4f}" for name, label in labels.items() if last.get(name) is not None)
@@ -42,5 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def interrupted(arguments: argparse.Namespace, argv: list[str]) -> str:
     """The command that continues the run."""
+    if find_place() is not None:
+        return "; continue with the same command, by as many processes or others" + " and --resume" * (
+            not arguments.resume
+        )
     again = argv if arguments.resume else [*argv, "--resume"]
     return f"; continue with: botan-fast {shlex.join(again)}"

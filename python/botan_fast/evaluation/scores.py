@@ -15,6 +15,7 @@ from ..device import Device
 from ..errors import warn
 from ..files import FilePath
 from ..log import logger
+from ..model.botan import BOTAN
 from ..model.card import ModelCard
 from ..model.ensemble import Ensemble
 from ..ops.precision import check_precision
@@ -24,7 +25,7 @@ from .forward import Model, NamedModel, Outputs, float64_array, forward_passes, 
 from .prediction import warn_of_differences
 from .times import columns, num_outputs, output_times
 
-__all__ = ["evaluate", "pearson", "score"]
+__all__ = ["Tally", "evaluate", "pearson", "score", "tallies_of"]
 
 _LOG = logger(__name__)
 FIRST_SCORES = ("node_pearson", "edge_pearson", "node_loss", "edge_loss")
@@ -150,8 +151,26 @@ def score(
     return result
 
 
+def tallies_of(model: BOTAN, samples: list[Sample], precision: str) -> list["Tally"]:
+    """What is known of each sample, for `Tally.joined`: parts of the samples may be elsewhere."""
+    tallies = []
+    for passed in forward_passes(model, samples, None, precision, False, "evaluating"):
+        tallies.append(Tally(model.config, model.card))
+        tallies[-1].add(passed.sample, passed.outputs, _masks(passed.sample))
+    return tallies
+
+
 class Tally:
     """The scores of a model with this configuration and card, sample by sample."""
+
+    @classmethod
+    def joined(cls, tallies: Sequence["Tally"]) -> "Tally":
+        """The tally of all their samples: the bits of one that met them in this order."""
+        whole = cls(tallies[0].config, tallies[0].card)
+        for tally in tallies:
+            whole._parts += tally._parts
+            whole._transfer += tally._transfer
+        return whole
 
     def __init__(self, config: dict[str, Any], card: ModelCard | None) -> None:
         self.config, self.card, self.several = config, card, num_outputs(config) > 1

@@ -2,6 +2,7 @@
 
 loop           train: from its arguments to its result
 options        the options of train and train_baseline
+preparation    the data, and the model that learns from them
 recipes        what the options are where nobody says otherwise
 epochs         the loop on one page
 learner        model, optimizer, and the average of weights: what an epoch changes
@@ -14,7 +15,10 @@ batches        batches made on the device, of fixed size
 packing        all configurations end to end, on the device or streamed there
 device_queue   streams, copies, events and graphs of CUDA
 average        the moving average of weights
-preconditions  what must hold before a run begins
+distributed    this process among several that train one model
+connection     the wires between them
+shared_steps   the steps that they take together
+shares         the loss of a batch, each its share
 settings       the settings of a run: checks, record, comparison on resume
 samples        what the samples must be, and what is said about them
 baseline       train_baseline: ridge regression on descriptors

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 import torch
+from torch import Tensor
 
 from ..data.sample import Sample
 from .batches import PackedBatches
@@ -32,16 +33,22 @@ class EagerSteps(Steps):
     def run(self, epoch: int, batches: list[list[int]], generator: torch.Generator) -> Iterator[list[float]]:
         learner, settings = self.learner, self.settings
         for number, batch in enumerate(batches):
-            loss, node_loss, edge_loss = batch_loss(learner.model, *self._make(batch, generator), settings)
-            learner.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            losses = self._backward(batch, generator)
             norm = learner.clip(settings.clip_norm)
-            values = torch.stack([loss, node_loss, edge_loss, norm]).tolist()
+            values = torch.stack([*losses, norm]).tolist()
             if all(map(math.isfinite, values)):
                 learner.set_step_size(settings.step_size(epoch, number, len(batches)))
                 learner.optimizer.step()
                 learner.update_average(epoch * len(batches) + number + 1)
             yield values
+
+    def _backward(self, batch: list[int], generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Make the gradients of a batch; returns its loss, node loss and edge loss, each ()."""
+        learner = self.learner
+        losses = batch_loss(learner.model, *self._make(batch, generator), self.settings)
+        learner.optimizer.zero_grad(set_to_none=True)
+        losses[0].backward()
+        return losses
 
     def _make(self, batch: list[int], generator: torch.Generator) -> Batch:
         if self._packed is None:

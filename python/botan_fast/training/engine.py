@@ -11,10 +11,12 @@ from ..errors import InputError, warn
 from .batches import PackedBatches
 from .captured import CapturedSteps
 from .device_queue import DeviceQueue
+from .distributed import ALONE, Team
 from .eager import EagerSteps
 from .learner import Learner, works_on_device
 from .packing import NotCapturable
 from .settings import TrainingSettings
+from .shared_steps import SharedSteps
 from .steps import Steps
 
 __all__ = ["VARIABLE", "choose_steps"]
@@ -22,12 +24,14 @@ __all__ = ["VARIABLE", "choose_steps"]
 VARIABLE = "BOTAN_FAST_CAPTURE"
 
 
-def choose_steps(learner: Learner, samples: Sequence[Sample], settings: TrainingSettings) -> Steps:
+def choose_steps(learner: Learner, samples: Sequence[Sample], settings: TrainingSettings, team: Team = ALONE) -> Steps:
     """The steps of a run. On CUDA captured; where that is impossible one warning says why, and they are eager.
 
     BOTAN_FAST_CAPTURE=0 in the environment asks for eager ones: the same numbers, one launch after the other. Where
-    there are no kernels, plain torch computes, and `ops.warn_if_slow` has said so.
+    there are no kernels, plain torch computes, and `ops.warn_if_slow` has said so. Several processes take eager steps.
     """
+    if team.size > 1:
+        return SharedSteps(learner, samples, settings, team)
     if not works_on_device(learner.device):
         return EagerSteps(learner, samples, settings)
     value = os.environ.get(VARIABLE, "")

@@ -3,21 +3,18 @@
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from .. import ops
 from ..arrays import Array
-from ..data.loading import Data, given_samples, read_samples
-from ..data.sample import Sample
+from ..data.loading import Data
 from ..data.selection import Numbers
 from ..data.species import describe_types
-from ..data.structure import Structure
-from ..data.times import join_times
-from ..device import Device, choose_device
+from ..device import Device
 from ..errors import InputError
 from ..files import FilePath
 from ..log import logger as logger_of
@@ -27,20 +24,18 @@ from ..ops.precision import AUTO
 from ..physics.descriptor_settings import DescriptorSettings
 from ..physics.potential import PotentialLike
 from .callbacks import Callback, OpenedRun
-from .card import training_card
+from .distributed import Team, check_batches, joined
 from .epochs import RunData, train_epochs
-from .features import columns_of, fit_scales, reads_species, structure_config, with_features
-from .learner import make_learner
+from .learner import Learner, make_learner
 from .loggers import Logger, as_loggers, by_name
 from .options import TRAIN
-from .preconditions import check_alone
-from .recipes import MODEL_OPTIONS, OPTIONS, STRUCTURE_OPTIONS, resolve
+from .preparation import prepared
+from .recipes import OPTIONS, resolve
 from .run_directory import RunDirectory, TrainingState
 from .run_file import run_file
-from .samples import check_samples, give_words, number_of_outputs, number_of_species, resolved_weights
-from .settings import TrainingSettings, describe_run, initial_model, load_init, model_config
+from .settings import TrainingSettings, describe_run
 from .steps import TrainingError
-from .validation import check_patience, hold_out, is_over, result_epoch
+from .validation import is_over, result_epoch
 from .watchers import Watcher, as_callbacks, default_callbacks, guarded, log_means, report_stop, should_stop
 
 __all__ = ["TrainingError", "TrainingResult", "train"]
@@ -261,6 +256,29 @@ def train(
     """
     arguments = dict(locals())
     given = {name: value for name, value in arguments.items() if name in OPTIONS and value is not None}
+    reading = {"box": box, "density": density, "temperature": temperature, "time": time, "species": species}
+    with joined(device) as (team, device), contextlib.ExitStack() as folder:
+        with team.agreed():
+            settings, options = _settings(recipe, given, seed, checkpoint_every, precision, save_memory)
+            check_batches(settings.batch_size, team.size)
+            watching = [] if team.rank else [*as_loggers(logger, output), *as_callbacks(callbacks)]
+            names, loggers = by_name(logger)
+            arguments |= {"logger": names or None, "callbacks": [*loggers, *callbacks]}
+            run = None if output is None else RunDirectory(output)
+            if run is not None:
+                run.options = run_file("train", TRAIN, arguments, run.path)
+            if resume and run is None:
+                raise InputError("resume = True needs output, the folder of the run to continue")
+        # Before the data are read: is the folder free, and can it be written to?
+        if run is not None:
+            team.first(partial(_hold, folder, run, resume))
+        return _train(settings, run, train, test, init, given, options, reading, device, progress, watching, team)
+
+
+def _settings(
+    recipe: str, given: dict[str, Any], seed: int, checkpoint_every: int, precision: str, save_memory: bool
+) -> tuple[TrainingSettings, dict[str, Any]]:
+    """The settings, checked, and the options with the recipe's where none was given."""
     options = resolve(recipe, given)
     if options["batch_size"] is None:
         options["batch_size"] = 5 if options["p"] == 1 else 1
@@ -271,20 +289,11 @@ def train(
         precision=precision,
         save_memory=save_memory,
     )
-    check_alone()
-    device = choose_device(device)
-    watching = [*as_loggers(logger, output), *as_callbacks(callbacks)]
-    names, loggers = by_name(logger)
-    arguments |= {"logger": names or None, "callbacks": [*loggers, *callbacks]}
-    run = None if output is None else RunDirectory(output)
-    if run is not None:
-        run.options = run_file("train", TRAIN, arguments, run.path)
-    if resume and run is None:
-        raise InputError("resume = True needs output, the folder of the run to continue")
-    reading = {"box": box, "density": density, "temperature": temperature, "time": time, "species": species}
-    # Before the data are read: is the folder free, and can it be written to?
-    with contextlib.nullcontext() if run is None else run.held(resume):
-        return _train(settings, run, train, test, init, given, options, reading, device, progress, watching)
+    return settings, options
+
+
+def _hold(folder: contextlib.ExitStack, run: RunDirectory, resume: bool) -> None:
+    folder.enter_context(run.held(resume))
 
 
 def _train(
@@ -299,95 +308,77 @@ def _train(
     device: torch.device,
     progress: bool,
     callbacks: list[Callback],
+    team: Team,
 ) -> TrainingResult:
-    """`train` with its settings checked and its folder its own."""
-    path = None if run is None else run.path
-    source = load_init(init)
-    config = _model_config(source, model_options, resolved, settings.p)
-    read = reading | {name: config[name] for name in ("cutoff", "self_edges", "node_target")}
-    read["structure"] = Structure.from_config(config)
-    data = RunData(_load(train, read, progress), [] if test is None else _load(test, read, progress), [])
-    dimensions = check_samples(data.train, data.test, settings.p)
-    give_words(data.train, data.test, config, settings, loaded=given_samples(train) is None)
-    species = number_of_species([*data.train, *data.test], config.get("num_species", 0))
-    settings = replace(settings, species_weights=resolved_weights(settings.species_weights, species))
-    data.train, data.validation = hold_out(data.train, settings)
-    check_patience(settings, data.test)
-    config["num_outputs"] = number_of_outputs(data.train, source)
-    if source is None and reads_species(config):
-        config["num_species"] = species
-    parts, structure = with_features((data.train, data.test, data.validation), config, settings.p < 1, progress)
-    data = RunData(*parts)
-    if source is None:
-        config |= {"structure": structure, "input_columns": columns_of(data.train, config)}
-    model = initial_model(source, config, dimensions, settings.seed)
-    model.card = training_card(settings.p, model.config, data.train)
-    if source is None:
-        fit_scales(model, data.train)
+    """`train` with its settings checked and its folder its own. Of several processes, process 0 writes and speaks."""
+    path, run, progress = None if run is None else run.path, None if team.rank else run, progress and not team.rank
+    with team.agreed():
+        data, model, settings = prepared(settings, train, test, init, model_options, resolved, reading, progress)
     asked = settings.precision
     if asked == AUTO:
-        found = None if run is None else run.recorded_precision()
-        found = found or ops.resolve_precision(AUTO, device, model.config["hidden_size"])
-        settings = replace(settings, precision=found)
+        settings = replace(settings, precision=team.first(partial(_precision, run, device, model)))
     box, density = reading["box"], reading["density"]
-    description = describe_run(settings, model, init, data.train, data.test, box, density, data.validation, asked)
+    with team.agreed():
+        description = describe_run(settings, model, init, data.train, data.test, box, density, data.validation, asked)
+    team.check_together(description | {"output": str(path)})
+    description |= {"processes": team.size} if team.size > 1 else {}
     data = data.to(device)
     model.to(device)
     ops.warn_if_slow(model.config["hidden_size"], settings.precision, device)
     learner = make_learner(model, settings)
 
+    state = team.first(partial(_begun, learner, run, description))
+    if team.rank:
+        learner.restore(state)
+    if not is_over(state.history, settings):
+        # The bar begins last and ends first.
+        watchers = [] if team.rank else guarded([*callbacks, *default_callbacks(progress)])
+        for watcher in watchers:
+            watcher.run_opened(OpenedRun(path, description, state.history))
+        state.stopped = team.first(partial(should_stop, watchers))  # a resumed run ends where it would have
+        if state.stopped is None:
+            if not team.rank:
+                _say_what(device, data, state, settings, asked, progress, team.size)
+                log_means(model, settings, device)
+            state = train_epochs(learner, state, run, data, settings, watchers, progress, team)
+        report_stop(state, progress)
+    model, epoch = learner.result(state).eval(), result_epoch(state.history, settings)
+    return TrainingResult(model, state.history, path, epoch, learner.replays, state.stopped)
+
+
+def _precision(run: RunDirectory | None, device: torch.device, model: BOTAN) -> str:
+    """The one that the run has, or the fastest."""
+    found = None if run is None else run.recorded_precision()
+    return found or ops.resolve_precision(AUTO, device, model.config["hidden_size"])
+
+
+def _begun(learner: Learner, run: RunDirectory | None, description: dict[str, Any]) -> TrainingState:
+    """The state that the run begins with, or that its folder holds; the learner has it."""
     state = learner.capture(history=[], best_loss=None, best={})
     if run is not None:
         state = run.open(description, state)
         learner.restore(state)
         if state.epochs:
             run.repair_results(state, learner.result(state))
-    if not is_over(state.history, settings):
-        watchers = guarded([*callbacks, *default_callbacks(progress)])  # the bar begins last and ends first
-        for watcher in watchers:
-            watcher.run_opened(OpenedRun(path, description, state.history))
-        state.stopped = should_stop(watchers)  # of a resumed run: it ends where it would have ended
-        if state.stopped is None:
-            _say_what(device, data, state, settings, asked, progress)
-            log_means(model, settings, device)
-            state = train_epochs(learner, state, run, data, settings, watchers, progress)
-        report_stop(state, progress)
-    model, epoch = learner.result(state).eval(), result_epoch(state.history, settings)
-    return TrainingResult(model, state.history, path, epoch, learner.replays, state.stopped)
-
-
-def _model_config(
-    source: BOTAN | None, model_options: dict[str, Any], resolved: dict[str, Any], p: float
-) -> dict[str, Any]:
-    """The configuration of the model, as far as it is known before there are data."""
-
-    def of_model(options: dict[str, Any]) -> dict[str, Any]:
-        names = {"target_scaling": "scaled"}
-        chosen = {name: options[name] for name in MODEL_OPTIONS if name in options}
-        return {names.get(name, name): value for name, value in chosen.items() if name not in STRUCTURE_OPTIONS}
-
-    config = model_config(source, of_model(model_options), p, of_model(resolved))
-    options = model_options if source is not None else resolved
-    of_structure = {name: options[name] for name in STRUCTURE_OPTIONS if name in options}
-    return config | {"structure": structure_config(source, config, **of_structure)}
-
-
-def _load(data: Data, reading: dict[str, Any], progress: bool) -> list[Sample]:
-    """The samples; of several chosen times one sample for each configuration, with a column of targets for each."""
-    times = [] if reading["time"] is None else sorted(set(np.atleast_1d(reading["time"]).tolist()))
-    joined = len(times) > 1
-    samples = read_samples(data, **reading, require_targets=True, progress=progress, joined=joined)
-    return join_times(samples, times) if joined else samples
+    return state
 
 
 def _say_what(
-    device: torch.device, data: RunData, state: TrainingState, settings: TrainingSettings, asked: str, show: bool
+    device: torch.device,
+    data: RunData,
+    state: TrainingState,
+    settings: TrainingSettings,
+    asked: str,
+    show: bool,
+    processes: int,
 ) -> None:
+    together = f" in {processes} processes" if processes > 1 else ""
+    together += " without a CUDA graph" if processes > 1 and device.type == "cuda" else ""
     held = f", {len(data.validation)} held back" if data.validation else ""
     chosen = f" in {settings.precision} (precision = 'auto')" if asked == AUTO else ""
     tell(
         _LOG,
-        f"training on {device}{chosen}: {len(data.train)} configurations, {len(data.test)} to test{held}, "
+        f"training on {device}{together}{chosen}: {len(data.train)} configurations, {len(data.test)} to test{held}, "
         f"epochs {state.epochs} to {settings.epochs - 1}",
         show,
     )

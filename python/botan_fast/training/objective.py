@@ -14,28 +14,39 @@ from ..model.config import input_widths
 from .augmentation import random_rotation
 from .settings import TrainingSettings
 
-__all__ = ["Batch", "batch_loss", "draw_noise", "make_batch", "mean_loss", "noisy_columns", "weighted_mean_square"]
+__all__ = [
+    *("Batch", "batch_loss", "draw_noise", "make_batch", "noisy_columns", "sample_losses", "weighted_mean_square"),
+]
 
 Batch: TypeAlias = tuple[Graph, Tensor, Tensor | None]  # with the targets of its particles, and of its edges
 
 
 def make_batch(
-    samples: Sequence[Sample], model: BOTAN, settings: TrainingSettings, generator: torch.Generator | None
+    samples: Sequence[Sample],
+    model: BOTAN,
+    settings: TrainingSettings,
+    generator: torch.Generator | None,
+    own: range | None = None,
 ) -> Batch:
     """The disjoint union of the samples' graphs, and their targets (N,) or (N, K), and (E,) or (E, K).
 
-    Each graph is turned by its own rotation, then its node inputs get their noise; without a generator neither.
+    Each graph is turned by its own rotation, then its node inputs get their noise; without a generator neither. With
+    `own` only the samples at these places are in the batch (one at least), and the others' random numbers are drawn all
+    the same.
     """
-    graphs = []
-    for sample in samples:
-        graph = sample.graph
+    graphs, chosen = [], []
+    for place, sample in enumerate(samples):
+        rotation, noise = None, None
         if generator is not None:
-            rotation = random_rotation(settings.augmentation, graph.vectors.shape[1], generator)
-            if rotation is not None:
-                graph = graph.rotate(rotation)
+            rotation = random_rotation(settings.augmentation, sample.positions.shape[1], generator)
             if settings.input_noise:
-                graph = _with_noise(graph, model, settings.input_noise, generator)
-        graphs.append(graph)
+                noise = draw_noise(model.config, len(sample.positions), generator)
+        if own is not None and place not in own:
+            continue
+        graph = sample.graph if rotation is None else sample.graph.rotate(rotation)
+        graphs.append(graph if noise is None else _with_noise(graph, model, settings.input_noise, noise))
+        chosen.append(sample)
+    samples = chosen
     node_targets, edge_targets = [], []
     for sample in samples:
         targets = sample.targets
@@ -112,14 +123,13 @@ def weighted_mean_square(
     return (means * there).sum() / there.sum().clamp(min=1)
 
 
-def mean_loss(model: BOTAN, samples: Sequence[Sample], settings: TrainingSettings) -> float:
-    """The loss of a model as training has it, without rotations and noise: the mean over samples."""
+def sample_losses(model: BOTAN, samples: Sequence[Sample], settings: TrainingSettings) -> list[float]:
+    """The loss of a model on each sample as training has it, without rotations and noise."""
     model.eval()
-    total = 0.0
-    for sample in samples:
-        with torch.no_grad():
-            total += float(batch_loss(model, *make_batch([sample], model, settings, None), settings)[0])
-    return total / len(samples)
+    with torch.no_grad():
+        return [
+            float(batch_loss(model, *make_batch([sample], model, settings, None), settings)[0]) for sample in samples
+        ]
 
 
 def noisy_columns(config: dict[str, Any]) -> dict[str, slice]:
@@ -140,10 +150,10 @@ def draw_noise(config: dict[str, Any], num_nodes: int, generator: torch.Generato
     }
 
 
-def _with_noise(graph: Graph, model: BOTAN, noise: float, generator: torch.Generator) -> Graph:
-    """The graph with Gaussian noise on its node inputs, `noise` times the width of each column."""
+def _with_noise(graph: Graph, model: BOTAN, noise: float, drawn: dict[str, Tensor]) -> Graph:
+    """The graph with the drawn numbers on its node inputs, `noise` times the width of each column."""
     arrays, places = dict(graph.arrays or {}), noisy_columns(model.config)
-    for name, drawn in draw_noise(model.config, graph.num_nodes, generator).items():
+    for name, numbers in drawn.items():
         array, width = arrays[name], noise * model.get_buffer("node_input_width")[places[name]]
-        arrays[name] = array + (drawn.to(width.device) * width).reshape(array.shape).to(array.dtype)
+        arrays[name] = array + (numbers.to(width.device) * width).reshape(array.shape).to(array.dtype)
     return graph.replace(arrays=arrays)

@@ -11,16 +11,12 @@ from typing import Any
 import torch
 
 from ..data.sample import Sample
-from ..errors import BotanFastError
+from ..errors import TrainingError
 from .callbacks import Callback
 from .learner import Learner
 from .settings import TrainingSettings
 
 __all__ = ["Steps", "TrainingError"]
-
-
-class TrainingError(BotanFastError):
-    """Training cannot go on: the loss or a gradient is not finite."""
 
 
 class Steps(ABC):
