@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import random
 import select
@@ -114,7 +115,11 @@ class Worker:
             raise InputError(f"stale = {stale}: give seconds, best more than 60, at most 86400")
         self._make_clock()
         if not skip_failed:
-            self._board.retry_before = self._board.watch.now() if retry_before is None else retry_before
+            now = self._board.watch.now()
+            if retry_before is not None and math.isnan(retry_before):
+                raise InputError("retry_before = nan: give seconds")
+            # Of the future, it would try again without end.
+            self._board.retry_before = now if retry_before is None else min(now, retry_before)
         self._owner = Owner.this_process(stale)
         self._wait_for_needs, self._linger = wait, linger
         self._resources, self._parent, self._quiet = Resources(threads, device), parent, quiet
