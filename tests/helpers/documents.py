@@ -34,7 +34,6 @@ SHORTER = {
     "epochs = 1000": "epochs = 2",
     "trials = 50": "trials = 2",
     "--epochs 1000": "--epochs 2",
-    "epochs = 1000": "epochs = 2",
     "--configurations 400": "--configurations 8",
     "--configurations 10": "--configurations 2",
 }
