@@ -261,6 +261,11 @@ class Worker:
             elif not self._stopping() and claim.holds() and not self._board.has_failed(task.name, seen):
                 reason = "a process of an earlier worker cannot be ended; end it, and repeat the command"
                 self._fail(task, place, {"reason": reason, "status": None, "attempts": len(seen.children)})
+        except OSError:
+            # Suspended while it wrote: the next owner has removed the temporary file, and what it was for is no matter.
+            if claim.holds():
+                raise
+            self._say(f"{task.name} is another worker's now")
         finally:
             claim.release(time.monotonic() - began)
 
