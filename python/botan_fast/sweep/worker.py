@@ -30,6 +30,7 @@ from .claims import PATIENCE, Claim, Owner, create, look, take
 from .manifest import Task
 from .shares import tasks_of
 from .states import Board, State, read_json
+from .status import duration
 
 __all__ = ["SIGNALS", "Summary", "Worker", "handled", "work"]
 
@@ -299,7 +300,7 @@ class Worker:
                 os.unlink(place / "failed.json")
             self._board.finished(task.name, look(place))
             self.summary.done.append(task.name)
-            self._say(f"{task.name} done in {seconds:.0f} s")
+            self._say(f"{task.name} done in {duration(seconds)}")
         elif not self._is_interruption(task, status):
             reason = explain(status, child.last_words)
             self._fail(task, place, {"reason": reason, "status": status, **record})
