@@ -81,7 +81,7 @@ def test_every_option_of_train_arrives(tiny_data, tmp_path, monkeypatch):
         "--species-weights 1 2 --no-target-scaling --node-inputs species energy --edge-inputs radial "
         "--radial 0.8 1.9 10 0.1 --num-species 3 --pairs union --potential kob-andersen --descriptors settings.json "
         "--temperature 0.44 --time 1.3 13 --species Si Ge --device cpu --precision bf16 --save-memory --quiet --resume "
-        "-o run"
+        "--logger tensorboard wandb -o run"
     )
     assert main(["train", "--train", "c_10.npz", "c_2.npz", "--test", "t.npz", *options]) == 2
     assert seen == {
@@ -89,6 +89,7 @@ def test_every_option_of_train_arrives(tiny_data, tmp_path, monkeypatch):
         "test": ["t.npz"],
         "p": 0.3,
         "epochs": 7,
+        "logger": ["tensorboard", "wandb"],
         "init": "m.pth",
         "seed": 3,
         "recipe": "structure",
