@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from botan_fast.cli.arguments import add_options, in_order
-from botan_fast.cli.options import data_options, set_threads
+from botan_fast.cli.options import data_options, data_options_text, set_threads
 from botan_fast.data.options import READING, TIME
 from botan_fast.errors import InputError
 
@@ -23,6 +23,16 @@ def test_values():
     given = data_options(parser.parse_args(shlex.split(words)))
     numbers = {"box": [5.0, 6.0, 7.0], "density": 1.1, "temperature": [0.44], "time": [1.0, 2.0]}
     assert given == numbers | {"species": ["Si", "Ge"]}
+
+
+def test_the_next_command_gets_them():
+    parser = argparse.ArgumentParser()
+    add_options(parser, READING)
+    words = "--box 5 6 7 --time 1.3 2 --species Si Ge"
+    text = " --box 5.0 6.0 7.0 --time 1.3 2.0 --species 'Si' 'Ge'"
+    assert data_options_text(parser.parse_args(shlex.split(words))) == text
+    cell = argparse.Namespace(**vars(parser.parse_args([])) | {"box": [[5.0, 0.0], [1.0, 5.0]]})  # of a file
+    assert data_options_text(cell) == ""
 
 
 def test_what_differs_replaces_the_description():

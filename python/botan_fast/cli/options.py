@@ -35,12 +35,13 @@ def data_options(arguments: argparse.Namespace) -> dict:
 
 def data_options_text(arguments: argparse.Namespace) -> str:
     """The options READING of a command as it got them, for the next command: " --time 4", or nothing."""
-    given = ((option.flag, getattr(arguments, option.name)) for option in READING)
-    return "".join(
-        f" {flag} {' '.join(map(repr, value if isinstance(value, list) else [value]))}"
-        for flag, value in given
-        if value is not None
-    )
+    text = ""
+    for option in READING:
+        value = getattr(arguments, option.name)
+        values = value if isinstance(value, list) else [value]
+        if value is not None and not isinstance(values[0], list):  # a cell, which the command line cannot hold
+            text += f" {option.flag} {' '.join(map(repr, values))}"
+    return text
 
 
 def training_with(dataset: Dataset) -> str:

@@ -110,8 +110,8 @@ def train_baseline(
         Also E_ij; without, the data need not hold it.
     node_inputs, edge_inputs, pairs, potential, descriptors : as in `botan_fast.train`.
     output : path, optional
-        Folder for the model (``last.safetensors``, which `load_model` reads of the folder) and ``baseline.json``
-        (penalties, scores, seconds). It must not hold a run.
+        Folder for the model (``last.safetensors``, which `load_model` reads of the folder), ``baseline.json``
+        (penalties, scores, seconds) and ``run.toml`` (`botan_fast.training.run_file`). It must not hold a run.
     force : bool
         Fit again where `output` holds a baseline; the run of a network it never overwrites.
     progress : bool
