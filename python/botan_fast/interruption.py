@@ -7,6 +7,10 @@ raises `Interrupted`, a KeyboardInterrupt, so that the block tidies up; who pres
 seconds, until the command has said what is kept. Inside of `deferred` a signal waits: what is being saved is saved
 whole, in a library too.
 
+In a job of SLURM, SIGUSR1 does not end a command at once: a minute or two is left, and a job that ends by itself does
+not come back. It waits until there is something to tidy up, and a command that is done before ends as if there had been
+no signal. `at_once` is for commands that do not go on when they are repeated.
+
 A command whose environment has BOTAN_FAST_PARENT, the process id of what started it (the worker of a sweep), looks each
 second whether that process is still its parent. When it is not, however it ended, the command sends itself SIGTERM.
 """
@@ -22,10 +26,11 @@ from time import monotonic, sleep
 TYPE_CHECKING = False  # as in typing, whose import would take as long as all the others here
 if TYPE_CHECKING:
     from types import FrameType
-    from typing import Any
+    from typing import Any, NoReturn
 
 __all__ = [
-    *("PARENT", "Interrupted", "begin", "deferred", "end", "finish", "has_worker", "install", "orderly", "status"),
+    *("PARENT", "Interrupted", "at_once", "begin", "deferred", "end", "finish", "has_worker", "install", "orderly"),
+    "status",
 ]
 
 PARENT = "BOTAN_FAST_PARENT"  # variable of the environment
@@ -37,6 +42,8 @@ _first: int | None = None  # the signal that asked to stop
 _raised = -_PATIENCE  # when the handler raised last
 _finished = False  # the command has said how it ended
 _worker: int | None = None  # process id of the worker that started this command
+_patient = False  # SIGUSR1 waits for a block that tidies up
+_due = False  # and is waiting
 
 
 class Interrupted(KeyboardInterrupt):
@@ -61,6 +68,16 @@ def install() -> None:
         global _next_hook
         _next_hook, sys.unraisablehook = sys.unraisablehook, _unraisable
     _watch_parent()
+    global _patient
+    _patient = "SLURM_JOB_ID" in os.environ and _worker is None
+
+
+def at_once() -> None:
+    """SIGUSR1 ends this command as the other signals do, also where it has come already."""
+    global _patient
+    _patient = False
+    if _due:
+        _end()
 
 
 def _watch_parent() -> None:
@@ -127,13 +144,21 @@ def _handle(number: int, frame: FrameType | None) -> None:
         if monotonic() - _raised < _PATIENCE:
             return  # what has to be tidied up may be done already, but the command's last line is still to come
     if not _open:
-        finish()  # a second signal in here would say it once more
-        try:
-            os.write(2, b"botan-fast: interrupted\n")
-        finally:
-            os._exit(status() or 130)
+        if _patient and number == signal.SIGUSR1:
+            global _due
+            _due = True
+            return
+        _end()
     _raised = monotonic()
     raise Interrupted
+
+
+def _end() -> NoReturn:
+    finish()  # a second signal in here would say it once more
+    try:
+        os.write(2, b"botan-fast: interrupted\n")
+    finally:
+        os._exit(status() or 130)
 
 
 def _unraisable(unraisable: Any) -> None:
@@ -148,8 +173,11 @@ _next_hook = sys.unraisablehook
 
 
 def begin() -> None:
-    """From here on there is something to tidy up, until `end`."""
-    global _open
+    """From here on there is something to tidy up, until `end`. A signal that waited for it ends the command here."""
+    global _open, _due, _raised
+    if _due:
+        _due, _raised = False, monotonic()
+        raise Interrupted
     _open += 1
 
 

@@ -24,13 +24,15 @@ with open(os.path.join({folder!r}, "asked"), "a") as file:
 print({says!r}, file=sys.stderr)
 sys.exit({status})
 """
-# A command whose work is to get a signal, while it still loads what it needs; `saved` is what training says.
+# A command whose work is to get a signal, before or while there is something to tidy up; `saved` is what training says.
 COMMAND = """
 import os, sys
 from botan_fast.cli import entry
 from botan_fast.interruption import Interrupted, orderly
 def run(arguments):
     try:
+        if {early}:
+            os.kill(os.getpid(), {number})
         with orderly():
             os.kill(os.getpid(), {number})
     except Interrupted as stop:
@@ -40,6 +42,7 @@ entry.{command}.run = run
 sys.argv = ["botan-fast", "{command}", *sys.argv[1:]]
 sys.exit(entry.main())
 """
+ONE_LINE = "botan-fast: interrupted\n"
 ARGUMENTS = {
     "train": ["--train", "a.npz", "-o", "run"],
     "convert": ["a.npz", "-o", "a.h5"],
@@ -65,9 +68,9 @@ def environment_of(job, folder):
     return {**clean, "PATH": f"{folder / 'bin'}{os.pathsep}{clean['PATH']}", **job}
 
 
-def ended(command, folder, *more, number=signal.SIGUSR1, **job):
+def ended(command, folder, *more, number=signal.SIGUSR1, early=False, **job):
     """The last line of a command that gets the signal; its status is that of the signal."""
-    code = COMMAND.format(command=command, number=int(number))
+    code = COMMAND.format(command=command, number=int(number), early=early)
     arguments = [sys.executable, "-c", code, *ARGUMENTS[command], *more]
     environment = environment_of(job, folder)
     done = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=60, cwd=folder)
@@ -111,11 +114,12 @@ def test_a_run_is_saved_then_requeued_and_goes_on(tiny_data, tmp_path):
     assert files[0] == files[1]
 
 
+@pytest.mark.parametrize("early", [False, True])
 @pytest.mark.parametrize(("command", "more"), [("train", ["--resume"]), ("convert", []), ("simulate", [])])
-def test_commands_that_go_on_when_they_are_repeated(command, more, tmp_path):
-    """At any moment, also while they load what they need."""
+def test_commands_that_go_on_when_they_are_repeated(command, more, early, tmp_path):
+    """At any moment, also while they load what they need, where nothing may be raised (torch would abort)."""
     fake_scontrol(tmp_path)
-    assert ended(command, tmp_path, *more, SLURM_JOB_ID="17") == "; job 17 is requeued"
+    assert ended(command, tmp_path, *more, early=early, SLURM_JOB_ID="17") == "; job 17 is requeued"
     assert [call["arguments"] for call in asked(tmp_path)] == [["requeue", "17"]]
 
 
@@ -148,10 +152,11 @@ def test_scontrol_that_does_not_answer(monkeypatch, tmp_path):
         ([], signal.SIGUSR1, {}, "; continue with: botan-fast train "),
         (["--resume"], signal.SIGTERM, {"SLURM_JOB_ID": "17"}, "; continue with: "),  # SLURM requeues what it preempts
         (["--resume"], signal.SIGUSR1, {"SLURM_JOB_ID": "17", "SLURM_PROCID": "1"}, "; continue with: "),
+        (["--resume"], signal.SIGUSR1, {"SLURM_JOB_ID": "17", "SLURM_PROCID": "0", "RANK": "1"}, "; continue with: "),
         ([], signal.SIGUSR1, {"SLURM_JOB_ID": "17"}, "; job 17 is not requeued, as its command has no --resume; "),
         (["--resume"], signal.SIGUSR1, {"SLURM_JOB_ID": "17", "BOTAN_FAST_PARENT": str(os.getpid())}, "; continue "),
     ],
-    ids=["no SLURM", "SIGTERM", "not the first process", "no --resume", "a worker's child"],
+    ids=["no SLURM", "SIGTERM", "not the first process", "not torchrun's first", "no --resume", "a worker's child"],
 )
 def test_when_the_job_is_not_requeued(more, number, job, said, tmp_path):
     fake_scontrol(tmp_path)
@@ -162,6 +167,27 @@ def test_when_the_job_is_not_requeued(more, number, job, said, tmp_path):
 def test_a_command_without_something_to_continue_ends(tmp_path):
     fake_scontrol(tmp_path)
     assert ended("evaluate", tmp_path, SLURM_JOB_ID="17") == ""
+    assert asked(tmp_path) == []
+
+
+@pytest.mark.parametrize(("command", "expected"), [("convert", (0, "done\n", "")), ("evaluate", (138, "", ONE_LINE))])
+def test_a_signal_before_the_command_is_known(command, expected, tmp_path):
+    """What goes on when it is repeated may end before it is due; then there is nothing to requeue. Others end."""
+    fake_scontrol(tmp_path)
+    code = f"""
+import os, signal, sys
+from botan_fast.interruption import install
+install()
+os.kill(os.getpid(), signal.SIGUSR1)
+from botan_fast.cli import entry
+entry.{command}.run = lambda arguments: print("done") or 0
+sys.argv = ["botan-fast", "{command}", *sys.argv[1:]]
+sys.exit(entry.main())
+"""
+    arguments = [sys.executable, "-c", code, *ARGUMENTS[command]]
+    environment = environment_of({"SLURM_JOB_ID": "17"}, tmp_path)
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == expected
     assert asked(tmp_path) == []
 
 

@@ -4,6 +4,7 @@ The record is the folder `record` of the sweep, to whose files every line is one
 
     ends     the name of a task, at its very end
     events   "start NAME PID", and what must never happen: "repeated NAME", begun although it is recorded as done
+    seats    CUDA_VISIBLE_DEVICES, OMP_NUM_THREADS, and the cores of each start
 
 A task that has written its name and is started again ends at once, as a training that is finished does.
 """
@@ -28,6 +29,8 @@ def main(name, place, seconds, fails):
     if os.path.exists(os.path.join(place, "done.json")):
         append(record, "events", f"repeated {name}")
     append(record, "events", f"start {name} {os.getpid()}")
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    append(record, "seats", f"{os.environ.get('CUDA_VISIBLE_DEVICES')} {os.environ.get('OMP_NUM_THREADS')} {cores}")
     ends = os.path.join(record, "ends")
     if os.path.exists(ends):
         with open(ends) as file:

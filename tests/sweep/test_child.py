@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from botan_fast.formats.pattern import tomllib
+from botan_fast.processes import VARIABLES
 from botan_fast.sweep.alive import start_of
 from botan_fast.sweep.child import Child, Resources, environment, explain, task_argv, write_options
 from botan_fast.sweep.manifest import Task
@@ -42,9 +43,9 @@ def test_options_are_written_as_toml_with_the_command(tmp_path):
     assert (tmp_path / "runs").is_dir()
 
 
-def test_a_task_is_no_part_of_a_group_of_processes():
-    group = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "TORCHELASTIC_RUN_ID", "SLURM_STEP_NUM_TASKS")
-    group += ("SLURM_PROCID", "SLURM_JOB_ID", "PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_SIZE", "ROLE_NAME")
+def test_a_task_is_no_part_of_a_group_of_processes(monkeypatch):
+    group = (*VARIABLES, "SLURM_PROCID", "SLURM_JOB_ID", "PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_SIZE", "ROLE_NAME")
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
     found = environment(Resources(threads=2), {"HOME": "/home/a", "PATH": "/bin", **dict.fromkeys(group, "1")})
     threads = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
     assert found == {
@@ -53,6 +54,16 @@ def test_a_task_is_no_part_of_a_group_of_processes():
         "BOTAN_FAST_PARENT": str(os.getpid()),
         **dict.fromkeys(threads, "2"),
     }
+
+
+def test_modules_of_the_current_folder_are_not_pythons(tmp_path, monkeypatch):
+    (tmp_path / "random.py").write_text("print('not this one')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path not in ("", str(tmp_path))])
+    found = environment(Resources(), {})
+    assert found["PYTHONSAFEPATH"] == "1"
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])  # as after python -m
+    assert "PYTHONSAFEPATH" not in environment(Resources(), {})
 
 
 def start(tmp_path, code):

@@ -24,7 +24,7 @@ from tests.helpers.fake_sweeps import (
 )
 
 pytestmark = pytest.mark.skipif(not os.path.exists("/proc/self/stat"), reason="processes are found by /proc")
-KILLS = 60
+KILLS = ("task", "worker", "task", "worker", "pool", "task", "worker", "task", "worker", "task") * 6
 
 
 def two_hundred(rng):
@@ -39,15 +39,15 @@ def two_hundred(rng):
     return tasks
 
 
-def kill_somebody(rng, pool):
-    """kill -9 of the command, one of its workers, or one of their tasks; who was it?"""
-    workers = children(pool.pid)
-    tasks = [child for worker in workers for child in children(worker)]
-    kind, victims = rng.choices((("pool", [pool.pid]), ("worker", workers), ("task", tasks)), (1, 4, 5))[0]
+def kill(rng, kind, pool):
+    """kill -9 of the command, one of its workers, or one of their tasks; was there one?"""
+    victims = [pool.pid] if kind == "pool" else children(pool.pid)
+    if kind == "task":
+        victims = [child for worker in victims for child in children(worker)]
     with contextlib.suppress(IndexError, ProcessLookupError):  # there is none now, or it has just ended
         os.kill(rng.choice(victims), signal.SIGKILL)
-        return kind
-    return None
+        return True
+    return False
 
 
 def test_two_hundred_tasks_under_random_kills(tmp_path):
@@ -57,21 +57,19 @@ def test_two_hundred_tasks_under_random_kills(tmp_path):
     tasks = two_hundred(rng)
     names = sorted(task.name for task in tasks)
     folder = make_sweep(tmp_path / "sweep", tasks)
-    kills = []
+    kills = list(KILLS)
     for _ in range(100):
-        if len(kills) >= KILLS and not (folder / "record/repaired").exists():
-            found = Board(folder).states()
-            if all(state.kind in ("done", "failed", "blocked") for state in found.values()):
-                (folder / "record/repaired").touch()
+        if all(state.kind in ("done", "failed", "blocked") for state in Board(folder).states().values()):
+            (folder / "record/repaired").touch()
         pool = start_command(folder, "--workers", "8", "--quiet")
         while pool.poll() is None:
             time.sleep(rng.uniform(0, 0.06))
-            if len(kills) < KILLS and (kind := kill_somebody(rng, pool)) is not None:
-                kills.append(kind)
+            if kills and kill(rng, kills[-1], pool):
+                kills.pop()
         pool.communicate()
         if done(folder) == names:
             break
-    assert set(kills) == {"pool", "worker", "task"}
+    assert len(kills) < 40  # of 60
     assert done(folder) == names
     assert sorted(record(folder, "ends")) == names  # each ran to its end once
     assert [line for line in record(folder, "events") if not line.startswith("start ")] == []

@@ -64,10 +64,11 @@ def test_what_failed_is_tried_again_by_the_next_and_only_once(tmp_path):
     assert work(folder).failed == ["a"]
     assert recorded(folder, "a", "failed")["attempts"] == 2
     assert work(folder, retry_before=moment) == Summary([], [], None)  # it has failed since
+    assert work(folder, retry_before=float("inf")).failed == ["a"]  # of the future: it would have no end
     (folder / "record/repaired").touch()
     assert work(folder) == Summary(["a", "b"], [], None)
     assert not (folder / "tasks/a/failed.json").exists()
-    assert starts(folder) == ["a", "a", "a", "b"]
+    assert starts(folder) == ["a", "a", "a", "a", "b"]
 
 
 def test_a_finished_task_whose_record_is_missing_is_run_again_and_recorded(tmp_path):
@@ -207,6 +208,7 @@ def test_a_worker_elsewhere_that_is_silent_is_followed(tmp_path):
         ({"stages": ["tran"]}, "stage = 'tran': the sweep has fake"),
         ({"stale": 0.0}, "stale = 0.0: give seconds"),
         ({"stale": float("nan")}, "stale = nan: give seconds"),
+        ({"retry_before": float("nan")}, "retry_before = nan: give seconds"),
     ],
 )
 def test_wrong_arguments(options, message, tmp_path):

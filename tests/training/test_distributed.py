@@ -34,9 +34,10 @@ def test_two_processes_train_as_one(two, alone, name):
 
 
 def test_early_stopping_is_met(alone):
-    """Else the run with validation would say nothing of it."""
+    """Else the runs with validation and with a callback that ends them would say nothing of it."""
     assert len(alone["validation"].history) < team.RUNS["validation"][1]["epochs"]
     assert alone["validation"].epoch < alone["validation"].history[-1]["epoch"]
+    assert len(alone["stopped"].history) == 2
 
 
 @pytest.mark.parametrize("name", ["only edges", "nodes beside an edge decoder"])

@@ -36,6 +36,8 @@ def changed_state(path, metadata=None, tensors=None):
         {"history": "[" * 100_000},
         {"best_loss": '"low"'},
         {"best_loss": "{}"},
+        {"stopped": "3"},
+        {"stopped": "["},
         {"format": "a\nb"},
     ],
 )

@@ -21,8 +21,7 @@ from tests.helpers.tiny_data import TINY, write_tiny
 
 def test_files_of_a_run(tiny_data, uninterrupted):
     folder = uninterrupted.output
-    # tensorboard/ where that is installed
-    assert {file.name for file in folder.iterdir()} - {"tensorboard"} == {
+    assert {file.name for file in folder.iterdir()} == {
         "run.toml",
         "config.json",
         "training_state.safetensors",

@@ -19,7 +19,7 @@ from . import baseline, bench, collect, convert, demo, evaluate, info, predict, 
 from .config import Config, add_config
 from .logs import ERROR, WARNING, add_arguments, keep_traceback, logging_to
 from .parser import Parser, UsageError, with_options
-from .requeue import job_name, requeue
+from .requeue import requeue
 
 __all__ = ["COMMANDS", "main"]
 
@@ -77,8 +77,9 @@ def _run(argv: list[str], log: contextlib.ExitStack) -> int:
             if speaks(command.NAME):
                 log.enter_context(logging_to(common.verbose, common.log_file, argv))
             given = argparse.Namespace(**vars(arguments))  # a command may change its own
-            # Where a job can be requeued nothing ends at once, not even while modules load.
-            with _warnings_in_one_line(), contextlib.nullcontext() if job_name() is None else interruption.orderly():
+            if not hasattr(command, "interrupted"):
+                interruption.at_once()  # it does not go on when it is repeated
+            with _warnings_in_one_line():
                 status = command.run(given)
         _flush()
         return status

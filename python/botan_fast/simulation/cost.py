@@ -100,7 +100,6 @@ class Progress:
             text = estimate(protocol, steps)
             if text is not None:
                 say(f"simulate: {text}")
-            _LOG.info("%d steps of %d particles", steps, protocol.num_particles)
             self.bar = progress_bar(
                 total=steps, unit="step", unit_scale=True, desc="simulate", smoothing=0.05, dynamic_ncols=True
             )

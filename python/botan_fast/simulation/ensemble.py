@@ -141,7 +141,9 @@ def simulate(
         work = WorkFolder(output, protocol)
         task = _Task(protocol, work, writer, energy_tolerance, keep_trajectories, inherent, letters, Progress(progress))
         due = [quench for quench in quenches if task.unfinished(quench)]
-        task.bar.start(protocol, sum(task.remaining_steps(quench) for quench in due))
+        steps = sum(task.remaining_steps(quench) for quench in due)
+        _LOG.info("%d steps of %d particles are to be done", steps, protocol.num_particles)
+        task.bar.start(protocol, steps)
         try:
             for quench in due:
                 task.quench(quench)

@@ -1,5 +1,6 @@
 """One worker of a pool, a process of its own: `python -m botan_fast.sweep ORDER`; see `pool`."""
 
+import contextlib
 import json
 import os
 import sys
@@ -14,7 +15,8 @@ def main(order: str) -> int:
     """Bind this process to its cores, and work; 0 also after a signal, 2 after one line about what is wrong."""
     content = json.loads(order)
     if content["cores"]:
-        os.sched_setaffinity(0, content["cores"])
+        with contextlib.suppress(OSError):  # cores that were taken away meanwhile: it works as well unbound
+            os.sched_setaffinity(0, content["cores"])
     try:
         work(content["folder"], **content["options"])
     except BotanFastError as error:

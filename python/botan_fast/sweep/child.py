@@ -22,7 +22,17 @@ from ..files import printable, write_bytes
 if TYPE_CHECKING:
     from .manifest import Task
 
-__all__ = ["INTERRUPTED", "Child", "Resources", "environment", "explain", "remove_locks", "task_argv", "write_options"]
+__all__ = [
+    "INTERRUPTED",
+    "Child",
+    "Resources",
+    "environment",
+    "explain",
+    "remove_locks",
+    "safe_path",
+    "task_argv",
+    "write_options",
+]
 
 # Ends of a process that was asked to stop, or killed from outside; -9 is also the kernel's where memory ran out.
 INTERRUPTED = {130, 143, 129, 138} | {
@@ -78,7 +88,19 @@ def environment(resources: Resources, base: Mapping[str, str]) -> dict[str, str]
     result = {name: value for name, value in base.items() if not _OF_A_GROUP.fullmatch(name)}
     if resources.threads is not None:
         result |= dict.fromkeys(_THREADS, str(resources.threads))
-    return result | {"BOTAN_FAST_PARENT": str(os.getpid())}
+    return result | safe_path() | {"BOTAN_FAST_PARENT": str(os.getpid())}
+
+
+def safe_path() -> dict[str, str]:
+    """The variable by which Python does not look for modules in the current folder, unless this process does.
+
+    `python -m` would put it first, and a user's random.py there would be taken for Python's.
+    """
+    try:
+        here = os.getcwd()
+    except OSError:  # it was removed
+        return {}
+    return {} if {"", here} & set(sys.path) else {"PYTHONSAFEPATH": "1"}
 
 
 def write_options(task: Task, place: Path) -> None:
@@ -143,12 +165,16 @@ class Child:
     def poll(self) -> int | None:
         """Its status, negative for a signal; None while it runs. What it started ends with it."""
         with self._lock:
-            if self._process.returncode is None:
-                there = os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-                if there is not None:  # until it is reaped its number is that of its group, and of no other
-                    with contextlib.suppress(OSError):
-                        os.killpg(self._process.pid, signal.SIGKILL)
+            if self._process.returncode is None and self._has_ended():
+                with contextlib.suppress(OSError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
             return self._process.poll()
+
+    def _has_ended(self) -> bool:
+        """Has it ended? It is not reaped where that can be told before: till then its number is nobody else's."""
+        if not hasattr(os, "waitid"):  # macOS
+            return self._process.poll() is not None
+        return os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
     def send(self, number: int) -> None:
         """Send it a signal, to its whole group."""

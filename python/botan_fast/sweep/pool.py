@@ -21,6 +21,7 @@ from typing import IO, Any
 from ..errors import BotanFastError, InputError
 from ..files import FilePath
 from ..terminal import is_terminal, progress_bar, say
+from .child import safe_path
 from .claims import remove_leftovers
 from .seats import Seat, seats
 from .states import Board
@@ -151,7 +152,7 @@ class Pool:
     def _start(self, post: _Post) -> None:
         options = {**self._options, "threads": post.seat.threads}
         order = json.dumps({**self._order, "cores": post.seat.cores, "options": options})
-        environment = dict(os.environ)
+        environment = {**os.environ, **safe_path()}
         if post.seat.gpu is not None:
             environment["CUDA_VISIBLE_DEVICES"] = post.seat.gpu
         post.words = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the process)
@@ -177,7 +178,7 @@ class Pool:
             elif status == 0:
                 self._forget(post)
             elif status > 0:
-                self._error = self._last_words(post)
+                self._error = self._last_words(post) or f"a worker ended with status {status} without a word"
                 return False
             else:  # killed
                 post.quick = post.quick + 1 if time.monotonic() - post.began < _QUICK else 0
@@ -198,7 +199,7 @@ class Pool:
             return ""
         post.words.seek(0)
         lines = post.words.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "a worker ended without a word"
+        return lines[-1] if lines else ""
 
     def _forget(self, post: _Post) -> None:
         if post.words is not None:

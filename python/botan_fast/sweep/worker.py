@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import random
 import select
@@ -29,6 +30,7 @@ from .claims import PATIENCE, Claim, Owner, create, look, take
 from .manifest import Task
 from .shares import tasks_of
 from .states import Board, State, read_json
+from .status import duration
 
 __all__ = ["SIGNALS", "Summary", "Worker", "handled", "work"]
 
@@ -114,7 +116,11 @@ class Worker:
             raise InputError(f"stale = {stale}: give seconds, best more than 60, at most 86400")
         self._make_clock()
         if not skip_failed:
-            self._board.retry_before = self._board.watch.now() if retry_before is None else retry_before
+            now = self._board.watch.now()
+            if retry_before is not None and math.isnan(retry_before):
+                raise InputError("retry_before = nan: give seconds")
+            # Of the future, it would try again without end.
+            self._board.retry_before = now if retry_before is None else min(now, retry_before)
         self._owner = Owner.this_process(stale)
         self._wait_for_needs, self._linger = wait, linger
         self._resources, self._parent, self._quiet = Resources(threads, device), parent, quiet
@@ -255,6 +261,11 @@ class Worker:
             elif not self._stopping() and claim.holds() and not self._board.has_failed(task.name, seen):
                 reason = "a process of an earlier worker cannot be ended; end it, and repeat the command"
                 self._fail(task, place, {"reason": reason, "status": None, "attempts": len(seen.children)})
+        except OSError:
+            # Suspended while it wrote: the next owner has removed the temporary file, and what it was for is no matter.
+            if claim.holds():
+                raise
+            self._say(f"{task.name} is another worker's now")
         finally:
             claim.release(time.monotonic() - began)
 
@@ -289,7 +300,7 @@ class Worker:
                 os.unlink(place / "failed.json")
             self._board.finished(task.name, look(place))
             self.summary.done.append(task.name)
-            self._say(f"{task.name} done in {seconds:.0f} s")
+            self._say(f"{task.name} done in {duration(seconds)}")
         elif not self._is_interruption(task, status):
             reason = explain(status, child.last_words)
             self._fail(task, place, {"reason": reason, "status": status, **record})

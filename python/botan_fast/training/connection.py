@@ -12,7 +12,7 @@ import socket
 import threading
 from collections.abc import Callable
 from datetime import timedelta
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any
 
 import torch
@@ -29,6 +29,9 @@ __all__ = ["Links", "LostProcess", "connect", "is_joined", "own_gpu"]
 RENDEZVOUS = 300.0  # seconds in which all processes have to come
 WORD_AFTER = 20.0  # seconds after which process 0 says that it waits
 SILENCE = 1800.0  # seconds in which a process has to answer; one that has ended is noticed at once
+# Of a signal to all processes another one may have heard first, and be gone: this one then ends by the signal too, with
+# its status and, in a job that can be requeued, into the queue.
+GRACE = 2.0  # seconds
 _made_here = False  # the process group is ours, and goes with this process
 
 
@@ -37,8 +40,8 @@ class LostProcess(TrainingError):
 
 
 def is_joined() -> bool:
-    """Is there a process group of torch.distributed in this process?"""
-    return dist.is_available() and dist.is_initialized()
+    """Is there a process group of torch.distributed in this process, of several?"""
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 def connect(place: Place | None) -> "Links":
@@ -110,7 +113,7 @@ class Links:
     LostProcess where one of them has ended.
     """
 
-    def __init__(self, hosts: dist.ProcessGroup) -> None:
+    def __init__(self, hosts: Any) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
         self._hosts: Any = hosts
         self._devices: Any = None  # the group of NCCL
@@ -191,6 +194,7 @@ class Links:
         try:
             return function()
         except RuntimeError as error:  # as are all errors of torch.distributed
+            sleep(GRACE)
             raise LostProcess(_lost(self.rank, self.size, error)) from error
 
 
@@ -227,5 +231,6 @@ def _gpu_name(device: torch.device) -> str:
     """What tells this GPU from all others."""
     if device.type != "cuda":
         return ""
-    properties = torch.cuda.get_device_properties(device)
-    return f"{socket.gethostname()} {getattr(properties, 'uuid', device.index)}"
+    uuid = getattr(torch.cuda.get_device_properties(device), "uuid", None)
+    # An index alone says nothing: where each task is shown one GPU, that has the number 0 in all of them.
+    return str(uuid) if uuid is not None else f"{socket.gethostname()} {os.getpid()}"

@@ -163,9 +163,6 @@ def joined(device: Device) -> Iterator[tuple[Team, torch.device]]:
         yield ALONE, choose_device(device)
         return
     links = connection.connect(place)
-    if links.size == 1:
-        yield ALONE, choose_device(device)
-        return
     team = Processes(links)
     with contextlib.ExitStack() as stack:
         stack.callback(links.leave)  # unless all of them leave with one mind, see below

@@ -140,7 +140,8 @@ def train(
     epochs : int
         Total number of epochs, those of a resumed run included. Epochs are counted from 0.
     init : path or BOTAN, optional
-        Weights to start from (`load_model` says what it reads); the architecture comes with them.
+        Weights to start from (`load_model` says what it reads); the architecture comes with them. Those that were
+        trained on edges alone (p = 0) may get another node_target.
     seed : int
         Decides initial weights, order and rotations. The global random state of torch is neither read nor changed.
     output : path, optional

@@ -72,10 +72,10 @@ class SharedSteps(EagerSteps):
         total, *parts = share_loss(model, make_batch(samples, model, settings, generator, own), weights, settings)
         total.backward()
         self._losses.copy_(torch.stack([total.detach(), *parts]))
-        for place, (gradient, parameter) in enumerate(zip(self._gradients, self._parameters, strict=True)):
-            if parameter.grad is not None:
-                gradient.copy_(parameter.grad)
-                self._held[place] = 1
+        held = [parameter.grad is not None for parameter in self._parameters]
+        places = [gradient for gradient, there in zip(self._gradients, held, strict=True) if there]
+        torch._foreach_copy_(places, [p.grad for p in self._parameters if p.grad is not None])  # one launch on a GPU
+        self._held.copy_(torch.tensor(held, device="cpu"))
 
     def _check(self, values: Sequence[float], epoch: int, batch: list[int]) -> None:
         try:
