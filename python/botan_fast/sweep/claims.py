@@ -313,6 +313,8 @@ class Claim:
 
         False when `stopped` says so, the claim is lost, or a process cannot be ended.
         """
+        if not self.holds():  # it was asleep: what is there now may be the next owner's
+            return False
         remove_leftovers(self.folder)
         watch = Watch(self.folder)
         for number in self._earlier.children:
