@@ -263,12 +263,12 @@ class Watch:
         """Seconds since the last heartbeat by the server's clock, and since this process saw it; the patience."""
         owner = self.owner(claim)
         patience = PATIENCE if owner is None else owner.patience
+        here = time.monotonic()  # before the look: this process may be suspended between any two lines
         try:
             with open(claim, "rb") as file:  # NFS asks the server when a file is opened
                 beat = os.fstat(file.fileno()).st_mtime_ns
         except OSError:  # changed beneath us: the next look tells
             return 0.0, 0.0, patience
-        here = time.monotonic()
         if self._seen.get(claim, (None,))[0] != beat:
             self._seen[claim] = (beat, here)
         return self.now() - beat / 1e9, here - self._seen[claim][1], patience
