@@ -72,6 +72,14 @@ def test_every_argument_is_described(command):
     assert [name for name in arguments_of(command) if not re.search(described.format(name), text)] == []
 
 
+def test_tables_can_be_read_at_once():
+    """The command line, and the workers of a sweep, have them without torch and NumPy."""
+    rooms = ("training", "simulation", "data", "evaluation")
+    code = f"import sys; {'; '.join(f'import botan_fast.{room}.options' for room in rooms)}; "
+    code += "sys.exit(bool({'torch', 'numpy', 'h5py'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_the_settings_of_a_run_are_options_of_train():
     names = {option.name for option in TRAIN}
     assert {field.name for field in dataclasses.fields(TrainingSettings)} <= names

@@ -114,9 +114,10 @@ def shorten(folder):
     Manifest([fake("long"), fake("short", stage="other")]).write(folder)
 
 
-def test_a_job_whose_time_is_over_saves_and_goes_on(tmp_path, slurm):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_job_whose_time_is_over_saves_and_goes_on(tmp_path, slurm, workers):
     folder = long_task(tmp_path)
-    submit_all(folder)
+    submit_all(folder, "slurm", f"workers_per_job={workers}")
     slurm.start()
     wait_until(lambda: starts(folder, "long"))
     slurm.signal("101", signal.SIGUSR2)

@@ -198,6 +198,13 @@ def test_any_text_is_read_back(tmp_path):
     assert read_toml(tmp_path / "a.toml") == {"species": names}
 
 
+def test_a_folder_that_is_gone(tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert 'train = [\n    "/a.npz",\n]' in run_file("train", TRAIN, {"train": "/a.npz"}, tmp_path).decode()
+
+
 def test_a_resumed_run(tiny_data, tmp_path):
     """It writes the file anew where it has other options, and not where it has the same."""
     options = {"output": tmp_path / "run", "resume": True}

@@ -24,7 +24,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--slurm-option",
         action="append",
-        default=[],
         metavar="[STAGE.]KEY=VALUE",
         help="time, partition, gpus_per_node, ... as in the table [slurm] of a plan; may be given several times",
     )
@@ -58,7 +57,7 @@ def submit(
     """
     from ..sweep.slurm import submit
 
-    words = list(arguments.slurm_option)
+    words = list(arguments.slurm_option or ())
     for name, value in (("jobs", arguments.jobs), ("workers_per_job", arguments.workers)):
         if value is not None:
             words.append(f"{name}={value}")

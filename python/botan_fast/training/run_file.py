@@ -65,7 +65,7 @@ def run_file(command: str, options: Iterable[Option], given: Mapping[str, Any], 
             values[option.name] = option.value(_value(option, value), "")
         except (_NotInAFile, InputError):
             objects[option.name] = _described(value)
-    again = ["botan-fast", command, "--config", os.path.join(os.getcwd(), folder, NAME), "--output", "ANOTHER"]
+    again = ["botan-fast", command, "--config", os.path.join(_here(), folder, NAME), "--output", "ANOTHER"]
     lines = [f"botan_fast {__version__} wrote this file when the run began. It repeats the run:"]
     lines.append(f"    {printable(shlex.join(again), 5000)}")
     if objects:
@@ -115,7 +115,15 @@ def _path(option: Option, path: Any) -> str:
     text = _plain(os.fspath(path))
     if option.named is not None and option.named(text):
         return text
-    return place(text, os.getcwd(), patterns=option.kind == "data")
+    return place(text, _here(), patterns=option.kind == "data")
+
+
+def _here() -> str:
+    """The folder that relative paths count from."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:  # it is gone, and only absolute paths are of use
+        return ""
 
 
 def _plain(value: Any) -> Any:
