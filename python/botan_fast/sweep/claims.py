@@ -132,11 +132,13 @@ def _link(temporary: Path, path: Path, content: bytes) -> bool:
         os.link(temporary, path)
     except FileExistsError:
         # On NFS an answer may be lost; asked once more, the server finds the name that it has just made.
-        again = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)  # what is opened is asked for anew
-        try:
-            return os.fstat(again).st_nlink > 1
-        finally:
-            os.close(again)
+        with contextlib.suppress(FileNotFoundError):  # the winner has cleared the folder of temporary files
+            again = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)  # what is opened is asked for anew
+            try:
+                return os.fstat(again).st_nlink > 1
+            finally:
+                os.close(again)
+        return False
     except FileNotFoundError:
         if not path.parent.is_dir():
             raise
