@@ -161,7 +161,8 @@ def train(
         within the first twentieth of the steps and lets it fall to 0 along a half cosine: short runs get further with
         it, at a larger learning_rate. Its steps depend on `epochs`, so such a run cannot be extended on resume.
     batch_size : int, optional
-        Graphs in a batch; by default 1, and 5 for p = 1.
+        Graphs in a batch, of all processes together where several train one model (docs/training.md); by default 1,
+        and 5 for p = 1.
     ema : float
         Decay of the moving average of the weights, such as 0.99 (`botan_fast.training.average`), 0 for none. The model
         of averaged weights is what is scored, saved and returned.
@@ -209,8 +210,9 @@ def train(
         several times the model has an output for each, in ascending order (`model.card.times`); the loss is the mean
         over those that a configuration has, and the history has their scores one by one.
     device : str or torch.device, optional
-        By default the GPU if torch has one, else the CPU. On CUDA the steps are replays of one CUDA graph;
-        BOTAN_FAST_CAPTURE=0 in the environment makes them one by one (docs/training-gpu.md).
+        By default the GPU if torch has one (of several processes each its own), else the CPU. On CUDA the steps of a
+        process alone are replays of one CUDA graph; BOTAN_FAST_CAPTURE=0 in the environment makes them one by one
+        (docs/training-gpu.md).
     progress : bool
         Show progress on standard error: a bar in a terminal, lines in a log file.
     logger : {"tensorboard", "wandb"}, Callback, or list of them, optional
@@ -229,7 +231,7 @@ def train(
     InputError, DataError, CheckpointError
         for wrong arguments, data files, and weights or run files.
     TrainingError
-        when the loss or the gradient is not finite. What the run saved before stays.
+        when the loss or the gradient is not finite, or another process of the run is gone. What is saved stays.
     CallbackError
         when a callback raises an error, after the last finished epoch has been saved.
     KeyboardInterrupt
