@@ -152,16 +152,28 @@ def test_scontrol_that_does_not_answer(monkeypatch, tmp_path):
         ([], signal.SIGUSR1, {}, "; continue with: botan-fast train "),
         (["--resume"], signal.SIGTERM, {"SLURM_JOB_ID": "17"}, "; continue with: "),  # SLURM requeues what it preempts
         (["--resume"], signal.SIGUSR1, {"SLURM_JOB_ID": "17", "SLURM_PROCID": "1"}, "; continue with: "),
-        (["--resume"], signal.SIGUSR1, {"SLURM_JOB_ID": "17", "SLURM_PROCID": "0", "RANK": "1"}, "; continue with: "),
         ([], signal.SIGUSR1, {"SLURM_JOB_ID": "17"}, "; job 17 is not requeued, as its command has no --resume; "),
         (["--resume"], signal.SIGUSR1, {"SLURM_JOB_ID": "17", "BOTAN_FAST_PARENT": str(os.getpid())}, "; continue "),
     ],
-    ids=["no SLURM", "SIGTERM", "not the first process", "not torchrun's first", "no --resume", "a worker's child"],
+    ids=["no SLURM", "SIGTERM", "not the first process", "no --resume", "a worker's child"],
 )
 def test_when_the_job_is_not_requeued(more, number, job, said, tmp_path):
     fake_scontrol(tmp_path)
     assert ended("train", tmp_path, *more, number=number, **job).startswith(said)
     assert asked(tmp_path) == []
+
+
+def test_of_several_processes_the_first_one_speaks_and_requeues(tmp_path):
+    fake_scontrol(tmp_path)
+    job = {"SLURM_JOB_ID": "17", "SLURM_PROCID": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "a", "MASTER_PORT": "2000"}
+    code = COMMAND.format(command="train", number=int(signal.SIGUSR1), early=False)
+    command = [sys.executable, "-c", code, *ARGUMENTS["train"], "--resume"]
+    for rank, said in (("1", ""), ("0", "botan-fast: interrupted; all is kept; job 17 is requeued\n")):
+        assert asked(tmp_path) == []
+        environment = environment_of({**job, "RANK": rank}, tmp_path)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+        assert (done.returncode, done.stdout, done.stderr) == (138, "", said)
+    assert [call["arguments"] for call in asked(tmp_path)] == [["requeue", "17"]]
 
 
 def test_a_command_without_something_to_continue_ends(tmp_path):
