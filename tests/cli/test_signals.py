@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM, SIGHUP and SIGUSR1 at any moment: status 130, 143, 129 or 138, one line, what is finished saved."""
+"""Ctrl-C, SIGTERM and SIGHUP at any moment: status 130, 143 or 129, one line, what is finished saved."""
 
 import os
 import signal
@@ -60,7 +60,7 @@ def wait_for_handlers(process):
 
 # Delays within the imports of the command.
 @pytest.mark.parametrize("delay", [0, 0.1, 0.3, 0.6])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_while_modules_load(number, delay, tiny_data, tmp_path):
     process = start("train", *data_arguments(tiny_data), "-o", tmp_path / "run", "--epochs", "100000", *SMALL)
     wait_for_handlers(process)
@@ -86,7 +86,7 @@ def test_before_anything_of_the_command_is_loaded(tmp_path):
 
 
 @pytest.mark.parametrize("times", [1, 3])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_in_training_the_last_epoch_is_saved(number, times, tiny_data, tmp_path):
     line = ["train", *data_arguments(tiny_data), "-o", tmp_path / "run", "--epochs", "100000", *SMALL]
     process = start(*line, "--checkpoint-every", "1000000")

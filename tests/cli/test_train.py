@@ -89,6 +89,7 @@ def test_every_option_of_train_arrives(tiny_data, tmp_path, monkeypatch):
         "test": ["t.npz"],
         "p": 0.3,
         "epochs": 7,
+        "logger": ["tensorboard", "wandb"],
         "init": "m.pth",
         "seed": 3,
         "recipe": "structure",

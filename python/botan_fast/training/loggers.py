@@ -44,9 +44,10 @@ class TensorBoard(Callback):
     >>> import botan_fast as bf
     >>> from botan_fast.callbacks import TensorBoard
     >>> folder = tempfile.TemporaryDirectory()
-    >>> x = np.random.default_rng(0).random((100, 3)) * (100 / 1.2) ** (1 / 3)
-    >>> runs = np.repeat(x[None] + 0.1, 8, axis=0)
-    >>> np.savez(folder.name + "/a.npz", types=np.arange(100) % 2, initial_positions=x, positions=runs)
+    >>> rng = np.random.default_rng(0)
+    >>> x = rng.random((100, 3)) * (100 / 1.2) ** (1 / 3)
+    >>> np.savez(folder.name + "/a.npz", types=np.arange(100) % 2, initial_positions=x,
+    ...     positions=x + 0.1 * rng.standard_normal((8, 100, 3)))
     >>> curves = TensorBoard(folder.name + "/curves")
     >>> result = bf.train(folder.name + "/a.npz", epochs=1, hidden_size=8, num_steps=1, progress=False, logger=curves)
 
