@@ -90,10 +90,10 @@ class Option:
     named      of a path: is this the name of something that comes with the package, rather than a path?
 
     >>> from botan_fast.option import Option
-    >>> epochs = Option("num_steps", "integer", "message passing steps", default=7)
-    >>> epochs.flag, epochs.value(5, "run.toml")
+    >>> steps = Option("num_steps", "integer", "message passing steps", default=7)
+    >>> steps.flag, steps.value(5, "run.toml")
     ('--num-steps', 5)
-    >>> epochs.value(True, "run.toml")
+    >>> steps.value(True, "run.toml")
     Traceback (most recent call last):
     botan_fast.errors.InputError: run.toml: num_steps = true; give a whole number
     """

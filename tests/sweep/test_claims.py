@@ -92,6 +92,16 @@ def test_an_answer_that_the_network_lost(place, monkeypatch):
     assert (place / "claim.1").read_bytes() == b"mine"
 
 
+@pytest.mark.parametrize("error", [FileExistsError, FileNotFoundError])
+def test_the_winner_has_cleared_the_folder_meanwhile(error, place, monkeypatch):
+    def cleared(source, target):
+        os.unlink(source)
+        raise error(source)
+
+    monkeypatch.setattr(os, "link", cleared)
+    assert not create(place / "claim.1", b"too late")
+
+
 def test_a_file_system_without_links(place, monkeypatch):
     def refuse(*_):
         raise OSError(errno.EPERM, "Operation not permitted")

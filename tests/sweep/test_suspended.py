@@ -125,6 +125,24 @@ def test_a_worker_that_wakes_up_while_it_writes(tmp_path, monkeypatch):
     assert done(folder) == []
 
 
+def test_one_who_woke_up_too_late_has_removed_a_file_of_the_owner(tmp_path, monkeypatch):
+    folder = make_sweep(tmp_path / "sweep", [fake("a")])
+    real, calls = worker.write_options, []
+
+    def write(task, place):
+        calls.append(task.name)
+        if len(calls) < 3:
+            raise FileNotFoundError(2, "No such file or directory", str(place / "run.toml"))
+        real(task, place)
+
+    monkeypatch.setattr(worker, "write_options", write)
+    assert work(folder, argv=ARGV).done == ["a"]
+    calls.clear()
+    monkeypatch.setattr(worker, "_TRIES", 2)
+    with pytest.raises(FileNotFoundError):  # it is not that
+        work(make_sweep(tmp_path / "other", [fake("a")]), argv=ARGV)
+
+
 def test_a_file_that_cannot_be_written_by_who_holds_the_claim_is_an_error(tmp_path, monkeypatch):
     folder = make_sweep(tmp_path / "sweep", [fake("a")])
 

@@ -198,6 +198,12 @@ def test_any_text_is_read_back(tmp_path):
     assert read_toml(tmp_path / "a.toml") == {"species": names}
 
 
+def test_a_run_of_several_processes(tmp_path):
+    said = [run_file("train", TRAIN, {"seed": 1}, tmp_path, number).decode() for number in (1, 4)]
+    assert "\n# The run has 4 processes; the same bits come from as many.\n" in said[1]
+    assert "processes" not in said[0]
+
+
 def test_a_folder_that_is_gone(tmp_path, monkeypatch):
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")

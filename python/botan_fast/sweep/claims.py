@@ -132,11 +132,13 @@ def _link(temporary: Path, path: Path, content: bytes) -> bool:
         os.link(temporary, path)
     except FileExistsError:
         # On NFS an answer may be lost; asked once more, the server finds the name that it has just made.
-        again = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)  # what is opened is asked for anew
-        try:
-            return os.fstat(again).st_nlink > 1
-        finally:
-            os.close(again)
+        with contextlib.suppress(FileNotFoundError):  # the winner has cleared the folder of temporary files
+            again = os.open(temporary, os.O_RDONLY | os.O_CLOEXEC)  # what is opened is asked for anew
+            try:
+                return os.fstat(again).st_nlink > 1
+            finally:
+                os.close(again)
+        return False
     except FileNotFoundError:
         if not path.parent.is_dir():
             raise
@@ -263,12 +265,12 @@ class Watch:
         """Seconds since the last heartbeat by the server's clock, and since this process saw it; the patience."""
         owner = self.owner(claim)
         patience = PATIENCE if owner is None else owner.patience
+        here = time.monotonic()  # before the look: this process may be suspended between any two lines
         try:
             with open(claim, "rb") as file:  # NFS asks the server when a file is opened
                 beat = os.fstat(file.fileno()).st_mtime_ns
         except OSError:  # changed beneath us: the next look tells
             return 0.0, 0.0, patience
-        here = time.monotonic()
         if self._seen.get(claim, (None,))[0] != beat:
             self._seen[claim] = (beat, here)
         return self.now() - beat / 1e9, here - self._seen[claim][1], patience
@@ -313,6 +315,8 @@ class Claim:
 
         False when `stopped` says so, the claim is lost, or a process cannot be ended.
         """
+        if not self.holds():  # it was asleep: what is there now may be the next owner's
+            return False
         remove_leftovers(self.folder)
         watch = Watch(self.folder)
         for number in self._earlier.children:

@@ -261,11 +261,12 @@ class Worker:
             elif not self._stopping() and claim.holds() and not self._board.has_failed(task.name, seen):
                 reason = "a process of an earlier worker cannot be ended; end it, and repeat the command"
                 self._fail(task, place, {"reason": reason, "status": None, "attempts": len(seen.children)})
-        except OSError:
+        except OSError as error:
             # Suspended while it wrote: the next owner has removed the temporary file, and what it was for is no matter.
-            if claim.holds():
-                raise
-            self._say(f"{task.name} is another worker's now")
+            if not claim.holds():
+                self._say(f"{task.name} is another worker's now")
+            elif not (isinstance(error, FileNotFoundError) and place.is_dir()) or self._is_last_try(task):
+                raise  # else one who woke up too late has removed it
         finally:
             claim.release(time.monotonic() - began)
 
@@ -326,11 +327,14 @@ class Worker:
             self._sleep(1.0)  # a signal to all processes of a job may reach the task before its worker
         if self._stopping():
             return True
-        self._interruptions[task.name] += 1
-        if self._interruptions[task.name] >= _TRIES:
+        if self._is_last_try(task):
             return False
         self._say(f"{task.name} was killed ({explain(status, str)}), and is tried again")
         return True
+
+    def _is_last_try(self, task: Task) -> bool:
+        self._interruptions[task.name] += 1
+        return self._interruptions[task.name] >= _TRIES
 
     def _fail(self, task: Task, place: Path, record: dict[str, Any]) -> None:
         write_bytes(place / "failed.json", _json(record))

@@ -267,7 +267,7 @@ def train(
             arguments |= {"logger": names or None, "callbacks": [*loggers, *callbacks]}
             run = None if output is None else RunDirectory(output)
             if run is not None:
-                run.options = run_file("train", TRAIN, arguments, run.path)
+                run.options = run_file("train", TRAIN, arguments, run.path, team.size)
             if resume and run is None:
                 raise InputError("resume = True needs output, the folder of the run to continue")
         # Before the data are read: is the folder free, and can it be written to?

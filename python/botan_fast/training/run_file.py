@@ -30,7 +30,9 @@ class _NotInAFile(Exception):
     """A value that a file cannot hold."""
 
 
-def run_file(command: str, options: Iterable[Option], given: Mapping[str, Any], folder: Path) -> bytes:
+def run_file(
+    command: str, options: Iterable[Option], given: Mapping[str, Any], folder: Path, processes: int = 1
+) -> bytes:
     """What run.toml of the run in `folder` holds, for the arguments of `train` or `train_baseline`.
 
     >>> from pathlib import Path
@@ -68,6 +70,8 @@ def run_file(command: str, options: Iterable[Option], given: Mapping[str, Any], 
     again = ["botan-fast", command, "--config", os.path.join(_here(), folder, NAME), "--output", "ANOTHER"]
     lines = [f"botan_fast {__version__} wrote this file when the run began. It repeats the run:"]
     lines.append(f"    {printable(shlex.join(again), 5000)}")
+    if processes > 1:
+        lines.append(f"The run has {processes} processes; the same bits come from as many.")
     if objects:
         said = ", ".join(f"{name} ({what})" for name, what in objects.items())
         lines.append(f"Not in this file, to be given besides: {said}.")

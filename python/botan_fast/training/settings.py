@@ -104,11 +104,12 @@ class TrainingSettings:
             try:
                 value = tuple(float(weight) for weight in value)
             except (TypeError, ValueError):
-                value = ()
-            object.__setattr__(self, "species_weights", value)
-        fits = value in SPECIES_WEIGHTS or (
-            isinstance(value, tuple) and all(0 <= w <= LARGEST for w in value) and sum(value) > 0
-        )
+                fits = False
+            else:
+                fits = all(0 <= w <= LARGEST for w in value) and sum(value) > 0
+                object.__setattr__(self, "species_weights", value)
+        else:
+            fits = value in SPECIES_WEIGHTS
         remedy = "give 'particles', 'equal', or a list of numbers that are not negative, one for each species"
         _require(fits, "species_weights", self.species_weights, remedy)
 
