@@ -73,7 +73,7 @@ def install() -> None:
 
 
 def in_a_job() -> bool:
-    """Is this the process that decides for its job of SLURM? The first of its step, or of torchrun's, and nobody's child.
+    """Does this process decide for its job of SLURM? The first of its step, or of torchrun, unless a worker started it.
 
     >>> import os
     >>> from unittest import mock
