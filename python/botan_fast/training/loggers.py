@@ -187,7 +187,7 @@ def as_loggers(logger: Logger, output: FilePath | None) -> list[Callback]:
 
 
 def _require(package: str) -> None:
-    """InputError unless the package is there; it is not loaded yet, which takes a second."""
+    """InputError unless the package is there; it is not loaded yet."""
     if package not in sys.modules and importlib.util.find_spec(package) is None:
         raise InputError(
             f"logger = '{package}' needs the package {package}, which is not installed; "
