@@ -131,7 +131,7 @@ class WandB(Callback):
             options["project"] = os.environ.get("WANDB_PROJECT") or re.sub(r"[\\/#?%:]", "_", around.name)[:128] or None
         options |= {key: value for key, value in (("project", self.project), ("name", self.name)) if value is not None}
         # Its copy of standard error would take the progress bar apart.
-        options["settings"] = wandb.Settings(console="off")
+        options["settings"] = wandb.Settings(console="off", quiet=not self._opened.progress)
         try:
             self._run = wandb.init(**options | self.options)
         except Exception as error:
