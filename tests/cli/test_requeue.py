@@ -152,16 +152,27 @@ def test_scontrol_that_does_not_answer(monkeypatch, tmp_path):
         ([], signal.SIGUSR1, {}, "; continue with: botan-fast train "),
         (["--resume"], signal.SIGTERM, {"SLURM_JOB_ID": "17"}, "; continue with: "),  # SLURM requeues what it preempts
         (["--resume"], signal.SIGUSR1, {"SLURM_JOB_ID": "17", "SLURM_PROCID": "1"}, "; continue with: "),
-        (["--resume"], signal.SIGUSR1, {"SLURM_JOB_ID": "17", "SLURM_PROCID": "0", "RANK": "1"}, "; continue with: "),
         ([], signal.SIGUSR1, {"SLURM_JOB_ID": "17"}, "; job 17 is not requeued, as its command has no --resume; "),
         (["--resume"], signal.SIGUSR1, {"SLURM_JOB_ID": "17", "BOTAN_FAST_PARENT": str(os.getpid())}, "; continue "),
     ],
-    ids=["no SLURM", "SIGTERM", "not the first process", "not torchrun's first", "no --resume", "a worker's child"],
+    ids=["no SLURM", "SIGTERM", "not the first process", "no --resume", "a worker's child"],
 )
 def test_when_the_job_is_not_requeued(more, number, job, said, tmp_path):
     fake_scontrol(tmp_path)
     assert ended("train", tmp_path, *more, number=number, **job).startswith(said)
     assert asked(tmp_path) == []
+
+
+@pytest.mark.parametrize(("rank", "expected"), [("0", "17"), ("1", None)])
+def test_the_first_of_the_processes_of_torchrun(rank, expected, monkeypatch):
+    from botan_fast.cli.requeue import job_name
+
+    for name in [name for name in os.environ if name.startswith("SLURM_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    monkeypatch.setenv("SLURM_PROCID", "0")  # torchrun is one task of SLURM on each machine
+    monkeypatch.setenv("RANK", rank)
+    assert job_name() == expected
 
 
 def test_a_command_without_something_to_continue_ends(tmp_path):
