@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -142,6 +143,39 @@ def test_a_process_group_of_the_user(tmp_path, groups):
     team.assert_same_weights(first[0]["weights"], second[0]["weights"])
     assert first[0]["sums"]
     team.assert_equal_to_rounding(first[0]["history"], team.train("plain").history)
+
+
+def test_a_signal_to_all(tmp_path):
+    """SIGTERM, as at the end of a job: all end as by the signal, and one line says what is saved."""
+    for k in range(3):
+        write_tiny(tmp_path / f"{k}.npz", seed=k)
+    command = [sys.executable, "-m", "botan_fast", "train", "--train", *(str(tmp_path / f"{k}.npz") for k in range(3))]
+    command += ["-o", str(tmp_path / "run"), "--hidden-size", "32", "--num-steps", "2", "--epochs", "1000000"]
+    command += ["--batch-size", "2", "--density", "1.2", "--quiet"]
+    port = str(team.free_port())
+    alone = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    alone |= {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    running = [
+        subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**alone, "RANK": str(rank)})
+        for rank in range(2)
+    ]
+    try:
+        deadline = time.monotonic() + team.LIMIT
+        while not (tmp_path / "run/history.csv").exists() and time.monotonic() < deadline:
+            assert [process.poll() for process in running] == [None, None]
+            time.sleep(0.05)
+        for process in reversed(running):  # process 1 may be gone before the other one hears of it
+            process.send_signal(signal.SIGTERM)
+        first, second = (process.communicate(timeout=team.LIMIT)[1] for process in running)
+    finally:
+        for process in running:
+            process.kill()
+    assert [process.returncode for process in running] == [143, 143]
+    assert lines(second) == []
+    [line] = lines(first)
+    epochs = RunDirectory(tmp_path / "run").read_state().epochs
+    assert line.startswith(f"botan-fast: interrupted; '{tmp_path / 'run'}' holds {epochs} finished epochs")
+    assert line.endswith("; continue with the same command and --resume")
 
 
 def test_the_command_under_torchrun(tmp_path):

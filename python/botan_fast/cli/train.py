@@ -46,8 +46,6 @@ def run(arguments: argparse.Namespace) -> int:
 def interrupted(arguments: argparse.Namespace, argv: list[str]) -> str:
     """The command that continues the run."""
     if find_place() is not None:
-        return "; continue with the same command, by as many processes or others" + " and --resume" * (
-            not arguments.resume
-        )
+        return f"; continue with the same command{'' if arguments.resume else ' and --resume'}"
     again = argv if arguments.resume else [*argv, "--resume"]
     return f"; continue with: botan-fast {shlex.join(again)}"
