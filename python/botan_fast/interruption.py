@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 __all__ = [
-    *("PARENT", "Interrupted", "at_once", "begin", "deferred", "end", "finish", "has_worker", "install", "orderly"),
-    "status",
+    *("PARENT", "Interrupted", "at_once", "begin", "deferred", "end", "finish", "has_worker", "in_a_job", "install"),
+    *("orderly", "status"),
 ]
 
 PARENT = "BOTAN_FAST_PARENT"  # variable of the environment
@@ -69,7 +69,21 @@ def install() -> None:
         _next_hook, sys.unraisablehook = sys.unraisablehook, _unraisable
     _watch_parent()
     global _patient
-    _patient = "SLURM_JOB_ID" in os.environ and _worker is None
+    _patient = in_a_job()
+
+
+def in_a_job() -> bool:
+    """Does this process decide for its job of SLURM? The first of its step, or of torchrun, unless a worker started it.
+
+    >>> import os
+    >>> from unittest import mock
+    >>> from botan_fast.interruption import in_a_job
+    >>> with mock.patch.dict(os.environ, {"SLURM_JOB_ID": "17", "SLURM_PROCID": "1"}):
+    ...     in_a_job()
+    False
+    """
+    first = all(os.environ.get(name, "0") == "0" for name in ("SLURM_PROCID", "RANK"))
+    return bool(os.environ.get("SLURM_JOB_ID")) and first and not has_worker()
 
 
 def at_once() -> None:

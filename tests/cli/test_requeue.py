@@ -176,6 +176,18 @@ def test_of_several_processes_the_first_one_speaks_and_requeues(tmp_path):
     assert [call["arguments"] for call in asked(tmp_path)] == [["requeue", "17"]]
 
 
+@pytest.mark.parametrize(("rank", "expected"), [("0", "17"), ("1", None)])
+def test_the_first_of_the_processes_of_torchrun(rank, expected, monkeypatch):
+    from botan_fast.cli.requeue import job_name
+
+    for name in [name for name in os.environ if name.startswith("SLURM_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    monkeypatch.setenv("SLURM_PROCID", "0")  # torchrun is one task of SLURM on each machine
+    monkeypatch.setenv("RANK", rank)
+    assert job_name() == expected
+
+
 def test_a_command_without_something_to_continue_ends(tmp_path):
     fake_scontrol(tmp_path)
     assert ended("evaluate", tmp_path, SLURM_JOB_ID="17") == ""

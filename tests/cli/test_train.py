@@ -93,7 +93,6 @@ def test_every_option_of_train_arrives(tiny_data, tmp_path, monkeypatch):
         "init": "m.pth",
         "seed": 3,
         "recipe": "structure",
-        "logger": ["tensorboard", "wandb"],
         "ema": 0.9,
         "weight_decay": 0.1,
         "input_noise": 0.2,

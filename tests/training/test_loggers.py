@@ -94,6 +94,7 @@ def test_wandb_is_told_everything(wandb, tiny_data, tmp_path):
     assert begin == "init"
     assert (options["project"], options["name"], options["dir"]) == ("glass", "run-1", str(tmp_path / "glass/run-1"))
     assert options["resume"] == "allow"
+    assert options["settings"] == {"console": "off", "quiet": True}  # progress=False
     assert options["id"] == (tmp_path / "glass/run-1/wandb_id.txt").read_text().strip() != ""
     settings = json.loads((tmp_path / "glass/run-1/config.json").read_text())["settings"]
     assert {name: options["config"][name] for name in settings} == settings

@@ -23,21 +23,20 @@ _PATIENCE = 60.0  # seconds for scontrol, of the 120 or so that are left
 def job_name() -> str | None:
     """The job of SLURM that this process can put back into the queue, as scontrol names it; None without one.
 
-    One process of a job does it: the first of a step, of torchrun's processes the first, and no child of a sweep's
-    worker.
+    One process of a job does it, see `interruption.in_a_job`.
 
     >>> import os
     >>> from unittest import mock
     >>> from botan_fast.cli.requeue import job_name
-    >>> job = {"SLURM_JOB_ID": "17", "SLURM_ARRAY_JOB_ID": "12", "SLURM_ARRAY_TASK_ID": "4", "RANK": "0"}
+    >>> job = {"SLURM_JOB_ID": "17", "SLURM_ARRAY_JOB_ID": "12", "SLURM_ARRAY_TASK_ID": "4", "SLURM_PROCID": "0"}
     >>> with mock.patch.dict(os.environ, job):
     ...     print(job_name())
     12_4
     """
-    if interruption.has_worker() or any(os.environ.get(name, "0") != "0" for name in ("SLURM_PROCID", "RANK")):
+    if not interruption.in_a_job():
         return None
     array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
-    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID") or None
+    return f"{array}_{task}" if array and task else os.environ["SLURM_JOB_ID"]
 
 
 def requeue(command: ModuleType, arguments: argparse.Namespace) -> tuple[bool, str]:

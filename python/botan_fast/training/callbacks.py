@@ -21,9 +21,10 @@ __all__ = ["Callback", "EarlyStopping", "FunctionCallback", "OpenedRun"]
 class OpenedRun:
     """What is known of a run before its first epoch of this call.
 
-    output   the run folder, or None
-    config   what config.json holds: "settings", "model", the data in short
-    history  the lines of the epochs that are finished already, one dict each; [] in a new run
+    output    the run folder, or None
+    config    what config.json holds: "settings", "model", the data in short
+    history   the lines of the epochs that are finished already, one dict each; [] in a new run
+    progress  does the run tell how far it is (`train(progress=)`)? Where it does not, callbacks should be silent too
 
     >>> from botan_fast.callbacks import OpenedRun
     >>> OpenedRun().history
@@ -33,6 +34,7 @@ class OpenedRun:
     output: Path | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     history: Sequence[Mapping[str, Any]] = ()
+    progress: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "history", [dict(row) for row in self.history])  # nobody's but the callback's

@@ -131,7 +131,7 @@ class WandB(Callback):
             options["project"] = os.environ.get("WANDB_PROJECT") or re.sub(r"[\\/#?%:]", "_", around.name)[:128] or None
         options |= {key: value for key, value in (("project", self.project), ("name", self.name)) if value is not None}
         # Its copy of standard error would take the progress bar apart.
-        options["settings"] = wandb.Settings(console="off")
+        options["settings"] = wandb.Settings(console="off", quiet=not self._opened.progress)
         try:
             self._run = wandb.init(**options | self.options)
         except Exception as error:
@@ -187,7 +187,7 @@ def as_loggers(logger: Logger, output: FilePath | None) -> list[Callback]:
 
 
 def _require(package: str) -> None:
-    """InputError unless the package is there; it is not loaded yet, which takes a second."""
+    """InputError unless the package is there; it is not loaded yet."""
     if package not in sys.modules and importlib.util.find_spec(package) is None:
         raise InputError(
             f"logger = '{package}' needs the package {package}, which is not installed; "

@@ -337,7 +337,7 @@ def _train(
         # The bar begins last and ends first.
         watchers = [] if team.rank else guarded([*callbacks, *default_callbacks(progress)])
         for watcher in watchers:
-            watcher.run_opened(OpenedRun(path, description, state.history))
+            watcher.run_opened(OpenedRun(path, description, state.history, progress))
         state.stopped = team.first(partial(should_stop, watchers))  # a resumed run ends where it would have
         if state.stopped is None:
             if not team.rank:

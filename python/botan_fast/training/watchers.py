@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import BotanFastError, InputError, warn
@@ -110,7 +111,7 @@ class _Together(Callback):
 
     def run_opened(self, run: OpenedRun) -> None:
         for one in self.callbacks:
-            _call(one, "run_opened", OpenedRun(run.output, run.config, run.history))
+            _call(one, "run_opened", replace(run))  # with rows of its own
 
     def run_started(self, first_epoch: int, epochs: int, batches: int) -> None:
         for one in self.callbacks:
