@@ -13,6 +13,7 @@ import torch
 import torch.distributed as dist
 
 import botan_fast as bf
+from botan_fast.data import making
 from botan_fast.data.times import join_times
 from botan_fast.errors import BotanFastError, DataError
 from botan_fast.training import connection, shared_steps, testing
@@ -51,6 +52,19 @@ def at_times():
     return join_times(parts, TIMES), join_times(several((20, 21, 22), times=TIMES), TIMES)
 
 
+def lattices():
+    """Configurations whose inherent structure is found soon: particles near the sites of a cubic lattice."""
+    grid = np.stack(np.meshgrid(*[np.arange(5)] * 3, indexing="ij"), -1).reshape(-1, 3) * 1.05
+    samples = []
+    for k in range(7):
+        rng = np.random.default_rng(k)
+        x = grid + 0.02 * rng.standard_normal(grid.shape)
+        graph = bf.build_graph(x, np.arange(len(x)) % 5 // 4, [5.25] * 3)
+        targets = bf.isoconfigurational_targets(x, x + 0.1 * rng.standard_normal((4, *x.shape)), graph)
+        samples.append(bf.Sample(graph, targets, f"conf_{k if k < 4 else 16 + k}", torch.from_numpy(x)))
+    return samples[:4], samples[4:]
+
+
 RUNS = {
     "plain": (plain, {}),
     "only edges": (plain, {"p": 0.0, "weight_decay": 0.05}),
@@ -64,6 +78,7 @@ RUNS = {
     ),
     "times": (at_times, {"target_scaling": True, "augmentation": "o3"}),
     "bf16": (plain, {"precision": "bf16", "save_memory": True}),
+    "minima": (lattices, {"node_inputs": ("type", "energy"), "edge_inputs": ("vector", "inherent")}),
     "stopped": (plain, {"callbacks": TwoEpochs}),
 }
 
@@ -124,13 +139,18 @@ def main(folder, jobs, kill=None, fail=None, join=False, wait=None, groups=1):
         connection.Links.use = two_groups
     if wait is not None:
         connection.RENDEZVOUS = wait
-    sums, scored, steps, failed = [], [], 0, False
+    sums, scored, minima, steps, failed = [], [], [], 0, False
     plain_sum, plain_tallies = connection.Links.sum_, testing.tallies_of
+    plain_minimum = making.inherent_structure
     own_part = shared_steps.SharedSteps._own_part
 
     def counted_sum(links, numbers):
         sums.append(numbers.numel())
         plain_sum(links, numbers)
+
+    def counted_minimum(*arguments):
+        minima.append(1)
+        return plain_minimum(*arguments)
 
     def counted_tallies(model, samples, precision):
         scored.extend(sample.name for sample in samples)
@@ -145,10 +165,11 @@ def main(folder, jobs, kill=None, fail=None, join=False, wait=None, groups=1):
             raise DataError("conf_3: damaged")
         own_part(self, batch, generator)
 
+    making.inherent_structure = counted_minimum
     connection.Links.sum_, testing.tallies_of = counted_sum, counted_tallies
     shared_steps.SharedSteps._own_part = part
     for number, job in enumerate(jobs):
-        sums.clear(), scored.clear()
+        sums.clear(), scored.clear(), minima.clear()
         options = {key: value for key, value in job.items() if key != "name"}
         if options.get("seed") == "rank":
             options["seed"] = rank
@@ -159,7 +180,10 @@ def main(folder, jobs, kill=None, fail=None, join=False, wait=None, groups=1):
             failed = True
             continue
         kept = {"history": result.history, "weights": result.model.state_dict(), "sums": list(sums)}
-        torch.save({**kept, "scored": list(scored), "epoch": result.epoch}, f"{folder}/{number}.{rank}.pt")
+        torch.save(
+            {**kept, "scored": list(scored), "epoch": result.epoch, "minima": len(minima)},
+            f"{folder}/{number}.{rank}.pt",
+        )
     sys.exit(2 if failed else 0)
 
 

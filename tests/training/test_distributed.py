@@ -71,6 +71,10 @@ def test_each_configuration_is_scored_once(two, alone, name):
     assert {"conf_20", "conf_21", "conf_22"} <= {*by_rank[0], *by_rank[1]}
 
 
+def test_each_inherent_structure_is_made_once(two):
+    assert [saved["minima"] for saved in two["minima"]] == [4, 3]  # of four configurations to train on, three to test
+
+
 @pytest.mark.parametrize("name", ["plain", "only edges", "times"])
 def test_scores_are_those_of_one_process_bit_for_bit(two, alone, name):
     model, saved = alone[name].model, two[name][0]

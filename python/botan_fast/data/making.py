@@ -117,6 +117,10 @@ class StructureMaker:
                 self.kept.minima[self.potential] = inherent_structure(*self._system, self.potential)
             return self.kept.minima[self.potential]
 
+    def remember(self, minimum: InherentStructure) -> None:
+        """The inherent structure, made by another process from the same positions and potential."""
+        self.kept.minima[self.potential] = minimum
+
     @property
     def _system(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         return np.asarray(self.base.positions), self.types, self.box

@@ -13,7 +13,7 @@ from ..terminal import progress_bar
 from .making import StructureMaker, check_sample, shared, word_on_potentials
 from .sample import Sample
 
-__all__ = ["PAIRS", "Structure", "with_structure"]
+__all__ = ["PAIRS", "Structure", "makers_without_minimum", "with_structure"]
 
 PAIRS = ("thermal", "inherent", "union")
 OF_THE_GRAPH = ("type", "species")  # node inputs that every graph has
@@ -196,12 +196,32 @@ def with_structure(
     return _all(list(samples), structure, progress, pair_targets)
 
 
+def makers_without_minimum(samples: Sequence[Sample], structure: Structure) -> list[StructureMaker]:
+    """One for each configuration whose inherent structure is needed and is neither held nor made yet.
+
+    Its `minimum` makes it; `remember` gives it one that was made elsewhere. All samples of the configuration have it.
+    """
+    if not structure.needs_minimum:
+        return []
+    bases = [_base_of(sample) for sample in samples]
+    structure = replace(structure, potential=structure.potential_for(bases))
+    makers = {}
+    for base, kept in zip(bases, shared(bases), strict=True):
+        check_sample(base, structure)
+        makers[id(kept)] = StructureMaker(base, structure, kept, None)
+    return [maker for maker in makers.values() if not maker.has_minimum]
+
+
+def _base_of(sample: Sample) -> Sample:
+    return sample._maker.base if isinstance(sample._maker, StructureMaker) else sample
+
+
 def _all(samples: list[Sample], structure: Structure, progress: bool, pair_targets: bool | None) -> list[Sample]:
     if not isinstance(structure, Structure):
         raise InputError(f"structure is a {type(structure).__name__}; give Structure.from_config(model.config)")
     if structure.is_plain:
         return samples
-    bases = [sample._maker.base if isinstance(sample._maker, StructureMaker) else sample for sample in samples]
+    bases = [_base_of(sample) for sample in samples]
     structure = replace(structure, potential=structure.potential_for(bases))
     for base in bases:
         check_sample(base, structure)

@@ -7,17 +7,24 @@ from time import monotonic
 from typing import Any
 
 from ..box import largest_cutoff
+from ..data.making import StructureMaker
 from ..data.sample import Sample
-from ..data.structure import PAIRS, Structure, with_structure
+from ..data.structure import PAIRS, Structure, makers_without_minimum, with_structure
 from ..errors import InputError
 from ..log import logger
 from ..model.botan import BOTAN
 from ..model.config import plain
 from ..model.scales import fit_inputs, fit_outputs
 from ..physics.descriptor_settings import DescriptorSettings
+from ..physics.inherent import InherentStructure
 from ..physics.potential import PotentialLike, check_potential
+from ..terminal import progress_bar
+from .distributed import Team
 
-__all__ = ["columns_of", "fit_scales", "reads_species", "reads_structure", "structure_config", "with_features"]
+__all__ = [
+    *("columns_of", "fit_scales", "reads_species", "reads_structure", "share_minima", "structure_config"),
+    "with_features",
+]
 
 _LOG = logger(__name__)
 
@@ -73,6 +80,24 @@ def structure_config(
                 f"{name} = {value!r} but init has {name} = {held[name]!r}; leave {name} out or start from other weights"
             )
     return dict(source.config["structure"])
+
+
+def share_minima(samples: list[Sample], config: Mapping[str, Any], team: Team, progress: bool) -> None:
+    """Of several processes each makes a part of the inherent structures that the samples lack, and all get all."""
+    makers: list[StructureMaker] = []
+    with team.agreed():
+        if team.size > 1 and reads_structure(config) and not all(_has(sample, config) for sample in samples):
+            makers = makers_without_minimum(samples, Structure.from_config(config))
+    if not makers:
+        return
+
+    def made(own: list[StructureMaker]) -> list[InherentStructure]:
+        shown = progress_bar(own, show=progress, desc="minimising", unit=" configurations", leave=False)
+        return [maker.minimum for maker in shown]
+
+    minima = team.shared(makers, made)
+    for maker, minimum in zip(makers, team.first(lambda: minima), strict=True):
+        maker.remember(minimum)
 
 
 def with_features(

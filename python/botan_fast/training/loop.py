@@ -315,8 +315,7 @@ def _train(
 ) -> TrainingResult:
     """`train` with its settings checked and its folder its own. Of several processes, process 0 writes and speaks."""
     path, run, progress = None if run is None else run.path, None if team.rank else run, progress and not team.rank
-    with team.agreed():
-        data, model, settings = prepared(settings, train, test, init, model_options, resolved, reading, progress)
+    data, model, settings = prepared(settings, train, test, init, model_options, resolved, reading, progress, team)
     asked = settings.precision
     if asked == AUTO:
         settings = replace(settings, precision=team.first(partial(_precision, run, device, model)))
