@@ -1,11 +1,13 @@
-"""Fixtures that every test can ask for: a tiny data set, a tiny model."""
+"""Fixtures that every test can ask for: a tiny data set, a tiny model, a SLURM of one machine."""
 
+import os
 import signal
 
 import pytest
 import torch
 
 import botan_fast as bf
+from tests.helpers.fake_slurm import FakeSlurm
 from tests.helpers.tiny_data import TINY, write_tiny
 
 # Left out, and said so in the header, rather than collected and skipped.
@@ -47,3 +49,12 @@ def tiny_model_file(tiny_model, tmp_path):
     path = tmp_path / "tiny_model.safetensors"
     bf.save_model(tiny_model, path)
     return path
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """A SLURM whose programs are on the PATH."""
+    found = FakeSlurm(tmp_path / "slurm")
+    monkeypatch.setenv("PATH", f"{found.programs}:{os.environ['PATH']}")
+    yield found
+    found.kill()

@@ -1,6 +1,5 @@
 """botan-fast sweep --slurm as a user sees it: what it prints, and one line for each mistake."""
 
-import os
 import shlex
 import subprocess
 import sys
@@ -9,16 +8,6 @@ import pytest
 
 from botan_fast.cli import main
 from botan_fast.sweep.manifest import Manifest
-from tests.helpers.fake_slurm import FakeSlurm
-
-
-@pytest.fixture
-def slurm(tmp_path, monkeypatch):
-    """A SLURM whose programs are on the PATH."""
-    found = FakeSlurm(tmp_path / "slurm")
-    monkeypatch.setenv("PATH", f"{found.programs}:{os.environ['PATH']}")
-    yield found
-    found.kill()
 
 
 def worker_of(number, folder):

@@ -10,7 +10,6 @@ import pytest
 from botan_fast.errors import InputError
 from botan_fast.sweep.manifest import Manifest, Task
 from botan_fast.sweep.slurm import stage_arrays, submit
-from tests.helpers.fake_slurm import FakeSlurm
 
 TASKS = [
     Task("md", "data", "simulate"),
@@ -18,15 +17,6 @@ TASKS = [
     *(Task(f"botan{k}", "botan", "train", needs=("md", f"edges{k % 2}")) for k in range(5)),
     *(Task(f"score{k}", "scores", "evaluate", needs=(f"botan{k}",)) for k in range(5)),
 ]
-
-
-@pytest.fixture
-def slurm(tmp_path, monkeypatch):
-    """A SLURM whose programs are on the PATH."""
-    found = FakeSlurm(tmp_path / "slurm")
-    monkeypatch.setenv("PATH", f"{found.programs}:{os.environ['PATH']}")
-    yield found
-    found.kill()
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from botan_fast.sweep import slurm as module
 from botan_fast.sweep.manifest import Manifest
 from botan_fast.sweep.slurm import submit
 from botan_fast.sweep.states import Board
-from tests.helpers.fake_slurm import FakeSlurm
 from tests.helpers.fake_sweeps import (
     COMMAND,
     ROOT,
@@ -39,15 +38,6 @@ def fake_tasks(monkeypatch):
     """Jobs work on fake tasks."""
     monkeypatch.setattr(module, "_COMMAND", COMMAND)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *sys.path]))
-
-
-@pytest.fixture
-def slurm(tmp_path, monkeypatch):
-    """A SLURM whose programs are on the PATH."""
-    found = FakeSlurm(tmp_path / "slurm")
-    monkeypatch.setenv("PATH", f"{found.programs}:{os.environ['PATH']}")
-    yield found
-    found.kill()
 
 
 def two_stages():
