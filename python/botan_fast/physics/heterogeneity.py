@@ -1,0 +1,147 @@
+"""Dynamic heterogeneity of propensities: their overlap, whose variance is chi_4, and their correlation in space."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..arrays import Array
+from ..box import check_box
+from ..checks import as_array, check_finite, positive
+from ..errors import InputError
+from ..graph.build import neighbor_list
+
+__all__ = ["PairSums", "correlation_edges", "pair_sums", "propensity_overlap"]
+
+# Dynamic correlations of supercooled liquids fall off within a few diameters; pairs grow with the cube of the reach.
+REACH = 4.0
+BIN = 0.25
+
+
+def propensity_overlap(values: Array, length: float) -> float:
+    """The overlap of propensities: the fraction of particles whose propensity is below `length`::
+
+        Q = 1/N sum_i Theta(length - S_i)
+
+    It is `overlap` with S_i, the mean displacement over runs, in place of the displacement in one run, so that it can
+    be computed of a prediction too. N times its variance between configurations is a chi_4 (`botan_fast.chi_4`) to
+    which only what the structure decides contributes.
+
+    Parameters
+    ----------
+    values : (N,) float, S_i or another node target, N > 0, finite.
+    length : float, in the unit of the values; a value equal to it does not count.
+
+    Raises `InputError` for shapes that are none of these, no value, and what is not finite.
+
+    Sources: Lacevic, Starr, Schroder and Glotzer, J. Chem. Phys. 119, 7372 (2003), for the overlap and chi_4; for the
+    chi_4 of predictions of structure beside that of the dynamics Jung, Biroli and Berthier, Phys. Rev. Lett. 130,
+    238202 (2023).
+
+    >>> from botan_fast.physics.heterogeneity import propensity_overlap
+    >>> propensity_overlap([0.1, 0.2, 0.3, 0.9], length=0.25)
+    0.5
+    """
+    values = _values("values", values)
+    if not np.isfinite(length):
+        raise InputError(f"length = {length} must be a finite number")
+    return float((values < length).mean())
+
+
+@dataclass(frozen=True, eq=False)
+class PairSums:
+    """Sums over the pairs i < j of each bin of distance, float64 arrays (B,): they add up over configurations.
+
+    number    1
+    both      f_i + f_j
+    product   f_i f_j
+
+    >>> from botan_fast.physics.heterogeneity import pair_sums
+    >>> sums = pair_sums([[0.5, 0.5], [1.5, 0.5]], [4.0, 4.0], [1.0, -1.0], [0.0, 0.75, 1.5])
+    >>> (sums + sums).number.tolist(), (sums + sums).correlation(mean=0.0, variance=1.0).tolist()
+    ([0.0, 2.0], [nan, -1.0])
+    """
+
+    number: np.ndarray
+    both: np.ndarray
+    product: np.ndarray
+
+    def __add__(self, other: PairSums) -> PairSums:
+        return PairSums(self.number + other.number, self.both + other.both, self.product + other.product)
+
+    def correlation(self, mean: float, variance: float) -> np.ndarray:
+        """The normalised correlation of fluctuations, (B,) float64; nan in bins without pairs and without variance::
+
+            G(r) = < (f_i - mean) (f_j - mean) > / variance        over pairs with |r_ij| in the bin
+
+        1 for particles that move alike, 0 for those that know nothing of each other. With the mean and the variance
+        over all configurations together, fluctuations from one configuration to the next count too, as in chi_4.
+        """
+        if not variance > 0:
+            return np.full(len(self.number), np.nan)
+        with np.errstate(invalid="ignore"):
+            return (self.product - mean * self.both + mean**2 * self.number) / (self.number * variance)
+
+
+def correlation_edges(box: Array, dimensions: int) -> np.ndarray:
+    """Edges of bins of 0.25 up to 4, or as far as half the width of the periodic box goes; (B + 1,) float64.
+
+    >>> from botan_fast.physics.heterogeneity import correlation_edges
+    >>> correlation_edges([2.1, 5.0], 2).tolist()
+    [0.0, 0.25, 0.5, 0.75, 1.0]
+    """
+    cell = check_box(box, dimensions)[1]
+    # The distance of opposite faces is the volume over the face: one over the length of a row of the inverse.
+    half = float(0.5 / np.linalg.norm(np.linalg.inv(cell), axis=0).max())
+    return BIN * np.arange(int(min(REACH, half) / BIN + 1e-9) + 1)
+
+
+def pair_sums(positions: Array, box: Array, values: Array, edges: Array) -> PairSums:
+    """Sums over pairs of particles by their distance, of which the spatial correlation of a propensity follows.
+
+    Parameters
+    ----------
+    positions : (N, D) float, those of the particles that count, such as type A, at time 0.
+    box : as of `build_graph`.
+    values : (N,) float, the propensity of each.
+    edges : (B + 1,) float, ascending, at least two, not negative; the last one at most half the width of the box. Bin
+        k holds edges[k] <= |r_ij| < edges[k + 1] (minimum image).
+
+    Returns `PairSums`; its `correlation` is G(r). It takes 16 bytes for each pair within the last edge.
+
+    Raises `InputError` for shapes that do not match, what is not finite, edges that do not ascend, and a box that is
+    smaller than twice the last edge.
+
+    Sources: the correlation of scalar displacements, Poole, Donati and Glotzer, Physica A 261, 51 (1998), here of
+    propensities and divided by their variance; its sum over space is a four-point susceptibility.
+
+    >>> from botan_fast.physics.heterogeneity import pair_sums
+    >>> pair_sums([[0.5, 0.5], [1.5, 0.5]], [4.0, 4.0], [2.0, 3.0], [0.0, 1.5]).product.tolist()
+    [6.0]
+    """
+    values, edges = _values("values", values), as_array("edges", edges, np.float64)
+    if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all() or not edges[0] >= 0:
+        raise InputError(f"edges = {edges.tolist()}; give two or more ascending distances that are not negative")
+    positions = as_array("positions", positions, np.float64)
+    if len(positions) != len(values):
+        raise InputError(f"values has shape {values.shape} but there are {len(positions)} positions; give one for each")
+    i, j, distance = neighbor_list("ijd", positions, box, positive("edges[-1]", float(edges[-1])))
+    once = (i < j) & (distance >= edges[0])
+    i, j = i[once], j[once]
+    bins = np.searchsorted(edges, distance[once], side="right") - 1
+    size = len(edges) - 1
+    first, second = values[i], values[j]
+    return PairSums(
+        np.bincount(bins, minlength=size).astype(np.float64),
+        np.bincount(bins, weights=first + second, minlength=size),
+        np.bincount(bins, weights=first * second, minlength=size),
+    )
+
+
+def _values(name: str, values: Array) -> np.ndarray:
+    values = as_array(name, values, np.float64)
+    if values.ndim != 1 or values.size == 0:
+        raise InputError(f"{name} has shape {values.shape}; give (N,) numbers, N > 0")
+    check_finite(name, values)
+    return values
