@@ -37,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         named_model(arguments.model, arguments.rotations),
         arguments.data,
         **data_options(arguments),
+        windows=arguments.windows,
         device=choose_device(arguments.device),
         precision=arguments.precision,
         progress=not (arguments.quiet or arguments.json),

@@ -1,4 +1,4 @@
-"""Dynamic heterogeneity, actual and predicted: chi_4 and the spatial correlation of propensities over configurations."""
+"""Dynamic heterogeneity, actual and predicted: chi_4 and the spatial correlation of propensities."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def heterogeneity(fields: Sequence[Field]) -> dict[str, Any]:
 
     chi_4 = N (<Q^2> - <Q>^2) over configurations, with the overlap Q = 1/N sum_i Theta(length - S_i) of each
     (`propensity_overlap`) and `length` the median of the actual values, for both: half of the particles are the mobile
-    ones then, at any time and for any node target, where a fixed length such as 0.3 is passed by all or by none. G(r) is
-    that of `PairSums.correlation`, with mean and variance over all configurations, of actual and predicted apart.
+    ones then, at any time and for any node target, where a fixed length such as 0.3 is passed by all or by none. G(r)
+    is that of `PairSums.correlation`, with mean and variance over all configurations, of actual and predicted apart.
 
     Returns a dict: `species` "A", `length`, `chi_4` (`actual`, `predicted`, and their `interval`s by the jackknife;
     None for one configuration), and `correlation` (`r`, the middles of the bins, `actual`, `predicted`; None in bins
@@ -58,12 +58,14 @@ def heterogeneity(fields: Sequence[Field]) -> dict[str, Any]:
     >>> heterogeneity([Field(low, low, None), Field(high, low, None)])["chi_4"]["actual"]
     1.0
     """
-    actual, predicted = (np.concatenate([field[side] for field in fields]) for side in (0, 1))
+    actual = np.concatenate([field.actual for field in fields])
+    predicted = np.concatenate([field.predicted for field in fields])
     length = float(np.median(actual))
     result: dict[str, Any] = {"species": "A", "length": length, "chi_4": None, "correlation": None}
     if len(fields) > 1:
         number = len(actual) / len(fields)
-        values = {name: _chi_4([field[side] for field in fields], length, number) for side, name in enumerate(_SIDES)}
+        sides = ([field.actual for field in fields], [field.predicted for field in fields])
+        values = {name: _chi_4(side, length, number) for name, side in zip(_SIDES, sides, strict=True)}
         result["chi_4"] = {name: value for name, (value, _) in values.items()}
         result["chi_4"]["interval"] = {name: interval for name, (_, interval) in values.items()}
     held = [field.sums for field in fields if field.sums is not None]

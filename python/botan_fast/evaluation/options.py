@@ -38,6 +38,13 @@ EVALUATE = (
     replace(FORCE, help="overwrite FILE"),
     PRECISION,
     *READING,
+    Option(
+        "windows",
+        "number",
+        "edges of the windows of r_ij(0) of the pairs that are scored (default: 0 1.35)",
+        several=True,
+        metavar="R",
+    ),
     DEVICE,
     THREADS,
     QUIET,

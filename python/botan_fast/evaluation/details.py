@@ -13,16 +13,15 @@ from ..checks import as_array
 from ..data.sample import Sample
 from ..data.species import letter
 from ..errors import InputError
-from ..model.card import ModelCard
 from ..physics.targets import Targets
 from ..quantities import FIRST_SHELL
 from .ceiling import reliability
 from .forward import Outputs, float64_array
 from .heterogeneity import Field, field_of, heterogeneity
 from .measures import Compared, measures
-from .times import Column, columns, num_outputs
+from .times import Column, num_outputs
 
-__all__ = ["Breakdown", "check_windows"]
+__all__ = ["Cell", "Details", "check_windows"]
 
 Window = tuple[float, float]
 NO_RUNS = "the data hold targets and not the runs behind them; the ceiling needs two halves of the runs"
@@ -34,7 +33,7 @@ def check_windows(windows: Any, cutoff: float) -> tuple[float, ...]:
 
     InputError where they do not ascend from a distance that is not negative, or end beyond the cutoff of the model.
 
-    >>> from botan_fast.evaluation.breakdown import check_windows
+    >>> from botan_fast.evaluation.details import check_windows
     >>> check_windows(None, 2.0), check_windows([0, 1, 2], 2.0)
     ((0.0, 1.35), (0.0, 1.0, 2.0))
     """
@@ -55,111 +54,84 @@ def check_windows(windows: Any, cutoff: float) -> tuple[float, ...]:
 class Cell(NamedTuple):
     """One output on one configuration: by species, and by pair of species and window of distance."""
 
-    condition: tuple[float | None, float | None]  # temperature and time of the data
-    output: int
     species: dict[str, Compared]
     pairs: dict[tuple[str, Window], Compared]
     field: Field | None  # of type A, for its heterogeneity
-    runs: int | None  # behind the targets, where there are halves of them
+    runs: int  # behind the targets
     no_ceiling: str | None  # why there is none
 
 
-class Breakdown:
-    """The scores of a model one by one, configuration by configuration; `evaluate` says what they are.
+class Details:
+    """The scores of a model one by one; `evaluate` says what they are.
 
-    `add` takes a sample and the model's output, `attached` puts the keys into what `Tally.result` says.
+    `cells` makes of a sample what is known of each of its columns, `summary` the keys of such cells together.
     """
 
-    def __init__(self, config: dict[str, Any], card: ModelCard | None, windows: Any = None) -> None:
-        self.config, self.card, self.several = config, card, num_outputs(config) > 1
+    def __init__(self, config: dict[str, Any], windows: Any = None) -> None:
+        self.config, self.several = config, num_outputs(config) > 1
         self.edges = check_windows(windows, config["cutoff"])
-        self._cells: list[Cell] = []
+        whole = self.edges[0], self.edges[-1]
+        self.windows = [whole] if len(self.edges) == 2 else [whole, *pairwise(self.edges)]
 
-    def add(self, sample: Sample, outputs: Outputs) -> None:
-        """The output for a sample, compared with its targets."""
+    def cells(self, sample: Sample, outputs: Outputs, found: Sequence[Column]) -> list[Cell]:
+        """The output for a sample, compared with its targets: a cell for each column."""
         targets = sample.targets
         assert targets is not None  # they were required
         halves, reason = _halves(sample)
         groups = self._groups(sample)
         is_a = sample.types == 0
-        for column in columns(self.config, self.card, sample):
-            name = self.config["node_target"]
+        name, result = self.config["node_target"], []
+        for column in found:
             target, prediction = self._values(targets.node(name), outputs.node, column)
-            if np.isnan(target).any():
-                continue  # a time that this configuration does not have
-            parts = [self._target(half.node(name), column) for half in halves]
-            species = {
-                letter(kind): _compared(prediction, target, sample.types == kind, parts, sample.num_runs)
-                for kind in np.unique(sample.types).tolist()
-            }
-            pairs = {}
+            species: dict[str, Compared] = {}
+            pairs: dict[tuple[str, Window], Compared] = {}
+            field = None
+            if not np.isnan(target).any():  # else it is of a time that this configuration does not have
+                nodes = [_column(half.node(name), column) for half in halves]
+                for kind in np.unique(sample.types).tolist():
+                    mask = sample.types == kind
+                    species[letter(kind)] = _compared(prediction, target, mask, nodes, sample.num_runs)
+                field = field_of(sample, is_a, target, prediction) if is_a.any() else None
             if outputs.edge is not None and targets.pair_change is not None:
                 ours, theirs = self._values(targets.pair_change, outputs.edge, column)
-                # Halves without E_ij have no ceiling of it.
-                ends = [self._target(h.pair_change, column) for h in halves if h.pair_change is not None]
+                ends = [_column(half.pair_change, column) for half in halves if half.pair_change is not None]
                 if not np.isnan(ours).any():
-                    pairs = {
-                        key: _compared(theirs, ours, mask, ends, sample.num_runs) for key, mask in groups.items()
-                    }
-            field = field_of(sample, is_a, target, prediction) if is_a.any() else None
-            runs = sample.num_runs if halves else None
-            cell = Cell((sample.temperature, column.time), column.output, species, pairs, field, runs, reason)
-            self._cells.append(cell)
-
-    def attached(self, result: dict[str, Any]) -> dict[str, Any]:
-        """The result of `Tally.result` with the scores one by one, in its rows too."""
-        cells = self._cells
-        if not self.several:
-            result = result | self._of(cells)
-        outputs = sorted({cell.output for cell in cells})
-        if "times" in result:
-            rows = zip(result["times"], outputs, strict=True)
-            result["times"] = [row | self._of([cell for cell in cells if cell.output == k]) for row, k in rows]
-        if "conditions" in result:
-            result["conditions"] = [
-                row | self._of([cell for cell in cells if cell.condition == (row["temperature"], row["time"])])
-                for row in result["conditions"]
-            ]
+                    for key, mask in groups.items():
+                        pairs[key] = _compared(theirs, ours, mask, ends, sample.num_runs)
+            result.append(Cell(species, pairs, field, sample.num_runs, reason))
         return result
 
-    def _of(self, cells: Sequence[Cell]) -> dict[str, Any]:
-        """The keys that these cells have together."""
+    def summary(self, cells: Sequence[Cell], together: bool = True) -> dict[str, Any]:
+        """The keys of these cells together; without heterogeneity unless they belong `together`, being of one state."""
         species = {
             name: measures([cell.species[name] for cell in cells if name in cell.species])
             for name in sorted({name for cell in cells for name in cell.species})
         }
         pairs: dict[str, Any] = {}
-        whole = self.edges[0], self.edges[-1]
         for name in sorted({name for cell in cells for name, _ in cell.pairs}):
-            windows = [whole] if len(self.edges) == 2 else [whole, *pairwise(self.edges)]
             rows = []
-            for window in windows:
+            for window in self.windows:
                 held = [cell.pairs[name, window] for cell in cells if (name, window) in cell.pairs]
                 if held:
                     rows.append({"window": list(window), **measures(held)})
-            pairs[name] = rows[0] if len(windows) == 1 else {**rows[0], "bins": rows[1:]}
-        reasons = [cell.no_ceiling for cell in cells if cell.no_ceiling is not None]
+            pairs[name] = rows[0] if len(self.windows) == 1 else {**rows[0], "bins": rows[1:]}
+        reason = next((cell.no_ceiling for cell in cells if cell.no_ceiling is not None), None)
         ceiling = None
-        if cells and not reasons and "A" in species:
-            runs = min(cell.runs for cell in cells if cell.runs is not None)
+        if cells and reason is None and "A" in species:
             edge = pairs["A-A"]["ceiling"] if "A-A" in pairs else None
-            ceiling = {"node": species["A"]["ceiling"], "edge": edge, "runs": runs}
+            ceiling = {"node": species["A"]["ceiling"], "edge": edge, "runs": min(cell.runs for cell in cells)}
         fields = [cell.field for cell in cells if cell.field is not None]
         return {
             "species": species,
             "pairs": pairs,
             "ceiling": ceiling,
-            "ceiling_reason": reasons[0] if reasons else None,
-            "heterogeneity": heterogeneity(fields) if fields else None,
+            "ceiling_reason": reason,
+            "heterogeneity": heterogeneity(fields) if fields and together else None,
         }
 
     def _values(self, wanted: torch.Tensor, predicted: np.ndarray, column: Column) -> tuple[np.ndarray, np.ndarray]:
         """Target and prediction of a column."""
-        return self._target(wanted, column), predicted[:, column.output] if self.several else predicted
-
-    @staticmethod
-    def _target(wanted: torch.Tensor, column: Column) -> np.ndarray:
-        return float64_array(wanted if column.target is None else wanted[:, column.target])
+        return _column(wanted, column), predicted[:, column.output] if self.several else predicted
 
     def _groups(self, sample: Sample) -> dict[tuple[str, Window], np.ndarray]:
         """Of a pair of species and a window of distances: which directed edges; those without any are left out."""
@@ -168,14 +140,17 @@ class Breakdown:
         length = np.linalg.norm(float64_array(graph.vectors), axis=1)
         first = np.minimum(sample.types[senders], sample.types[receivers])
         second = np.maximum(sample.types[senders], sample.types[receivers])
-        windows = {(self.edges[0], self.edges[-1]): None, **dict.fromkeys(pairwise(self.edges))}
         found = {}
-        for low, high in windows:
+        for low, high in self.windows:
             near = (length >= low) & (length < high) & (senders != receivers)
             for one, other in np.unique(np.stack([first[near], second[near]]), axis=1).T.tolist():
                 mask = near & (first == one) & (second == other)
                 found[f"{letter(one)}-{letter(other)}", (low, high)] = mask
         return found
+
+
+def _column(values: torch.Tensor, column: Column) -> np.ndarray:
+    return float64_array(values if column.target is None else values[:, column.target])
 
 
 def _compared(
