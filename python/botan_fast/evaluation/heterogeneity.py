@@ -13,7 +13,7 @@ import numpy as np
 from ..data.sample import Sample
 from ..physics.correlations import chi_4
 from ..physics.heterogeneity import BIN, PairSums, correlation_edges, pair_sums, propensity_overlap
-from .intervals import jackknife_interval
+from .intervals import POSITIVE, jackknife_interval
 
 __all__ = ["Field", "field_of", "heterogeneity"]
 
@@ -88,7 +88,7 @@ def _chi_4(values: Sequence[np.ndarray], length: float, number: float) -> tuple[
     overlaps = np.array([propensity_overlap(one, length) for one in values])
     whole = float(chi_4(overlaps, number))
     without = [float(chi_4(np.delete(overlaps, k), number)) for k in range(len(overlaps))] if len(overlaps) > 2 else []
-    return whole, jackknife_interval(whole, without)
+    return whole, jackknife_interval(whole, without, POSITIVE)
 
 
 def _first(sums: PairSums, size: int) -> PairSums:

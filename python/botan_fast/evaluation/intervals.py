@@ -7,14 +7,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["CONFIDENCE", "Interval", "jackknife_interval", "mean_interval"]
+__all__ = ["ANY", "COEFFICIENT", "CONFIDENCE", "POSITIVE", "Bounds", "Interval", "jackknife_interval", "mean_interval"]
 
 CONFIDENCE = 0.95
 
 Interval = list[float] | None  # low, high; a list, as JSON has it
+Bounds = tuple[float, float]  # between which a quantity lies, whatever its interval says
+ANY, COEFFICIENT, POSITIVE = (-math.inf, math.inf), (-1.0, 1.0), (0.0, math.inf)
 
 
-def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
+def mean_interval(values: Sequence[float], bounds: Bounds = ANY, confidence: float = CONFIDENCE) -> Interval:
     """The interval of a mean over M independent configurations, by Student's t with M - 1 degrees of freedom::
 
         mean -+ t sqrt( sum_c (x_c - mean)^2 / (M (M - 1)) )
@@ -23,7 +25,7 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> In
     is exact for values with a normal distribution, for any M. Particles of one configuration are not independent, so
     the interval is over configurations and not over particles.
 
-    Returns [low, high]; None for fewer than two values, and where one of them is nan.
+    Returns [low, high], cut at `bounds`; None for fewer than two values, and where one of them is nan.
 
     Source: Student, Biometrika 6, 1 (1908).
 
@@ -34,17 +36,19 @@ def mean_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> In
     x = np.asarray(values, dtype=np.float64)
     if len(x) < 2 or not np.isfinite(x).all():
         return None
-    return _around(float(x.mean()), math.sqrt(float(x.var(ddof=1)) / len(x)), len(x), confidence)
+    return _around(float(x.mean()), math.sqrt(float(x.var(ddof=1)) / len(x)), len(x), bounds, confidence)
 
 
-def jackknife_interval(whole: float, without: Sequence[float], confidence: float = CONFIDENCE) -> Interval:
+def jackknife_interval(
+    whole: float, without: Sequence[float], bounds: Bounds = ANY, confidence: float = CONFIDENCE
+) -> Interval:
     """The interval of a number that is no mean over M configurations, such as a pooled coefficient or chi_4::
 
         whole -+ t sqrt( (M - 1) / M sum_c (x_(c) - mean of x_(c))^2 ),     x_(c): without configuration c
 
     with Student's t of M - 1 degrees of freedom. For a mean it is `mean_interval`. Nothing is drawn at random.
 
-    Returns [low, high]; None for fewer than three configurations, and where a number is nan.
+    Returns [low, high], cut at `bounds`; None for fewer than three configurations, and where a number is nan.
 
     Source: Tukey's jackknife; Efron and Tibshirani, An Introduction to the Bootstrap (1993), chapter 11.
 
@@ -57,11 +61,11 @@ def jackknife_interval(whole: float, without: Sequence[float], confidence: float
     if len(x) < 3 or not np.isfinite(x).all() or not math.isfinite(whole):
         return None
     error = math.sqrt((len(x) - 1) / len(x) * float(((x - x.mean()) ** 2).sum()))
-    return _around(whole, error, len(x), confidence)
+    return _around(whole, error, len(x), bounds, confidence)
 
 
-def _around(value: float, error: float, number: int, confidence: float) -> Interval:
+def _around(value: float, error: float, number: int, bounds: Bounds, confidence: float) -> Interval:
     from scipy.special import stdtrit  # here: the command line imports this file
 
     reach = float(stdtrit(number - 1, 0.5 + confidence / 2)) * error
-    return [value - reach, value + reach]
+    return [max(value - reach, bounds[0]), min(value + reach, bounds[1])]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arrays import Array
-from .intervals import Interval, jackknife_interval, mean_interval
+from .intervals import ANY, COEFFICIENT, POSITIVE, Interval, jackknife_interval, mean_interval
 
 __all__ = ["Compared", "measures", "pearson", "pooled_interval", "slope", "spearman"]
 
@@ -108,7 +108,7 @@ def measures(parts: Sequence[Compared]) -> dict[str, Any]:
     result["pearson_pooled"] = pearson(prediction, target)
     result["spearman_pooled"] = spearman(prediction, target)
     result["slope_pooled"] = slope(prediction, target)
-    interval = {name: mean_interval(values) for name, values in each.items()}
+    interval = {name: mean_interval(values, _BOUNDS[name]) for name, values in each.items()}
     pairs = [(part.prediction, part.target) for part in parts]
     interval |= {f"{name}_pooled": pooled_interval(name, pairs, result[f"{name}_pooled"]) for name in _OF_MOMENTS}
     known = [part.reliability for part in parts if part.reliability is not None]
@@ -119,6 +119,7 @@ def measures(parts: Sequence[Compared]) -> dict[str, Any]:
     return result
 
 
+_BOUNDS = {"pearson": COEFFICIENT, "spearman": COEFFICIENT, "loss": POSITIVE, "slope": ANY}
 # Of the moments of x and y about any point: variance of x, variance of y, covariance.
 _OF_MOMENTS = {
     "pearson": lambda xx, yy, xy: xy / np.sqrt(xx * yy),
@@ -149,4 +150,4 @@ def pooled_interval(name: str, pairs: Sequence[tuple[np.ndarray, np.ndarray]], w
     with np.errstate(invalid="ignore", divide="ignore"):
         n, x, y, xx, yy, xy = others.T
         without = _OF_MOMENTS[name](xx - x * x / n, yy - y * y / n, xy - x * y / n)
-    return jackknife_interval(whole, without.tolist())
+    return jackknife_interval(whole, without.tolist(), _BOUNDS[name])

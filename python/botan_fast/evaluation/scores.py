@@ -24,7 +24,7 @@ from ..quantities import FIRST_SHELL, NODE_TARGETS
 from .details import Cell, Details, check_windows
 from .ensembles import calibration
 from .forward import Model, NamedModel, Outputs, float64_array, forward_passes, named_model, samples_for
-from .intervals import mean_interval
+from .intervals import COEFFICIENT, POSITIVE, mean_interval
 from .measures import pearson, pooled_interval
 from .prediction import warn_of_differences
 from .times import columns, num_outputs, output_times
@@ -174,7 +174,7 @@ def score(
     return result
 
 
-def tallies_of(model: BOTAN, samples: list[Sample], precision: str) -> list["Tally"]:
+def tallies_of(model: BOTAN, samples: list[Sample], precision: str) -> list[Tally]:
     """What is known of each sample, for `Tally.joined`: parts of the samples may be elsewhere."""
     tallies = []
     for passed in forward_passes(model, samples, None, precision, False, "evaluating"):
@@ -187,7 +187,7 @@ class Tally:
     """The scores of a model with this configuration and card, sample by sample."""
 
     @classmethod
-    def joined(cls, tallies: Sequence["Tally"]) -> "Tally":
+    def joined(cls, tallies: Sequence[Tally]) -> Tally:
         """The tally of all their samples: the bits of one that met them in this order."""
         whole = cls(tallies[0].config, tallies[0].card)
         for tally in tallies:
@@ -257,7 +257,10 @@ class Tally:
         if self._details is None:
             return result
         cells = [part.cell for part in parts if part.cell is not None]
-        one_state = len({part.condition for part in parts}) == 1
+        states = {part.condition for part in parts}
+        one_state = len(states) == 1
+        if one_state:
+            [(result["temperature"], result["time"])] = states
         return result | {"intervals": intervals(parts)} | self._details.summary(cells, one_state)
 
     def _by_condition(self) -> dict[str, Any]:
@@ -318,8 +321,8 @@ def intervals(parts: list[Part]) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for name in ("node", "edge"):
         scored = [part.scored[name] for part in parts if name in part.scored]
-        result[f"{name}_pearson"] = mean_interval([one.pearson for one in scored])
-        result[f"{name}_loss"] = mean_interval([one.loss for one in scored])
+        result[f"{name}_pearson"] = mean_interval([one.pearson for one in scored], COEFFICIENT)
+        result[f"{name}_loss"] = mean_interval([one.loss for one in scored], POSITIVE)
         chosen = [one.chosen for one in scored]
         whole = pearson(*(np.concatenate(part) for part in zip(*chosen, strict=True))) if chosen else 0.0
         result[f"{name}_pearson_pooled"] = pooled_interval("pearson", chosen, whole) if chosen else None
