@@ -7,6 +7,7 @@ from typing import Any
 
 __all__ = ["scores_table"]
 
+_STATES = 4  # temperatures and times of which the screen shows all scores; more would bury the others
 _FIRST = (
     ("node Pearson (type A)", "node_pearson", "node_pearson_pooled"),
     ("edge Pearson (A-A pairs, r_ij(0) < 1.35)", "edge_pearson", "edge_pearson_pooled"),
@@ -30,7 +31,9 @@ def scores_table(scores: Mapping[str, Any]) -> str:
     lines += _one_by_one(scores)
     if rows:
         lines += ["", *_rows(rows)]
-        for row in rows:
+        if len(rows) > _STATES:
+            lines.append("one by one they are in --json, and in the file of --output")
+        for row in rows if len(rows) <= _STATES else ():
             lines += _one_by_one(row, f" at temperature {_value(row.get('temperature'))}, time {_value(row['time'])}")
     for name in ("node", "edge"):
         if any(f"{name}_transfer" in row for row in rows):

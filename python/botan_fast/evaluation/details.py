@@ -138,14 +138,15 @@ class Details:
         graph = sample.graph
         senders, receivers = graph.senders.cpu().numpy(), graph.receivers.cpu().numpy()
         length = np.linalg.norm(float64_array(graph.vectors), axis=1)
-        first = np.minimum(sample.types[senders], sample.types[receivers])
-        second = np.maximum(sample.types[senders], sample.types[receivers])
+        kinds = int(sample.types.max()) + 1
+        ends = sample.types[senders], sample.types[receivers]
+        species = np.minimum(*ends) * kinds + np.maximum(*ends)  # a number for each pair of them
         found = {}
         for low, high in self.windows:
             near = (length >= low) & (length < high) & (senders != receivers)
-            for one, other in np.unique(np.stack([first[near], second[near]]), axis=1).T.tolist():
-                mask = near & (first == one) & (second == other)
-                found[f"{letter(one)}-{letter(other)}", (low, high)] = mask
+            for number in np.flatnonzero(np.bincount(species[near])).tolist():
+                one, other = divmod(number, kinds)
+                found[f"{letter(one)}-{letter(other)}", (low, high)] = near & (species == number)
         return found
 
 

@@ -23,7 +23,7 @@ class Field(NamedTuple):
 
     actual: np.ndarray
     predicted: np.ndarray
-    sums: tuple[PairSums, PairSums] | None  # None where no periodic box is known
+    sums: PairSums | None  # of both fields; None where no periodic box is known
 
 
 def field_of(sample: Sample, chosen: np.ndarray, actual: np.ndarray, predicted: np.ndarray) -> Field:
@@ -36,8 +36,7 @@ def field_of(sample: Sample, chosen: np.ndarray, actual: np.ndarray, predicted: 
     edges = correlation_edges(box, positions.shape[1])
     if len(edges) < 2:
         return Field(actual, predicted, None)
-    one, other = (pair_sums(positions[chosen], box, values, edges) for values in (actual, predicted))
-    return Field(actual, predicted, (one, other))
+    return Field(actual, predicted, pair_sums(positions[chosen], box, [actual, predicted], edges))
 
 
 def heterogeneity(fields: Sequence[Field]) -> dict[str, Any]:
@@ -70,12 +69,14 @@ def heterogeneity(fields: Sequence[Field]) -> dict[str, Any]:
         result["chi_4"]["interval"] = {name: interval for name, (_, interval) in values.items()}
     held = [field.sums for field in fields if field.sums is not None]
     if len(held) == len(fields):
-        size = min(len(sums[0].number) for sums in held)  # of boxes of several widths, the narrowest
-        found = {}
-        for side, values_of in enumerate((actual, predicted)):
-            total = reduce(add, (_first(sums[side], size) for sums in held))
-            curve = total.correlation(float(values_of.mean()), float(values_of.var()))
-            found[_SIDES[side]] = [None if math.isnan(value) else value for value in curve.tolist()]
+        size = min(len(sums.number) for sums in held)  # of boxes of several widths, the narrowest
+        total = reduce(add, (_first(sums, size) for sums in held))
+        both = np.stack([actual, predicted])
+        curves = total.correlation(both.mean(axis=1), both.var(axis=1)).tolist()
+        found = {
+            name: [None if math.isnan(value) else value for value in curve]
+            for name, curve in zip(_SIDES, curves, strict=True)
+        }
         result["correlation"] = {"r": (BIN * (np.arange(size) + 0.5)).tolist(), **found}
     return result
 
@@ -92,4 +93,4 @@ def _chi_4(values: Sequence[np.ndarray], length: float, number: float) -> tuple[
 
 
 def _first(sums: PairSums, size: int) -> PairSums:
-    return PairSums(sums.number[:size], sums.both[:size], sums.product[:size])
+    return PairSums(sums.number[:size], sums.both[:, :size], sums.product[:, :size])

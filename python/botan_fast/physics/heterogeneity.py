@@ -43,7 +43,10 @@ def propensity_overlap(values: Array, length: float) -> float:
     >>> propensity_overlap([0.1, 0.2, 0.3, 0.9], length=0.25)
     0.5
     """
-    values = _values("values", values)
+    values = as_array("values", values, np.float64)
+    if values.ndim != 1 or values.size == 0:
+        raise InputError(f"values has shape {values.shape}; give (N,) numbers, N > 0")
+    check_finite("values", values)
     if not np.isfinite(length):
         raise InputError(f"length = {length} must be a finite number")
     return float((values < length).mean())
@@ -51,11 +54,11 @@ def propensity_overlap(values: Array, length: float) -> float:
 
 @dataclass(frozen=True, eq=False)
 class PairSums:
-    """Sums over the pairs i < j of each bin of distance, float64 arrays (B,): they add up over configurations.
+    """Sums over the pairs i < j of each of B bins of distance, float64: they add up over configurations.
 
-    number    1
-    both      f_i + f_j
-    product   f_i f_j
+    number    (B,)             1
+    both      (B,) or (K, B)   f_i + f_j, of one field or of K
+    product   (B,) or (K, B)   f_i f_j
 
     >>> from botan_fast.physics.heterogeneity import pair_sums
     >>> sums = pair_sums([[0.5, 0.5], [1.5, 0.5]], [4.0, 4.0], [1.0, -1.0], [0.0, 0.75, 1.5])
@@ -70,18 +73,19 @@ class PairSums:
     def __add__(self, other: PairSums) -> PairSums:
         return PairSums(self.number + other.number, self.both + other.both, self.product + other.product)
 
-    def correlation(self, mean: float, variance: float) -> np.ndarray:
-        """The normalised correlation of fluctuations, (B,) float64; nan in bins without pairs and without variance::
+    def correlation(self, mean: Array, variance: Array) -> np.ndarray:
+        """The normalised correlation of fluctuations, float64; nan in bins without pairs and without variance::
 
             G(r) = < (f_i - mean) (f_j - mean) > / variance        over pairs with |r_ij| in the bin
 
         1 for particles that move alike, 0 for those that know nothing of each other. With the mean and the variance
-        over all configurations together, fluctuations from one configuration to the next count too, as in chi_4.
+        over all configurations together, fluctuations from one configuration to the next count too, as in chi_4. Of K
+        fields both are (K,).
         """
-        if not variance > 0:
-            return np.full(len(self.number), np.nan)
-        with np.errstate(invalid="ignore"):
-            return (self.product - mean * self.both + mean**2 * self.number) / (self.number * variance)
+        m, v = (np.asarray(value, np.float64)[..., None] for value in (mean, variance))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            found = (self.product - m * self.both + m**2 * self.number) / (self.number * v)
+        return np.where((v > 0) & (self.number > 0), found, np.nan)
 
 
 def correlation_edges(box: Array, dimensions: int) -> np.ndarray:
@@ -104,7 +108,7 @@ def pair_sums(positions: Array, box: Array, values: Array, edges: Array) -> Pair
     ----------
     positions : (N, D) float, those of the particles that count, such as type A, at time 0.
     box : as of `build_graph`.
-    values : (N,) float, the propensity of each.
+    values : (N,) float, the propensity of each; or (K, N), K fields for one search of pairs.
     edges : (B + 1,) float, ascending, at least two, not negative; the last one at most half the width of the box. Bin
         k holds edges[k] <= |r_ij| < edges[k + 1] (minimum image).
 
@@ -120,28 +124,24 @@ def pair_sums(positions: Array, box: Array, values: Array, edges: Array) -> Pair
     >>> pair_sums([[0.5, 0.5], [1.5, 0.5]], [4.0, 4.0], [2.0, 3.0], [0.0, 1.5]).product.tolist()
     [6.0]
     """
-    values, edges = _values("values", values), as_array("edges", edges, np.float64)
+    fields, edges = as_array("values", values, np.float64), as_array("edges", edges, np.float64)
     if edges.ndim != 1 or len(edges) < 2 or not (np.diff(edges) > 0).all() or not edges[0] >= 0:
         raise InputError(f"edges = {edges.tolist()}; give two or more ascending distances that are not negative")
     positions = as_array("positions", positions, np.float64)
-    if len(positions) != len(values):
-        raise InputError(f"values has shape {values.shape} but there are {len(positions)} positions; give one for each")
+    if fields.ndim not in (1, 2) or fields.size == 0 or fields.shape[-1] != len(positions):
+        raise InputError(f"values has shape {fields.shape} but there are {len(positions)} positions; give one for each")
+    check_finite("values", fields)
     i, j, distance = neighbor_list("ijd", positions, box, positive("edges[-1]", float(edges[-1])))
     once = (i < j) & (distance >= edges[0])
     i, j = i[once], j[once]
     bins = np.searchsorted(edges, distance[once], side="right") - 1
     size = len(edges) - 1
-    first, second = values[i], values[j]
+    both, product = [], []
+    for field in np.atleast_2d(fields):
+        first, second = field[i], field[j]
+        both.append(np.bincount(bins, weights=first + second, minlength=size))
+        product.append(np.bincount(bins, weights=first * second, minlength=size))
+    shape = (*fields.shape[:-1], size)
     return PairSums(
-        np.bincount(bins, minlength=size).astype(np.float64),
-        np.bincount(bins, weights=first + second, minlength=size),
-        np.bincount(bins, weights=first * second, minlength=size),
+        np.bincount(bins, minlength=size).astype(np.float64), np.reshape(both, shape), np.reshape(product, shape)
     )
-
-
-def _values(name: str, values: Array) -> np.ndarray:
-    values = as_array(name, values, np.float64)
-    if values.ndim != 1 or values.size == 0:
-        raise InputError(f"{name} has shape {values.shape}; give (N,) numbers, N > 0")
-    check_finite(name, values)
-    return values
