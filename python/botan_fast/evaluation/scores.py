@@ -88,10 +88,18 @@ def evaluate(
         and for data without E_ij. All
         sums are in float64. Scores of an output that the model was not trained for are those of noise.
 
+        One by one, docs/scores.md has the equations and their sources: `species` ("A", "B", ...) and `pairs` ("A-A",
+        "A-B", ..., with their `window`, and `bins` of several), a dict of coefficients each
+        (`botan_fast.evaluation.measures.measures`); `intervals`, 95 % confidence intervals of the scores above over
+        configurations, [low, high] or None; `ceiling`, the largest coefficients that the number of runs allows
+        (`botan_fast.evaluation.ceiling`), or None with the reason in `ceiling_reason`; `heterogeneity`, chi_4 and the
+        spatial correlation of actual and predicted values (`botan_fast.evaluation.heterogeneity`), or None for several
+        states together; `temperature` and `time` of data of one state.
+
         Of a model with K outputs the scores are means over its times, `times` is a list of a dict for each time, with
-        `time` and the same scores, and `outputs` are the K times. Of data at several temperatures or times,
-        `conditions` is a list of a dict for each pair, with `temperature`, `time` and the same scores; with K outputs
-        also `node_transfer` and `edge_transfer`, K coefficients each: every output against these data (mean over
+        `time` and the same scores, one by one too, and `outputs` are the K times. Of data at several temperatures or
+        times, `conditions` is a list of a dict for each pair, with `temperature`, `time` and the same scores, one by
+        one too; with K outputs also `node_transfer` and `edge_transfer`, K coefficients each: every output against these data (mean over
         configurations).
 
         Of an `Ensemble`, `members` is a list of the node and edge score of each (None for what it was not trained for),
@@ -108,7 +116,8 @@ def evaluate(
     ------
     DataError, InputError
         as `load_samples` and `with_structure`; InputError also when the model's and the data's number of dimensions
-        differ, and for times that are none of those of the model's outputs.
+        differ, for times that are none of those of the model's outputs, and for windows that do not ascend or go
+        beyond the model's cutoff.
 
     Examples
     --------
