@@ -99,8 +99,8 @@ def evaluate(
         Of a model with K outputs the scores are means over its times, `times` is a list of a dict for each time, with
         `time` and the same scores, one by one too, and `outputs` are the K times. Of data at several temperatures or
         times, `conditions` is a list of a dict for each pair, with `temperature`, `time` and the same scores, one by
-        one too; with K outputs also `node_transfer` and `edge_transfer`, K coefficients each: every output against these data (mean over
-        configurations).
+        one too; with K outputs also `node_transfer` and `edge_transfer`, K coefficients each: every output against
+        these data (mean over configurations).
 
         Of an `Ensemble`, `members` is a list of the node and edge score of each (None for what it was not trained for),
         and `calibration` what its spread tells of its errors on particles of type A
