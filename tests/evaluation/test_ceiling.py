@@ -10,7 +10,7 @@ import botan_fast as bf
 from botan_fast.data.structure import Structure, with_structure
 from botan_fast.data.times import join_times
 from botan_fast.evaluation.ceiling import largest_pearson, reliability
-from botan_fast.evaluation.measures import pearson
+from botan_fast.evaluation.coefficients import pearson
 from tests.helpers.tiny_data import tiny_arrays, write_tiny
 
 

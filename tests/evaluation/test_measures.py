@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from botan_fast.evaluation.coefficients import pearson, slope, spearman
 from botan_fast.evaluation.intervals import ANY, COEFFICIENT, POSITIVE, jackknife_interval, mean_interval
-from botan_fast.evaluation.measures import Compared, measures, pearson, slope, spearman
+from botan_fast.evaluation.measures import Compared, measures
 
 RNG = np.random.default_rng(11)
 

@@ -73,6 +73,19 @@ def test_seeds_differ_in_nothing_else(tiny_data, tiny_model, seeds):
             evaluate_seeds(models, data)
 
 
+def test_seeds_are_scored_on_the_same_data(tmp_path, tiny_data):
+    """Models of two times would take one each, unasked."""
+    path = bf.convert(tiny_data / "test/*.npz", tmp_path / "a.h5", time=1.0, temperature=0.5)
+    bf.convert(tiny_data / "test/*.npz", path, time=13.0, temperature=0.5, append=True)
+    models = []
+    for time in (1.0, 13.0):
+        trained = bf.train(bf.Dataset(path).select(time=time), epochs=1, progress=False, **TINY)
+        models.append(trained.model)
+    with pytest.raises(InputError, match="scored at different temperatures or times.*choose with temperature="):
+        evaluate_seeds(models, path)
+    assert evaluate_seeds(models, path, time=13.0)["num_configurations"] == 2
+
+
 ROWS = [
     {"time": time, "seed": seed, "node_pearson": 0.7 + 0.01 * seed + 0.001 * time, "node_loss": 0.1 * (seed + 1)}
     for time in (1.3, 13.0)

@@ -7,7 +7,8 @@ differences  how data differ from what a model was trained on
 prediction   predict, ConfigurationPrediction, FramePrediction
 scores       evaluate: Pearson and losses, in both conventions
 details      the scores one by one: species, pairs and windows of distance
-measures     Pearson, Spearman, slope and loss, of a configuration and of all
+coefficients  Pearson, Spearman, slope of two arrays
+measures     these and the loss of a group, over configurations
 intervals    confidence intervals over configurations
 ceiling      the largest Pearson that a finite number of runs allows
 heterogeneity  chi_4 and the spatial correlation, actual and predicted

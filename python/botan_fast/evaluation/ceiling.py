@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from ..arrays import Array
-from .measures import pearson
+from .coefficients import pearson
 
 __all__ = ["largest_pearson", "reliability"]
 

@@ -24,7 +24,7 @@ from .times import Column, num_outputs
 __all__ = ["Cell", "Details", "check_windows"]
 
 Window = tuple[float, float]
-NO_RUNS = "the data hold targets and not the runs behind them; the ceiling needs two halves of the runs"
+NO_RUNS = "the data hold targets and not the runs behind them (samples: load_samples, halves=True)"
 FEW_RUNS = "targets of one run have no halves to compare"
 
 

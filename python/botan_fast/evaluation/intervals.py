@@ -65,7 +65,7 @@ def jackknife_interval(
 
 
 def _around(value: float, error: float, number: int, bounds: Bounds, confidence: float) -> Interval:
-    from scipy.special import stdtrit  # here: the command line imports this file
+    from scipy.special import stdtrit  # here: training imports this file and needs none of it
 
     reach = float(stdtrit(number - 1, 0.5 + confidence / 2)) * error
     return [max(value - reach, bounds[0]), min(value + reach, bounds[1])]

@@ -21,11 +21,12 @@ from ..model.card import ModelCard
 from ..model.ensemble import Ensemble
 from ..ops.precision import check_precision
 from ..quantities import FIRST_SHELL, NODE_TARGETS
+from .coefficients import pearson
 from .details import Cell, Details, check_windows
 from .ensembles import calibration
 from .forward import Model, NamedModel, Outputs, float64_array, forward_passes, named_model, samples_for
 from .intervals import COEFFICIENT, POSITIVE, mean_interval
-from .measures import pearson, pooled_interval
+from .measures import pooled_interval
 from .prediction import warn_of_differences
 from .times import columns, num_outputs, output_times
 

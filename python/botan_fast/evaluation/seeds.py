@@ -83,6 +83,12 @@ def evaluate_seeds(models: Sequence[Any], data: Data, **options: Any) -> dict[st
             raise InputError(f"{first.name} and {other.name} read different structure; evaluate them one by one")
     pairs = zip(models, named, strict=True)
     seeds = [{"model": _name(model, one.name), **evaluate(one, data, **options)} for model, one in pairs]
+    for one in seeds[1:]:
+        if _states(one) != _states(seeds[0]):
+            raise InputError(
+                f"{seeds[0]['model']} and {one['model']} are scored at different temperatures or times, those of their "
+                "training; choose with temperature= and time="
+            )
     result = _median(seeds) | {"num_configurations": seeds[0]["num_configurations"]}
     if "outputs" in seeds[0]:
         result["outputs"] = seeds[0]["outputs"]
@@ -135,6 +141,13 @@ def over_seeds(rows: Sequence[Mapping[str, Any]], by: Sequence[str] = ("temperat
         ranges = {name: found for name in RANGED if (found := _range(name, held)) is not None}
         result.append({**dict(zip(by, key, strict=True)), "number": len(held), **ranges})
     return result
+
+
+def _states(scores: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Of what data the scores are: temperature, time and number of configurations of each row."""
+    names = ("temperature", "time", "num_configurations")
+    rows = [scores, *scores.get("times", ()), *scores.get("conditions", ())]
+    return [tuple(row.get(name) for name in names) for row in rows]
 
 
 def _median(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
