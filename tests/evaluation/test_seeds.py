@@ -81,7 +81,7 @@ def test_seeds_are_scored_on_the_same_data(tmp_path, tiny_data):
     for time in (1.0, 13.0):
         trained = bf.train(bf.Dataset(path).select(time=time), epochs=1, progress=False, **TINY)
         models.append(trained.model)
-    with pytest.raises(InputError, match="scored at different temperatures or times.*choose with temperature="):
+    with pytest.raises(InputError, match=r"scored at different temperatures or times.*choose with temperature="):
         evaluate_seeds(models, path)
     assert evaluate_seeds(models, path, time=13.0)["num_configurations"] == 2
 
