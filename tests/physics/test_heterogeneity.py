@@ -74,7 +74,7 @@ def test_like_neighbours_are_correlated_and_strangers_are_not():
     box = [12.0] * 3
     wave = np.sin(2 * np.pi * positions[:, 0] / 12)
     noise = RNG.standard_normal(2000)
-    edges = correlation_edges(box, 3)
+    edges = correlation_edges(box, 3, 2000)
     smooth = pair_sums(positions, box, wave, edges).correlation(wave.mean(), wave.var())
     rough = pair_sums(positions, box, noise, edges).correlation(noise.mean(), noise.var())
     near = slice(2, 6)  # bins with hundreds of pairs
@@ -93,13 +93,23 @@ def test_without_variance_or_pairs_there_is_no_number():
 
 
 def test_edges_end_at_half_the_width():
-    assert correlation_edges([20.0, 30.0, 40.0], 3)[-1] == 4.0
-    assert correlation_edges([3.0, 30.0, 40.0], 3)[-1] == 1.5
+    assert correlation_edges([20.0, 30.0, 40.0], 3, 1000)[-1] == 4.0
+    assert correlation_edges([3.0, 30.0, 40.0], 3, 1000)[-1] == 1.5
     # the width of a tilted cell is the distance of its faces, not the length of its edges
     tilted = np.array([[4.0, 0.0], [3.0, 2.0]])
     width = min(8.0 / np.linalg.norm(row) for row in tilted)
-    assert correlation_edges(tilted, 2)[-1] == pytest.approx(0.25 * np.floor(width / 2 / 0.25))
-    pair_sums(RNG.random((50, 2)) @ tilted, tilted, np.ones(50), correlation_edges(tilted, 2))  # which fits
+    assert correlation_edges(tilted, 2, 50)[-1] == pytest.approx(0.25 * np.floor(width / 2 / 0.25))
+    pair_sums(RNG.random((50, 2)) @ tilted, tilted, np.ones(50), correlation_edges(tilted, 2, 50))  # which fits
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_edges_end_before_memory_does(dimensions):
+    """A million particles at density 1: the ball within the last edge holds 30 of each at most, and nearly so many."""
+    edge = 1e6 ** (1 / dimensions)
+    last = correlation_edges([edge] * dimensions, dimensions, 1_000_000)[-1]
+    ball = {2: np.pi, 3: 4 / 3 * np.pi}[dimensions]
+    assert ball * last**dimensions <= 30 < ball * (last + 0.25) ** dimensions
+    assert correlation_edges([50.0] * 3, 3, 100_000)[-1] == 4.0
 
 
 def test_the_overlap_of_one_run_is_that_of_displacements():

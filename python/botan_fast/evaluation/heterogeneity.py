@@ -33,7 +33,7 @@ def field_of(sample: Sample, chosen: np.ndarray, actual: np.ndarray, predicted: 
     if box is None:
         return Field(actual, predicted, None)
     positions = np.asarray(sample.positions)
-    edges = correlation_edges(box, positions.shape[1])
+    edges = correlation_edges(box, positions.shape[1], len(actual))
     if len(edges) < 2:
         return Field(actual, predicted, None)
     return Field(actual, predicted, pair_sums(positions[chosen], box, [actual, predicted], edges))

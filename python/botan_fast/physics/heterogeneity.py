@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ __all__ = ["PairSums", "correlation_edges", "pair_sums", "propensity_overlap"]
 # Dynamic correlations of supercooled liquids fall off within a few diameters; pairs grow with the cube of the reach.
 REACH = 4.0
 BIN = 0.25
+MOST_PAIRS = 30_000_000  # i to j and j to i, 1 GB while they are summed; 4,096 particles have one million
 
 
 def propensity_overlap(values: Array, length: float) -> float:
@@ -88,17 +90,22 @@ class PairSums:
         return np.where((v > 0) & (self.number > 0), found, np.nan)
 
 
-def correlation_edges(box: Array, dimensions: int) -> np.ndarray:
+def correlation_edges(box: Array, dimensions: int, number: int) -> np.ndarray:
     """Edges of bins of 0.25 up to 4, or as far as half the width of the periodic box goes; (B + 1,) float64.
 
+    Of so many particles (`number`, more than 120,000 at the usual density) that their pairs would not fit into memory
+    the last edge is where 30 million pairs, counted both ways, are expected.
+
     >>> from botan_fast.physics.heterogeneity import correlation_edges
-    >>> correlation_edges([2.1, 5.0], 2).tolist()
+    >>> correlation_edges([2.1, 5.0], 2, 10).tolist()
     [0.0, 0.25, 0.5, 0.75, 1.0]
     """
     cell = check_box(box, dimensions)[1]
     # The distance of opposite faces is the volume over the face: one over the length of a row of the inverse.
     half = float(0.5 / np.linalg.norm(np.linalg.inv(cell), axis=0).max())
-    return BIN * np.arange(int(min(REACH, half) / BIN + 1e-9) + 1)
+    ball = math.pi if dimensions == 2 else 4 / 3 * math.pi
+    room = (MOST_PAIRS * abs(np.linalg.det(cell)) / (number**2 * ball)) ** (1 / dimensions)
+    return BIN * np.arange(int(min(REACH, half, room) / BIN + 1e-9) + 1)
 
 
 def pair_sums(positions: Array, box: Array, values: Array, edges: Array) -> PairSums:
@@ -112,7 +119,8 @@ def pair_sums(positions: Array, box: Array, values: Array, edges: Array) -> Pair
     edges : (B + 1,) float, ascending, at least two, not negative; the last one at most half the width of the box. Bin
         k holds edges[k] <= |r_ij| < edges[k + 1] (minimum image).
 
-    Returns `PairSums`; its `correlation` is G(r). It takes 16 bytes for each pair within the last edge.
+    Returns `PairSums`; its `correlation` is G(r). It takes 24 bytes for each pair within the last edge, i to j
+    and j to i, and some arrays of half that length.
 
     Raises `InputError` for shapes that do not match, what is not finite, edges that do not ascend, and a box that is
     smaller than twice the last edge.
