@@ -138,8 +138,9 @@ class Details:
         graph = sample.graph
         senders, receivers = graph.senders.cpu().numpy(), graph.receivers.cpu().numpy()
         length = np.linalg.norm(float64_array(graph.vectors), axis=1)
-        kinds = int(sample.types.max()) + 1
-        ends = sample.types[senders], sample.types[receivers]
+        types = sample.types.astype(np.int64)  # in which no number of a pair overflows
+        kinds = int(types.max()) + 1
+        ends = types[senders], types[receivers]
         species = np.minimum(*ends) * kinds + np.maximum(*ends)  # a number for each pair of them
         found = {}
         for low, high in self.windows:
