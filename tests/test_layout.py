@@ -25,7 +25,7 @@ ROOMS = {
     "physics": {"graph"},
     "model": {"ops", "graph"},
     "data": {"formats", "graph", "physics"},
-    "evaluation": {"ops", "model", "data"},
+    "evaluation": {"ops", "physics", "model", "data"},
     "simulation": {"graph", "physics", "data"},
     "bench": {"ops", "graph", "physics", "model"},
     "training": {"ops", "graph", "physics", "model", "data", "evaluation"},

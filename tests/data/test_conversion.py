@@ -27,6 +27,14 @@ def contents(path):
     return [(name, pair, {k: v.tobytes() for k, v in dataset.arrays(i).items()}) for name, pair, i in items]
 
 
+def without_runs(scores):
+    """Scores less what needs the runs, which a data set does not hold."""
+    if not isinstance(scores, dict):
+        return scores
+    of_runs = ("ceiling", "ceiling_reason", "reliability")
+    return {name: without_runs(value) for name, value in scores.items() if name not in of_runs}
+
+
 def test_training_from_the_data_set_is_bitwise_that_from_the_files(tiny_data, tmp_path):
     options = {"epochs": 2, "hidden_size": 8, "num_steps": 1, "progress": False}
     from_files = bf.train(tiny_data / "train/*.npz", tiny_data / "test/*.npz", **options)
@@ -38,7 +46,7 @@ def test_training_from_the_data_set_is_bitwise_that_from_the_files(tiny_data, tm
     for name, weights in from_files.model.state_dict().items():
         assert weights.equal(from_dataset.model.state_dict()[name])
     scores = [bf.evaluate(from_files.model, data) for data in (tiny_data / "test/*.npz", test)]
-    assert scores[0] == scores[1]
+    assert without_runs(scores[0]) == without_runs(scores[1])
 
 
 def test_what_the_data_set_holds(tiny_data, tmp_path):

@@ -26,7 +26,12 @@ COMMANDS = {
     "baseline": (BASELINE, bf.train_baseline, {"threads", "quiet"}, {"progress"}),
     "simulate": (SIMULATE, bf.simulate, {"quiet"}, {"progress", "options"}),
     "convert": (CONVERT, bf.convert, {"threads", "quiet"}, {"progress", "report"}),
-    "evaluate": (EVALUATE, bf.evaluate, {"threads", "quiet", "rotations", "json", "output", "force"}, {"progress"}),
+    "evaluate": (
+        EVALUATE,
+        bf.evaluate,
+        {"threads", "quiet", "rotations", "json", "output", "force", "seeds"},
+        {"progress"},
+    ),
     "predict": (PREDICT, bf.predict, {"threads", "quiet", "rotations", "output", "force"}, {"progress"}),
 }
 FIELDS = {field.name: field.default for field in dataclasses.fields(Protocol)}

@@ -1,7 +1,5 @@
 """Relaxation times: the crossing of a threshold, and the fit in two steps on curves whose parameters are known."""
 
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -159,10 +157,3 @@ def test_what_the_data_do_not_determine_is_refused(times, values, options, messa
 def test_the_threshold_takes_one_curve():
     with pytest.raises(InputError, match="values \\(2, 41\\); give two arrays"):
         bf.relaxation_time(TIMES, np.stack([curve(TIMES)] * 2))
-
-
-def test_without_scipy_the_remedy_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "scipy.optimize", None)
-    with pytest.raises(InputError, match=r'SciPy, which is not installed; pip install "botan_fast\[md\]"'):
-        bf.relaxation_time(TIMES, curve(TIMES), method="two-step")
-    assert bf.relaxation_time(TIMES, curve(TIMES)) == pytest.approx(10.0, rel=0.1)

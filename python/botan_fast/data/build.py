@@ -1,5 +1,6 @@
 """From what a reader read to a sample: box, graph, targets."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -27,10 +28,12 @@ def build_sample(
     require_targets: bool,
     which: str = "SE",
     structure: Structure | None = None,
+    halves: bool = False,
 ) -> Sample:
     """The sample of what a reader read, with the targets `which` as far as the file has what they are made of.
 
-    With a `structure` of other pairs than those of the positions, E_ij of these pairs too (`Sample.held_pairs`).
+    With a `structure` of other pairs than those of the positions, E_ij of these pairs too (`Sample.held_pairs`). With
+    `halves`, the targets of the two halves of the runs besides (`Sample.halves`).
     """
     c = configuration
     if require_targets and c.trajectories is None and c.propensity is None:
@@ -60,12 +63,33 @@ def build_sample(
         raise type(error)(f"{c.path}: {error}") from error
     extras = extras_of(c, box)
     sample = Sample(graph, targets, c.name, torch.from_numpy(c.positions), c.temperature, c.time, c.species, *extras)
-    if structure is not None and structure.pairs != "thermal" and c.trajectories is not None and "E" in which:
-        try:
+    if c.trajectories is None:
+        return sample
+    try:
+        if structure is not None and structure.pairs != "thermal" and "E" in which:
             hold_pairs(sample, structure, c.trajectories)
-        except BotanFastError as error:
-            raise type(error)(f"{c.path}: {error}") from error
+        if halves and len(c.trajectories) > 1:
+            sample.halves = _halves(sample, c.trajectories, which, structure)
+    except BotanFastError as error:
+        raise type(error)(f"{c.path}: {error}") from error
     return sample
+
+
+def _halves(sample: Sample, trajectories: np.ndarray, which: str, structure: Structure | None) -> tuple[Sample, Sample]:
+    """The sample with the targets of every other run, and with those of the rest; of an odd number one is left out.
+
+    Runs next to each other go to different halves: whatever drifts along the runs of a file is in both.
+    """
+    found = []
+    for first in (0, 1):
+        runs = np.ascontiguousarray(trajectories[first : 2 * (len(trajectories) // 2) : 2])
+        half = copy.copy(sample)
+        targets = isoconfigurational_targets(sample.positions, runs, sample.graph, which=which)
+        half._made = sample.graph, targets
+        if sample.held_pairs is not None and structure is not None:
+            hold_pairs(half, structure, runs)
+        found.append(half)
+    return found[0], found[1]
 
 
 def _anywhere(configuration: Configuration) -> bool:

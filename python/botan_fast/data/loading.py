@@ -52,6 +52,7 @@ def load_samples(
     node_target: str = "S",
     require_targets: bool = True,
     progress: bool = False,
+    halves: bool = False,
 ) -> list[Sample]:
     """Read configurations, and build the graph and the targets of each once.
 
@@ -89,6 +90,9 @@ def load_samples(
         Refuse files without trajectories; otherwise their samples have targets = None.
     progress : bool
         Show a progress bar on standard error, when that is a terminal.
+    halves : bool
+        Compute the targets of the two halves of the runs too (`Sample.halves`), of which `evaluate` finds the ceiling
+        that the number of runs sets; of files with two runs or more, at twice the time and memory of targets.
 
     Returns
     -------
@@ -134,6 +138,7 @@ def load_samples(
         node_target=node_target,
         require_targets=require_targets,
         progress=progress,
+        halves=halves,
     )
 
 
@@ -153,6 +158,7 @@ def read_samples(
     time_optional: bool = False,
     joined: bool = False,
     structure: Structure | None = None,
+    halves: bool = False,
 ) -> list[Sample]:
     """`load_samples` with three options more.
 
@@ -194,6 +200,7 @@ def read_samples(
                 build |= {
                     "require_targets": require_targets,
                     "structure": structure,
+                    "halves": halves,
                     "which": "SE" + node_target.replace("S", ""),
                 }
                 loaded = _from_groups(source, choice, order, build, samples, once)

@@ -48,6 +48,8 @@ class Sample:
     inherent     InherentStructure that the data hold, or None
     arrays       other values that the data hold by name: (N,) or (N, k) of the particles, or one number; float64
     times        of a sample of `join_times`, whose targets are (N, K) and (E, K): the K times; else None
+    halves       two samples of the same graph, with the targets of one half of the runs each, or None: only
+                 `load_samples(halves=True)` makes them, of files that hold two runs or more
 
     Samples of a data set make graph and targets when they are asked for, and drop them again when a few others were
     used in between. Two samples are equal when they are the same object.
@@ -105,6 +107,7 @@ class Sample:
         sample._maker, sample._made = maker, None
         return sample
 
+    halves: tuple["Sample", "Sample"] | None = None
     # Pairs (2, P) as `pair_list` has them and E_ij of each (P,), beyond those of the graph, where a file told them.
     _held_pairs: tuple[np.ndarray, np.ndarray] | None = None
 
@@ -196,6 +199,8 @@ class Sample:
         )
         moved.source, moved.energy, moved.times = self.source, self.energy, self.times
         moved._held_pairs = self.held_pairs
+        if self.halves is not None:
+            moved.halves = self.halves[0].to(device), self.halves[1].to(device)
         return moved
 
     def kept(self) -> "Sample":

@@ -10,7 +10,7 @@ from ..files import printable
 from ..physics.descriptor_settings import DescriptorSettings
 from ..physics.potential import KOB_ANDERSEN, LennardJones
 from ..terminal import progress_bar
-from .making import StructureMaker, check_sample, shared, word_on_potentials
+from .making import Kept, StructureMaker, check_sample, shared, word_on_potentials
 from .sample import Sample
 
 __all__ = ["PAIRS", "Structure", "makers_without_minimum", "with_structure"]
@@ -231,12 +231,22 @@ def _all(samples: list[Sample], structure: Structure, progress: bool, pair_targe
         other = copy.copy(sample)  # of its own class, with whatever else it knows
         makers.append(StructureMaker(base, structure, kept, pair_targets))
         other._maker, other._made = makers[-1], None
+        if sample.halves is not None:
+            one, two = (_half(_base_of(half), structure, kept, pair_targets) for half in sample.halves)
+            other.halves = one, two
         result.append(other)
     if progress and structure.needs_minimum:
         waiting = [maker for maker in makers if not maker.has_minimum]
         for maker in progress_bar(waiting, desc="minimising", unit=" configurations", leave=False) if waiting else []:
             _ = maker.minimum
     return result
+
+
+def _half(base: Sample, structure: Structure, kept: Kept, pair_targets: bool | None) -> Sample:
+    """A half of the runs of a configuration, which shares what is made of its positions."""
+    other = copy.copy(base)
+    other._maker, other._made = StructureMaker(base, structure, kept, pair_targets), None
+    return other
 
 
 def _shown(value: Any) -> str:

@@ -154,6 +154,12 @@ def _joined(parts: dict[int, Sample], times: tuple[float, ...]) -> Sample:
     sample.source, sample.energy = first.source, first.energy
     sample.inherent, sample.arrays = first.inherent, first.arrays
     sample.times = times
+    if all(part.halves is not None for part in parts.values()):
+        one, other = (
+            _joined({place: part.halves[k] for place, part in parts.items() if part.halves is not None}, times)
+            for k in (0, 1)
+        )
+        sample.halves = one, other
     return sample
 
 

@@ -77,12 +77,14 @@ def samples_for(
     require_targets: bool,
     progress: bool,
     species: Sequence[str] | None = None,
+    halves: bool = False,
 ) -> list[Sample]:
     """The samples for a model. Of several temperatures or times, those that the model's card names, if nobody chose.
 
     Without need of targets, a configuration with several times comes once and without targets where the card does not
     help. What was chosen is said in a warning. A model with several outputs gets each configuration once, with a column
-    of targets for each time. The graphs carry what the model reads (`with_structure`).
+    of targets for each time. The graphs carry what the model reads (`with_structure`). With `halves` the samples of
+    files with runs have `Sample.halves`.
     """
     config, card = named.model.config, named.card
     structure, several = structure_of(named), num_outputs(config) > 1
@@ -105,6 +107,7 @@ def samples_for(
                 time_optional=once,
                 joined=several,
                 structure=structure,
+                halves=halves,
             )
             break
         except (SeveralValues, NotHeld) as error:

@@ -1,6 +1,7 @@
 """Scores of a model on data with targets, and predictions for data without."""
 
-import math
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -20,8 +21,12 @@ from ..model.card import ModelCard
 from ..model.ensemble import Ensemble
 from ..ops.precision import check_precision
 from ..quantities import FIRST_SHELL, NODE_TARGETS
+from .coefficients import pearson
+from .details import Cell, Details, check_windows
 from .ensembles import calibration
 from .forward import Model, NamedModel, Outputs, float64_array, forward_passes, named_model, samples_for
+from .intervals import COEFFICIENT, POSITIVE, mean_interval
+from .measures import pooled_interval
 from .prediction import warn_of_differences
 from .times import columns, num_outputs, output_times
 
@@ -40,6 +45,7 @@ def evaluate(
     temperature: Numbers = None,
     time: Numbers = None,
     species: Sequence[str] | None = None,
+    windows: float | Sequence[float] | None = None,
     device: Device = None,
     precision: str = "fp32",
     progress: bool = False,
@@ -64,6 +70,9 @@ def evaluate(
     box, density, temperature, time, species
         See `load_samples`. Of several temperatures or times, the one that the model was trained for (`model.card`) is
         taken when none is chosen, and a warning says so. Of a model with several outputs it is all of its times.
+    windows : float or list of float, optional
+        Edges of the windows of r_ij(0) of the scores in `pairs`, ascending up to the model's cutoff: [0, 1.1, 1.35, 2]
+        are three windows, and the whole; a number r is [0, r]; by default [0, 1.35].
     device : str or torch.device, optional
         Where to compute; by default where the model is. The model is moved back afterwards.
     precision : {"fp32", "bf16", "tf32", "auto"}
@@ -80,11 +89,19 @@ def evaluate(
         and for data without E_ij. All
         sums are in float64. Scores of an output that the model was not trained for are those of noise.
 
+        One by one, docs/scores.md has the equations and their sources: `species` ("A", "B", ...) and `pairs` ("A-A",
+        "A-B", ..., with their `window`, and `bins` of several), a dict of coefficients each
+        (`botan_fast.evaluation.measures.measures`); `intervals`, 95 % confidence intervals of the scores above over
+        configurations, [low, high] or None; `ceiling`, the largest coefficients that the number of runs allows
+        (`botan_fast.evaluation.ceiling`), or None with the reason in `ceiling_reason`; `heterogeneity`, chi_4 and the
+        spatial correlation of actual and predicted values (`botan_fast.evaluation.heterogeneity`), or None for several
+        states together; `temperature` and `time` of data of one state.
+
         Of a model with K outputs the scores are means over its times, `times` is a list of a dict for each time, with
-        `time` and the same scores, and `outputs` are the K times. Of data at several temperatures or times,
-        `conditions` is a list of a dict for each pair, with `temperature`, `time` and the same scores; with K outputs
-        also `node_transfer` and `edge_transfer`, K coefficients each: every output against these data (mean over
-        configurations).
+        `time` and the same scores, one by one too, and `outputs` are the K times. Of data at several temperatures or
+        times, `conditions` is a list of a dict for each pair, with `temperature`, `time` and the same scores, one by
+        one too; with K outputs also `node_transfer` and `edge_transfer`, K coefficients each: every output against
+        these data (mean over configurations).
 
         Of an `Ensemble`, `members` is a list of the node and edge score of each (None for what it was not trained for),
         and `calibration` what its spread tells of its errors on particles of type A
@@ -100,7 +117,8 @@ def evaluate(
     ------
     DataError, InputError
         as `load_samples` and `with_structure`; InputError also when the model's and the data's number of dimensions
-        differ, and for times that are none of those of the model's outputs.
+        differ, for times that are none of those of the model's outputs, and for windows that do not ascend or go
+        beyond the model's cutoff.
 
     Examples
     --------
@@ -117,22 +135,37 @@ def evaluate(
     """
     check_precision(precision, auto=True)
     named = named_model(model)
+    check_windows(windows, named.model.config["cutoff"])
     samples = samples_for(
-        named, data, box, density, temperature, time, species=species, require_targets=True, progress=progress
+        named,
+        data,
+        box,
+        density,
+        temperature,
+        time,
+        species=species,
+        require_targets=True,
+        progress=progress,
+        halves=True,
     )
     warn_of_differences(named, samples)
     _warn_of_noise(named)
-    scores = score(named.model, samples, device, precision, progress)
+    scores = score(named.model, samples, device, precision, progress, windows)
     numbers = ", ".join(f"{name} {scores[name]:.4f}" for name in FIRST_SCORES if scores[name] is not None)
     _LOG.info("scored %d configurations: %s", len(samples), numbers)
     return scores
 
 
 def score(
-    model: Model, samples: list[Sample], device: Device = None, precision: str = "fp32", progress: bool = False
+    model: Model,
+    samples: list[Sample],
+    device: Device = None,
+    precision: str = "fp32",
+    progress: bool = False,
+    windows: float | Sequence[float] | None = None,
 ) -> dict[str, Any]:
     """What `evaluate` returns, for samples that fit the model and hold its targets, without a word."""
-    own = Tally(model.config, getattr(model, "card", None))
+    own = Tally(model.config, getattr(model, "card", None), Details(model.config, windows))
     members = [Tally(member.config, member.card) for member in model.each] if isinstance(model, Ensemble) else []
     apart: list[tuple[np.ndarray, np.ndarray]] = []  # spread and error of the particles that count
     for passed in forward_passes(model, samples, device, precision, progress, "evaluating"):
@@ -151,7 +184,7 @@ def score(
     return result
 
 
-def tallies_of(model: BOTAN, samples: list[Sample], precision: str) -> list["Tally"]:
+def tallies_of(model: BOTAN, samples: list[Sample], precision: str) -> list[Tally]:
     """What is known of each sample, for `Tally.joined`: parts of the samples may be elsewhere."""
     tallies = []
     for passed in forward_passes(model, samples, None, precision, False, "evaluating"):
@@ -164,7 +197,7 @@ class Tally:
     """The scores of a model with this configuration and card, sample by sample."""
 
     @classmethod
-    def joined(cls, tallies: Sequence["Tally"]) -> "Tally":
+    def joined(cls, tallies: Sequence[Tally]) -> Tally:
         """The tally of all their samples: the bits of one that met them in this order."""
         whole = cls(tallies[0].config, tallies[0].card)
         for tally in tallies:
@@ -172,8 +205,9 @@ class Tally:
             whole._transfer += tally._transfer
         return whole
 
-    def __init__(self, config: dict[str, Any], card: ModelCard | None) -> None:
+    def __init__(self, config: dict[str, Any], card: ModelCard | None, details: Details | None = None) -> None:
         self.config, self.card, self.several = config, card, num_outputs(config) > 1
+        self._details = details
         self._parts: list[Part] = []
         self._transfer: list[tuple[tuple, str, list[float]]] = []
 
@@ -185,7 +219,9 @@ class Tally:
         pairs.append(("node", node, targets.node(self.config["node_target"])))
         if edge is not None and targets.pair_change is not None:
             pairs.append(("edge", edge, targets.pair_change))
-        for column in columns(self.config, self.card, sample):
+        found = columns(self.config, self.card, sample)
+        cells = [None] * len(found) if self._details is None else self._details.cells(sample, outputs, found)
+        for column, cell in zip(found, cells, strict=True):
             condition = sample.temperature, column.time
             scored: dict[str, Scored] = {}
             for name, predictions, wanted in pairs:
@@ -200,16 +236,16 @@ class Tally:
                     each = [pearson(predictions[mask, k], target[mask]) for k in range(predictions.shape[1])]
                     self._transfer.append((condition, name, each))
             if scored:
-                self._parts.append(Part(condition, column.output, scored))
+                self._parts.append(Part(condition, column.output, scored, cell))
 
     def result(self, number: int) -> dict[str, Any]:
         """What `evaluate` says of one model, over `number` configurations."""
         parts = self._parts
         if not self.several:
-            return summary(parts, number) | by_condition(parts, self._transfer)
+            return self._summary(parts, number) | self._by_condition()
         of_output = {part.output: part.condition[1] for part in parts}
         times = [
-            {"time": of_output[k], **summary(own, len(own))}
+            {"time": of_output[k], **self._summary(own, len(own))}
             for k in sorted(of_output)
             if (own := [part for part in parts if part.output == k])
         ]
@@ -218,13 +254,44 @@ class Tally:
         }
         outputs = _outputs(self.config, self.card, of_output)
         result |= {"num_configurations": number, "times": times, "outputs": outputs}
-        return result | by_condition(parts, self._transfer)
+        return result | self._by_condition()
 
     def trained_scores(self, number: int) -> dict[str, Any]:
         """Node and edge score, None for what the model was not trained for by its card."""
         scores, card = self.result(number), self.card
         letters = {"node_pearson": self.config["node_target"], "edge_pearson": "E"}
         return {name: scores[name] if card is None or card.trains(end) else None for name, end in letters.items()}
+
+    def _summary(self, parts: list[Part], number: int) -> dict[str, Any]:
+        result = summary(parts, number)
+        if self._details is None:
+            return result
+        cells = [part.cell for part in parts if part.cell is not None]
+        states = {part.condition for part in parts}
+        one_state = len(states) == 1
+        if one_state:
+            [(result["temperature"], result["time"])] = states
+        return result | {"intervals": intervals(parts)} | self._details.summary(cells, one_state)
+
+    def _by_condition(self) -> dict[str, Any]:
+        """ "conditions": the scores for each temperature and time, where there are several; of a model with several
+        outputs each with the row "transfer", in which every output is compared with these data."""
+        parts = self._parts
+        held = sorted(
+            {part.condition for part in parts}, key=lambda pair: tuple((x is not None, x or 0.0) for x in pair)
+        )
+        if len(held) < 2:
+            return {}
+        rows = []
+        for condition in held:
+            own = [part for part in parts if part.condition == condition]
+            row = {"temperature": condition[0], "time": condition[1], **self._summary(own, len(own))}
+            for name in ("node", "edge"):
+                values = [each for of, what, each in self._transfer if (of, what) == (condition, name)]
+                if values:
+                    row[f"{name}_transfer"] = np.mean(values, axis=0).tolist()
+            rows.append(row)
+        return {"conditions": rows}
 
 
 class Scored(NamedTuple):
@@ -241,6 +308,7 @@ class Part(NamedTuple):
     condition: tuple[float | None, float | None]  # temperature and time of the data
     output: int
     scored: dict[str, Scored]
+    cell: Cell | None = None
 
 
 def summary(parts: list[Part], number: int) -> dict[str, Any]:
@@ -258,22 +326,17 @@ def summary(parts: list[Part], number: int) -> dict[str, Any]:
     return result
 
 
-def by_condition(parts: list[Part], transfer: list[tuple[tuple, str, list[float]]]) -> dict[str, Any]:
-    """ "conditions": the scores for each temperature and time, where there are several; of a model with several outputs
-    each with the row "transfer", in which every output is compared with these data."""
-    held = sorted({part.condition for part in parts}, key=lambda pair: tuple((x is not None, x or 0.0) for x in pair))
-    if len(held) < 2:
-        return {}
-    rows = []
-    for condition in held:
-        own = [part for part in parts if part.condition == condition]
-        row = {"temperature": condition[0], "time": condition[1], **summary(own, len(own))}
-        for name in ("node", "edge"):
-            values = [each for of, what, each in transfer if (of, what) == (condition, name)]
-            if values:
-                row[f"{name}_transfer"] = np.mean(values, axis=0).tolist()
-        rows.append(row)
-    return {"conditions": rows}
+def intervals(parts: list[Part]) -> dict[str, Any]:
+    """The 95 % confidence intervals over configurations of the scores of `summary`, [low, high] or None."""
+    result: dict[str, Any] = {}
+    for name in ("node", "edge"):
+        scored = [part.scored[name] for part in parts if name in part.scored]
+        result[f"{name}_pearson"] = mean_interval([one.pearson for one in scored], COEFFICIENT)
+        result[f"{name}_loss"] = mean_interval([one.loss for one in scored], POSITIVE)
+        chosen = [one.chosen for one in scored]
+        whole = pearson(*(np.concatenate(part) for part in zip(*chosen, strict=True))) if chosen else 0.0
+        result[f"{name}_pearson_pooled"] = pooled_interval("pearson", chosen, whole) if chosen else None
+    return result
 
 
 def _outputs(config: dict[str, Any], card: ModelCard | None, met: dict[int, float | None]) -> list[float | None]:
@@ -297,28 +360,6 @@ def _warn_of_noise(named: NamedModel) -> None:
         word = NODE_TARGETS[target].replace("_", " ") if noise[0] == "node" else "pair changes"
         scores = " and ".join(noise)
         warn(f"{scores} scores are those of noise: {named.name} was trained for {card.trained_for}, not for {word}")
-
-
-def pearson(x: Array, y: Array) -> float:
-    """Pearson's correlation coefficient of two arrays, in float64; nan where one of them does not vary.
-
-    sum (x - <x>) (y - <y>) / sqrt(sum (x - <x>)^2 sum (y - <y>)^2)
-
-    Examples
-    --------
-    >>> from botan_fast.evaluation.scores import pearson
-    >>> round(pearson([1, 2, 3], [1, 2, 4]), 6)
-    0.981981
-    >>> pearson([1, 1], [1, 2])
-    nan
-    """
-    x, y = np.asarray(x, dtype=np.float64).ravel(), np.asarray(y, dtype=np.float64).ravel()
-    # A constant array minus its rounded mean need not be exactly zero, so constancy is tested by itself.
-    if x.size < 2 or x.min() == x.max() or y.min() == y.max():
-        return math.nan
-    x, y = x - x.mean(), y - y.mean()
-    scale = math.sqrt(np.dot(x, x)) * math.sqrt(np.dot(y, y))
-    return float(np.dot(x, y)) / scale if scale > 0 else math.nan
 
 
 def _masks(sample: Sample) -> dict[str, np.ndarray]:

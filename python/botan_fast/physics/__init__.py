@@ -3,6 +3,7 @@
 targets       isoconfigurational_targets, local_displacement_field: S, E, R, C, D, G, L
 targets_cuda  S and E on CUDA, runs streamed to the device
 correlations  F_s, overlap, chi_4, bond breaking
+heterogeneity  overlap of propensities, and their correlation in space
 relaxation    relaxation_time: 1/e, and tau_alpha by the paper's two-step fit
 potential     LennardJones: the potential of a mixture
 inherent      inherent_structure, potential_energy: the minimum downhill

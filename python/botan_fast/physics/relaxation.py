@@ -1,7 +1,6 @@
 """Relaxation times of correlation functions: where they fall to 1/e, and tau_alpha by the paper's fit in two steps."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 
@@ -107,7 +106,7 @@ def relaxation_time(
     Returns, for "two-step", a `TwoStepFit`. All times weigh the same. The uncertainty is the standard error by the
     jackknife over the M configurations. Of a single curve it is from the covariance of the fit, which takes the errors
     at different times as independent; those of F_s are not, so it is too small then. The order of the configurations
-    does not matter. Needs SciPy, of the extra `md`.
+    does not matter.
 
     Raises `InputError` for shapes that do not match, times that do not rise or are negative, NaN or infinite numbers;
     with "threshold" for a first value at or below the threshold: the crossing lies before the first time, give earlier
@@ -266,7 +265,8 @@ def _fit(
     log_times: np.ndarray, mean: np.ndarray, short_exponent: float | None, start: np.ndarray
 ) -> tuple[float, np.ndarray]:
     """Sum of squares and point of the fit that begins at `start`."""
-    least_squares = _require_scipy()
+    from scipy.optimize import least_squares  # here: it takes a third of a second
+
     margin = 7.0  # a factor of 1000 in time
     low, high = log_times[0] - margin, log_times[-1] + margin
     lower = [0.0, low, low, *[_EXPONENTS[0]] * (len(start) - 3)]
@@ -298,13 +298,3 @@ def _standard_error(point: np.ndarray, log_times: np.ndarray, mean: np.ndarray, 
         return math.sqrt(variance * float(np.linalg.inv(jacobian.T @ jacobian)[2, 2]))
     except (np.linalg.LinAlgError, ValueError):
         return math.inf
-
-
-def _require_scipy() -> Callable[..., Any]:
-    try:
-        from scipy.optimize import least_squares
-    except ImportError:
-        raise InputError(
-            "method = 'two-step' needs SciPy, which is not installed; pip install \"botan_fast[md]\""
-        ) from None
-    return least_squares
