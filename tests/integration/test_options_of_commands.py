@@ -27,7 +27,12 @@ COMMANDS = {
     "simulate": (SIMULATE, bf.simulate, {"quiet"}, {"progress", "options"}),
     "convert": (CONVERT, bf.convert, {"threads", "quiet"}, {"progress", "report"}),
     "evaluate": (EVALUATE, bf.evaluate, {"threads", "quiet", "rotations", "json", "output", "force"}, {"progress"}),
-    "predict": (PREDICT, bf.predict, {"threads", "quiet", "rotations", "output", "force"}, {"progress"}),
+    "predict": (
+        PREDICT,
+        bf.predict,
+        {"threads", "quiet", "rotations", "output", "force", "formats", "color", "bonds"},
+        {"progress"},
+    ),
 }
 FIELDS = {field.name: field.default for field in dataclasses.fields(Protocol)}
 

@@ -84,7 +84,7 @@ def test_it_is_continuous_through_a_face():
     box = np.array([4.0, 5.0, 6.0])
     _, positions, rng = case(box)
     below = np.column_stack([np.full(40, 4.0 - 1e-9), rng.random((40, 2)) * 5])
-    above = below + [2e-9, 0, 0]
+    above = below + np.array([2e-9, 0, 0])
     values = rng.random(150)
     np.testing.assert_allclose(
         bf.interpolate_field(positions, values, box, below),
@@ -124,7 +124,7 @@ def test_the_field_of_runs():
     box = np.array([6.0, 6.0, 6.0])
     _, positions, _ = case(box, number=250)
     graph = bf.build_graph(positions, np.zeros(250, int), box)
-    runs = np.stack([positions + [0.1, 0.2, 0.0], positions + [0.3, 0.0, 0.0]])
+    runs = np.stack([positions + np.array([0.1, 0.2, 0.0]), positions + np.array([0.3, 0.0, 0.0])])
     field = bf.local_displacement_field(positions, runs, graph).mean(0)
     _, arrows = bf.field_in_slice(positions, field, box)
     np.testing.assert_allclose(arrows, np.tile([0.2, 0.1], (36, 1)), atol=1e-6)

@@ -7,6 +7,10 @@ differences  how data differ from what a model was trained on
 prediction   predict, ConfigurationPrediction, FramePrediction
 scores       evaluate: Pearson and losses, in both conventions
 ensembles    what an ensemble gains, and what its spread tells
+columns      a prediction as named columns of particles and bonds
+colors       from a column to colours
 writing      predictions as npz and extended XYZ, trajectories of them
+lammps       predictions as LAMMPS data with bonds, and dumps
+objects      predictions as Atoms of ASE, DataCollection and session of OVITO
 options      the options of evaluate and predict
 """

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from ..data.options import DATA, FORCE, QUIET, READING, THREADS
 from ..option import Option
+from ..quantities import FIRST_SHELL
 
-__all__ = ["DEVICE", "EVALUATE", "JSON", "MODEL", "PRECISION", "PREDICT", "is_shipped"]
+__all__ = ["DEVICE", "EVALUATE", "FORMATS", "JSON", "MODEL", "PRECISION", "PREDICT", "is_shipped"]
 
 
 def is_shipped(name: str) -> bool:
@@ -29,6 +30,8 @@ DEVICE = Option("device", "text", "cpu, cuda, ... (default: cuda where torch fin
 _ROTATIONS = Option("rotations", "integer", "mean over R random rotations of the data", default=0, metavar="R")
 JSON = Option("json", "switch", "print one JSON object", default=False)
 
+FORMATS = ("npz", "xyz", "lammps", "ovito")  # kinds of files that predict writes
+
 EVALUATE = (
     MODEL,
     DATA,
@@ -51,8 +54,8 @@ PREDICT = (
     Option(
         "output",
         "path",
-        "folder, which gets an npz and an extended XYZ file for each configuration; or, for one configuration, a file "
-        "that ends in .npz, .xyz or .extxyz",
+        "folder, which gets files of --formats for each configuration; or, for one configuration, a file that ends in "
+        ".npz, .xyz, .extxyz, .data, .lmp or .ovito",
         metavar="OUT",
         required=True,
         short="-o",
@@ -64,6 +67,22 @@ PREDICT = (
         default="first",
         metavar="WHICH",
     ),
+    Option(
+        "formats",
+        "text",
+        "what a folder OUT gets: npz, xyz (default: both), lammps (data file with bonds, dumps), ovito (session)",
+        default=["npz", "xyz"],
+        several=True,
+        choices=FORMATS,
+        metavar="FORMAT",
+    ),
+    Option(
+        "color",
+        "text",
+        "what colours show in OVITO: a column such as propensity (default: the first), propensity_error; or none",
+        metavar="COLUMN",
+    ),
+    Option("bonds", "number", "bonds in LAMMPS and OVITO files: pairs nearer than R", default=FIRST_SHELL, metavar="R"),
     FORCE,
     PRECISION,
     *READING,

@@ -155,7 +155,8 @@ def field_in_slice(
     Raises
     ------
     InputError
-        As `interpolate_field`; for a box with tilt, an axis that is none, a spacing that is not positive, and a negative center.
+        As `interpolate_field`; for a box with tilt, an axis that is none, a spacing that is not positive, a
+        negative center.
 
     Source: Eq. (16) and Fig. 7 of Shiba et al., J. Chem. Phys. 158, 084503 (2023).
 
