@@ -177,11 +177,10 @@ def _write_particles(file: TextIO, system: _System, columns: dict[str, np.ndarra
     s = system
     numbers, names = _numbers(columns, scale, len(s.places))
     _write_head(file, s, "ATOMS", len(s.places))
-    file.write(f"ITEM: ATOMS id type element x y z ix iy iz radius{names}\n")
+    file.write(f"ITEM: ATOMS id type x y z ix iy iz radius{names}\n")
     for k, (place, image) in enumerate(zip(s.places, s.images, strict=True)):
         where, turns = " ".join(f"{x:.16g}" for x in place), " ".join(map(str, image))
-        kind = s.types[k]
-        file.write(f"{k + 1} {kind} {s.names[kind - 1]} {where} {turns} {s.radii[k]:g}{numbers[k]}\n")
+        file.write(f"{k + 1} {s.types[k]} {where} {turns} {s.radii[k]:g}{numbers[k]}\n")
 
 
 def _write_bonds(file: TextIO, system: _System, scale: Scale | None) -> None:

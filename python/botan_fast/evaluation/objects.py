@@ -86,9 +86,9 @@ def to_ovito(prediction: ConfigurationPrediction, *, color: str | None = None, b
     if len(pairs.pairs):
         both = particles.create_bonds(count=len(pairs.pairs), vis_params={"width": BOND_WIDTH})
         both.create_property("Topology", data=pairs.pairs)
-        inverse = np.linalg.inv(cell)
-        way = (places[pairs.pairs[:, 1]] - places[pairs.pairs[:, 0]]) @ inverse
-        both.create_property("Periodic Image", data=_nearest(way, cell))
+        # A bond is shorter than the cutoff, and so than half of each height of the cell: rounding finds its image.
+        way = (places[pairs.pairs[:, 1]] - places[pairs.pairs[:, 0]]) @ np.linalg.inv(cell)
+        both.create_property("Periodic Image", data=-np.rint(way).astype(np.int64))
         for name, values in pairs.columns.items():
             both.create_property(name, data=values)
         shown = scale_of_bonds(pairs, scale, p.quantity)
@@ -99,15 +99,6 @@ def to_ovito(prediction: ConfigurationPrediction, *, color: str | None = None, b
         data.attributes.update({key: value for key, value in known.items() if value is not None})
     data.attributes["Name"] = p.name
     return data
-
-
-def _nearest(way: np.ndarray, cell: np.ndarray) -> np.ndarray:
-    """(P, 3) integers: the image of the second particle that is nearest to the first. `way` is in cell vectors."""
-    steps = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), -1).reshape(-1, 3)
-    rounded = -np.rint(way)
-    candidates = rounded[:, None] + steps  # of a tilted cell the rounded one need not be the nearest
-    lengths = (((way[:, None] + candidates) @ cell) ** 2).sum(2)
-    return candidates[np.arange(len(way)), lengths.argmin(1)].astype(np.int64)
 
 
 def write_ovito(
