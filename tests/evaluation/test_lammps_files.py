@@ -106,7 +106,13 @@ def test_lammps_reads_it(tmp_path, cell):
     i, j = bonds.pairs.T
     away = np.linalg.norm(minimum_image(places[j] - places[i], turned), axis=1)
     np.testing.assert_allclose(away, bonds.columns["distance"], rtol=1e-5)
+    # What it writes of them, "Atoms # hybrid", is read as what we wrote.
+    lmp.commands_string(f"write_data {tmp_path}/b.data nocoeff")
     lmp.close()
+    [again], [expected] = read(tmp_path / "b.data"), read(data)
+    np.testing.assert_array_equal(again.types, expected.types)
+    if cell in ("orthogonal", "restricted", "flat"):
+        np.testing.assert_allclose(again.positions, expected.positions, atol=1e-12)
 
 
 @pytest.mark.parametrize("cell", ["orthogonal", "restricted", "flat"])

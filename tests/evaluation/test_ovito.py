@@ -38,10 +38,8 @@ def check_particles(data, p, color="propensity"):
     np.testing.assert_array_equal(particles["Particle Identifier"], np.arange(1, len(colors) + 1))
     names = {kind.id: kind.name for kind in particles["Particle Type"].types}
     assert [names[k] or "AB"[k - 1] for k in particles["Particle Type"]] == ["AB"[k] for k in p.types]
-    # Property objects of OVITO's own kind, which alone it draws: made for a name that it does not know, Color is none.
-    assert particles["Color"].component_names == ["R", "G", "B"] or list(particles["Color"].component_names) == list(
-        "RGB"
-    )
+    # OVITO's own property, which alone it draws: one of the same name that it does not know has components 1, 2, 3.
+    assert list(particles["Color"].component_names) == ["R", "G", "B"]
 
 
 def check_bonds(data, p, color="propensity"):
@@ -51,6 +49,7 @@ def check_bonds(data, p, color="propensity"):
         np.testing.assert_allclose(there[name], values, rtol=1e-6, atol=1e-7)
     scale = scale_of_bonds(bonds, scale_of_particles(p, color), p.quantity)
     np.testing.assert_allclose(there["Color"], scale.colors(bonds.columns[scale.column]), atol=1e-4)
+    assert list(there["Color"].component_names) == ["R", "G", "B"]
     # Drawn as short as they are: the image is that of the nearest neighbour.
     i, j = there["Topology"].T
     matrix = data.cell[:, :3]
@@ -126,7 +125,8 @@ def test_what_ovito_holds_is_predicted_as_the_files_are(tmp_path, cell, tiny_mod
     p = full_prediction(cell)
     write_xyz(p, tmp_path / "a.xyz")
     [expected] = bf.predict(model, tmp_path / "a.xyz")
-    for data in (import_file(tmp_path / "a.xyz").compute(), p.to_ovito()):
+    dump = write_lammps(p, tmp_path / "a.data")[1]
+    for data in (import_file(tmp_path / "a.xyz").compute(), import_file(dump).compute(), p.to_ovito()):
         [found] = bf.predict(model, data)
         np.testing.assert_array_equal(found.types, p.types)
         np.testing.assert_allclose(found.propensity, expected.propensity, atol=2e-5)

@@ -137,10 +137,10 @@ def _all_frames(
     if options.pop("temperature") is not None or options.pop("time") is not None:
         raise InputError("--frames all takes every frame; leave --temperature and --time out")
     one_file = formats is None
-    if one_file and _FORMATS[output.suffix] != "xyz":
-        raise InputError(
-            f"OUT = '{output}' is one {output.suffix[1:]}, which holds one frame; name a folder, or an .xyz file"
-        )
+    kind = _FORMATS.get(output.suffix)
+    if one_file and kind != "xyz":
+        shown = {"lammps": "LAMMPS file", "ovito": "session"}.get(str(kind), kind)
+        raise InputError(f"OUT = '{output}' is one {shown}, which holds one frame; name a folder, or an .xyz file")
     if formats is not None and set(formats) != {"npz", "xyz"}:
         raise InputError(f"--formats {' '.join(formats)}: of --frames all come npz and xyz; leave --formats out")
     config = named.model.config

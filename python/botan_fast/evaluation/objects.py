@@ -17,7 +17,9 @@ from .prediction import ConfigurationPrediction, FramePrediction
 
 __all__ = ["to_ase", "to_ovito", "write_ovito"]
 
-BOND_WIDTH = 0.15  # in sigma_AA: OVITO's own 0.4 hides the particles behind their bonds
+# With spheres of their full size, which touch, nothing of a bond can be seen: drawn are balls and sticks.
+BOND_WIDTH = 0.15  # in sigma_AA
+PARTICLE_SCALING = 0.4
 
 
 def to_ase(
@@ -84,6 +86,7 @@ def to_ovito(prediction: ConfigurationPrediction, *, color: str | None = None, b
         words = {"ColorBy": scale.column, "ColorLow": scale.low, "ColorHigh": scale.high, "ColorMap": scale.colormap}
         data.attributes.update(words)
     if len(pairs.pairs):
+        particles.vis.scaling = PARTICLE_SCALING
         both = particles.create_bonds(count=len(pairs.pairs), vis_params={"width": BOND_WIDTH})
         both.create_property("Topology", data=pairs.pairs)
         # A bond is shorter than the cutoff, and so than half of each height of the cell: rounding finds its image.

@@ -102,6 +102,7 @@ class ConfigurationPrediction:
         file, and `Color`, of the column `color` as in `write_xyz`; bonds are the pairs with r_ij(0) < `bonds` (0 for
         none), with `distance`, `pair_change`, `target_pair_change`, `pair_change_error` and `Color`. Attributes:
         `Name`, `ColorBy`, `ColorLow`, `ColorHigh`, `ColorMap`, and of a frame `Frame`, `Time`, `Timestep`.
+        Where there are bonds, particles are drawn at 0.4 of their size, as balls and sticks.
 
         Raises `InputError` without OVITO (extra `ovito`), and for a color that is no column. To see it:
 

@@ -1,8 +1,7 @@
 """LAMMPS data files (`write_data`, `read_data`), plain or gzip: one configuration in its box, no runs.
 
 Read are the header (`atoms`, `atom types`, `xlo xhi` and so on, `xy xz yz`, or `avec bvec cvec abc origin`) and the
-section Atoms, in the style that stands behind it (`Atoms # atomic`, or `Atoms # hybrid bond sphere`: id, type, x, y, z,
-then the columns of the styles that are not there yet) or else the one that its columns allow. Types are
+section Atoms, in the style that stands behind it (`Atoms # atomic`) or else the one that its columns allow. Types are
 numbers from 1, or names of the section Atom Type Labels. Image flags do not matter for one configuration. Other
 sections (Masses, Velocities, Bonds, ...) are passed over. Units must be lj where the first line says them.
 The layout of the file: https://docs.lammps.org/read_data.html
@@ -33,18 +32,6 @@ STYLES = {
     "sphere": (1, 4, 7),
     "ellipsoid": (1, 4, 7),
     "dipole": (1, 3, 9),
-}
-# Of hybrid styles: the columns that each adds to id, type, x, y, z; what an earlier one has added is not there twice.
-_ADDED = {
-    "atomic": (),
-    "charge": ("q",),
-    "bond": ("molecule",),
-    "angle": ("molecule",),
-    "molecular": ("molecule",),
-    "full": ("molecule", "q"),
-    "sphere": ("diameter", "density"),
-    "ellipsoid": ("flag", "density"),
-    "dipole": ("q", "mux", "muy", "muz"),
 }
 _SECTION = re.compile(r"[A-Z][A-Za-z/]*(?: [A-Za-z]+)*")  # "Atoms", "Pair Coeffs", "Atom Type Labels"
 
@@ -199,18 +186,17 @@ def _style(path: Path, hint: str, words: np.ndarray, kinds: int, labels: dict[st
     """The columns of Atoms: those of the style that the file names, else of the only kind that they can be."""
     count = words.shape[1]
     if hint:
-        name, *parts = (word.partition("/")[0] for word in hint.split())  # atomic/kk is atomic on other hardware
-        unknown = next((part for part in (parts if name == "hybrid" else [name]) if part not in STYLES), None)
-        if unknown is not None or (name == "hybrid" and not parts):
-            shown = (unknown or name)[:40]
-            raise DataError(f"{path}: Atoms are of style {shown!r}; known are {', '.join(STYLES)}, and hybrids of them")
-        style = STYLES.get(name, (1, 2, 5 + len({column for part in parts for column in _ADDED[part]})))
-        if count not in (style[2], style[2] + 3):
+        name = hint.split()[0].partition("/")[0]  # atomic/kk is atomic on other hardware
+        if name == "hybrid" and count >= 5:
+            return (1, 2, count)  # whatever its styles are: id, type, x, y, z stand before what they add
+        if name not in STYLES:
+            raise DataError(f"{path}: Atoms are of style {name[:40]!r}; known are {', '.join(STYLES)}, hybrid")
+        if count not in (STYLES[name][2], STYLES[name][2] + 3):
             raise DataError(
-                f"{path}: Atoms of style {' '.join([name, *parts])[:80]} have {count} columns; expected {style[2]}, or "
-                f"with images {style[2] + 3}"
+                f"{path}: Atoms of style {name} have {count} columns; expected {STYLES[name][2]}, or with images "
+                f"{STYLES[name][2] + 3}"
             )
-        return style
+        return STYLES[name]
 
     def may_be_types(column: int) -> bool:
         texts = set(words[:, column].tolist())
