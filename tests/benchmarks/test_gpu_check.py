@@ -181,7 +181,7 @@ def test_a_build_that_fails(replaced, machine, tmp_path, installed, capsys):
 
 def test_names_of_stages():
     assert check.stages_of("sanitizer,build", False) == ["build", "memcheck", "initcheck", "racecheck"]
-    assert check.stages_of("benchmarks", True) == ["build", "bench", "networks", "training", "operations"]
+    assert check.stages_of("benchmarks", True) == ["build", "bench", "networks", "training", "several", "operations"]
     with pytest.raises(ValueError, match="--stage test: choose of build, tests, bench"):
         check.stages_of("test", False)
 
