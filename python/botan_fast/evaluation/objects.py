@@ -120,7 +120,7 @@ def write_ovito(
 
     Examples
     --------
-    With a `prediction` of `botan_fast.predict`, where OVITO is installed:
+    With a `prediction` of `botan_fast.predict`, where OVITO is installed::
 
         write_ovito(prediction, "conf.ovito")
     """

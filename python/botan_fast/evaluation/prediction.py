@@ -104,7 +104,7 @@ class ConfigurationPrediction:
         `Name`, `ColorBy`, `ColorLow`, `ColorHigh`, `ColorMap`, and of a frame `Frame`, `Time`, `Timestep`.
         Where there are bonds, particles are drawn at 0.4 of their size, as balls and sticks.
 
-        Raises `InputError` without OVITO (extra `ovito`), and for a color that is no column. To see it:
+        Raises `InputError` without OVITO (extra `ovito`), and for a color that is no column. To see it::
 
             Pipeline(source=StaticSource(data=prediction.to_ovito())).add_to_scene()
         """
