@@ -41,14 +41,14 @@ def test_radius_and_id(tmp_path):
     """Half of the diameters of the Kob-Andersen mixture, so that B is not drawn as boron."""
     write_xyz(prediction([0, 1, 0, 1]), tmp_path / "a.xyz")
     names, rows = columns_of(tmp_path / "a.xyz")
-    assert names == ["species", "S", "1", "pos", "R", "3", "propensity", "R", "1", "id", "I", "1", "radius", "R", "1"]
-    assert [row[-2:] for row in rows] == [["1", "0.5"], ["2", "0.44"], ["3", "0.5"], ["4", "0.44"]]
+    assert ":".join(names) == "species:S:1:pos:R:3:propensity:R:1:id:I:1:radius:R:1:Color:R:3"
+    assert [row[-5:-3] for row in rows] == [["1", "0.5"], ["2", "0.44"], ["3", "0.5"], ["4", "0.44"]]
     assert [row[0] for row in rows] == ["A", "B", "A", "B"]
 
 
 def test_radius_of_other_mixtures(tmp_path):
     write_xyz(prediction([0, 1, 2]), tmp_path / "a.xyz")
-    assert [row[-1] for row in columns_of(tmp_path / "a.xyz")[1]] == ["0.5"] * 3
+    assert [row[-4] for row in columns_of(tmp_path / "a.xyz")[1]] == ["0.5"] * 3
 
 
 def test_without_any_output(tmp_path):

@@ -47,6 +47,20 @@ def test_the_style_follows_from_the_columns(tmp_path, style, images):
     np.testing.assert_allclose(c.positions, s.positions, atol=1e-12)
 
 
+@pytest.mark.parametrize("hint", ["hybrid", "hybrid bond sphere"])  # LAMMPS writes the first, others the second
+def test_hybrid_styles_begin_with_type_and_place(tmp_path, hint):
+    s = simulation()
+    text = lammps_data_text(s).replace("Atoms  # atomic", f"Atoms # {hint}")
+    head, atoms = text.split(f"{hint}\n\n")
+    rows, rest = atoms.split("\n\n", 1)
+    # id type x y z, what the styles add (molecule, diameter, density), image flags
+    words = [row.split() for row in rows.splitlines()]
+    rows = "\n".join(" ".join([*row[:5], "1", "0.88", "1.5", *row[5:]]) for row in words)
+    c = one(write(tmp_path / "a.data", f"{head}{hint}\n\n{rows}\n\n{rest}"))
+    np.testing.assert_array_equal(c.types, s.types)
+    np.testing.assert_allclose(c.positions, s.positions, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("rows", "style"),
     [

@@ -32,7 +32,12 @@ COMMANDS = {
         {"threads", "quiet", "rotations", "json", "output", "force", "seeds"},
         {"progress"},
     ),
-    "predict": (PREDICT, bf.predict, {"threads", "quiet", "rotations", "output", "force"}, {"progress"}),
+    "predict": (
+        PREDICT,
+        bf.predict,
+        {"threads", "quiet", "rotations", "output", "force", "formats", "color", "bonds"},
+        {"progress"},
+    ),
 }
 FIELDS = {field.name: field.default for field in dataclasses.fields(Protocol)}
 

@@ -15,6 +15,10 @@ heterogeneity  chi_4 and the spatial correlation, actual and predicted
 seeds        median, best and worst over trainings
 rows         scores as tidy rows and CSV
 ensembles    what an ensemble gains, and what its spread tells
+columns      a prediction as named columns of particles and bonds
+colors       from a column to colours
 writing      predictions as npz and extended XYZ, trajectories of them
+lammps       predictions as LAMMPS data with bonds, and dumps
+objects      predictions as Atoms of ASE, DataCollection and session of OVITO
 options      the options of evaluate and predict
 """

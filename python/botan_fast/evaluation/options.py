@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from ..data.options import DATA, FORCE, QUIET, READING, THREADS
 from ..option import Option
+from ..quantities import FIRST_SHELL
 
-__all__ = ["DEVICE", "EVALUATE", "JSON", "MODEL", "PRECISION", "PREDICT", "is_shipped"]
+__all__ = ["DEVICE", "EVALUATE", "FORMATS", "JSON", "MODEL", "PRECISION", "PREDICT", "is_shipped"]
 
 
 def is_shipped(name: str) -> bool:
@@ -28,6 +29,8 @@ PRECISION = Option("precision", "text", "matrix products: fp32, bf16, tf32; auto
 DEVICE = Option("device", "text", "cpu, cuda, ... (default: cuda where torch finds it)")
 _ROTATIONS = Option("rotations", "integer", "mean over R random rotations of the data", default=0, metavar="R")
 JSON = Option("json", "switch", "print one JSON object", default=False)
+
+FORMATS = ("npz", "xyz", "lammps", "ovito")  # kinds of files that predict writes
 
 EVALUATE = (
     MODEL,
@@ -59,8 +62,8 @@ PREDICT = (
     Option(
         "output",
         "path",
-        "folder, which gets an npz and an extended XYZ file for each configuration; or, for one configuration, a file "
-        "that ends in .npz, .xyz or .extxyz",
+        "folder, which gets files of --formats for each configuration; or, for one configuration, a file that ends in "
+        ".npz, .xyz, .extxyz, .data, .lmp or .ovito",
         metavar="OUT",
         required=True,
         short="-o",
@@ -72,6 +75,22 @@ PREDICT = (
         default="first",
         metavar="WHICH",
     ),
+    Option(
+        "formats",
+        "text",
+        "what a folder OUT gets: npz, xyz (default: both), lammps (data file with bonds, dumps), ovito (session)",
+        default=["npz", "xyz"],
+        several=True,
+        choices=FORMATS,
+        metavar="FORMAT",
+    ),
+    Option(
+        "color",
+        "text",
+        "what colours show in OVITO: a column such as propensity (default: the first), propensity_error; or none",
+        metavar="COLUMN",
+    ),
+    Option("bonds", "number", "bonds in LAMMPS and OVITO files: pairs nearer than R", default=FIRST_SHELL, metavar="R"),
     FORCE,
     PRECISION,
     *READING,

@@ -16,7 +16,7 @@ from ..device import Device
 from ..errors import InputError, warn
 from ..files import FilePath
 from ..ops.precision import check_precision
-from ..quantities import NODE_TARGETS
+from ..quantities import FIRST_SHELL, NODE_TARGETS
 from .differences import differences
 from .forward import Model, NamedModel, Passed, check_fits, forward_passes, named_model, samples_for, structure_of
 from .times import output_times
@@ -69,6 +69,48 @@ class ConfigurationPrediction:
     def quantity(self) -> str:
         """Name of the node values in files: "propensity", or the field of `Targets` that `node_target` stands for."""
         return NODE_TARGETS[self.node_target]
+
+    def to_ase(self, *, symbols: Sequence[str] | None = None, bonds: float = FIRST_SHELL) -> Any:
+        """An `Atoms` of ASE with what the model says.
+
+        Lengths are in sigma_AA, not in Angstrom, and `info["units"]` is "lj". The arrays are `type` (0 = A) and the
+        columns of the XYZ file: `propensity`, `propensity_spread`, `target_propensity`, `propensity_error`. `info` has
+        `name`, of a frame `frame`, `time`, `step`, and the pairs with r_ij(0) < `bonds` (0 for none): `pairs` (P, 2),
+        `distance`, `pair_change`, `target_pair_change`, `pair_change_error` (P,), means of both directions.
+        `botan_fast.predict` reads these Atoms again.
+
+        symbols : chemical symbols of A, B, ..., such as ("Ni", "P"); None: all are "X", of no element.
+
+        Raises `InputError` without ASE (extra `ase`), for too few symbols, and for one that ASE does not know.
+
+        >>> import numpy as np
+        >>> from botan_fast.evaluation.prediction import ConfigurationPrediction
+        >>> pair = np.empty(0, np.int32)
+        >>> p = ConfigurationPrediction("a", np.zeros((1, 3)), np.zeros(1, int), np.ones(3), np.ones(1, np.float32),
+        ...     pair, pair, np.empty(0, np.float32))
+        >>> p.to_ase().arrays["propensity"].tolist()
+        [1.0]
+        """
+        from .objects import to_ase
+
+        return to_ase(self, symbols=symbols, bonds=bonds)
+
+    def to_ovito(self, *, color: str | None = None, bonds: float = FIRST_SHELL) -> Any:
+        """A `DataCollection` of OVITO with particles and bonds in their colours.
+
+        Particles have `Position`, `Particle Type` (A, B, ...), `Particle Identifier`, `Radius`, the columns of the XYZ
+        file, and `Color`, of the column `color` as in `write_xyz`; bonds are the pairs with r_ij(0) < `bonds` (0 for
+        none), with `distance`, `pair_change`, `target_pair_change`, `pair_change_error` and `Color`. Attributes:
+        `Name`, `ColorBy`, `ColorLow`, `ColorHigh`, `ColorMap`, and of a frame `Frame`, `Time`, `Timestep`.
+        Where there are bonds, particles are drawn at 0.4 of their size, as balls and sticks.
+
+        Raises `InputError` without OVITO (extra `ovito`), and for a color that is no column. To see it::
+
+            Pipeline(source=StaticSource(data=prediction.to_ovito())).add_to_scene()
+        """
+        from .objects import to_ovito
+
+        return to_ovito(self, color=color, bonds=bonds)
 
     @classmethod
     def from_sample(

@@ -187,8 +187,10 @@ def _style(path: Path, hint: str, words: np.ndarray, kinds: int, labels: dict[st
     count = words.shape[1]
     if hint:
         name = hint.split()[0].partition("/")[0]  # atomic/kk is atomic on other hardware
+        if name == "hybrid" and count >= 5:
+            return (1, 2, count)  # whatever its styles are: id, type, x, y, z stand before what they add
         if name not in STYLES:
-            raise DataError(f"{path}: Atoms are of style {name[:40]!r}; known are {', '.join(STYLES)}")
+            raise DataError(f"{path}: Atoms are of style {name[:40]!r}; known are {', '.join(STYLES)}, hybrid")
         if count not in (STYLES[name][2], STYLES[name][2] + 3):
             raise DataError(
                 f"{path}: Atoms of style {name} have {count} columns; expected {STYLES[name][2]}, or with images "
