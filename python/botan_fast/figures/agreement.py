@@ -69,7 +69,7 @@ def actual_against_predicted(
         low, high = low - 0.5, high + 0.5
     room = 0.03 * (high - low)
     span = (low - room, high + room)
-    ax = panel(ax, COLUMN, 3.1)
+    ax = panel(ax, COLUMN, 2.9)
     counts, *edges = np.histogram2d(predicted, actual, bins=bins, range=[span, span])
     shown = np.ma.masked_equal(counts.T, 0)
     mesh = ax.pcolormesh(*edges, shown, norm=LogNorm(1, max(counts.max(), 2)), cmap="viridis", rasterized=True)
@@ -80,11 +80,11 @@ def actual_against_predicted(
         ends = np.array([predicted.min(), predicted.max()])
         ax.plot(ends, offset + slope * ends, color="C1", label="regression")
         said = [f"Pearson {np.corrcoef(actual, predicted)[0, 1]:.2f}", f"slope {slope:.2f}", *said]
-    ax.text(0.04, 0.96, "\n".join(said), transform=ax.transAxes, va="top", fontsize=7)
+    ax.text(0.04, 0.96, "\n".join(said), transform=ax.transAxes, va="top", fontsize=8)
     ax.legend(loc="lower right")
     ax.set(xlim=span, ylim=span, aspect="equal", xlabel=f"predicted {name}", ylabel=f"actual {name}")
     ax.tick_params(direction="out", top=False, right=False)
     ax.set_title("\n".join(part for part in (title, setting(temperature, time, number)) if part), loc="left")
-    bar = ax.figure.colorbar(mesh, ax=ax, label="points in a cell", pad=0.02, aspect=24, shrink=0.9)
+    bar = ax.figure.colorbar(mesh, ax=ax, label="points in a cell", pad=0.02, aspect=24)
     bar.ax.tick_params(which="both", direction="out", left=False)
     return ax

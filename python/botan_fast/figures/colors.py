@@ -10,8 +10,9 @@ from ..errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
 
-__all__ = ["color_bar", "limits_of", "say"]
+__all__ = ["around_zero", "color_bar", "limits_of", "say"]
 
 
 def limits_of(limits: tuple[float, float] | None, *arrays: np.ndarray, per_cent: float = 1.0) -> tuple[float, float]:
@@ -27,6 +28,21 @@ def limits_of(limits: tuple[float, float] | None, *arrays: np.ndarray, per_cent:
     if not (np.isfinite([low, high]).all() and low < high):
         raise InputError(f"limits = {limits} must rise; give the lowest and the highest value of the colours")
     return low, high
+
+
+def around_zero(cmap: str, limits: tuple[float, float]) -> Colormap:
+    """The part of a diverging colour map for a range of colours in which 0 has the middle, and both sides one scale.
+
+    >>> from botan_fast.figures.colors import around_zero
+    >>> around_zero("coolwarm", (-1.0, 3.0))(0.25) == around_zero("coolwarm", (-1.0, 1.0))(0.5)
+    True
+    """
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    most = max(abs(limits[0]), abs(limits[1]))
+    whole = colormaps[cmap].resampled(2049)
+    return ListedColormap(whole((np.linspace(*limits, 1025) / most + 1) / 2))
 
 
 def color_bar(drawn: Any, axes: list[Axes], label: str, values: np.ndarray, limits: tuple[float, float]) -> None:

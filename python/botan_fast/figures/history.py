@@ -57,6 +57,8 @@ def losses(history: Any, *, parts: bool = False, title: str = "", ax: Axes | Non
     >>> [line.get_label() for line in ax.lines]
     ['training', 'test']
     """
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
     rows = table("history", history, "epoch")
     drawn = []
     for column, label, look in (*_LINES, *(_PARTS if parts else ())):
@@ -74,6 +76,9 @@ def losses(history: Any, *, parts: bool = False, title: str = "", ax: Axes | Non
         look = {**look, "marker": "o", "markersize": 2.5} if len(x) < 40 else look
         ax.plot(x, y, label=label, **look)
     ax.set(yscale="log", xlabel="epoch", ylabel="loss")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_title(title, loc="left")
     ax.legend()
     return ax

@@ -157,7 +157,7 @@ def _mean(ax: Axes, r: np.ndarray, values: np.ndarray, edges: np.ndarray) -> Non
         middle = ((coarse[1:] + coarse[:-1]) / 2)[known]
         ax.plot(middle, mean, color="white", linewidth=2.4)
         ax.plot(middle, mean, color="C1", linewidth=1.2, label="mean")
-        ax.legend()
+        ax.legend(frameon=True, framealpha=0.85, edgecolor="none", loc="upper right")
 
 
 def _bar(mesh: QuadMesh, axes: list[Axes]) -> None:

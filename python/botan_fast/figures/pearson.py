@@ -164,6 +164,7 @@ def pearson_of_targets(
     for ax, (letter, own) in zip(axes, held.items(), strict=True):
         pearson_against(own, "time", score=score, series=series, target=letter, ax=ax)
     for ax in axes[1:]:
+        ax.set_title("", loc="left")  # that of the first is of all
         if (legend := ax.get_legend()) is not None:
             legend.remove()
     return axes

@@ -21,7 +21,7 @@ __all__ = ["DIAMETERS", "propensity_compared", "propensity_map"]
 
 # Drawn diameters: sigma_AA and sigma_BB of the Kob-Andersen mixture, Phys. Rev. E 51, 4626 (1995).
 DIAMETERS = (1.0, 0.88)
-_LABEL = r"propensity $S_i\,/\,\sigma_{AA}$"
+_LABEL = r"propensity $\mathcal{S}_i\,/\,\sigma_{AA}$"
 
 
 @styled
@@ -82,7 +82,7 @@ def propensity_map(
     >>> r, s = rng.random((500, 3)) * 7.5, rng.random(500)
     >>> ax = propensity_map(r, np.zeros(500, int), 7.5, s, temperature=0.44, time=4120)
     >>> ax.get_title(loc="left").splitlines()
-    ['$T = 0.44$, $t = 4120$, $N = 500$, 3.25 < z < 4.25']
+    ['$T = 0.44$, $t = 4120$, $N = 500$, $3.25 < z < 4.25$']
     """
     seen = cut(positions, box, axis, slab)
     number = len(np.asarray(positions))
@@ -147,7 +147,7 @@ def propensity_compared(
     >>> r, s = rng.random((500, 3)) * 7.5, rng.random(500)
     >>> axes = propensity_compared(r, np.zeros(500, int), [7.5, 7.5, 7.5], s, s)
     >>> [ax.get_title(loc="left").splitlines()[0] for ax in axes]
-    ['BOTAN', 'simulation', 'error, BOTAN $-$ simulation']
+    ['BOTAN, Pearson 1.00 (type A)', 'simulation', 'error, BOTAN $-$ simulation']
     """
     seen = cut(positions, box, axis, slab)
     number = len(np.asarray(positions))
@@ -158,19 +158,19 @@ def propensity_compared(
     both = limits_of(limits, actual[inside], predicted[inside])
     error = predicted - actual
     most = float(np.percentile(np.abs(error[inside]), 99)) or 1.0
-    axes = panels(3, PAGE, 2.95, sharex=True, sharey=True)
+    axes = panels(3, PAGE, 3.35, sharex=True, sharey=True)
     drawn = []
     for ax, values, span, cmap in zip(
         axes, (predicted, actual, error), (both, both, (-most, most)), ("viridis", "viridis", "RdBu_r"), strict=True
     ):
         drawn.append(_discs(ax, seen, kinds, values, diameters, span, cmap))
         if field is not None:
-            _arrows(ax, seen, field)
+            _arrows(ax, seen, field, key=ax is axes[2])
     for ax in axes[1:]:
         ax.set_ylabel("")
     color_bar(drawn[1], list(axes[:2]), label, np.concatenate([actual[inside], predicted[inside]]), both)
     color_bar(drawn[2], [axes[2]], r"error$\,/\,\sigma_{AA}$", error[inside], (-most, most))
-    say(axes[0], "BOTAN", _agreement(actual, predicted, kinds == 0))
+    say(axes[0], *_agreement(actual, predicted, kinds == 0))
     say(axes[1], "simulation", setting(temperature, time, number))
     say(axes[2], "error, BOTAN $-$ simulation", seen.text)
     return axes[0], axes[1], axes[2]
@@ -212,7 +212,7 @@ def _discs(
     return discs
 
 
-def _arrows(ax: Axes, seen: Slab, field: tuple[Any, Any]) -> None:
+def _arrows(ax: Axes, seen: Slab, field: tuple[Any, Any], key: bool = True) -> None:
     """Arrows at their points, so long that they do not reach the next one but rarely, and how long one is."""
     from matplotlib.patheffects import withStroke
 
@@ -225,20 +225,22 @@ def _arrows(ax: Axes, seen: Slab, field: tuple[Any, Any]) -> None:
     if not len(length) or not length.max() > 0:
         return
     spacing = np.sqrt(seen.window.prod() / len(points))
-    scale = np.percentile(length, 95) / (1.4 * spacing)
+    scale = np.percentile(length, 95) / (1.25 * spacing)
     quiver = ax.quiver(
-        *points.T, *arrows.T, angles="xy", scale_units="xy", scale=scale, width=0.006, headwidth=4, color="black",
-        zorder=3,
+        *points.T, *arrows.T, angles="xy", scale_units="xy", scale=scale, width=0.007, headwidth=4, headlength=4.5,
+        color="black", zorder=3,
     )  # fmt: skip
-    quiver.set_path_effects([withStroke(linewidth=1.0, foreground="white")])
+    quiver.set_path_effects([withStroke(linewidth=0.7, foreground="white")])
+    if not key:
+        return
     shown = float(f"{np.percentile(length, 95):.1g}")
-    key = ax.quiverkey(quiver, 0.86, -0.13, shown, rf"${shown:g}\,\sigma_{{AA}}$", labelpos="E", labelsep=0.05)
-    key.text.set_fontsize(7)
+    said = ax.quiverkey(quiver, 0.8, -0.16, shown, rf"${shown:g}\,\sigma_{{AA}}$", labelpos="E", labelsep=0.05)
+    said.text.set_fontsize(8)
 
 
-def _agreement(actual: np.ndarray, predicted: np.ndarray, chosen: np.ndarray) -> str:
+def _agreement(actual: np.ndarray, predicted: np.ndarray, chosen: np.ndarray) -> tuple[str, ...]:
     actual, predicted = actual[chosen], predicted[chosen]
     if len(actual) < 3 or not actual.std() > 0 or not predicted.std() > 0:
-        return ""
+        return ("BOTAN",)
     pearson, spread = np.corrcoef(actual, predicted)[0, 1], predicted.std() / actual.std()
-    return f"type A: Pearson {pearson:.2f}, spread {spread:.2f} of actual"
+    return f"BOTAN, Pearson {pearson:.2f} (type A)", f"spread {spread:.2f} of that of the simulation"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ..errors import InputError
-from .appearance import panel, styled
+from .appearance import panel, setting, styled
 from .inputs import numbers
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def scattering(
     temperature: float | None = None,
     number: int | None = None,
     label: str | None = None,
-    title: str = "",
+    title: str = "type A",
     ax: Axes | None = None,
 ) -> Axes:
     """F_s(k, t) of the A particles against the logarithm of time, with a fit and its tau_alpha.
@@ -109,7 +109,7 @@ def scattering(
     factor = k / np.pi
     shown = rf"{factor:g}\pi" if abs(factor - round(factor)) < 1e-9 else f"{k:g}"
     ax.set(xscale="log", ylim=(0, 1.03), xlabel=r"$t$", ylabel=rf"$F_s(k = {shown},\, t)$")
-    ax.set_title(", ".join(part for part in (title, "" if number is None else f"$N = {number}$") if part), loc="left")
+    ax.set_title(setting(None, None, number, title), loc="left")
     if names:
         ax.legend()
     return ax

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .appearance import PAGE, panel, panels, setting, styled
-from .colors import color_bar, limits_of, say
+from .colors import around_zero, color_bar, limits_of, say
 from .inputs import numbers, pairs_of
 from .slab import Slab, cut_pairs, frame, with_images
 
@@ -42,7 +42,8 @@ def bonds(
     """The pairs with both ends in a slab as segments, coloured by a value of each, such as E_ij.
 
     A segment that crosses an edge of the box is drawn at both. Those with small values are drawn first, so that pairs
-    which part or meet are seen. The colours are symmetric about 0: blue pairs have come nearer, red ones have parted.
+    which part or meet are seen. The middle of the colours is 0, and both sides have one scale, whatever the range is:
+    blue pairs have come nearer, red ones have parted.
 
     Parameters
     ----------
@@ -51,8 +52,9 @@ def bonds(
     pairs : (2, P) numbers of particles; both directions of a pair may be there
     values : (P,) what the colours say
     axis, slab : pairs with slab[0] < r_axis < slab[1] at both ends; None is the middle of the box, 1 thick
-    limits : lowest and highest value of the colours; by default so that 1 of 100 segments lies beyond
-    cmap, label, title, temperature, time, ax : as in `propensity_map`
+    limits : lowest and highest value of the colours; by default 0 and all segments without the outermost per cents
+    cmap : a diverging colour map of matplotlib
+    label, title, temperature, time, ax : as in `propensity_map`
 
     Returns
     -------
@@ -78,7 +80,7 @@ def bonds(
     values = numbers("values", values, pairs_of(pairs, number).shape[1], "one of each pair")
     seen, chosen, segments = cut_pairs(positions, box, pairs, axis, slab)
     ax = panel(ax, height=3.1)
-    span = _symmetric(limits, values[chosen])
+    span = _limits(limits, values[chosen])
     lines = _segments(ax, seen, segments, values[chosen], span, cmap)
     _dots(ax, seen, types)
     if label is not None:
@@ -119,7 +121,7 @@ def bonds_compared(
     actual = numbers("actual", actual, size, "one of each pair")
     predicted = numbers("predicted", predicted, size, "one of each pair")
     seen, chosen, segments = cut_pairs(positions, box, pairs, axis, slab)
-    span = _symmetric(limits, np.concatenate([actual[chosen], predicted[chosen]]))
+    span = _limits(limits, np.concatenate([actual[chosen], predicted[chosen]]))
     axes = panels(2, PAGE, 4.1, sharex=True, sharey=True)
     for ax, values in zip(axes, (predicted, actual), strict=True):
         lines = _segments(ax, seen, segments, values[chosen], span, cmap)
@@ -131,11 +133,12 @@ def bonds_compared(
     return axes[0], axes[1]
 
 
-def _symmetric(limits: tuple[float, float] | None, values: np.ndarray) -> tuple[float, float]:
+def _limits(limits: tuple[float, float] | None, values: np.ndarray) -> tuple[float, float]:
+    """The range of colours, with 0 in it."""
     if limits is not None:
         return limits_of(limits)
-    most = float(np.percentile(np.abs(values), 99)) or 1.0
-    return -most, most
+    low, high = limits_of(None, values)
+    return min(low, 0.0), max(high, 0.0)
 
 
 def _segments(
@@ -147,7 +150,7 @@ def _segments(
     segments, values = segments[order], values[order]
     index, shift = with_images(segments.min(axis=1), segments.max(axis=1), seen.window)
     lines = LineCollection(list(segments[index] + shift[:, None]), linewidths=1.6, capstyle="round")
-    lines.set(array=values[index], clim=limits, cmap=cmap)
+    lines.set(array=values[index], clim=limits, cmap=around_zero(cmap, limits))
     ax.add_collection(lines, autolim=False)
     frame(ax, seen)
     return lines

@@ -42,7 +42,7 @@ def cut(positions: Any, box: Any, axis: int = 2, slab: tuple[float, float] | Non
     >>> from botan_fast.figures.slab import cut
     >>> seen = cut([[0.5, 1, 0.3], [1, 2, 3.9], [3, 3, 2]], box=[4.0, 4.0, 4.0], slab=(-0.5, 0.5))
     >>> seen.particles.tolist(), seen.text
-    ([1, 0], '-0.5 < z < 0.5')
+    ([1, 0], '$-0.5 < z < 0.5$')
     """
     positions = positions_of(positions)
     dimensions = positions.shape[1]
@@ -63,7 +63,7 @@ def cut(positions: Any, box: Any, axis: int = 2, slab: tuple[float, float] | Non
     plane = [d for d in range(3) if d != axis]
     points, window = positions[inside][:, plane], box[plane]
     names = (_NAMES[plane[0]], _NAMES[plane[1]])
-    text = f"{low:.4g} < {_NAMES[axis]} < {high:.4g}"
+    text = f"${low:.4g} < {_NAMES[axis]} < {high:.4g}$"
     return Slab(inside, points - window * np.floor(points / window), window, text, names)
 
 
@@ -107,6 +107,10 @@ def with_images(low: np.ndarray, high: np.ndarray, window: np.ndarray) -> tuple[
 
 def frame(ax: Axes, seen: Slab) -> None:
     """Axes that show the box and nothing beyond, with equal scales."""
+    from matplotlib.ticker import MaxNLocator
+
     ax.set(xlim=(0, seen.window[0]), ylim=(0, seen.window[1]), aspect="equal")
     ax.set(xlabel=rf"${seen.names[0]}\,/\,\sigma_{{AA}}$", ylabel=rf"${seen.names[1]}\,/\,\sigma_{{AA}}$")
     ax.tick_params(direction="out", top=False, right=False)
+    for one in (ax.xaxis, ax.yaxis):
+        one.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
