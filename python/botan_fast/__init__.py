@@ -18,6 +18,8 @@ _PUBLIC = {
     "Targets": "physics.targets",
     "isoconfigurational_targets": "physics.targets",
     "local_displacement_field": "physics.targets",
+    "interpolate_field": "physics.field",
+    "field_in_slice": "physics.field",
     "LennardJones": "physics.potential",
     "KOB_ANDERSEN": "physics.potential",
     "InherentStructure": "physics.inherent",
@@ -112,6 +114,8 @@ if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ woul
     from .physics.correlations import self_intermediate_scattering as self_intermediate_scattering
     from .physics.descriptor_settings import DescriptorSettings as DescriptorSettings
     from .physics.descriptors import descriptors as descriptors
+    from .physics.field import field_in_slice as field_in_slice
+    from .physics.field import interpolate_field as interpolate_field
     from .physics.inherent import InherentStructure as InherentStructure
     from .physics.inherent import inherent_structure as inherent_structure
     from .physics.inherent import potential_energy as potential_energy

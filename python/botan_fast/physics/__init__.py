@@ -1,6 +1,7 @@
 """Trajectories become targets and correlations.
 
 targets       isoconfigurational_targets, local_displacement_field: S, E, R, C, D, G, L
+field         interpolate_field, field_in_slice: values of particles between them
 targets_cuda  S and E on CUDA, runs streamed to the device
 correlations  F_s, overlap, chi_4, bond breaking
 relaxation    relaxation_time: 1/e, and tau_alpha by the paper's two-step fit
