@@ -83,6 +83,7 @@ def pair_change_compared(
     *,
     bins: int = 100,
     limits: Range | None = None,
+    title: str = "",
     temperature: float | None = None,
     time: float | None = None,
     number: int | None = None,
@@ -111,9 +112,9 @@ def pair_change_compared(
         _mean(ax, r, values, edges[0])
     axes[1].set_ylabel("")
     _bar(mesh, list(axes))
-    axes[0].set_title("BOTAN", loc="left")
-    said = setting(temperature, time, number, f"{len(r)} pairs")
-    axes[1].set_title(f"simulation: {said}", loc="left")
+    more = f"{title}, {len(r)} pairs" if title else f"{len(r)} pairs"
+    axes[0].set_title(f"BOTAN\n{more}", loc="left")
+    axes[1].set_title(f"simulation\n{setting(temperature, time, number)}".rstrip(), loc="left")
     return axes[0], axes[1]
 
 
