@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import figures
 from ..errors import BotanFastError, InputError
+from ..figures.appearance import setting
 from ..files import file_name
 from ..quantities import FIRST_SHELL, NODE_TARGETS
 from .found import Found
@@ -29,7 +30,12 @@ class Gallery:
     """Figures by the names of their files, and a line for each that is left out. Nothing is written before `write`."""
 
     drawn: dict[str, Any] = field(default_factory=dict)
-    left_out: list[str] = field(default_factory=list)
+    reasons: dict[str, list[str]] = field(default_factory=dict)  # why, and what is left out for it
+
+    @property
+    def left_out(self) -> list[str]:
+        """A line for each reason, with all that it leaves out."""
+        return [f"{', '.join(names)}: {reason}" for reason, names in self.reasons.items()]
 
     def draw(self, name: str, make: Callable[..., Axes | Sequence[Axes]], /, *arrays: Any, **options: Any) -> None:
         """Make a figure; what does not allow it becomes the reason why it is left out."""
@@ -40,7 +46,7 @@ class Gallery:
 
     def leave_out(self, name: str, reason: str) -> None:
         """Say that there is no figure of this name."""
-        self.left_out.append(f"{name}: {reason}")
+        self.reasons.setdefault(reason, []).append(name)
 
     def write(self, folder: Path, formats: Iterable[str], force: bool) -> list[Path]:
         """Write all figures; InputError before the first one where a file is there and may not be overwritten."""
@@ -59,7 +65,7 @@ def draw_runs(gallery: Gallery, found: Sequence[Found]) -> None:
     """What is of one RUN alone: losses, F_s, and the transfer between the times of a model."""
     for one in found:
         if one.history:
-            gallery.draw(f"losses-{one.name}", figures.losses, one.history, title=one.name)
+            gallery.draw(f"losses-{one.name}", figures.losses, one.history, title=_trained(one))
         for end, matrix in one.transfer.items():
             label = figures.score_label(f"{end}_pearson")
             options = {"rows_are": r"output for $t$", "columns_are": r"data at $T$, $t$", "title": one.name}
@@ -71,6 +77,15 @@ def draw_runs(gallery: Gallery, found: Sequence[Found]) -> None:
         gallery.leave_out("scattering", "no RUN is a data set of simulate whose .work folder is there")
     if not any(one.history for one in found):
         gallery.leave_out("losses", "no RUN is the folder of a training, or its history.csv")
+
+
+def _trained(found: Found) -> str:
+    """Name, T, t and number of training configurations of a run, as far as its card tells."""
+    row = found.rows[0] if found.rows else {}
+    known = {name: row[name][0] for name in ("temperature", "time") if len(row.get(name) or ()) == 1}
+    number = row.get("num_train")
+    more = f"{number} training configurations" if number else found.name
+    return setting(known.get("temperature"), known.get("time"), None, more)
 
 
 def _scattering(gallery: Gallery, simulated: Sequence[Any]) -> Axes:
@@ -96,14 +111,10 @@ def draw_tables(gallery: Gallery, rows: Sequence[Mapping[str, Any]]) -> None:
     """Scores against time, steps, p and the number of configurations, and the transfer between temperatures."""
     own = [row for row in rows if row.get("source") in (None, "")]  # the others are on data of another temperature
     nodes_s = [row for row in own if (row.get("node_target") or "S") == "S"]
-    kinds = {"p": "p", "steps": "num_steps", "learning": "num_train"}
-    for end in ("node", "edge"):
-        score = f"{end}_pearson"
-        for name, x in kinds.items():
-            kept = figures.scans(nodes_s, x, score)
-            _against(gallery, f"pearson-{end}-{name}", kept, x, score=score)
-    kept = figures.scans(nodes_s, "time", "edge_pearson")
-    _against(gallery, "pearson-edge-time", kept, "time", score="edge_pearson")
+    for x, name in (("time", "time"), ("p", "p"), ("num_steps", "steps"), ("num_train", "learning")):
+        for end in ("node", "edge"):
+            if (x, end) != ("time", "node"):
+                _against(gallery, f"pearson-{end}-{name}", nodes_s, x, f"{end}_pearson")
     _nodes_against_time(gallery, own)
     matrix, sources, targets = figures.transfer_of(rows)
     if sources:
@@ -112,18 +123,18 @@ def draw_tables(gallery: Gallery, rows: Sequence[Mapping[str, Any]]) -> None:
         gallery.leave_out("transfer", "no row has `source`, the temperature of the training, as in the plan `paper`")
 
 
-def _against(gallery: Gallery, name: str, rows: Sequence[Mapping[str, Any]], x: str, **options: Any) -> None:
-    if rows:
-        gallery.draw(name, figures.pearson_against, rows, x, **options)
+def _against(gallery: Gallery, name: str, rows: Sequence[Mapping[str, Any]], x: str, score: str) -> None:
+    if kept := figures.scans(rows, x, score):
+        gallery.draw(name, figures.pearson_against, kept, x, score=score)
     else:
-        gallery.leave_out(name, f"no two results with {options['score']} differ in {x} and in nothing else but seeds")
+        gallery.leave_out(name, f"no two results differ in {x} and in nothing else but seeds")
 
 
 def _nodes_against_time(gallery: Gallery, rows: Sequence[Mapping[str, Any]]) -> None:
     """Fig. 8: of each temperature a figure, with a panel for each target."""
     kept = figures.scans(rows, "time", "node_pearson")
     if not kept:
-        gallery.leave_out("pearson-node-time", "no two results with node_pearson differ in time and in nothing else")
+        gallery.leave_out("pearson-node-time", "no two results differ in time and in nothing else but seeds")
     temperatures = {str(row.get("temperature") or "") for row in kept}
     for temperature in sorted(temperatures):
         own = [row for row in kept if str(row.get("temperature") or "") == temperature]

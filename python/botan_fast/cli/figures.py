@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"--formats = {unknown!r} is none of {', '.join(FORMATS)}; give one or more of them")
     runs = [arguments.runs] if isinstance(arguments.runs, str) else arguments.runs
     found = [find(path) for path in runs]
-    gallery = Gallery(left_out=[line for one in found for line in one.missing])
+    gallery = Gallery()
     draw_runs(gallery, found)
     draw_tables(gallery, [row for one in found for row in one.rows])
     to_see = [one for one in found if one.model is not None or one.predictions]
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"there is nothing to draw: {'; '.join(gallery.left_out)}")
     for path in gallery.write(output, formats, arguments.force):
         print(path)
-    for line in gallery.left_out:
+    for line in (*(line for one in found for line in one.missing), *gallery.left_out):
         say(f"botan-fast: left out: {line}")
     return 0
 

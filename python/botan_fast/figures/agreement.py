@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .appearance import COLUMN, panel, setting, styled
+from .colors import say
 from .inputs import numbers
 
 if TYPE_CHECKING:
@@ -80,11 +81,11 @@ def actual_against_predicted(
         ends = np.array([predicted.min(), predicted.max()])
         ax.plot(ends, offset + slope * ends, color="C1", label="regression")
         said = [f"Pearson {np.corrcoef(actual, predicted)[0, 1]:.2f}", f"slope {slope:.2f}", *said]
-    ax.text(0.04, 0.96, "\n".join(said), transform=ax.transAxes, va="top", fontsize=8)
+    ax.text(0.04, 0.96, "\n".join(said), transform=ax.transAxes, va="top", fontsize=8, linespacing=0.95)
     ax.legend(loc="lower right")
     ax.set(xlim=span, ylim=span, aspect="equal", xlabel=f"predicted {name}", ylabel=f"actual {name}")
     ax.tick_params(direction="out", top=False, right=False)
-    ax.set_title("\n".join(part for part in (title, setting(temperature, time, number)) if part), loc="left")
+    say(ax, title, setting(temperature, time, number))
     bar = ax.figure.colorbar(mesh, ax=ax, label="points in a cell", pad=0.02, aspect=24)
     bar.ax.tick_params(which="both", direction="out", left=False)
     return ax

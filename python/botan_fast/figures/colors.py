@@ -58,4 +58,4 @@ def color_bar(drawn: Any, axes: list[Axes], label: str, values: np.ndarray, limi
 
 def say(ax: Axes, *lines: str) -> None:
     """A title of these lines, without those that are empty."""
-    ax.set_title("\n".join(line for line in lines if line), loc="left")
+    ax.set_title("\n".join(line for line in lines if line), loc="left", linespacing=0.95)

@@ -27,7 +27,9 @@ _PARTS = (
 
 @styled
 def losses(history: Any, *, parts: bool = False, title: str = "", ax: Axes | None = None) -> Axes:
-    """Losses of a training against the epoch, on a logarithmic scale: training, validation and test as far as known.
+    """Losses of a training against the epoch: training, validation and test, as far as they are known.
+
+    The scale is logarithmic where they fall by half or more.
 
     The loss is p <(S_hat - S)^2> + (1 - p) <(E_hat - E)^2>, as `train` computes it.
 
@@ -75,10 +77,14 @@ def losses(history: Any, *, parts: bool = False, title: str = "", ax: Axes | Non
         x, y = (numbers("history", [row[name] for row in known]) for name in ("epoch", column))
         look = {**look, "marker": "o", "markersize": 2.5} if len(x) < 40 else look
         ax.plot(x, y, label=label, **look)
-    ax.set(yscale="log", xlabel="epoch", ylabel="loss")
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.set(xlabel="epoch", ylabel="loss")
+    values = [row[column] for known, column, *_ in drawn for row in known]
+    if max(values) > 2 * min(values):  # else the marks of a logarithmic axis are too few
+        ax.set_yscale("log")
+        several = max(values) > 8 * min(values)
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if several else range(1, 10)))
+        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        ax.yaxis.set_minor_formatter(NullFormatter())
     ax.set_title(title, loc="left")
     ax.legend()
     return ax

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..errors import InputError
 from .appearance import COLUMN, PAGE, panel, panels, setting, styled
+from .colors import say
 from .inputs import numbers
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def pair_change_map(
     mesh = _draw(ax, counts, edges, float(counts.max()))
     _mean(ax, r, values, edges[0])
     _bar(mesh, [ax])
-    ax.set_title("\n".join(x for x in (title, setting(temperature, time, number, f"{len(r)} pairs")) if x), loc="left")
+    say(ax, title, setting(temperature, time, number, f"{len(r)} pairs"))
     return ax
 
 
@@ -113,8 +114,8 @@ def pair_change_compared(
     axes[1].set_ylabel("")
     _bar(mesh, list(axes))
     more = f"{title}, {len(r)} pairs" if title else f"{len(r)} pairs"
-    axes[0].set_title(f"BOTAN\n{more}", loc="left")
-    axes[1].set_title(f"simulation\n{setting(temperature, time, number)}".rstrip(), loc="left")
+    say(axes[0], "BOTAN", more)
+    say(axes[1], "simulation", setting(temperature, time, number))
     return axes[0], axes[1]
 
 

@@ -82,7 +82,7 @@ def pearson_against(
     [0.75, 0.6]
     """
     kept = table("rows", rows, x, score)
-    if series is None and len({row.get("temperature") for row in kept}) > 1:
+    if series is None and len({_of(row, "temperature") for row in kept}) > 1:
         series = "temperature"
     ax = panel(ax)
     label, *scale = _AXES[x] if isinstance(_AXES.get(x), tuple) else (_AXES.get(x, x),)

@@ -61,7 +61,7 @@ def transfer_of(
         cells.setdefault((row["source"], row["temperature"]), []).append(row[score])
         times.setdefault(row["source"], set()).add(_number(row.get("source_time")))
     for each in rows:
-        own = _number(row.get("temperature"))
+        own = _number(each.get("temperature"))
         p, value = _number(each.get("p")), _number(each.get(score))
         if own is None or own not in times or value is None or each.get("command") != "train" or p in (0, 1):
             continue
