@@ -66,10 +66,11 @@ def test_a_table_of_a_sweep(tmp_path, capsys):
     for seed in range(2):
         lines += [f"t{t}s{seed},train,0.44,{t},0.4,7,{seed},0.7,0.5," for t in (13, 130)]
         lines += [f"p{p}s{seed},train,0.44,13,{p},7,{seed},0.7,0.5," for p in (0, 1)]
+        lines += [f"h{t}s{seed},train,0.64,{t},0.4,7,{seed},0.6,," for t in (13, 130)]
         lines += [f"x{seed},evaluate,0.64,16.5,,,{seed},0.3,0.2,0.44"]
     (tmp_path / "table.csv").write_text("\n".join(lines) + "\n")
     files, left_out = drawn([tmp_path / "table.csv", "--formats", "png"], capsys, tmp_path / "figures")
-    names = ("edge-p", "edge-time", "node-p", "node-time")
+    names = ("edge-p", "edge-time", "node-p", "node-time-T0.44", "node-time-T0.64")
     assert files == [*(f"pearson-{name}.png" for name in names), "transfer.png"]
     assert any(line.startswith("pearson-node-steps, pearson-edge-steps: ") for line in left_out)
 

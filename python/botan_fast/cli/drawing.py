@@ -12,6 +12,7 @@ import numpy as np
 from .. import figures
 from ..errors import BotanFastError, InputError
 from ..figures.appearance import setting
+from ..figures.tables import plain
 from ..files import file_name
 from ..quantities import FIRST_SHELL, NODE_TARGETS
 from .found import Found
@@ -135,13 +136,12 @@ def _nodes_against_time(gallery: Gallery, rows: Sequence[Mapping[str, Any]]) -> 
     kept = figures.scans(rows, "time", "node_pearson")
     if not kept:
         gallery.leave_out("pearson-node-time", "no two results differ in time and in nothing else but seeds")
-    temperatures = {str(row.get("temperature") or "") for row in kept}
-    for temperature in sorted(temperatures):
-        own = [row for row in kept if str(row.get("temperature") or "") == temperature]
-        end = "" if len(temperatures) == 1 else f"-T{temperature.strip('[]')}"
-        gallery.draw(
-            f"pearson-node-time{end}", lambda own=own: figures.pearson_of_targets(own, targets=[*NODE_TARGETS])
-        )
+    held: dict[Any, list[Mapping[str, Any]]] = {}
+    for row in kept:
+        held.setdefault(plain(row.get("temperature")), []).append(row)
+    for temperature, own in sorted(held.items(), key=lambda item: str(item[0])):
+        end = "" if len(held) == 1 else f"-T{temperature}"
+        gallery.draw(f"pearson-node-time{end}", figures.pearson_of_targets, own, targets=[*NODE_TARGETS])
 
 
 def draw_predictions(

@@ -9,7 +9,7 @@ import numpy as np
 
 from .inputs import table
 
-__all__ = ["scans", "transfer_of"]
+__all__ = ["plain", "scans", "transfer_of"]
 
 # What makes two results incomparable, beside what the figure is against. Seeds are the spread that a figure shows.
 _SETTINGS = ("command", "recipe", "node_target", "temperature", "time", "p", "num_steps", "num_train", "source")
@@ -31,7 +31,7 @@ def scans(rows: Sequence[Mapping[str, Any]], x: str, score: str) -> list[dict[st
         return []
     groups: dict[tuple, list[dict[str, Any]]] = {}
     for row in table("rows", known, x, score):
-        groups.setdefault(tuple(_plain(row.get(name)) for name in _SETTINGS if name != x), []).append(row)
+        groups.setdefault(tuple(plain(row.get(name)) for name in _SETTINGS if name != x), []).append(row)
     sizes = {key: len({row[x] for row in own}) for key, own in groups.items()}
     least = max(2, max(sizes.values()) // 2 + 1)
     return [row for key, own in groups.items() if sizes[key] >= least for row in own]
@@ -77,12 +77,17 @@ def transfer_of(
 
 
 def _number(value: Any) -> float | None:
-    found = _plain(value)
+    found = plain(value)
     return found if isinstance(found, float) and np.isfinite(found) else None
 
 
-def _plain(value: Any) -> Any:
-    """A number as a float, whatever wrote it; None for what is empty; else a text."""
+def plain(value: Any) -> Any:
+    """A number as a float, whatever wrote it, a list of one value as that; None for what is empty; else a text.
+
+    >>> from botan_fast.figures.tables import plain
+    >>> plain("0.440"), plain([0.44]), plain(""), plain("paper")
+    (0.44, 0.44, None, 'paper')
+    """
     if isinstance(value, (list, tuple)) and len(value) == 1:
         value = value[0]
     if value is None or value == "":
