@@ -29,9 +29,9 @@ def test_a_run_is_drawn_on_its_test_data(tiny_data, tmp_path, capsys):
     run = tmp_path / "mine"
     assert main(["train", *data_arguments(tiny_data), "--epochs", "2", "--output", str(run), *SMALL]) == 0
     capsys.readouterr()
-    files, left_out = drawn([run], capsys, tmp_path / "figures")
+    files, left_out = drawn([run, "--formats", "pdf"], capsys, tmp_path / "figures")
     names = ("losses-mine", *PREDICTED)
-    assert files == sorted(f"{name}.{kind}" for name in names for kind in ("pdf", "png"))
+    assert files == sorted(f"{name}.pdf" for name in names)
     assert not any("arrows" in line for line in left_out)  # the files have trajectories
     assert "scattering: no RUN is a data set of simulate whose .work folder is there" in left_out
     assert "pearson-node-p, pearson-edge-p: no two results differ in p and in nothing else but seeds" in left_out
@@ -99,8 +99,8 @@ def test_scattering_of_a_simulation(tmp_path, capsys):
     (tmp_path / "ka.h5").write_bytes(b"")
     [simulated] = find(str(tmp_path / "ka.h5")).simulated
     assert simulated.result.fit().tau_alpha == pytest.approx(16.5, rel=0.02)
-    files, _ = drawn([tmp_path / "ka.h5", "--formats", "png"], capsys, tmp_path / "figures")
-    assert files == ["scattering.png"]
+    files, _ = drawn([tmp_path / "ka.h5"], capsys, tmp_path / "figures")
+    assert files == ["scattering.pdf", "scattering.png"]
 
 
 def test_a_pair_has_the_mean_of_both_directions():
