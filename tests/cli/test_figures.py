@@ -77,8 +77,10 @@ def test_a_table_of_a_sweep(tmp_path, capsys):
 
 def test_scores_of_a_model_of_several_times(tmp_path, capsys):
     rows = [{"temperature": 0.44, "time": t, "node_pearson": t / 9, "node_transfer": [t / 9, t / 8]} for t in (1, 2)]
+    rows[1]["ceiling"] = {"node": 0.9, "edge": None, "runs": 32}
     path = tmp_path / "scores.json"
     path.write_text(json.dumps({"node_pearson": 0.1, "conditions": rows, "outputs": [1, 2]}))
+    assert [row.get("node_ceiling") for row in find(str(path)).rows] == [None, 0.9]
     matrix, outputs, columns = find(str(path)).transfer["node"]
     np.testing.assert_allclose(matrix, [[1 / 9, 2 / 9], [1 / 8, 2 / 8]])  # an output is a row
     assert (outputs, columns) == ([1, 2], ["0.44, 1", "0.44, 2"])

@@ -126,9 +126,19 @@ def draw_tables(gallery: Gallery, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _against(gallery: Gallery, name: str, rows: Sequence[Mapping[str, Any]], x: str, score: str) -> None:
     if kept := figures.scans(rows, x, score):
-        gallery.draw(name, figures.pearson_against, kept, x, score=score)
+        ceiling = _ceiling(kept, score) if x == "time" else None
+        gallery.draw(name, figures.pearson_against, kept, x, score=score, ceiling=ceiling)
     else:
         gallery.leave_out(name, f"no two results differ in {x} and in nothing else but seeds")
+
+
+def _ceiling(rows: Sequence[Mapping[str, Any]], score: str) -> tuple[list[float], list[float]] | None:
+    """What a finite number of runs allows at each time, where the rows tell; there is none of several temperatures."""
+    name = score.replace("pearson", "ceiling")
+    known = {row["time"]: plain(row[name]) for row in rows if row.get(name)}
+    if not known or len({plain(row.get("temperature")) for row in rows}) > 1:
+        return None
+    return list(known), list(known.values())
 
 
 def _nodes_against_time(gallery: Gallery, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -141,7 +151,8 @@ def _nodes_against_time(gallery: Gallery, rows: Sequence[Mapping[str, Any]]) -> 
         held.setdefault(plain(row.get("temperature")), []).append(row)
     for temperature, own in sorted(held.items(), key=lambda item: str(item[0])):
         end = "" if len(held) == 1 else f"-T{temperature}"
-        gallery.draw(f"pearson-node-time{end}", figures.pearson_of_targets, own, targets=[*NODE_TARGETS])
+        options = {"targets": [*NODE_TARGETS], "ceiling": _ceiling(own, "node_pearson")}
+        gallery.draw(f"pearson-node-time{end}", figures.pearson_of_targets, own, **options)
 
 
 def draw_predictions(

@@ -35,7 +35,7 @@ class Found:
 
     name         for files and titles
     history      rows of epochs
-    rows         scores, as `collect` gives them
+    rows         scores, as `collect` gives them; those of `evaluate` with `node_ceiling` and `edge_ceiling`
     transfer     by "node" and "edge": matrix, times of the outputs, times of the data, for a model of several times
     model        of a run folder, with `data`, its test data, and `reading`, what it was told of them
     predictions  files of `predict`
@@ -119,6 +119,10 @@ def _scores(found: Found, path: Path) -> None:
     found.rows = [{"command": "evaluate", **row} for row in evaluate_rows(path)]
     content = json.loads(path.read_text(encoding="utf-8"))
     conditions, outputs = content.get("conditions") or [], content.get("outputs") or []
+    for row, whole in zip(found.rows, conditions or content.get("times") or [content], strict=True):
+        ceiling = whole.get("ceiling")
+        if isinstance(ceiling, Mapping):
+            row |= {f"{end}_ceiling": ceiling[end] for end in ("node", "edge") if ceiling.get(end) is not None}
     for end in ("node", "edge"):
         held = [row for row in conditions if row.get(f"{end}_transfer")]
         if held:

@@ -144,12 +144,17 @@ def pearson_against_p(rows: Any, **options: Any) -> Axes:
 
 @styled
 def pearson_of_targets(
-    rows: Any, *, targets: Sequence[str] = "SRD", score: str = "node_pearson", series: str | None = "model"
+    rows: Any,
+    *,
+    targets: Sequence[str] = "SRD",
+    score: str = "node_pearson",
+    series: str | None = "model",
+    ceiling: tuple[Any, Any] | None = None,
 ) -> tuple[Axes, ...]:
     """Fig. 8: Pearson's correlation of S, R and D against time, BOTAN beside the node-targeting model.
 
     A panel for each letter of `targets` that a row has as its `node_target` (S where a row names none), on one scale.
-    The rest as in `pearson_against`.
+    `ceiling` is that of the first panel. The rest as in `pearson_against`.
 
     >>> from botan_fast.figures import pearson_of_targets
     >>> rows = [{"time": 13, "p": p, "node_target": letter, "node_pearson": 0.7} for p in (0.4, 1) for letter in "SD"]
@@ -162,7 +167,8 @@ def pearson_of_targets(
     width = COLUMN if len(held) == 1 else PAGE
     axes = panels(len(held), width, 2.5, sharex=True, sharey=True)
     for ax, (letter, own) in zip(axes, held.items(), strict=True):
-        pearson_against(own, "time", score=score, series=series, target=letter, ax=ax)
+        most = ceiling if ax is axes[0] else None
+        pearson_against(own, "time", score=score, series=series, target=letter, ceiling=most, ax=ax)
     for ax in axes[1:]:
         ax.set_title("", loc="left")  # that of the first is of all
         if (legend := ax.get_legend()) is not None:
