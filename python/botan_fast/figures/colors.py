@@ -51,7 +51,7 @@ def color_bar(drawn: Any, axes: list[Axes], label: str, values: np.ndarray, limi
     extend = {(True, True): "both", (True, False): "min", (False, True): "max"}.get((below, above), "neither")
     bar = axes[0].figure.colorbar(
         drawn, ax=axes, label=label, extend=extend, orientation="horizontal", shrink=0.7 if len(axes) == 1 else 0.5,
-        aspect=22 * len(axes), pad=0.03,
+        aspect=28 * len(axes), pad=0.03,
     )  # fmt: skip
     bar.ax.tick_params(direction="out", top=False, length=2)
 

@@ -87,7 +87,7 @@ def propensity_map(
     seen = cut(positions, box, axis, slab)
     number = len(np.asarray(positions))
     values, kinds = numbers("values", values, number, "one of each particle"), _kinds(types, number)
-    ax = panel(ax, height=3.1)
+    ax = panel(ax, height=3.8)
     low, high = limits_of(limits, values[seen.particles])
     discs = _discs(ax, seen, kinds, values, diameters, (low, high), cmap)
     if field is not None:
