@@ -69,12 +69,13 @@ _PUBLIC = {
     "BotanFastWarning": "errors",
 }
 
-_MODULES = ("callbacks",)  # public, and found on first use as well
+_MODULES = ("callbacks", "figures")  # public, and found on first use as well
 
 __all__ = [*_PUBLIC, "__version__"]
 
 if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ would make any name of any type
     from . import callbacks as callbacks
+    from . import figures as figures
     from .data.conversion import convert as convert
     from .data.dataset import Dataset as Dataset
     from .data.loading import load_samples as load_samples

@@ -84,7 +84,7 @@ def test_every_argument_is_described(command):
 
 def test_tables_can_be_read_at_once():
     """The command line, and the workers of a sweep, have them without torch and NumPy."""
-    rooms = ("training", "simulation", "data", "evaluation")
+    rooms = ("training", "simulation", "data", "evaluation", "figures")
     code = f"import sys; {'; '.join(f'import botan_fast.{room}.options' for room in rooms)}; "
     code += "sys.exit(bool({'torch', 'numpy', 'h5py'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

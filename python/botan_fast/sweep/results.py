@@ -69,14 +69,16 @@ def _rows(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _of_card(run: Path) -> dict[str, Any]:
-    """Temperature and time of the training data, from the card in the header of the model's file, where it has them."""
-    found = {}
+    """Number, temperature and time of the training data, from the card in the header of the model's file, if there."""
+    found: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
         with open(run / "last.safetensors", "rb") as file:
             # As safetensors lays it out: the length of a JSON text in eight bytes, and the text.
             length = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(min(length, _LONGEST_HEADER)))
         card = json.loads(header["__metadata__"]["card"])
+        if isinstance(card["num_configurations"], int):
+            found["num_train"] = card["num_configurations"]
         for name, values in (("temperature", card["temperatures"]), ("time", card["times"])):
             if values and all(isinstance(value, (int, float)) for value in values):
                 found[name] = values

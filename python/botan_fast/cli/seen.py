@@ -1,0 +1,144 @@
+"""Predictions that `botan-fast figures` draws: those of models on data, and those in files of `predict`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..files import printable
+
+if TYPE_CHECKING:
+    from .found import Found
+
+__all__ = ["Seen", "field_of", "from_files", "from_model"]
+
+
+@dataclass
+class Seen:
+    """A prediction with its targets, NumPy arrays as in `ConfigurationPrediction`, and T and t where they are known.
+
+    None: not predicted, or not known. Of a model of several times, those at the last one with targets."""
+
+    name: str
+    positions: np.ndarray
+    types: np.ndarray
+    box: np.ndarray
+    senders: np.ndarray
+    receivers: np.ndarray
+    distance: np.ndarray
+    node: np.ndarray | None
+    actual_node: np.ndarray | None
+    edge: np.ndarray | None
+    actual_edge: np.ndarray | None
+    quantity: str = "propensity"
+    temperature: float | None = None
+    time: float | None = None
+
+    def pairs(
+        self, window: float | None = None, a_alone: bool = False
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Pairs (2, P) with i < j, their distances, and predicted and actual E_ij, means of both directions.
+
+        Those with r_ij(0) < `window`, and with `a_alone` of particles of type A.
+        """
+        assert self.edge is not None
+        assert self.actual_edge is not None
+        first, second = np.minimum(self.senders, self.receivers), np.maximum(self.senders, self.receivers)
+        keep = (first != second) & np.isfinite(self.actual_edge)
+        if window is not None:
+            keep &= self.distance < window
+        if a_alone:
+            keep &= (self.types[first] == 0) & (self.types[second] == 0)
+        key = first[keep].astype(np.int64) * len(self.types) + second[keep]
+        unique, place = np.unique(key, return_inverse=True)
+        number = np.bincount(place)
+        held = (self.distance[keep], self.edge[keep], self.actual_edge[keep])
+        r, edge, actual = (np.bincount(place, values.astype(np.float64), len(unique)) / number for values in held)
+        return np.stack([unique // len(self.types), unique % len(self.types)]), r, edge, actual
+
+
+def from_model(found: Found, data: Any, options: dict[str, Any], device: Any, progress: bool) -> Iterator[Seen]:
+    """The predictions of a run's model, one after the other."""
+    from ..evaluation.forward import named_model, samples_for
+    from ..evaluation.prediction import predict_samples, warn_of_differences
+
+    assert found.model is not None
+    named = named_model(found.model)
+    samples = samples_for(named, data, **options, require_targets=True, progress=progress)
+    warn_of_differences(named, samples)
+    card = named.card
+    for sample, prediction in zip(samples, predict_samples(named, samples, device, "fp32", progress), strict=True):
+        told = {name: getattr(sample, name) for name in ("temperature", "time")}
+        for name, values in told.items():
+            of_card: tuple[float, ...] = () if card is None else getattr(card, f"{name}s")
+            if values is None and len(of_card) == 1:
+                told[name] = of_card[0]
+        yield _seen(vars(prediction) | {"quantity": prediction.quantity}, told)
+
+
+def from_files(paths: list[Path], told: dict[str, float | None]) -> Iterator[Seen]:
+    """What `predict` has written as npz; the files do not tell T and t, `told` may."""
+    from ..quantities import NODE_TARGETS
+
+    for path in paths:
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays: dict[str, Any] = {name: file[name] for name in file.files}
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(
+                f"'{path}' cannot be read ({printable(error)}); give an npz of botan-fast predict"
+            ) from None
+        quantity = next((name for name in NODE_TARGETS.values() if name in arrays), "propensity")
+        for kind in ("", "target_"):
+            arrays[f"{kind}propensity"] = arrays.get(f"{kind}{quantity}")
+        lacking = [name for name in ("positions", "types", "box", "senders", "receivers") if name not in arrays]
+        if lacking:
+            raise InputError(f"'{path}' has no {lacking[0]}; give an npz of botan-fast predict")
+        yield _seen(arrays | {"name": path.stem, "quantity": quantity}, told)
+
+
+def _seen(arrays: dict[str, Any], told: dict[str, float | None]) -> Seen:
+    times = arrays.get("times")
+    names = ("propensity", "target_propensity", "pair_change", "target_pair_change")
+    node, actual_node, edge, actual_edge = (arrays.get(name) for name in names)
+    time = told.get("time")
+    if times is not None and len(times):
+        held = [k for k in range(len(times)) if actual_node is None or np.isfinite(actual_node[:, k]).all()]
+        chosen = held[-1] if held else len(times) - 1
+        node, actual_node, edge, actual_edge = (
+            None if values is None else values[:, chosen] for values in (node, actual_node, edge, actual_edge)
+        )
+        time = float(times[chosen])
+    common = {name: arrays[name] for name in ("name", "positions", "types", "box", "senders", "receivers", "quantity")}
+    return Seen(
+        **common, distance=arrays["distance"], node=node, actual_node=actual_node, edge=edge, actual_edge=actual_edge,
+        temperature=told.get("temperature"), time=time,
+    )  # fmt: skip
+
+
+def field_of(seen: Seen, data: Any) -> np.ndarray | None:
+    """The local displacement field (N, D) of Eq. (16), averaged over the runs in the files; None where they have none.
+
+    A data set keeps no trajectories.
+    """
+    from ..data.sources import open_sources
+    from ..formats.reading import iterate
+    from ..graph.build import build_graph
+    from ..physics.targets import local_displacement_field
+    from ..quantities import FIRST_SHELL
+
+    for source in open_sources(data):
+        if not isinstance(source, Path):
+            continue
+        for configuration in iterate(source, skip=lambda name: name != seen.name):
+            same = configuration.name == seen.name and configuration.time in (None, seen.time)
+            if same and configuration.trajectories is not None:
+                graph = build_graph(configuration.positions, configuration.types, seen.box, FIRST_SHELL)
+                runs = local_displacement_field(configuration.positions, configuration.trajectories, graph)
+                return runs.mean(0).numpy()
+    return None
