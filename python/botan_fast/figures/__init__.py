@@ -9,6 +9,7 @@ slab         a slab of a periodic system from above: images at the edges, order 
 colors       ranges and bars of colours
 relaxation   Fig. 2, F_s(k, t) with fits and tau_alpha
 history      Fig. 3, losses against the epoch
+curves       a training: losses, and scores along the epochs
 segments     Fig. 4, pairs coloured by E_ij
 pearson      Figs. 5, 8, 9, 10, Pearson's correlation against time, steps and p
 pair_change  Fig. 6, E_ij against r_ij(0)
@@ -20,6 +21,7 @@ learning     scores against the number of training configurations
 
 from .agreement import actual_against_predicted
 from .appearance import COLUMN, PAGE, save_both, save_figure, style
+from .curves import score_curves, training_curves
 from .history import losses
 from .learning import learning_curve
 from .pair_change import pair_change_compared, pair_change_map
@@ -55,6 +57,8 @@ __all__ = [
     "save_both",
     "save_figure",
     "scattering",
+    "score_curves",
     "style",
+    "training_curves",
     "transfer_matrix",
 ]

@@ -63,9 +63,7 @@ def _agreements(results: Results) -> Iterator[Picture]:
 
 def _values(p: ConfigurationPrediction, kind: str) -> tuple[np.ndarray, np.ndarray] | None:
     """Actual and predicted values that count for a score, of one configuration; None where one is not known."""
-    actual, predicted = (
-        (p.target_propensity, p.propensity) if kind == "node" else (p.target_pair_change, p.pair_change)
-    )
+    actual, predicted = (p.target_propensity, p.propensity) if kind == "node" else (p.target_pair_change, p.pair_change)
     if actual is None or predicted is None:
         return None
     is_a = p.types == 0
@@ -90,7 +88,9 @@ def _slices(results: Results) -> Iterator[Picture]:
     time, node = _at_one_time(p, p.target_propensity, p.propensity, sample.time)
     if node is not None and np.ptp(node[0]) > 0:
         word = NODE_TARGETS[p.node_target].replace("_", " ")
-        axes = propensity_compared(p.positions, p.types, box, *node, label=rf"{word} ${p.node_target}_i$", time=time, **where)
+        axes = propensity_compared(
+            p.positions, p.types, box, *node, label=rf"{word} ${p.node_target}_i$", time=time, **where
+        )
         text = f"A slice through {name}: {word} of the simulation, of the model, and the error."
         yield picture(axes, f"{word} in a slice", text, f"{name}, 1 thick, in the middle of the box.")
     time, pairs = _at_one_time(p, p.target_pair_change, p.pair_change, sample.time)
@@ -139,7 +139,9 @@ def _transfers(results: Results) -> Iterator[Picture]:
         matrix = np.array([row[f"{kind}_transfer"] for row in held], dtype=np.float64)
         axes = transfer_matrix(matrix, [_time(row["time"]) for row in held], [_time(time) for time in outputs])
         text = f"Pearson of {what}: each output of the model with the data of each time."
-        yield picture(axes, f"From time to time, {what}", text, "Columns: outputs of the model; rows: times of the data.")
+        yield picture(
+            axes, f"From time to time, {what}", text, "Columns: outputs of the model; rows: times of the data."
+        )
 
 
 def _time(value: float | None) -> str:

@@ -96,9 +96,7 @@ def colours() -> dict[str, str]:
     from matplotlib import colormaps
 
     levels = np.linspace(0, 1, 256)
-    return {
-        use: _text((colormaps[name](levels)[:, :3] * 255).round().astype("u1")) for use, name in _MAPS.items()
-    }
+    return {use: _text((colormaps[name](levels)[:, :3] * 255).round().astype("u1")) for use, name in _MAPS.items()}
 
 
 def _letter(k: int) -> str:

@@ -59,7 +59,7 @@ def results_of(
     None
     """
     given = {name: value for name, value in (reading or {}).items() if value is not None}
-    options: dict[str, Any] = {name: None for name in READING_NAMES} | run.reading | given
+    options: dict[str, Any] = dict.fromkeys(READING_NAMES) | run.reading | given
     found = run.test if data is None else data
     if found is None:
         return None

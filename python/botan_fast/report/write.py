@@ -116,7 +116,9 @@ def _checked(output: FilePath, force: bool) -> Path:
     """The path of the page, refused before the work where it cannot be written."""
     path = Path(output)
     if not str(output) or path.is_dir():
-        raise InputError(f"output = '{printable(output)}' is not the name of a file; give one, such as {DEFAULT_OUTPUT}")
+        raise InputError(
+            f"output = '{printable(output)}' is not the name of a file; give one, such as {DEFAULT_OUTPUT}"
+        )
     if not path.parent.is_dir():
         raise InputError(
             f"output = '{printable(output)}': folder '{printable(path.parent)}' does not exist; create it first"
