@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["score_curves", "training_curves"]
 
 # Column of a history, what it is called, and how it is drawn.
-_SCORES = (
+_SCORES: tuple[tuple[str, str, dict[str, Any]], ...] = (
     ("node_pearson", "test, particles", {"color": "C0", "linestyle": "-"}),
     ("edge_pearson", "test, pairs", {"color": "C1", "linestyle": "--"}),
     ("validation_node_pearson", "validation, particles", {"color": "C2", "linestyle": "-."}),
@@ -60,7 +60,7 @@ def score_curves(history: Any, *, title: str = "", ax: Axes | None = None) -> Ax
         except InputError:
             continue
         x, y = (numbers("history", [row[name] for row in known]) for name in ("epoch", column))
-        marker = {"marker": "o", "markersize": 2.5} if len(x) < 40 else {}
+        marker: dict[str, Any] = {"marker": "o", "markersize": 2.5} if len(x) < 40 else {}
         ax.plot(x, y, label=label, **look, **marker)
     ax.set(xlabel="epoch", ylabel="Pearson")
     ax.set_title(title, loc="left")

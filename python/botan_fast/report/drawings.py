@@ -100,9 +100,9 @@ def _slices(results: Results) -> Iterator[Picture]:
     if pairs is not None and near.any():
         actual, predicted = (values[near] for values in pairs)
         ends = np.stack((p.senders[near], p.receivers[near]))
-        axes = bonds_compared(p.positions, p.types, box, ends, actual, predicted, time=time, **where)
+        panels = bonds_compared(p.positions, p.types, box, ends, actual, predicted, time=time, **where)
         text = f"A slice through {name}: changes of pair distances of the simulation and of the model, as segments."
-        yield picture(axes, "Pairs in a slice", text, f"Pairs of {name} with r < {FIRST_SHELL:g}; E as colour.")
+        yield picture(panels, "Pairs in a slice", text, f"Pairs of {name} with r < {FIRST_SHELL:g}; E as colour.")
 
 
 def _at_one_time(
@@ -136,12 +136,17 @@ def _transfers(results: Results) -> Iterator[Picture]:
         held = [row for row in rows if f"{kind}_transfer" in row]
         if len(held) < 2:
             continue
-        matrix = np.array([row[f"{kind}_transfer"] for row in held], dtype=np.float64)
-        axes = transfer_matrix(matrix, [_time(row["time"]) for row in held], [_time(time) for time in outputs])
-        text = f"Pearson of {what}: each output of the model with the data of each time."
-        yield picture(
-            axes, f"From time to time, {what}", text, "Columns: outputs of the model; rows: times of the data."
+        matrix = np.array([row[f"{kind}_transfer"] for row in held], dtype=np.float64).T
+        axes = transfer_matrix(
+            matrix,
+            [_time(time) for time in outputs],
+            [_time(row["time"]) for row in held],
+            rows_are="trained at $t$",
+            columns_are="tested at $t$",
+            label=f"Pearson of {what}",
         )
+        text = f"Pearson of {what}: each output of the model with the data of each time."
+        yield picture(axes, f"From time to time, {what}", text, f"Pearson of {what}, means over configurations.")
 
 
 def _time(value: float | None) -> str:

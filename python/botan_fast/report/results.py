@@ -70,5 +70,5 @@ def results_of(
             raise
         reason = printable(error, 1000)
         raise InputError(f"{printable(run.path)}: its test data cannot be used ({reason}); give data") from error
-    held = {"device": device, "precision": precision, "progress": progress}
+    held: dict[str, Any] = {"device": device, "precision": precision, "progress": progress}
     return Results(evaluate(run.model, samples, **held), samples, list(predict(run.model, samples, **held)))

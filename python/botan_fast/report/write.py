@@ -1,9 +1,12 @@
 """write_report: from run folders to the page."""
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ..arrays import Array
 from ..data.loading import Data
@@ -88,7 +91,7 @@ def write_report(
     True
     """
     output = _checked(output, force)
-    paths = list(runs) if isinstance(runs, (list, tuple)) else [runs]
+    paths: list[FilePath] = [runs] if isinstance(runs, (str, os.PathLike)) else list(runs)
     if not paths:
         raise InputError("runs is empty; give at least one run folder")
     read = [read_run(path) for path in paths]
@@ -101,12 +104,13 @@ def write_report(
         results = results_of(run, data, reading | {"species": species}, **held)
         scores.append((heading, None if results is None else results.scores))
         sections.append(section(run, heading, results, command))
+        del results  # the configurations of one run at a time are in memory
     text = page(
         title or (headings[0] if len(read) == 1 else f"{len(read)} runs: {', '.join(headings)}"),
         sections,
         _versions(read),
         comparison(scores) if len(read) > 1 else None,
-        None if data is None and command else _own_command(paths, output, data),
+        None if command else _own_command(paths, output, data, reading | {"species": species}),
     )
     write_bytes(output, text.encode())
     return output
@@ -149,12 +153,18 @@ def _versions(runs: Sequence[Run]) -> list[tuple[str, str]]:
     return [*lines, ("device", str(info["cuda_device"]) or "CPU")]
 
 
-def _own_command(paths: Sequence[FilePath], output: Path, data: Data | None) -> str | None:
-    """The command that makes this page again; None where the data are no files."""
+def _own_command(paths: Sequence[FilePath], output: Path, data: Data | None, reading: dict[str, Any]) -> str | None:
+    """The command that makes this page again; None where the data are no files, or a box is a cell."""
     words = ["botan-fast", "report", *map(str, paths)]
     if data is not None:
         files = data if isinstance(data, (list, tuple)) else [data]
         if not all(isinstance(file, (str, Path)) for file in files):
             return None
         words += ["--data", *map(str, files)]
+    for name, value in reading.items():
+        if value is not None:
+            values = np.atleast_1d(np.asarray(value))
+            if values.ndim > 1:
+                return None
+            words += [f"--{name}", *map(str, values.tolist())]
     return printable(shlex.join([*words, "-o", str(output)]), 5000)
