@@ -1,6 +1,7 @@
 """Samples become a model.
 
 loop           train: from its arguments to its result
+result         TrainingResult: the model, its history, and their picture
 options        the options of train and train_baseline
 preparation    the data, and the model that learns from them
 recipes        what the options are where nobody says otherwise
