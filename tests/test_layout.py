@@ -15,7 +15,7 @@ CORE = ROOT / "csrc"
 
 # The ground floor, from top to bottom: a file may import those below it.
 GROUND = (
-    *("info", "device", "box", "checks", "arrays", "quantities", "paper"),
+    *("info", "device", "box", "checks", "arrays", "quantities", "paper", "markup"),
     *("option", "lock", "log", "files", "terminal", "interruption", "processes", "errors"),
 )
 ROOMS = {

@@ -32,6 +32,7 @@ card           what a run says of its model
 augmentation   random rotations
 callbacks      what may watch a run: the interface, functions, early stopping
 watchers       the callbacks of a run together: their errors, and whether they end it
+live           LiveCurve: the curves of a run while it goes on
 progress       progress bar and log lines
 loggers        TensorBoard, Weights & Biases
 run_file       run.toml, the options of a run, to repeat it

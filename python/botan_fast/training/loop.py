@@ -186,7 +186,7 @@ def train(
         process alone are replays of one CUDA graph; BOTAN_FAST_CAPTURE=0 in the environment makes them one by one
         (docs/training-gpu.md).
     progress : bool
-        Show progress on standard error: a bar in a terminal, lines in a log file.
+        Show progress: a bar in a terminal or a notebook, lines in a log file.
     logger : {"tensorboard", "wandb"}, Callback, or list of them, optional
         Where the numbers of the history go besides history.csv (`botan_fast.callbacks.TensorBoard`, `WandB`).
     callbacks : sequence
