@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,24 @@ PLAIN = ("--disable-gpu", "--disable-3d-apis")
 
 
 @contextlib.contextmanager
-def chromium(*options: str) -> Iterator[Any]:
-    """A browser; the test is skipped where none is installed."""
+def browsers() -> Iterator[Callable[..., Any]]:
+    """A function of options that starts a browser; the test is skipped where none is installed."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     program = next((path for name in PROGRAMS if (path := shutil.which(name))), None)
     if program is None:
         pytest.skip(f"no browser: none of {', '.join(PROGRAMS)} is on the PATH")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox", *options])
+    with playwright.sync_playwright() as driver:  # one for all: a second would wait for the first
+        started = []
+
+        def start(*options: str) -> Any:
+            started.append(driver.chromium.launch(executable_path=program, args=["--no-sandbox", *options]))
+            return started[-1]
+
         try:
-            yield browser
+            yield start
         finally:
-            browser.close()
+            for browser in started:
+                browser.close()
 
 
 @contextlib.contextmanager

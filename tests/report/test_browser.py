@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from tests.helpers.browser import PLAIN, WEBGL, chromium, opened
+from tests.helpers.browser import PLAIN, WEBGL, browsers, opened
 
 SCREENS = {
     "desktop": {"viewport": {"width": 1280, "height": 900}},
@@ -32,15 +32,19 @@ CONTRAST = """
 
 
 @pytest.fixture(scope="module")
-def with_webgl():
-    with chromium(*WEBGL) as browser:
-        yield browser
+def start():
+    with browsers() as function:
+        yield function
 
 
 @pytest.fixture(scope="module")
-def without_webgl():
-    with chromium(*PLAIN) as browser:
-        yield browser
+def with_webgl(start):
+    return start(*WEBGL)
+
+
+@pytest.fixture(scope="module")
+def without_webgl(start):
+    return start(*PLAIN)
 
 
 @pytest.fixture(params=["with_webgl", "without_webgl"])
@@ -78,7 +82,6 @@ def test_page(with_webgl, report_file, screen, scheme):
         assert page.evaluate(broken) == 0
         used = page.evaluate("[...document.images].map(one => one.currentSrc === one.getAttribute('src'))")
         assert set(used) == {scheme == "light"}
-        page.screenshot(full_page=True)
         assert said == []
 
 
