@@ -13,6 +13,8 @@ from botan_fast.cli import entry
 from botan_fast.data.options import CONVERT
 from botan_fast.evaluation.options import EVALUATE, PREDICT
 from botan_fast.physics.potential import KOB_ANDERSEN, check_potential
+from botan_fast.report.options import REPORT
+from botan_fast.report.write import write_report
 from botan_fast.simulation.options import SIMULATE
 from botan_fast.simulation.protocol import REPLICAS, Protocol
 from botan_fast.training import recipes
@@ -27,6 +29,7 @@ COMMANDS = {
     "simulate": (SIMULATE, bf.simulate, {"quiet"}, {"progress", "options"}),
     "convert": (CONVERT, bf.convert, {"threads", "quiet"}, {"progress", "report"}),
     "evaluate": (EVALUATE, bf.evaluate, {"threads", "quiet", "rotations", "json", "output", "force"}, {"progress"}),
+    "report": (REPORT, write_report, {"threads", "quiet"}, {"progress", "command"}),
     "predict": (PREDICT, bf.predict, {"threads", "quiet", "rotations", "output", "force"}, {"progress"}),
 }
 FIELDS = {field.name: field.default for field in dataclasses.fields(Protocol)}
@@ -74,7 +77,7 @@ def test_every_argument_is_described(command):
 
 def test_tables_can_be_read_at_once():
     """The command line, and the workers of a sweep, have them without torch and NumPy."""
-    rooms = ("training", "simulation", "data", "evaluation")
+    rooms = ("training", "simulation", "data", "evaluation", "report")
     code = f"import sys; {'; '.join(f'import botan_fast.{room}.options' for room in rooms)}; "
     code += "sys.exit(bool({'torch', 'numpy', 'h5py'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

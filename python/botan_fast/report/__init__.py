@@ -6,6 +6,7 @@ runs       what a run folder tells: options, history, model, test data
 results    scores and predictions of a run on its test data
 scores     scores as rows of tables, with their intervals
 particles  a configuration packed for the view that turns
+drawings   which figures there are, with what each shows in words
 pictures   figures as pictures of the page, for light and dark
 sections   the parts of a run in words: what was trained on what
 page       the page, from the template
