@@ -26,7 +26,7 @@ DESCRIPTION = "Train on the data that come with the package, within a minute, an
 TIME = 16.5  # the last of the data: here some particles have moved far more than others
 EPOCHS = 80
 # The demo has a minute and 8 configurations, not hours and 400: a small network that reads the minimum of the energy,
-# without which the node score is 0.45 (benchmarks/results/accuracy/demo.json). Beyond the cutoff little matters.
+# without which the node score is 0.45 (docs/decisions.md). Beyond the cutoff little matters.
 NODE_INPUTS = ("energy", "displacement")
 OPTIONS: dict[str, Any] = {
     "recipe": "structure",

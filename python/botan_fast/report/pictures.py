@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["INK", "Picture", "picture"]
 
 INK = "#e8e6e3"  # of texts and lines on dark screens, as the page's own text there
-_LARGEST_VECTOR = 150_000  # bytes of SVG; of thousands of discs a WebP is a tenth of it
+_LARGEST_VECTOR = 150_000  # bytes of SVG; thousands of discs are smaller as WebP
 _WIDE = 5.0  # inches
 _DPI = 200  # twice the dots of a common screen
 _DARK = 0.35  # luminance below which ink would vanish on a dark page
