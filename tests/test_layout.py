@@ -15,7 +15,7 @@ CORE = ROOT / "csrc"
 
 # The ground floor, from top to bottom: a file may import those below it.
 GROUND = (
-    *("info", "device", "box", "checks", "arrays", "quantities", "paper"),
+    *("info", "device", "box", "checks", "arrays", "quantities", "paper", "markup"),
     *("option", "lock", "log", "files", "terminal", "interruption", "processes", "errors"),
 )
 ROOMS = {
@@ -28,8 +28,9 @@ ROOMS = {
     "evaluation": {"ops", "physics", "model", "data"},
     "simulation": {"graph", "physics", "data"},
     "bench": {"ops", "graph", "physics", "model"},
-    "training": {"ops", "graph", "physics", "model", "data", "evaluation"},
+    "training": {"ops", "graph", "physics", "model", "data", "evaluation", "figures"},
     "figures": set(),
+    "report": {"model", "data", "evaluation", "training", "figures"},
     "sweep": {"data", "evaluation", "simulation", "training"},
 }
 DOORS = {"__init__", "__main__", "callbacks"}  # of the package: names on first use, and `python -m botan_fast`

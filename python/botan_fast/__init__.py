@@ -48,7 +48,7 @@ _PUBLIC = {
     "shipped_models": "model.shipped",
     "BaselineResult": "training.baseline",
     "train_baseline": "training.baseline",
-    "Prediction": "model.botan",
+    "Prediction": "model.prediction",
     "ModelCard": "model.card",
     "load_model": "model.checkpoint",
     "save_model": "model.checkpoint",
@@ -97,12 +97,12 @@ if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ woul
     from .model.botan import BOTAN as BOTAN
     from .model.botan import MLP as MLP
     from .model.botan import BOTANLayer as BOTANLayer
-    from .model.botan import Prediction as Prediction
     from .model.card import ModelCard as ModelCard
     from .model.checkpoint import load_model as load_model
     from .model.checkpoint import save_model as save_model
     from .model.ensemble import Ensemble as Ensemble
     from .model.linear import LinearBaseline as LinearBaseline
+    from .model.prediction import Prediction as Prediction
     from .model.shipped import shipped_models as shipped_models
     from .ops import scatter_sum as scatter_sum
     from .ops import segment_sum as segment_sum

@@ -5,7 +5,8 @@ FunctionCallback  a function of the line of an epoch
 EarlyStopping     ends a run when a column of the history gets no better
 TensorBoard       the numbers of the history as curves there; `logger="tensorboard"`
 WandB             the same in Weights & Biases; `logger="wandb"`
-ProgressBar       a bar in a terminal: `train(progress=True)` has it
+LiveCurve         losses and scores as a picture, in a notebook or a file
+ProgressBar       a bar in a terminal or a notebook: `train(progress=True)` has it
 LogLines          lines elsewhere, likewise
 OpenedRun         what a callback is told first
 CallbackError     a callback has raised an error
@@ -21,6 +22,7 @@ and then ``bf.train("train.h5", callbacks=watching)``.
 """
 
 from .training.callbacks import Callback, EarlyStopping, FunctionCallback, OpenedRun
+from .training.live import LiveCurve
 from .training.loggers import TensorBoard, WandB
 from .training.progress import LogLines, ProgressBar
 from .training.watchers import CallbackError
@@ -30,6 +32,7 @@ __all__ = [
     "CallbackError",
     "EarlyStopping",
     "FunctionCallback",
+    "LiveCurve",
     "LogLines",
     "OpenedRun",
     "ProgressBar",

@@ -2,10 +2,21 @@
 
 import contextlib
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["INFO", "is_terminal", "listeners", "log_lines_shown", "progress_bar", "say", "show_log_lines"]
+__all__ = [
+    "INFO",
+    "bar_class",
+    "in_notebook",
+    "is_terminal",
+    "listeners",
+    "log_lines_shown",
+    "progress_bar",
+    "say",
+    "show_log_lines",
+]
 
 INFO = 20  # as in logging, which takes as long to load as all that --help needs
 
@@ -69,13 +80,40 @@ def is_terminal() -> bool:
         return False
 
 
+def in_notebook() -> bool:
+    """Does this process run the cells of a Jupyter notebook? Nothing is imported to find out.
+
+    >>> from botan_fast.terminal import in_notebook
+    >>> in_notebook()
+    False
+    """
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    return "IPKernelApp" in (getattr(shell, "config", None) or {})  # as tqdm.auto finds out
+
+
+def bar_class() -> Any:
+    """tqdm as it suits the place: with widgets in a notebook that has ipywidgets, else as text.
+
+    >>> from botan_fast.terminal import bar_class
+    >>> bar_class().__name__
+    'tqdm'
+    """
+    if not in_notebook():
+        from tqdm import tqdm  # tqdm.auto takes as long again to load
+
+        return tqdm
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="IProgress not found")  # the bar of text is no worse news
+        from tqdm.auto import tqdm as fitting
+
+    return fitting
+
+
 def progress_bar(items: Any = None, *, show: bool = True, **options: Any) -> Any:
-    """A tqdm bar on standard error, when `show` and somebody looks there; else one that shows nothing.
+    """A tqdm bar on standard error, or in a notebook, when `show` and somebody looks there; else one without output.
 
     >>> from botan_fast.terminal import progress_bar
     >>> list(progress_bar([1, 2], show=False))
     [1, 2]
     """
-    from tqdm import tqdm
-
-    return tqdm(items, disable=not (show and is_terminal()), **options)
+    return bar_class()(items, disable=not (show and (is_terminal() or in_notebook())), **options)

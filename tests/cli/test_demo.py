@@ -18,11 +18,15 @@ def test_demo(tmp_path, capsys):
     lines = printed.out.splitlines()
     assert lines[0].split() == ["held-out", "configurations", "linear", "network"]
     assert lines[3] == f"model: {output}/run   predictions: {output}/predictions   figure: {output}/propensity.png"
+    assert lines[4] == f"report: {output}/report.html (open it in a browser)"
     _, held_out = bf.Dataset(demo_data()).select(time=4).train_test_split(test=0.2, seed=0)
     after = bf.evaluate(bf.load_model(output / "run"), held_out)
     for line, name in zip(lines[1:3], ("node_pearson", "edge_pearson"), strict=True):
         assert line.endswith(f"{after[name]:10.3f}")
     assert (output / "propensity.png").stat().st_size > 1000
+    page = (output / "report.html").read_text()
+    assert f"<td>{after['node_pearson']:.3f}" in page
+    assert "botan-fast demo --time 4 --epochs 1" in page
     assert len(list((output / "predictions").glob("*.npz"))) == len(held_out)
 
 

@@ -13,6 +13,8 @@ from botan_fast.cli import entry
 from botan_fast.data.options import CONVERT
 from botan_fast.evaluation.options import EVALUATE, PREDICT
 from botan_fast.physics.potential import KOB_ANDERSEN, check_potential
+from botan_fast.report.options import REPORT
+from botan_fast.report.write import write_report
 from botan_fast.simulation.options import SIMULATE
 from botan_fast.simulation.protocol import REPLICAS, Protocol
 from botan_fast.training import recipes
@@ -32,6 +34,7 @@ COMMANDS = {
         {"threads", "quiet", "rotations", "json", "output", "force", "seeds"},
         {"progress"},
     ),
+    "report": (REPORT, write_report, {"threads", "quiet"}, {"progress", "command"}),
     "predict": (
         PREDICT,
         bf.predict,
@@ -84,7 +87,7 @@ def test_every_argument_is_described(command):
 
 def test_tables_can_be_read_at_once():
     """The command line, and the workers of a sweep, have them without torch and NumPy."""
-    rooms = ("training", "simulation", "data", "evaluation", "figures")
+    rooms = ("training", "simulation", "data", "evaluation", "figures", "report")
     code = f"import sys; {'; '.join(f'import botan_fast.{room}.options' for room in rooms)}; "
     code += "sys.exit(bool({'torch', 'numpy', 'h5py'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -15,7 +15,7 @@ from .. import __version__, interruption
 from ..errors import BotanFastError, BotanFastWarning
 from ..processes import check_command, speaks
 from ..terminal import say
-from . import baseline, bench, collect, convert, demo, evaluate, figures, info, predict, simulate, sweep, train
+from . import baseline, bench, collect, convert, demo, evaluate, figures, info, predict, report, simulate, sweep, train
 from .config import Config, add_config
 from .logs import ERROR, WARNING, add_arguments, keep_traceback, logging_to
 from .parser import Parser, UsageError, with_options
@@ -24,7 +24,7 @@ from .requeue import requeue
 __all__ = ["COMMANDS", "main"]
 
 # In the order of --help.
-COMMANDS = (train, evaluate, predict, baseline, convert, simulate, sweep, collect, figures, demo, bench, info)
+COMMANDS = (train, evaluate, predict, baseline, convert, simulate, sweep, collect, figures, report, demo, bench, info)
 _BROKEN_PIPE = 141  # as a shell reports a program that writes where nobody reads
 
 

@@ -17,10 +17,10 @@ from ..data.species import letter
 from ..data.structure import Structure, with_structure
 from ..device import Device, choose_device
 from ..errors import InputError, warn
-from ..model.botan import Prediction
 from ..model.card import ModelCard
 from ..model.checkpoint import load_model
 from ..model.ensemble import Ensemble
+from ..model.prediction import Prediction
 from ..terminal import progress_bar
 from .progress import shown_steps
 from .times import num_outputs, once_each

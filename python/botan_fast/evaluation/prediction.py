@@ -15,6 +15,7 @@ from ..data.structure import with_structure
 from ..device import Device
 from ..errors import InputError, warn
 from ..files import FilePath
+from ..markup import html_table
 from ..ops.precision import check_precision
 from ..quantities import FIRST_SHELL, NODE_TARGETS
 from .differences import differences
@@ -26,7 +27,7 @@ __all__ = ["ConfigurationPrediction", "FramePrediction", "predict"]
 FRAMES = ("first", "all")
 
 
-@dataclass
+@dataclass(repr=False)
 class ConfigurationPrediction:
     """What a model says about one configuration. NumPy arrays; lengths in units of sigma_AA.
 
@@ -64,6 +65,21 @@ class ConfigurationPrediction:
     times: tuple[float, ...] | None = None
     propensity_spread: np.ndarray | None = None
     pair_change_spread: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        lines = self._described()
+        return f"{type(self).__name__}({self.name!r}, {', '.join(f'{name}={value}' for name, value in lines)})"
+
+    def _repr_html_(self) -> str:
+        return html_table(f"{type(self).__name__} {self.name}", self._described())
+
+    def _described(self) -> list[tuple[str, object]]:
+        """What is in it, without the numbers."""
+        lines: list[tuple[str, object]] = [("particles", len(self.types)), ("edges", len(self.senders))]
+        lines += [] if self.times is None else [("times", list(self.times))]
+        known = ("propensity", "pair_change", "target_propensity", "target_pair_change", "propensity_spread")
+        held = [name.replace("propensity", self.quantity) for name in known if getattr(self, name) is not None]
+        return [*lines, ("holds", " ".join(held) or "nothing")]
 
     @property
     def quantity(self) -> str:
@@ -144,7 +160,7 @@ class ConfigurationPrediction:
         )
 
 
-@dataclass
+@dataclass(repr=False)
 class FramePrediction(ConfigurationPrediction):
     """What a model says about one frame of a trajectory: `frame`, its number from 0, and what its file tells of it.
 

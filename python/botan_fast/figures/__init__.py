@@ -9,6 +9,7 @@ slab         a slab of a periodic system from above: images at the edges, order 
 colors       ranges and bars of colours
 relaxation   Fig. 2, F_s(k, t) with fits and tau_alpha
 history      Fig. 3, losses against the epoch
+curves       a training: losses, and scores along the epochs
 segments     Fig. 4, pairs coloured by E_ij
 pearson      Figs. 5, 8, 9, 10, Pearson's correlation against time, steps and p
 pair_change  Fig. 6, E_ij against r_ij(0)
@@ -46,8 +47,10 @@ _PUBLIC = {
     "save_figure": "appearance",
     "scans": "tables",
     "scattering": "relaxation",
+    "score_curves": "curves",
     "score_label": "pearson",
     "style": "appearance",
+    "training_curves": "curves",
     "transfer_matrix": "transfer",
     "transfer_of": "tables",
 }
@@ -61,6 +64,8 @@ if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ woul
     from .appearance import save_both as save_both
     from .appearance import save_figure as save_figure
     from .appearance import style as style
+    from .curves import score_curves as score_curves
+    from .curves import training_curves as training_curves
     from .history import losses as losses
     from .learning import learning_curve as learning_curve
     from .pair_change import pair_change_compared as pair_change_compared

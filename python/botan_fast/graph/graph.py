@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ..errors import InputError
+from ..markup import html_table
 from .attributes import check_floats, checked_arrays, joined, joined_arrays, layout
 from .inputs import INT32_MAX
 
@@ -207,6 +208,15 @@ class Graph:
             f"Graph({batch}num_nodes={self.num_nodes}, num_edges={self.num_edges}, dimensions={self.vectors.shape[1]}, "
             f"cutoff={self.cutoff}, self_edges={self.self_edges}, box={box}, device={str(self.device)!r})"
         )
+
+    def _repr_html_(self) -> str:
+        box = "of several kinds" if self.box is None else self.box.flatten().tolist()
+        degree = f"{self.num_edges / max(self.num_nodes, 1):.1f}"
+        rows: list[tuple[str, object]] = [("graphs", self.num_graphs)] if self.num_graphs != 1 else []
+        rows += [("nodes", self.num_nodes), ("edges", f"{self.num_edges}, {degree} of a node"), ("box", box)]
+        rows += [("cutoff", self.cutoff), ("self edges", self.self_edges), ("device", self.device)]
+        rows += [("arrays", ", ".join(self.arrays))] if self.arrays else []
+        return html_table("Graph", rows)
 
 
 _INTEGERS = (torch.int8, torch.int16, torch.int32, torch.int64)

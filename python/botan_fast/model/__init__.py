@@ -1,6 +1,7 @@
 """A graph becomes a prediction; models on disk, of every origin.
 
-botan          BOTAN, BOTANLayer, MLP, Prediction
+botan          BOTAN, BOTANLayer, MLP
+prediction     Prediction: what a model says about a graph
 linear         LinearBaseline: ridge regression on what a network would read
 ensemble       Ensemble: several models as one
 shipped        weights that come with the package, by name

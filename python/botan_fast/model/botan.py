@@ -18,7 +18,7 @@ where S = num_species.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,26 +29,12 @@ from ..graph.graph import Graph
 from .card import ModelCard
 from .config import buffer_shapes, check_arguments, input_widths, plain, stored_config
 from .inputs import check_species, edge_columns, node_columns
+from .prediction import Prediction
 from .slabs import Slabs
 from .streaming import predict_in_slabs, slabs_for
 from .topology import graph_topology, sorted_topology
 
-__all__ = ["BOTAN", "MLP", "BOTANLayer", "Prediction"]
-
-
-class Prediction(NamedTuple):
-    """What BOTAN predicts: `node` (N,) propensity S_i, `edge` (E,) pair-distance change E_ij, or None.
-
-    With num_outputs K > 1, (N, K) and (E, K): one column for each time that `model.card.times` names.
-    Lengths are in the units of the training targets (sigma_AA for the authors' data).
-
-    >>> import torch, botan_fast as bf
-    >>> bf.Prediction(node=torch.zeros(2), edge=None).node
-    tensor([0., 0.])
-    """
-
-    node: Tensor
-    edge: Tensor | None
+__all__ = ["BOTAN", "MLP", "BOTANLayer"]
 
 
 class MLP(nn.Module):

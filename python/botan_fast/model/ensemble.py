@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..graph.graph import Graph
 from ..graph.rotation import random_orthogonal
-from .botan import BOTAN, Prediction
+from .botan import BOTAN
 from .card import ModelCard
 from .config import DEFAULTS
 from .linear import LinearBaseline, is_linear
+from .prediction import Prediction
 from .streaming import slabs_for
 
 __all__ = ["Ensemble"]

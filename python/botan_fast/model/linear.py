@@ -19,10 +19,10 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..graph.graph import Graph
 from ..quantities import FIRST_SHELL
-from .botan import Prediction
 from .card import ModelCard
 from .config import DEFAULTS, check_arguments, check_config, input_widths, plain
 from .inputs import check_species, gaussians, node_columns
+from .prediction import Prediction
 
 __all__ = ["LinearBaseline", "check_linear_config", "edge_terms", "is_linear", "linear_shapes", "windows"]
 

@@ -1,6 +1,7 @@
 """Samples become a model.
 
 loop           train: from its arguments to its result
+result         TrainingResult: the model, its history, and their picture
 options        the options of train and train_baseline
 preparation    the data, and the model that learns from them
 recipes        what the options are where nobody says otherwise
@@ -31,6 +32,7 @@ card           what a run says of its model
 augmentation   random rotations
 callbacks      what may watch a run: the interface, functions, early stopping
 watchers       the callbacks of a run together: their errors, and whether they end it
+live           LiveCurve: the curves of a run while it goes on
 progress       progress bar and log lines
 loggers        TensorBoard, Weights & Biases
 run_file       run.toml, the options of a run, to repeat it

@@ -2,9 +2,8 @@
 
 import contextlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -31,6 +30,7 @@ from .loggers import Logger, as_loggers, by_name
 from .options import TRAIN
 from .preparation import prepared
 from .recipes import OPTIONS, resolve
+from .result import TrainingResult
 from .run_directory import RunDirectory, TrainingState
 from .run_file import run_file
 from .settings import TrainingSettings, describe_run
@@ -41,34 +41,6 @@ from .watchers import Watcher, as_callbacks, default_callbacks, guarded, log_mea
 __all__ = ["TrainingError", "TrainingResult", "train"]
 
 _LOG = logger_of(__name__)
-
-
-@dataclass(repr=False)
-class TrainingResult:
-    """What train() returns.
-
-    model     BOTAN after the last epoch; with `ema` that of the averaged weights, with `patience` the best one. Its
-              `card` says what it was trained for
-    history   list of dict, one for each epoch; its keys are the columns of history.csv
-    output    the run directory, or None
-    epoch     the epoch that the model is of: the last one, but with `patience`
-    replays   steps of this call that were replays of a CUDA graph, counted on the device (docs/training-gpu.md)
-    stopped   why a callback has ended the run before its last epoch, None where none has
-    """
-
-    model: BOTAN
-    history: list[dict[str, Any]]
-    output: Path | None
-    epoch: int = -1
-    replays: int = 0
-    stopped: str | None = None
-
-    def __repr__(self) -> str:
-        last = self.history[self.epoch] if self.history else {}
-        names = ("train_loss", "test_loss", "node_pearson", "edge_pearson")
-        numbers = "".join(f", {name}={last[name]:.4g}" for name in names if last.get(name) is not None)
-        output = "" if self.output is None else f", output={str(self.output)!r}"
-        return f"TrainingResult({len(self.history)} epochs{numbers}{output})"
 
 
 def train(
@@ -214,7 +186,7 @@ def train(
         process alone are replays of one CUDA graph; BOTAN_FAST_CAPTURE=0 in the environment makes them one by one
         (docs/training-gpu.md).
     progress : bool
-        Show progress on standard error: a bar in a terminal, lines in a log file.
+        Show progress: a bar in a terminal or a notebook, lines in a log file.
     logger : {"tensorboard", "wandb"}, Callback, or list of them, optional
         Where the numbers of the history go besides history.csv (`botan_fast.callbacks.TensorBoard`, `WandB`).
     callbacks : sequence

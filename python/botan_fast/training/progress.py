@@ -7,7 +7,7 @@ import sys
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ..terminal import log_lines_shown, say
+from ..terminal import bar_class, log_lines_shown, say
 from .callbacks import Callback
 
 if TYPE_CHECKING:
@@ -17,21 +17,20 @@ __all__ = ["LogLines", "ProgressBar", "epoch_text"]
 
 
 class ProgressBar(Callback):
-    """One bar over all batches of the run, with the latest loss and scores (tqdm, on standard error).
+    """One bar over all batches of the run, with the latest loss and scores (tqdm, on standard error or in a notebook).
 
-    `train(progress=True)` has one where standard error is a terminal. Given as a callback it is drawn in any case:
+    `train(progress=True)` has one in a notebook, and where standard error is a terminal. Given as a
+    callback it is drawn in any case:
 
     >>> from botan_fast.callbacks import ProgressBar
     >>> bar = ProgressBar()
     """
 
     def run_started(self, first_epoch: int, epochs: int, batches: int) -> None:
-        from tqdm import tqdm
-
         self.scores: dict[str, str] = {}
         total, begun = epochs * batches, first_epoch * batches
         # Where somebody asks for a bar it is drawn, terminal or not; without a standard error there is nowhere to.
-        self.bar = tqdm(
+        self.bar = bar_class()(
             total=total, initial=begun, unit="batch", desc="training", dynamic_ncols=True, disable=sys.stderr is None
         )
 

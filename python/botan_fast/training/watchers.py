@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..errors import BotanFastError, InputError, warn
 from ..log import logger, tell
-from ..terminal import INFO, is_terminal
+from ..terminal import INFO, in_notebook, is_terminal
 from .callbacks import Callback, FunctionCallback, OpenedRun
 from .progress import LogLines, ProgressBar
 
@@ -60,8 +60,8 @@ def as_callbacks(callbacks: Sequence[Watcher]) -> list[Callback]:
 
 
 def default_callbacks(progress: bool) -> list[Callback]:
-    """With `progress` a bar in a terminal, lines elsewhere."""
-    return [ProgressBar() if is_terminal() else LogLines()] if progress else []
+    """With `progress` a bar in a terminal or a notebook, lines elsewhere."""
+    return [ProgressBar() if is_terminal() or in_notebook() else LogLines()] if progress else []
 
 
 def should_stop(watchers: Sequence[Callback]) -> str | None:

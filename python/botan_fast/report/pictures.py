@@ -1,0 +1,121 @@
+"""Figures as pictures of a page: one for paper and light screens, one for dark screens."""
+
+from __future__ import annotations
+
+import io
+from base64 import b64encode
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["INK", "Picture", "picture"]
+
+INK = "#e8e6e3"  # of texts and lines on dark screens, as the page's own text there
+_LARGEST_VECTOR = 150_000  # bytes of SVG; thousands of discs are smaller as WebP
+_WIDE = 5.0  # inches
+_DPI = 200  # twice the dots of a common screen
+_DARK = 0.35  # luminance below which ink would vanish on a dark page
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure in a page.
+
+    title, caption   above and below it
+    text             what it shows, for those who do not see it
+    light, dark      data URIs; both are transparent where nothing is drawn
+    wide             does it take the width of the page?
+    """
+
+    title: str
+    caption: str
+    text: str
+    light: str
+    dark: str
+    wide: bool = False
+
+
+def picture(drawn: Figure | Axes | Iterable[Axes], title: str, text: str, caption: str = "") -> Picture:
+    """The figure of some axes as a picture. The figure is changed: afterwards it has the colours for dark screens.
+
+    It is SVG, and WebP where that would be large. The same figure gives the same text.
+
+    >>> from matplotlib.figure import Figure
+    >>> from botan_fast.report.pictures import picture
+    >>> made = picture(Figure(figsize=(2, 2)).add_subplot(), "losses", "An empty frame.")
+    >>> made.light[:26], made.light == made.dark
+    ('data:image/svg+xml;base64,', False)
+    """
+    figure = _figure_of(drawn)
+    light = _encoded(figure)
+    _darken(figure)
+    return Picture(title, caption, text, light, _encoded(figure), figure.get_figwidth() > _WIDE)
+
+
+def _figure_of(drawn: Any) -> Figure:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    if isinstance(drawn, Figure):
+        return drawn
+    axes = drawn if isinstance(drawn, Axes) else next(iter(drawn))
+    figure = axes.get_figure(root=True)
+    assert isinstance(figure, Figure)
+    return figure
+
+
+def _encoded(figure: Figure) -> str:
+    import matplotlib
+
+    content = io.BytesIO()
+    # Letters as outlines: a picture in a page sees no fonts but the reader's.
+    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "botan_fast"}):
+        figure.savefig(content, format="svg", transparent=True, metadata={"Date": None})
+    kind = "svg+xml"
+    if content.tell() > _LARGEST_VECTOR:
+        content, kind = io.BytesIO(), "webp"
+        figure.savefig(content, format="webp", dpi=_DPI, transparent=True, pil_kwargs={"quality": 90})
+    return f"data:image/{kind};base64,{b64encode(content.getvalue()).decode('ascii')}"
+
+
+def _darken(figure: Figure) -> None:
+    """Give what is nearly black the ink of dark screens: texts, frames, ticks, and lines.
+
+    Colours that carry a meaning, of points and areas, stay as they are.
+    """
+    from matplotlib.axis import Tick
+    from matplotlib.collections import LineCollection
+    from matplotlib.lines import Line2D
+    from matplotlib.spines import Spine
+    from matplotlib.text import Text
+
+    figure.draw_without_rendering()  # ticks come into being when they are drawn
+    for axes in figure.axes:
+        axes.tick_params(which="both", color=INK, labelcolor=INK)
+    for artist in figure.findobj(lambda part: isinstance(part, (Text, Line2D, Spine, LineCollection, Tick))):
+        if isinstance(artist, (Text, Line2D)) and _is_dark(artist.get_color()):
+            artist.set_color(INK)
+        elif isinstance(artist, Spine) and _is_dark(artist.get_edgecolor()):
+            artist.set_edgecolor(INK)
+        elif isinstance(artist, LineCollection) and artist.get_array() is None:
+            colours = artist.get_edgecolor()
+            if len(colours) and all(_is_dark(colour) for colour in colours):
+                artist.set_color(INK)
+
+
+def _is_dark(colour: Any) -> bool:
+    """Is a colour nearly black, rather than a dark blue?"""
+    from matplotlib.colors import to_rgb
+
+    if not isinstance(colour, str) and np.ndim(colour) != 1:
+        return False
+    if isinstance(colour, str) and colour == "none":
+        return False
+    red, green, blue = to_rgb(colour)
+    return max(red, green, blue) - min(red, green, blue) < 0.1 and red < _DARK
