@@ -132,7 +132,7 @@ def demo(
     from ..evaluation.prediction import predict
     from ..evaluation.scores import evaluate
     from ..evaluation.writing import write_npz, write_xyz
-    from ..figures.propensity import propensity_slice, save_figure
+    from ..figures import propensity_compared, save_figure
     from ..model.checkpoint import load_model
     from ..training.baseline import train_baseline
     from ..training.loop import train
@@ -174,8 +174,14 @@ def demo(
     sample, prediction = test_samples[0], predictions[0]
     graph = sample.graph
     assert sample.targets is not None  # the shipped data have them
-    figure = propensity_slice(
-        sample.positions, graph.types, graph.box, sample.targets.propensity, prediction.propensity, thickness=1.2
+    figure = propensity_compared(
+        sample.positions,
+        graph.types,
+        graph.box,
+        sample.targets.propensity,
+        prediction.propensity,
+        temperature=sample.temperature,
+        time=time,
     )
     save_figure(figure, output / "propensity.png")
     return DemoResult(baseline.scores, scores, result.model, output)

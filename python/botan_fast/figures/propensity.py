@@ -1,119 +1,244 @@
-"""Figures from results: drawn from arrays and predictions, never from inside the training loop."""
+"""Fig. 7: particles in a slab, coloured by propensity, with the local displacement field as arrows."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import InputError
-from ..files import FilePath, atomic_write
+from .appearance import PAGE, panel, panels, setting, styled
+from .colors import color_bar, limits_of, say
+from .inputs import numbers
+from .slab import Slab, cut, frame, with_images
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
+    from matplotlib.collections import EllipseCollection
 
-__all__ = ["propensity_slice", "save_figure"]
+__all__ = ["DIAMETERS", "propensity_compared", "propensity_map"]
 
 # Drawn diameters: sigma_AA and sigma_BB of the Kob-Andersen mixture, Phys. Rev. E 51, 4626 (1995).
 DIAMETERS = (1.0, 0.88)
+_LABEL = r"propensity $S_i\,/\,\sigma_{AA}$"
 
 
-def propensity_slice(
+@styled
+def propensity_map(
     positions: Any,
     types: Any,
     box: Any,
-    target: Any,
-    predicted: Any,
+    values: Any,
     *,
     axis: int = 2,
-    center: float | None = None,
-    thickness: float = 1.0,
-) -> "Figure":
-    """Actual and predicted propensity S_i of the particles in a slice, side by side on one colour scale.
+    slab: tuple[float, float] | None = None,
+    field: tuple[Any, Any] | None = None,
+    limits: tuple[float, float] | None = None,
+    cmap: str = "viridis",
+    label: str = _LABEL,
+    title: str = "",
+    temperature: float | None = None,
+    time: float | None = None,
+    diameters: Sequence[float] = DIAMETERS,
+    ax: Axes | None = None,
+) -> Axes:
+    """The particles of a slab as discs, coloured by a value of each, such as the propensity S_i.
+
+    A disc at an edge of the box is drawn at the other edge too. Of two discs the one with the larger coordinate along
+    `axis` is in front.
 
     Parameters
     ----------
     positions : (N, D) array, D = 2 or 3, in the length unit of the box; wrapped into it for drawing
     types : (N,) integers, 0 = A, 1 = B; decides the drawn size
     box : (D,) edge lengths of an orthorhombic box
-    target, predicted : (N,) S_i from simulation, and from the model
-    axis : the direction across the slice (3D)
-    center : position of the slice along the axis; by default the middle of the box
-    thickness : particles with |r_axis - center| < thickness / 2 are drawn (3D)
+    values : (N,) what the colours say
+    axis, slab : the particles with slab[0] < r_axis < slab[1] are drawn; by default the middle of the box, 1 thick
+    field : points (M, 2) in the plane and arrows (M, 2), such as the local displacement field, Eq. (16) of Shiba et
+        al., J. Chem. Phys. 158, 084503 (2023), interpolated to a grid
+    limits : lowest and highest value of the colours; by default those of the slab without the outermost per cents
+    cmap : a colour map of matplotlib
+    label : of the colours; None leaves the bar out
+    title : what is shown, before T, t and N
+    temperature, time : said in the figure where they are given
+    diameters : drawn, by type; further types have the last
+    ax : the axes to draw into; by default those of a new figure, one column wide
 
     Returns
     -------
-    matplotlib.figure.Figure
-        The title holds the Pearson correlation over the type-A particles that are drawn.
+    matplotlib.axes.Axes
 
     Raises
     ------
     InputError
-        for shapes that do not agree, a triclinic box, or a slice without particles.
+        for shapes that do not agree, a triclinic box, or a slab without particles.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from botan_fast.figures.propensity import propensity_slice
+    >>> from botan_fast.figures import propensity_map
     >>> rng = np.random.default_rng(0)
     >>> r, s = rng.random((500, 3)) * 7.5, rng.random(500)
-    >>> figure = propensity_slice(r, np.zeros(500, int), [7.5, 7.5, 7.5], s, s)
-    >>> len(figure.axes)
-    3
+    >>> ax = propensity_map(r, np.zeros(500, int), 7.5, s, temperature=0.44, time=4120)
+    >>> ax.get_title(loc="left").splitlines()
+    ['$T = 0.44$, $t = 4120$, $N = 500$, 3.25 < z < 4.25']
     """
-    positions, types = np.asarray(positions, dtype=np.float64), np.asarray(types)
-    box = np.asarray(box, dtype=np.float64)
-    target, predicted = np.asarray(target, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
-    number, dimensions = positions.shape
-    if box.shape != (dimensions,):
-        raise InputError(f"box has shape {box.shape}; the figure needs {dimensions} edge lengths (orthorhombic)")
-    for name, array in (("types", types), ("target", target), ("predicted", predicted)):
-        if array.shape != (number,):
-            raise InputError(f"{name} has shape {array.shape}; positions need ({number},)")
-    positions = positions - box * np.floor(positions / box)
-    plane = [0, 1]
-    inside = np.ones(number, dtype=bool)
-    if dimensions == 3:
-        plane = [d for d in range(3) if d != axis % 3]
-        center = box[axis] / 2 if center is None else center
-        away = positions[:, axis] - center
-        inside = np.abs(away - box[axis] * np.round(away / box[axis])) < thickness / 2
-    if not inside.any():
-        raise InputError(f"no particle within thickness = {thickness} of center = {center} along axis {axis}")
-    return _two_panels(positions[inside][:, plane], types[inside], box[plane], target[inside], predicted[inside])
+    seen = cut(positions, box, axis, slab)
+    number = len(np.asarray(positions))
+    values, kinds = numbers("values", values, number, "one of each particle"), _kinds(types, number)
+    ax = panel(ax, height=3.1)
+    low, high = limits_of(limits, values[seen.particles])
+    discs = _discs(ax, seen, kinds, values, diameters, (low, high), cmap)
+    if field is not None:
+        _arrows(ax, seen, field)
+    if label is not None:
+        color_bar(discs, [ax], label, values[seen.particles], (low, high))
+    say(ax, title, setting(temperature, time, number, seen.text))
+    return ax
 
 
-def _two_panels(
-    points: np.ndarray, types: np.ndarray, box: np.ndarray, target: np.ndarray, predicted: np.ndarray
-) -> "Figure":
+@styled
+def propensity_compared(
+    positions: Any,
+    types: Any,
+    box: Any,
+    actual: Any,
+    predicted: Any,
+    *,
+    axis: int = 2,
+    slab: tuple[float, float] | None = None,
+    field: tuple[Any, Any] | None = None,
+    limits: tuple[float, float] | None = None,
+    label: str = _LABEL,
+    temperature: float | None = None,
+    time: float | None = None,
+    diameters: Sequence[float] = DIAMETERS,
+) -> tuple[Axes, Axes, Axes]:
+    """Predicted and actual propensity in a slab on one scale of colours, and the error, over the width of a page.
+
+    The title of the first panel holds Pearson's correlation over the type-A particles of the whole configuration, and
+    the ratio of the standard deviations of predictions and actual values: a model that has not learned everything
+    predicts too little spread, and the colours show it. The error has colours of its own, white at 0.
+
+    Parameters
+    ----------
+    positions, types, box, axis, slab, field, label, temperature, time, diameters
+        as in `propensity_map`
+    actual, predicted : (N,) S_i of the simulation, and of the model
+    limits : of the first two panels; by default the range of both in the slab, without the outermost per cents
+
+    Returns
+    -------
+    three matplotlib.axes.Axes: predicted, actual, error
+
+    Raises
+    ------
+    InputError
+        as `propensity_map`.
+
+    Source: Fig. 7 of Shiba et al., J. Chem. Phys. 158, 084503 (2023).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from botan_fast.figures import propensity_compared
+    >>> rng = np.random.default_rng(0)
+    >>> r, s = rng.random((500, 3)) * 7.5, rng.random(500)
+    >>> axes = propensity_compared(r, np.zeros(500, int), [7.5, 7.5, 7.5], s, s)
+    >>> [ax.get_title(loc="left").splitlines()[0] for ax in axes]
+    ['BOTAN', 'simulation', 'error, BOTAN $-$ simulation']
+    """
+    seen = cut(positions, box, axis, slab)
+    number = len(np.asarray(positions))
+    kinds = _kinds(types, number)
+    actual = numbers("actual", actual, number, "one of each particle")
+    predicted = numbers("predicted", predicted, number, "one of each particle")
+    inside = seen.particles
+    both = limits_of(limits, actual[inside], predicted[inside])
+    error = predicted - actual
+    most = float(np.percentile(np.abs(error[inside]), 99)) or 1.0
+    axes = panels(3, PAGE, 2.95, sharex=True, sharey=True)
+    drawn = []
+    for ax, values, span, cmap in zip(
+        axes, (predicted, actual, error), (both, both, (-most, most)), ("viridis", "viridis", "RdBu_r"), strict=True
+    ):
+        drawn.append(_discs(ax, seen, kinds, values, diameters, span, cmap))
+        if field is not None:
+            _arrows(ax, seen, field)
+    for ax in axes[1:]:
+        ax.set_ylabel("")
+    color_bar(drawn[1], list(axes[:2]), label, np.concatenate([actual[inside], predicted[inside]]), both)
+    color_bar(drawn[2], [axes[2]], r"error$\,/\,\sigma_{AA}$", error[inside], (-most, most))
+    say(axes[0], "BOTAN", _agreement(actual, predicted, kinds == 0))
+    say(axes[1], "simulation", setting(temperature, time, number))
+    say(axes[2], "error, BOTAN $-$ simulation", seen.text)
+    return axes[0], axes[1], axes[2]
+
+
+def _kinds(types: Any, number: int) -> np.ndarray:
+    kinds = np.asarray(types)
+    if kinds.shape != (number,) or kinds.dtype.kind not in "iu" or kinds.min() < 0:
+        raise InputError(f"types has shape {kinds.shape} and dtype {kinds.dtype}; give ({number},) integers from 0")
+    return kinds.astype(np.int64)
+
+
+def _discs(
+    ax: Axes,
+    seen: Slab,
+    kinds: np.ndarray,
+    values: np.ndarray,
+    diameters: Sequence[float],
+    limits: tuple[float, float],
+    cmap: str,
+) -> EllipseCollection:
+    """Discs in order of depth, with their images at the edges."""
     from matplotlib.collections import EllipseCollection
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9.6, 4.6), layout="constrained")
-    panels = figure.subplots(1, 2, sharex=True, sharey=True)
-    # One scale for both, cut at the outermost per cents so that a single fast particle does not darken the rest.
-    low, high = np.percentile(np.concatenate([target, predicted]), [1, 99])
-    sizes = np.asarray(DIAMETERS)[np.minimum(types, len(DIAMETERS) - 1)]
-    for panel, values, title in ((panels[0], target, "simulation"), (panels[1], predicted, "BOTAN")):
-        circles = EllipseCollection(
-            sizes, sizes, np.zeros(len(sizes)), units="xy", offsets=points, offset_transform=panel.transData
-        )
-        circles.set(array=values, clim=(low, high), cmap="viridis", edgecolor="black", linewidth=0.3)
-        panel.add_collection(circles)
-        panel.set(title=title, xlim=(0, box[0]), ylim=(0, box[1]), aspect="equal", xlabel=r"$x\,/\,\sigma_{AA}$")
-    panels[0].set_ylabel(r"$y\,/\,\sigma_{AA}$")
-    figure.colorbar(circles, ax=panels, label=r"propensity $S_i\,/\,\sigma_{AA}$", extend="both", shrink=0.9)
-    is_a = types == 0
-    if is_a.sum() > 2 and target[is_a].std() > 0 and predicted[is_a].std() > 0:
-        pearson = np.corrcoef(target[is_a], predicted[is_a])[0, 1]
-        figure.suptitle(f"propensity in a slice: Pearson {pearson:.2f} over {is_a.sum()} type-A particles")
-    return figure
+    sizes = np.asarray(diameters, dtype=np.float64)[np.minimum(kinds[seen.particles], len(diameters) - 1)]
+    radii = sizes[:, None] / 2
+    index, shift = with_images(seen.points - radii, seen.points + radii, seen.window)
+    discs = EllipseCollection(
+        sizes[index],
+        sizes[index],
+        np.zeros(len(index)),
+        units="xy",
+        offsets=seen.points[index] + shift,
+        offset_transform=ax.transData,
+    )
+    discs.set(array=values[seen.particles][index], clim=limits, cmap=cmap, edgecolor="black", linewidth=0.25)
+    ax.add_collection(discs, autolim=False)
+    frame(ax, seen)
+    return discs
 
 
-def save_figure(figure: "Figure", path: FilePath) -> None:
-    """Write a matplotlib figure to `path` (png, pdf, svg by its ending), completely or not at all.
+def _arrows(ax: Axes, seen: Slab, field: tuple[Any, Any]) -> None:
+    """Arrows at their points, so long that they do not reach the next one but rarely, and how long one is."""
+    from matplotlib.patheffects import withStroke
 
-    >>> from matplotlib.figure import Figure
-    >>> from botan_fast.figures.propensity import save_figure
-    >>> save_figure(Figure(), "empty.png")
-    """
-    with atomic_write(path) as temporary:
-        figure.savefig(temporary, dpi=160)
+    points, arrows = (np.asarray(part, dtype=np.float64) for part in field)
+    if points.ndim != 2 or points.shape[1] != 2 or points.shape != arrows.shape:
+        raise InputError(f"field has points {points.shape} and arrows {arrows.shape}; give (M, 2) of both")
+    known = np.isfinite(arrows).all(axis=1)
+    points, arrows = points[known], arrows[known]
+    length = np.linalg.norm(arrows, axis=1)
+    if not len(length) or not length.max() > 0:
+        return
+    spacing = np.sqrt(seen.window.prod() / len(points))
+    scale = np.percentile(length, 95) / (1.4 * spacing)
+    quiver = ax.quiver(
+        *points.T, *arrows.T, angles="xy", scale_units="xy", scale=scale, width=0.006, headwidth=4, color="black",
+        zorder=3,
+    )  # fmt: skip
+    quiver.set_path_effects([withStroke(linewidth=1.0, foreground="white")])
+    shown = float(f"{np.percentile(length, 95):.1g}")
+    key = ax.quiverkey(quiver, 0.86, -0.13, shown, rf"${shown:g}\,\sigma_{{AA}}$", labelpos="E", labelsep=0.05)
+    key.text.set_fontsize(7)
+
+
+def _agreement(actual: np.ndarray, predicted: np.ndarray, chosen: np.ndarray) -> str:
+    actual, predicted = actual[chosen], predicted[chosen]
+    if len(actual) < 3 or not actual.std() > 0 or not predicted.std() > 0:
+        return ""
+    pearson, spread = np.corrcoef(actual, predicted)[0, 1], predicted.std() / actual.std()
+    return f"type A: Pearson {pearson:.2f}, spread {spread:.2f} of actual"
