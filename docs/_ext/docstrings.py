@@ -41,18 +41,20 @@ def escaped(line: str) -> str:
 
 def items(paragraph: list[str], pattern: re.Pattern[str]) -> list[str] | None:
     """The paragraph as a list of definitions, or None if it is none."""
+    starts = [line for line in paragraph if not line.startswith(" ")]
+    matches = sum(1 for line in starts if pattern.match(line))
+    if paragraph[0].startswith(" ") or not (matches == len(starts) or 2 * matches > len(starts) > 2):
+        return None
     result: list[str] = []
-    for number, line in enumerate(paragraph):
+    for line, after in zip(paragraph, [*paragraph[1:], ""], strict=True):
         found = pattern.match(line)
         if line.startswith(" "):
             result.append("    " + line.strip())
         elif found:
             result += [found["name"], "    " + found["text"]]
-        elif number and paragraph[number + 1 :] and paragraph[number + 1].startswith(" "):
-            result.append(line)  # names that fill their line
-        else:
-            return None
-    return None if paragraph[0].startswith(" ") else result
+        else:  # names that fill their line, or need no word
+            result += [line] if after.startswith(" ") else [line, r"    \ "]
+    return result
 
 
 def is_header(paragraph: list[str]) -> bool:

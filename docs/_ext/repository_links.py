@@ -1,8 +1,8 @@
 """Sphinx extension: links between files of the repository work on the site too.
 
 Pages are written for the repository, where README.md, CONTRIBUTING.md and results of benchmarks lie outside docs/. Here
-those that are pages become links to pages, other files become downloads, and folders their name alone. The pages of
-`PAGES` have the text of their file.
+those that are pages become links to pages, other files become downloads, and folders lead to the page of benchmarks, which
+says what is in them. The pages of `PAGES` have the text of their file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def relinked(text: str, written: Path, page: Path) -> str:
         target, anchor = Path(os.path.normpath(written.parent / found[1])), found[2] or ""
         if not target.exists():
             raise FileNotFoundError(f"{written}: link to {found[1]}, which does not exist")
-        name = target.relative_to(ROOT).as_posix()
+        name = "benchmarks/README.md" if target.is_dir() else target.relative_to(ROOT).as_posix()
         if name in PAGES:
             target = ROOT / "docs" / PAGES[name]
         return os.path.relpath(target, page.parent) + anchor
