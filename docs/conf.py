@@ -7,6 +7,8 @@ import botan_fast
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
+import gallery
+
 project = "botan_fast"
 author = copyright = "The botan_fast developers"
 release = version = botan_fast.__version__
@@ -55,18 +57,7 @@ napoleon_use_param = False
 napoleon_use_rtype = False
 napoleon_preprocess_types = False
 
-sphinx_gallery_conf = {
-    "examples_dirs": "gallery",
-    "gallery_dirs": "auto_gallery",
-    "filename_pattern": r"/[a-z]\w*\.py",  # all of them run
-    "abort_on_example_error": True,
-    "remove_config_comments": True,
-    "show_memory": False,
-    "show_signature": False,
-    "min_reported_time": 1,
-    "image_srcset": ["2x"],
-    "download_all_examples": False,
-}
+sphinx_gallery_conf = gallery.SETTINGS
 
 html_theme = "pydata_sphinx_theme"
 html_title = "botan_fast"
@@ -76,12 +67,14 @@ html_show_sourcelink = False
 html_theme_options = {
     "show_toc_level": 2,
     "navigation_with_keys": False,
+    "navbar_persistent": ["search-button"],
     "navbar_end": ["theme-switcher"],
+    "navbar_align": "left",
     "footer_start": ["copyright"],
     "footer_end": [],
     "header_links_before_dropdown": 8,
     "pygments_light_style": "a11y-high-contrast-light",
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
-html_sidebars = {"index": []}
+html_sidebars = {"index": [], "theory": []}
 linkcheck_timeout = 20

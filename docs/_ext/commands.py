@@ -8,9 +8,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from botan_fast.cli.entry import command_parser
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
+
+from botan_fast.cli.entry import command_parser
 
 COLUMNS = "100"  # of a terminal: what fits beside the list of contents
 

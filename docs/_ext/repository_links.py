@@ -1,8 +1,8 @@
 """Sphinx extension: links between files of the repository work on the site too.
 
 Pages are written for the repository, where README.md, CONTRIBUTING.md and results of benchmarks lie outside docs/. Here
-those that are pages become links to pages, other files become downloads, and folders lead to the page of benchmarks, which
-says what is in them. The pages of `PAGES` have the text of their file.
+those that are pages become links to pages, other files become downloads, and folders lead to the page of benchmarks,
+which says what is in them. The pages of `PAGES` have the text of their file.
 """
 
 from __future__ import annotations

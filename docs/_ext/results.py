@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-import botan_fast as bf
 import numpy as np
+
+import botan_fast as bf
 from botan_fast.cli.demo import demo_data
 
 TEMPERATURE, TIMES = 0.64, (0.13, 4.0, 16.5)
@@ -55,7 +56,11 @@ def quick_fit(time: float, seed: int = 0, number: int = 8, target: str = "S") ->
     """A linear model of forces and distances alone, of `number` configurations; no energy is minimised for it."""
     train, _ = split(time, seed)
     fit = bf.train_baseline(
-        train[:number], node_inputs=("force", "thermal_energy"), edge_inputs=("radial",), node_target=target, progress=False
+        train[:number],
+        node_inputs=("force", "thermal_energy"),
+        edge_inputs=("radial",),
+        node_target=target,
+        progress=False,
     )
     return fit.model
 

@@ -10,7 +10,5 @@ from botan_fast import figures
 from results import split
 
 train, test = split(4.0)
-result = bf.train(
-    train, test, epochs=15, hidden_size=16, num_steps=2, cutoff=1.5, learning_rate=3e-3, progress=False
-)
-figures.losses(result.history).figure
+result = bf.train(train, test, epochs=15, hidden_size=16, num_steps=2, cutoff=1.5, learning_rate=3e-3, progress=False)
+figure = figures.losses(result.history).figure

@@ -22,4 +22,4 @@ axes = figures.bonds_compared(
     temperature=0.64,
     time=16.5,
 )
-axes[0].figure
+figure = axes[0].figure

@@ -10,4 +10,4 @@ from botan_fast import figures
 from results import TIMES, quick_scores
 
 rows = [{"time": time, "seed": seed, **quick_scores(time, seed)} for time in TIMES for seed in range(3)]
-figures.pearson_against_time(rows, score="edge_pearson").figure
+figure = figures.pearson_against_time(rows, score="edge_pearson").figure

@@ -12,4 +12,4 @@ found = held_out(16.5)
 axes = figures.pair_change_compared(
     found.distances, found.actual_pairs, found.predicted_pairs, temperature=0.64, time=16.5, number=1000
 )
-axes[0].figure
+figure = axes[0].figure

@@ -12,4 +12,4 @@ found = held_out(16.5)
 axes = figures.propensity_compared(
     found.positions, found.types, found.box, found.actual, found.predicted, temperature=0.64, time=16.5
 )
-axes[0].figure
+figure = axes[0].figure

@@ -2,8 +2,8 @@
 Fig. 9: number of message-passing steps
 =======================================
 
-Scores of networks that differ in their number of steps and in their seeds. The networks are of a few seconds: what they say
-of steps means nothing.
+Scores of networks that differ in their number of steps and in their seeds. The networks are of a few seconds: what they
+say of steps means nothing.
 """
 
 import botan_fast as bf
@@ -27,4 +27,4 @@ for num_steps in (1, 2, 4):
             progress=False,
         )
         rows.append({"num_steps": num_steps, "seed": seed, **result.history[-1]})
-figures.pearson_against_steps(rows, score="edge_pearson").figure
+figure = figures.pearson_against_steps(rows, score="edge_pearson").figure

@@ -28,4 +28,4 @@ for p in (0.2, 0.4, 0.8):
             progress=False,
         )
         rows.append({"p": p, "seed": seed, **result.history[-1]})
-figures.pearson_against_p(rows, score="edge_pearson").figure
+figure = figures.pearson_against_p(rows, score="edge_pearson").figure

@@ -9,4 +9,4 @@ from botan_fast import figures
 from results import quick_scores
 
 rows = [{"num_train": n, "seed": seed, **quick_scores(4.0, seed, n)} for n in (1, 2, 4, 8) for seed in range(3)]
-figures.learning_curve(rows).figure
+figure = figures.learning_curve(rows).figure
