@@ -42,7 +42,7 @@ myst_links_external_new_tab = False
 
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
-nb_execution_timeout = 60
+nb_execution_timeout = 300  # of a cell, on a machine with other work
 nb_execution_in_temp = True  # tutorials write files
 nb_merge_streams = True
 nb_kernel_rgx_aliases = {".*": "python3"}

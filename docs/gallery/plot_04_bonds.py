@@ -23,3 +23,10 @@ axes = figures.bonds_compared(
     time=16.5,
 )
 figure = axes[0].figure
+
+# %%
+# One panel alone, for a figure of your own:
+
+figure = figures.bonds(
+    found.positions, found.types, found.box, found.pairs[:, near], found.actual_pairs[near], slab=(4.0, 5.0)
+).figure

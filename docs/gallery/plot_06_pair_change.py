@@ -13,3 +13,8 @@ axes = figures.pair_change_compared(
     found.distances, found.actual_pairs, found.predicted_pairs, temperature=0.64, time=16.5, number=1000
 )
 figure = axes[0].figure
+
+# %%
+# The actual changes alone:
+
+figure = figures.pair_change_map(found.distances, found.actual_pairs, time=16.5).figure

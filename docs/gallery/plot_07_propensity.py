@@ -13,3 +13,10 @@ axes = figures.propensity_compared(
     found.positions, found.types, found.box, found.actual, found.predicted, temperature=0.64, time=16.5
 )
 figure = axes[0].figure
+
+# %%
+# One panel alone, of any value of the particles, across another axis:
+
+figure = figures.propensity_map(
+    found.positions, found.types, found.box, found.actual, axis=0, temperature=0.64, time=16.5
+).figure
