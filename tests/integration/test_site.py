@@ -103,6 +103,20 @@ def test_the_gallery_has_every_figure():
     assert all(re.search(r"(?m)^figure = ", script) for script in scripts), "each leaves its picture in `figure`"
 
 
+def test_the_theory_names_files_that_are_there():
+    """Its table: files of Python, of the core, and of the tests."""
+    root, table = DOCS.parent, (DOCS / "theory.md").read_text().split("(Python below")[0]
+    rows = [row.split("|")[2:5] for row in table.splitlines() if row.startswith("| [")]
+    assert len(rows) > 8
+    for cells in rows:
+        for folder, cell in zip(("python/botan_fast", "csrc/cpu", "tests"), cells, strict=True):
+            place = ""
+            for name in re.findall(r"`([^`]+)`", cell):
+                place = name.rpartition("/")[0] or place  # a name without a folder is beside the one before
+                path = f"{place}/{name.rpartition('/')[2]}"
+                assert (root / folder / path).is_file() or (root / "csrc" / path).is_file(), f"{folder}/{path}"
+
+
 def test_every_page_is_in_a_table_of_contents():
     """Sphinx says so too; here it takes no time, and names the page."""
     listed = set()
