@@ -1,7 +1,8 @@
 """The tables of README.md and docs/performance.md from a result file: `python -m benchmarks.report [FILE]`.
 
 With --check, compare only. Without FILE the newest result is written, and the one that each file names is checked.
-README's short table of AVX2 is made from a result of `python -m benchmarks.run --simd avx2`, or of such a processor.
+README has a few rows, the page all of them. The table of AVX2 is made from a result of `python -m benchmarks.run --simd
+avx2`, or of such a processor.
 README's table of a GPU is made from a file of `botan-fast bench --device cuda` in benchmarks/results/gpu.
 """
 
@@ -44,6 +45,7 @@ OTHERS = {
 }
 OURS = {"botan_fast": "", "botan_fast_bf16": ", bf16"}
 NARROW = "avx2"  # the mark of the table of processors with AVX2 alone
+SHORT = ("training_step", "inference", "loading", "build_graph")  # what README shows
 NARROW_OPERATIONS = {name: OPERATIONS[name] for name in ("training_step", "inference")}
 SIMD = {"avx512": "AVX-512", "avx512_bf16": "AVX-512 with bfloat16", "avx2": "AVX2"}
 THREADS = {
@@ -78,8 +80,23 @@ def is_narrow(record: dict) -> bool:
     return record["machine"].get("simd") == "avx2"
 
 
+def short_table(record: dict, name: str) -> str:
+    """README's lines: our times beside the authors' for a few operations. What others need: the full table."""
+    lines = ["| | authors' sequence | botan_fast | |", "|---|---|---|---|"]
+    timings = [t for t in record["timings"] if t["particles"] == PARTICLES]
+    memory = [m for m in record["memory"] if m["particles"] == PARTICLES]
+    for row in (
+        *rows(timings, {name: OPERATIONS[name] for name in SHORT}, "median", duration),
+        *rows(memory, {"training_step": MEMORY["training_step"]}, "peak_bytes", amount),
+    ):
+        title, theirs, _, ours, times, _ = (cell.strip() for cell in row.strip("|").split("|"))
+        lines.append(f"| {title} | {theirs} | {ours} | {times} |")
+    source = f"{machine_line(record)}, {record['date']}: [result](benchmarks/results/{name})"
+    return "\n".join([*lines, "", f"{source}; others, AVX2, the floor: [performance](docs/performance.md#all-times)."])
+
+
 def table(record: dict, name: str) -> str:
-    """The lines between README's markers, for a record and the name of its file."""
+    """The lines of the page, for a record and the name of its file."""
     operations = NARROW_OPERATIONS if is_narrow(record) else OPERATIONS
     sizes = sorted({t["particles"] for t in record["timings"]})
     size = PARTICLES if PARTICLES in sizes else sizes[0]
@@ -138,7 +155,7 @@ def caption(record: dict, timings: list[dict], size: int, name: str) -> str:
         f"at {commit}, {record['date']}. The floor is the arithmetic of the split-weight model at the rate of a large "
         f"float32 matrix product, {ceilings['matrix_product_flops_per_second'] / 1e9:.0f} GFLOP/s in the same run; "
         f"copying ran at {ceilings['copy_bytes_per_second'] / 1e9:.0f} GB/s. "
-        f"From [{name}](benchmarks/results/{name})."
+        f"From [{name}](../benchmarks/results/{name})."
     )
 
 
@@ -210,7 +227,7 @@ def blocks(record: dict, name: str) -> dict[str, dict[str, str]]:
     """Marker and text of what each file shows, as far as the record has it."""
     shown = {t["operation"] for t in record["timings"]}
     link = f"[{name}](../benchmarks/results/{name})"
-    performance = {}
+    performance = {"operations": table(record, name)} if "training_step" in shown else {}
     if shown & set(THREADS):
         performance["threads"] = threads_table(record, link)
     if {"training_step_by_size", "inference_by_size"} <= shown:
@@ -218,8 +235,9 @@ def blocks(record: dict, name: str) -> dict[str, dict[str, str]]:
     if record.get("profile"):
         performance["profile"] = profile_table(record, link)
     if is_narrow(record):
-        performance = {f"{marker}-{NARROW}": lines for marker, lines in performance.items() if marker == "profile"}
-    readme = {NARROW if is_narrow(record) else "benchmark": table(record, name)} if "training_step" in shown else {}
+        kept = ("operations", "profile")
+        performance = {f"{marker}-{NARROW}": lines for marker, lines in performance.items() if marker in kept}
+    readme = {"benchmark": short_table(record, name)} if "training_step" in shown and not is_narrow(record) else {}
     return {"README.md": readme, "docs/performance.md": performance}
 
 

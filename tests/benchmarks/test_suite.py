@@ -257,7 +257,8 @@ def test_report_writes_and_checks_the_files(record, tmp_path):
     performance = docs / "performance.md"
     result.write_text(json.dumps(record))
     readme.write_text(f"before\n\n{marked('benchmark', 'old')}\nafter\n")
-    performance.write_text("".join(f"{name}\n{marked(name, 'old')}" for name in ("threads", "sizes", "profile")))
+    marks = ("operations", "threads", "sizes", "profile")
+    performance.write_text("".join(f"{name}\n{marked(name, 'old')}" for name in marks))
     arguments = [str(result), "--root", str(tmp_path)]
     with pytest.raises(SystemExit, match=r"is not what a-2026-01-02\.json gives"):
         report.main([*arguments, "--check"])
@@ -266,8 +267,13 @@ def test_report_writes_and_checks_the_files(record, tmp_path):
     text = readme.read_text()
     assert text.startswith("before\n\n<!-- benchmark:begin -->\n| |")
     assert text.endswith("\n<!-- benchmark:end -->\n\nafter\n")
+    assert "| training step | 4.00 s | 500 ms | **8.0×** |\n" in text
+    assert "| peak memory, training step | 2.40 GB | 0.80 GB | **3.0×** |\n" in text
+    assert "neighbour list" not in text
+    assert "PyTorch Geometric" not in text
     shown = performance.read_text()
     for line in (
+        "| neighbour list |  | vesin 14.0 ms (3.5×) | 4.00 ms |  |  |",
         "| training step | 2 | 950 ms | 500 ms | 1.90× |",
         "| 8,192 | 2,000 | 1.10 s | 550 µs | 1.10 | 68 % | 1.50 GB | 200 ms | 100 µs | 1.05 |",
         "| backward: edges | 300 ms (60.0 %) | 580 ms (58.0 %) |",
@@ -296,22 +302,24 @@ def test_report_of_a_narrow_processor(record, tmp_path, monkeypatch):
     narrow.write_text(json.dumps(record | {"date": "2026-01-03", "machine": machine_of_narrow}))
     readme, performance = tmp_path / "README.md", tmp_path / "docs/performance.md"
     performance.parent.mkdir()
-    readme.write_text(marked("benchmark", "old") + marked("avx2", "old"))
-    marks = ("threads", "sizes", "profile", "profile-avx2")
+    readme.write_text(marked("benchmark", "old"))
+    marks = ("operations", "threads", "sizes", "profile", "operations-avx2", "profile-avx2")
     performance.write_text("".join(marked(name, "old") for name in marks))
     monkeypatch.setattr(report.gpu, "choose", lambda *_: None)
     monkeypatch.setattr(report.gpu, "block", lambda _: "none")
     readme.write_text(readme.read_text() + marked(report.gpu.MARKER, "old"))
     report.main(["--root", str(tmp_path)])
     report.main(["--root", str(tmp_path), "--check"])
-    long, short = readme.read_text().split("<!-- avx2:begin -->")
+    assert "a-avx2" not in readme.read_text()
+    long, short = performance.read_text().split("<!-- operations-avx2:begin -->")
+    short = short.split("<!-- operations-avx2:end -->")[0]
     assert "(2 cores, AVX-512)" in long
     assert "a-avx2" not in long
     assert "AVX2 alone, torch too, of the wider ones that it has" in short
     assert "training step" in short
     assert "neighbour list" not in short
-    assert performance.read_text().count("From [a-2026-01-02.json]") == 3
-    assert performance.read_text().count("From [a-avx2-2026-01-03.json]") == 1
+    assert performance.read_text().count("From [a-2026-01-02.json]") == 4
+    assert performance.read_text().count("From [a-avx2-2026-01-03.json]") == 2
     narrow.write_text(narrow.read_text().replace('"wall": 0.5', '"wall": 0.6'))
     with pytest.raises(SystemExit, match=r"docs/performance\.md is not what a-avx2"):
         report.main(["--root", str(tmp_path), "--check"])

@@ -1,4 +1,4 @@
-"""The fenced blocks of README.md and docs/*.md as examples that run: Python, shell, TOML."""
+"""The fenced blocks of README.md and docs/**/*.md as examples that run: Python, shell, TOML, cells of notebooks."""
 
 import gzip
 import importlib.util
@@ -59,6 +59,7 @@ def documents() -> Sybil:
     return Sybil(
         parsers=[
             CodeBlockParser("python", run_python),
+            CodeBlockParser("{code-cell} ipython3", run_python),
             CodeBlockParser("bash", run_shell),
             CodeBlockParser("toml", write_toml),
         ],

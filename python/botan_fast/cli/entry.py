@@ -21,7 +21,7 @@ from .logs import ERROR, WARNING, add_arguments, keep_traceback, logging_to
 from .parser import Parser, UsageError, with_options
 from .requeue import requeue
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "command_parser", "main"]
 
 # In the order of --help.
 COMMANDS = (train, evaluate, predict, baseline, convert, simulate, sweep, collect, figures, report, demo, bench, info)
@@ -129,8 +129,13 @@ def _interrupted(
     return interruption.status() or 130
 
 
-def _parse(argv: list[str]) -> tuple[ModuleType, argparse.Namespace, argparse.Namespace]:
-    """The command, the arguments that all commands have (debug, verbose, log_file), and the command's own."""
+def command_parser() -> tuple[Parser, dict[str, Parser]]:
+    """The parser of the whole command line, and that of each command by its name.
+
+    >>> from botan_fast.cli.entry import command_parser
+    >>> list(command_parser()[1])[:3]
+    ['train', 'evaluate', 'predict']
+    """
     parser = Parser(prog="botan-fast", description="Train and use BOTAN, the graph neural network for glassy dynamics.")
     parser.add_argument("--version", action="version", version=f"botan-fast {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -141,12 +146,18 @@ def _parse(argv: list[str]) -> tuple[ModuleType, argparse.Namespace, argparse.Na
         if hasattr(command, "TABLE"):
             add_config(one)
         command.add_arguments(one)
+    return parser, commands.choices
+
+
+def _parse(argv: list[str]) -> tuple[ModuleType, argparse.Namespace, argparse.Namespace]:
+    """The command, the arguments that all commands have (debug, verbose, log_file), and the command's own."""
+    parser, parsers = command_parser()
     by_name = {command.NAME: command for command in COMMANDS}
     config = None
     if argv and argv[0] in by_name:
-        commands.choices[argv[0]].check_options(argv[1:])
+        parsers[argv[0]].check_options(argv[1:])
         config = Config(by_name[argv[0]], COMMANDS, argv[1:])
-        config.fill(commands.choices[argv[0]])
+        config.fill(parsers[argv[0]])
     options = vars(parser.parse_args(argv))
     command = by_name[options.pop("command")]
     common = argparse.Namespace(**{name: options.pop(name) for name in ("debug", "verbose", "log_file")})

@@ -23,14 +23,14 @@ _SLICE = 200_000  # particles times steps between two returns to Python, where C
 class InherentStructure:
     """A minimum of the potential energy; see `inherent_structure`.
 
-    =============  ============  =================================================================================
+    =============  ==============  ===============================================================================
     positions      (N, D) float64  of the minimum, continuous with those it was sought from: the difference is the
                                    displacement, across the borders of the box too
     energy         (N,) float64    potential energy of each particle, half of that of each of its pairs
     largest_force  float           the largest component of a force that is left
     steps          int             how many it took
     potential      LennardJones    whose minimum it is, or None where nobody knows it
-    =============  ============  =================================================================================
+    =============  ==============  ===============================================================================
 
     >>> import numpy as np
     >>> import botan_fast as bf
