@@ -36,9 +36,7 @@ def test_mean_and_standard_error_of_the_configurations():
     ax = scattering([1.0, 10.0], curves)
     line, _, [bars] = ax.containers[0].lines
     np.testing.assert_allclose(line.get_ydata(), [0.8, 0.3])
-    np.testing.assert_allclose(
-        np.array(bars.get_segments())[:, :, 1], [[0.7, 0.9], [0.1, 0.5]]
-    )
+    np.testing.assert_allclose(np.array(bars.get_segments())[:, :, 1], [[0.7, 0.9], [0.1, 0.5]])
     second = scattering([1.0, 10.0], curves, label="more", ax=ax)
     assert second is ax
     assert len({container.lines[0].get_color() for container in ax.containers}) == 2

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from ..evaluation.columns import OTHER_RADIUS, RADII
 from ..evaluation.prediction import ConfigurationPrediction
-from ..evaluation.writing import OTHER_RADIUS, RADII
 
 __all__ = ["MOST", "colours", "packed"]
 
