@@ -37,7 +37,7 @@ suppress_warnings = ["config.cache"]  # sphinx_gallery_conf holds functions; not
 default_role = "py:obj"  # `name` in a docstring is a link where there is such a name, and code elsewhere
 nitpicky = True  # a role that is written out, such as {py:func}, and every anchor of a page must lead somewhere
 nitpick_ignore_regex = [
-    ("py:obj", ".*"),
+    ("py:obj", "(?s).*"),
     ("py:(class|exc)", r"(?!botan_fast\b).*"),  # types of other packages, words of napoleon
     # types of signatures that have no page: what is in them stands in the text
     ("py:class", r"botan_fast\.(data\.sample\.SampleMaker|data\.species\.SpeciesOrder|evaluation\.forward\.\w+)"),
