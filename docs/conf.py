@@ -72,6 +72,7 @@ html_title = "botan_fast"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+html_context = {"default_mode": "auto"}  # light or dark as the system is
 html_theme_options = {
     "show_toc_level": 2,
     "navigation_with_keys": False,
