@@ -87,9 +87,8 @@ html_theme_options = {
 }
 html_sidebars = {"index": [], "theory": []}
 
-# `python docs/links.py` follows links to elsewhere. Journals answer robots with 403: that a DOI exists is asked of the
-# resolver, by hand.
-linkcheck_timeout = 20
+# Links to elsewhere: `python docs/links.py`.
+linkcheck_timeout = 10
 linkcheck_retries = 2
 linkcheck_rate_limit_timeout = 30
 linkcheck_anchors = False  # of other sites, which write them by scripts

@@ -7,6 +7,7 @@ They are written to be read in a terminal. What a line means there needs no mark
     Returns a `Graph`. ...                prose after "Parameters" that belongs to no parameter
     >>> first example                     the section "Examples"
     |r_ij|                                bars, not a substitution
+        e = ...                           an indented paragraph: an equation or a text, line by line
 
 Docstrings that name all of their sections (numpydoc) keep them; only bars change.
 """
@@ -75,6 +76,9 @@ def converted(lines: list[str]) -> list[str]:
             result += block[:2]
         if literal and body and body[0].startswith(" "):  # what follows "::"
             result += [*body, ""]
+            continue
+        if not section and body and body[0].startswith(" "):
+            result += ["::", "", *body, ""]
             continue
         literal = bool(body) and body[-1].endswith("::")
         if body and body[0].startswith(">>>"):

@@ -51,6 +51,11 @@ Returns a `Graph`.
     assert found.endswith("\n\n\nExamples\n--------\n>>> 1 + 1\n2\n")
 
 
+def test_indented_equations_keep_their_lines():
+    text = "One step.\n\n    e <- f(e)\n    x <- |x|\n\nThe rest."
+    assert converted(text) == "One step.\n\n::\n\n    e <- f(e)\n    x <- |x|\n\nThe rest.\n"
+
+
 def test_sections_with_headers_stay():
     text = "One line.\n\nParameters\n----------\nx : int\n    A number.\n\nReturns\n-------\nint\n    Another.\n"
     assert converted(text) == text
