@@ -63,16 +63,17 @@ def spatial_correlation(
     r = numbers("r", r)
     ax = panel(ax)
     ax.axhline(0, color="0.7", linewidth=0.6, zorder=0)
-    for name, values, label, look in (
-        ("actual", actual, "simulation", {"color": "C0", "marker": "o"}),
-        ("predicted", predicted, "model", {"color": "C1", "marker": "s", "linestyle": "--"}),
+    for name, values, label, color, marker, line in (
+        ("actual", actual, "simulation", "C0", "o", "-"),
+        ("predicted", predicted, "model", "C1", "s", "--"),
     ):
         if values is None:
             continue
         if len(values) != len(r):
             raise InputError(f"{name} has {len(values)} values and r {len(r)}; give one for each bin")
         rows = table(name, [{"r": x, name: y} for x, y in zip(r, values, strict=True)], "r", name)
-        ax.plot([row["r"] for row in rows], [row[name] for row in rows], label=label, markersize=3, **look)
+        x, y = [row["r"] for row in rows], [row[name] for row in rows]
+        ax.plot(x, y, label=label, color=color, marker=marker, linestyle=line, markersize=3)
     ax.set(xlabel=r"$r_{ij}(0)\,/\,\sigma_{AA}$", ylabel=r"$G(r)$")
     say(ax, title, setting(temperature, time, number))
     ax.legend()
