@@ -103,25 +103,38 @@ def _encoded(figure: Figure, kind: str, page: str) -> str:
 def _darken(figure: Figure) -> None:
     """Give what is nearly black the ink of dark screens: texts, frames, ticks, and lines.
 
-    Colours that carry a meaning, of points and areas, stay as they are.
+    Colours that carry a meaning, of points and areas, stay as they are; those of discs and segments keep a ground of
+    paper, on which white means nothing and dark means much.
     """
-    from matplotlib.axis import Tick
-    from matplotlib.collections import LineCollection
+    from matplotlib.collections import EllipseCollection, LineCollection
     from matplotlib.lines import Line2D
+    from matplotlib.quiver import QuiverKey
     from matplotlib.spines import Spine
     from matplotlib.text import Text
 
     for axes in figure.axes:
+        ticks = {tick for axis in (axes.xaxis, axes.yaxis) for tick in (*axis.majorTicks, *axis.minorTicks)}
+        drawn = [part for part in axes.collections if part.get_array() is not None]
+        on_paper = any(isinstance(part, (EllipseCollection, LineCollection)) for part in drawn)
+        if on_paper:
+            axes.patch.set(facecolor=PAPER, alpha=1.0)
         axes.tick_params(which="both", color=INK, labelcolor=INK)
-    for artist in figure.findobj(lambda part: isinstance(part, (Text, Line2D, Spine, LineCollection, Tick))):
-        if isinstance(artist, (Text, Line2D)) and _is_dark(artist.get_color()):
+        of_ticks = {part for tick in ticks for part in tick.findobj(Line2D)}
+        for line in axes.findobj(Line2D):
+            if not (on_paper and line not in of_ticks) and _is_dark(line.get_color()):
+                line.set_color(INK)
+        for lines in axes.collections:
+            plain = isinstance(lines, LineCollection) and lines.get_array() is None and not on_paper
+            if plain and len(edges := lines.get_edgecolor()) and all(_is_dark(colour) for colour in edges):
+                lines.set_color(INK)
+    for artist in figure.findobj(lambda part: isinstance(part, (Text, Spine))):
+        if isinstance(artist, Text) and _is_dark(artist.get_color()):
             artist.set_color(INK)
         elif isinstance(artist, Spine) and _is_dark(artist.get_edgecolor()):
             artist.set_edgecolor(INK)
-        elif isinstance(artist, LineCollection) and artist.get_array() is None:
-            colours = artist.get_edgecolor()
-            if len(colours) and all(_is_dark(colour) for colour in colours):
-                artist.set_color(INK)
+    for key in figure.findobj(QuiverKey):  # beside the axes; its text is no child of it
+        key.text.set_color(INK)
+        key.color = INK
 
 
 def _is_dark(colour: Any) -> bool:
