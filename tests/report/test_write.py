@@ -198,14 +198,14 @@ def test_test_data_that_are_gone(tiny_data, tmp_path):
     assert write_report(tmp_path / "run", tmp_path / "report.html", data=str(tiny_data / "test/*.npz")).exists()
 
 
-def test_only_a_report_is_written_over(run_folder, tmp_path):
+def test_only_a_report_is_written_over(tmp_path):
     other = tmp_path / "index.html"
     other.write_text("<p>mine</p>")
     with pytest.raises(InputError, match="exists and is no report of botan_fast"):
-        write_report(run_folder, other)
+        write_report("ka-t0.44-tau", other)
     assert other.read_text() == "<p>mine</p>"
-    write_report(run_folder, other, force=True)
-    write_report(run_folder, other)  # now it is one
+    write_report("ka-t0.44-tau", other, force=True)
+    write_report("ka-t0.44-tau", other)  # now it is one
 
 
 @pytest.mark.parametrize(
