@@ -25,6 +25,7 @@ extensions = [
     "commands",
     "docstrings",
     "equations",
+    "names",
     "repository_links",
 ]
 root_doc = "index"
@@ -33,8 +34,15 @@ exclude_patterns = ["_build", "_ext", "gallery", "auto_gallery/**.ipynb"]
 suppress_warnings = ["config.cache"]  # sphinx_gallery_conf holds functions; nothing is wrong with it
 
 # No network is used: no intersphinx, equations as MathML, every script and font from this site.
-nitpicky = False
 default_role = "py:obj"  # `name` in a docstring is a link where there is such a name, and code elsewhere
+nitpicky = True  # a role that is written out, such as {py:func}, and every anchor of a page must lead somewhere
+nitpick_ignore_regex = [
+    ("py:obj", "(?s).*"),
+    ("py:(class|exc)", r"(?!botan_fast\b).*"),  # types of other packages, words of napoleon
+    # types of signatures that have no page: what is in them stands in the text
+    ("py:class", r"botan_fast\.(data\.sample\.SampleMaker|data\.species\.SpeciesOrder|evaluation\.forward\.\w+)"),
+    ("py:class", r"botan_fast\.(model\.slabs\.Slabs|ops\.packing\.Packed)"),
+]
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
@@ -64,6 +72,7 @@ html_title = "botan_fast"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+html_context = {"default_mode": "auto"}  # light or dark as the system is
 html_theme_options = {
     "show_toc_level": 2,
     "navigation_with_keys": False,
@@ -77,4 +86,9 @@ html_theme_options = {
     "pygments_dark_style": "a11y-high-contrast-dark",
 }
 html_sidebars = {"index": [], "theory": []}
-linkcheck_timeout = 20
+
+# Links to elsewhere: `python docs/links.py`.
+linkcheck_timeout = 10
+linkcheck_retries = 2
+linkcheck_rate_limit_timeout = 30
+linkcheck_anchors = False  # of other sites, which write them by scripts

@@ -7,6 +7,7 @@ They are written to be read in a terminal. What a line means there needs no mark
     Returns a `Graph`. ...                prose after "Parameters" that belongs to no parameter
     >>> first example                     the section "Examples"
     |r_ij|                                bars, not a substitution
+        e = ...                           an indented paragraph: an equation or a text, line by line
 
 Docstrings that name all of their sections (numpydoc) keep them; only bars change.
 """
@@ -76,6 +77,9 @@ def converted(lines: list[str]) -> list[str]:
         if literal and body and body[0].startswith(" "):  # what follows "::"
             result += [*body, ""]
             continue
+        if not section and body and body[0].startswith(" "):
+            result += ["::", "", *body, ""]
+            continue
         literal = bool(body) and body[-1].endswith("::")
         if body and body[0].startswith(">>>"):
             if "Examples" not in headers:
@@ -84,11 +88,14 @@ def converted(lines: list[str]) -> list[str]:
             result += [*body, ""]
             continue
         body = [escaped(line) for line in body]
-        if section and not (compact and section == "Parameters"):
+        if section and is_closing(body[0]):  # two blank lines end a section
+            section = ""
+            result += ["", "", *opened(body), ""]
+        elif section and not (compact and section == "Parameters"):
             result += [*body, ""]
         elif section:
             found = listed(body)
-            if found is None and not body[0].startswith(" "):  # two blank lines end a section
+            if found is None and not body[0].startswith(" "):
                 section, found = "", ["", "", *opened(body)]
             result += [*(found or body), ""]
         else:
@@ -101,12 +108,15 @@ def listed(body: list[str]) -> list[str] | None:
     return None if body[0].startswith(("===", "+--")) else items(body, ITEM) or items(body, COLUMNS)
 
 
+def is_closing(line: str) -> bool:
+    word, blank, _ = line.partition(" ")
+    return bool(blank) and word.rstrip(":,") in CLOSING
+
+
 def opened(body: list[str]) -> list[str]:
     """The first word in bold where it is one that opens a section."""
-    word, blank, rest = body[0].partition(" ")
-    if word.rstrip(":,") in CLOSING and blank:
-        return [f"**{word}** {rest}", *body[1:]]
-    return body
+    word, _, rest = body[0].partition(" ")
+    return [f"**{word}** {rest}", *body[1:]] if is_closing(body[0]) else body
 
 
 def process(app: Any, what: str, name: str, obj: object, options: Any, lines: list[str]) -> None:

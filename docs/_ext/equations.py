@@ -3,19 +3,37 @@
 from __future__ import annotations
 
 from typing import Any
+from xml.etree import ElementTree
 
 from docutils import nodes
 from docutils.utils.math import latex2mathml
 
+MATHML = "http://www.w3.org/1998/Math/MathML"
+ACCENTS = set("ˆˉ˜˙¨→")  # of \hat, \bar, \tilde, \dot, \ddot, \vec
+
+
+def mathml(text: str, as_block: bool = False) -> str:
+    r"""The MathML of docutils, with the index of a letter with an accent beside it: of \hat{S}_i it sets it below."""
+    ElementTree.register_namespace("", MATHML)
+    root = ElementTree.fromstring(latex2mathml.tex2mathml(text, as_block=as_block))
+    for element in root.iter(f"{{{MATHML}}}munderover"):
+        base, index, over = element
+        if over.text in ACCENTS:
+            element.tag = f"{{{MATHML}}}msub"
+            accented = ElementTree.Element(f"{{{MATHML}}}mover", accent="true")
+            accented.extend([base, over])
+            element[:] = [accented, index]
+    return ElementTree.tostring(root, encoding="unicode")
+
 
 def inline(self: Any, node: nodes.math) -> None:
-    self.body.append(latex2mathml.tex2mathml(node.astext()))
+    self.body.append(mathml(node.astext()))
     raise nodes.SkipNode
 
 
 def block(self: Any, node: nodes.math_block) -> None:
     number = f'<span class="eqno">({node["number"]})</span>' if node.get("number") else ""
-    self.body.append(f'<div class="math">{number}{latex2mathml.tex2mathml(node.astext(), as_block=True)}</div>')
+    self.body.append(f'<div class="math">{number}{mathml(node.astext(), as_block=True)}</div>')
     raise nodes.SkipNode
 
 

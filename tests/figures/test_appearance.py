@@ -1,5 +1,7 @@
 """Sizes, style and files of figures."""
 
+import pickle
+
 import matplotlib
 import pytest
 from matplotlib.figure import Figure
@@ -24,6 +26,14 @@ def test_the_style_is_that_of_the_figure_alone():
     with style():
         assert matplotlib.rcParams["pdf.fonttype"] == 42
         assert matplotlib.rcParams["image.cmap"] == "viridis"
+
+
+def test_a_notebook_shows_a_figure():
+    """Without pyplot: IPython asks an object for `_repr_png_`."""
+    figure = pair_change_compared([1.0, 1.1], [0.1, 0.2], [0.1, 0.2])[0].figure
+    shown = pickle.loads(pickle.dumps(figure))._repr_png_()
+    assert shown.startswith(b"\x89PNG")
+    assert int.from_bytes(shown[16:20], "big") == round(150 * PAGE)
 
 
 @pytest.mark.parametrize(("ending", "begins"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")])

@@ -4,7 +4,14 @@ import math
 
 import pytest
 
-from botan_fast.report.scores import Cell, comparison, condition_table, score_table
+from botan_fast.report.scores import (
+    Cell,
+    ceiling_note,
+    comparison,
+    condition_table,
+    heterogeneity_table,
+    score_table,
+)
 
 MEASURES = {
     "number": 800,
@@ -36,10 +43,41 @@ def test_rows_are_species_and_pairs():
         "A-B pairs, 1.35 ≤ r < 2",
     ]
     assert table.heads == ["Pearson", "pooled", "Spearman", "slope", "mean squared error"]  # nobody knows a ceiling
+    assert ceiling_note(SCORES) == ""
     assert table.rows[0][1][0] == Cell("0.510", "0.400 to 0.600")
     assert table.rows[0][1][4] == Cell("0.00648")
     assert table.rows[1][1][0] == Cell("–")
     assert "95 %" in table.caption
+
+
+def test_windows_are_rows_below_the_whole():
+    bins = [{**MEASURES, "window": [0.0, 1.1]}, {**MEASURES, "pearson": 0.7, "window": [1.1, 1.35]}]
+    table = score_table({**SCORES, "pairs": {"A-A": {**MEASURES, "window": [0.0, 1.35], "bins": bins}}})
+    names = [name for name, _ in table.rows]
+    assert names[2:] == ["A-A pairs, r < 1.35", "A-A pairs, r < 1.1", "A-A pairs, 1.1 ≤ r < 1.35"]
+    assert table.rows[4][1][0] == Cell("0.700", "0.400 to 0.600")
+
+
+def test_the_ceiling_is_beside_the_coefficient_and_says_what_it_is():
+    scores = {**SCORES, "species": {"A": {**MEASURES, "ceiling": 0.92}}, "ceiling": {"node": 0.92, "runs": 32}}
+    table = score_table(scores)
+    assert table.heads[:2] == ["Pearson", "ceiling"]
+    assert [cells[1].text for _, cells in table.rows] == ["0.920", "–", "–"]
+    assert "means over 32 runs" in ceiling_note(scores)
+    assert ceiling_note({"ceiling": None, "ceiling_reason": "no runs"}) == "No ceiling: no runs."
+    table = comparison([("a", scores), ("b", SCORES)])
+    assert table.heads == ["particles of type A", "ceiling", "A-A pairs, r < 1.35"]  # none is known of pairs
+    assert table.rows[1] == ("b", [Cell("0.510", "0.400 to 0.600"), Cell("–"), Cell("–")])
+
+
+def test_heterogeneity_is_actual_beside_predicted():
+    chi = {"actual": 12.3456, "predicted": 4.5, "interval": {"actual": [1.0, 20.0], "predicted": None}}
+    table = heterogeneity_table({"heterogeneity": {"species": "A", "length": 0.0712, "chi_4": chi}})
+    assert table.heads == ["simulation", "model"]
+    assert table.rows == [("χ₄", [Cell("12.346", "1.000 to 20.000"), Cell("4.500")])]
+    assert "0.0712 σ" in table.caption
+    for missing in ({}, {"heterogeneity": None}, {"heterogeneity": {"species": "A", "length": 0.1, "chi_4": None}}):
+        assert heterogeneity_table(missing) is None
 
 
 def test_scores_without_details_have_the_first_four():

@@ -47,9 +47,9 @@ def heterogeneity(fields: Sequence[Field]) -> dict[str, Any]:
     ones then, at any time and for any node target, where a fixed length such as 0.3 is passed by all or by none. G(r)
     is that of `PairSums.correlation`, with mean and variance over all configurations, of actual and predicted apart.
 
-    Returns a dict: `species` "A", `length`, `chi_4` (`actual`, `predicted`, and their `interval`s by the jackknife;
-    None for one configuration), and `correlation` (`r`, the middles of the bins, `actual`, `predicted`; None in bins
-    without pairs).
+    Returns a dict: `species` "A", `length`, `chi_4` (`actual`, `predicted`, and `interval`, those of both by the
+    jackknife; None for one configuration), and `correlation` (`r`, the middles of the bins, `actual`, `predicted`;
+    None in bins without pairs).
 
     >>> import numpy as np
     >>> from botan_fast.evaluation.heterogeneity import Field, heterogeneity

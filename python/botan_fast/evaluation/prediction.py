@@ -83,7 +83,7 @@ class ConfigurationPrediction:
 
     @property
     def quantity(self) -> str:
-        """Name of the node values in files: "propensity", or the field of `Targets` that `node_target` stands for."""
+        """The name of the node values in files, "propensity" or the field of `Targets` that `node_target` means."""
         return NODE_TARGETS[self.node_target]
 
     def to_ase(self, *, symbols: Sequence[str] | None = None, bonds: float = FIRST_SHELL) -> Any:

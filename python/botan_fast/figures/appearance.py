@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from functools import wraps
+from functools import partial, wraps
 from importlib import resources
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -67,7 +68,16 @@ def panels(number: int, width: float, height: float, **options: Any) -> tuple[Ax
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")
+    vars(figure)["_repr_png_"] = partial(_shown, figure)  # notebooks show `ax.figure`, of which pyplot knows nothing
     return tuple(figure.subplots(1, number, squeeze=False, **options)[0])
+
+
+def _shown(figure: Figure) -> bytes:
+    """The figure as a PNG for a notebook."""
+    shown = BytesIO()
+    with style():
+        figure.savefig(shown, format="png", dpi=150)
+    return shown.getvalue()
 
 
 def setting(temperature: float | None = None, time: float | None = None, number: int | None = None, *more: str) -> str:

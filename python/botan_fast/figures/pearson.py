@@ -151,10 +151,10 @@ def pearson_of_targets(
     series: str | None = "model",
     ceiling: tuple[Any, Any] | None = None,
 ) -> tuple[Axes, ...]:
-    """Fig. 8: Pearson's correlation of S, R and D against time, BOTAN beside the node-targeting model.
+    """Pearson's correlation of S, R and D against time, BOTAN beside the node-targeting model.
 
-    A panel for each letter of `targets` that a row has as its `node_target` (S where a row names none), on one scale.
-    `ceiling` is that of the first panel. The rest as in `pearson_against`.
+    As Fig. 8 of the paper: a panel for each letter of `targets` that a row has as its `node_target` (S where a row
+    names none), on one scale. `ceiling` is that of the first panel. The rest as in `pearson_against`.
 
     >>> from botan_fast.figures import pearson_of_targets
     >>> rows = [{"time": 13, "p": p, "node_target": letter, "node_pearson": 0.7} for p in (0.4, 1) for letter in "SD"]

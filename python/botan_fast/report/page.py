@@ -13,9 +13,18 @@ from .particles import colours
 from .pictures import Picture
 from .scores import Table
 
-__all__ = ["GENERATOR", "Section", "page"]
+__all__ = ["GENERATOR", "Headline", "Section", "page"]
 
 GENERATOR = "botan_fast"  # by which a page of ours is known, before it is written over
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A number that is read first, what it is, and a remark on it."""
+
+    number: str
+    what: str
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -24,8 +33,9 @@ class Section:
 
     heading       name of the run
     summary       a sentence: what was trained on what
+    headlines     the scores that are read first
     notes         what a reader must know first, such as data that lack
-    tables        scores
+    tables        scores; scores_note says what their ceiling is
     view          what the view that turns draws (`particles.packed`), or None; with the choices of its colours, each a
                   word of the script and a label, its caption, and what it shows for those who do not see it
     pictures      figures
@@ -36,8 +46,10 @@ class Section:
 
     heading: str
     summary: str = ""
+    headlines: Sequence[Headline] = ()
     notes: Sequence[str] = ()
     tables: Sequence[Table] = ()
+    scores_note: str = ""
     view: dict[str, Any] | None = None
     view_choices: Sequence[tuple[str, str]] = ()
     view_caption: str = ""

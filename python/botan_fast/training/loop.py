@@ -94,11 +94,12 @@ def train(
     logger: Logger = None,
     callbacks: Sequence[Watcher] = (),
 ) -> TrainingResult:
-    """Train BOTAN (Shiba et al., J. Chem. Phys. 158, 084503 (2023)).
+    """Train BOTAN on configurations and their targets, by default as the paper does.
 
-    The loss of a batch is p mean_i (S_hat_i - S_i)^2 + (1 - p) mean_ij (E_hat_ij - E_ij)^2, over all particles and all
-    directed edges of its graphs. Adam minimises it; the gradient's norm is clipped first. Every sample is turned by a
-    random rotation each time it is seen. An option that is None is the recipe's.
+    The paper is Shiba et al., J. Chem. Phys. 158, 084503 (2023). The loss of a batch is
+    p mean_i (S_hat_i - S_i)^2 + (1 - p) mean_ij (E_hat_ij - E_ij)^2, over all particles and all directed edges of its
+    graphs. Adam minimises it; the gradient's norm is clipped first. Every sample is turned by a random rotation each
+    time it is seen. An option that is None is the recipe's.
 
     Parameters
     ----------
