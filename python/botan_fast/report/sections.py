@@ -12,7 +12,7 @@ from .page import Headline, Section
 from .particles import packed
 from .results import Results
 from .runs import Run
-from .scores import UNKNOWN, Cell, ceiling_note, condition_table, heterogeneity_table, score_table
+from .scores import COEFFICIENT, UNKNOWN, Cell, ceiling_note, condition_table, heterogeneity_table, score_table
 
 __all__ = ["section"]
 
@@ -67,10 +67,10 @@ def _headlines(results: Results) -> list[Headline]:
     found = []
     for kind, what in (("node", "particles of type A"), ("edge", "A-A pairs, r < 1.35 σ")):
         name = f"{kind}_pearson"
-        cell = Cell.of(scores.get(name), (scores.get("intervals") or {}).get(name))
+        cell = Cell.of(scores.get(name), (scores.get("intervals") or {}).get(name), COEFFICIENT)
         if cell.text == UNKNOWN:
             continue
-        ceiling = Cell.of((scores.get("ceiling") or {}).get(kind)).text
+        ceiling = Cell.of((scores.get("ceiling") or {}).get(kind), digits=COEFFICIENT).text
         remarks = [f"95 % interval {cell.interval}"] if cell.interval else []
         remarks += [f"ceiling {ceiling}"] if ceiling != UNKNOWN else []
         found.append(Headline(cell.text, f"Pearson of {what}, {of}", "; ".join(remarks)))
