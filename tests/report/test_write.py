@@ -156,6 +156,12 @@ def test_without_test_data_it_says_so(tiny_data, tmp_path):
     assert "Not in run.toml, to be given besides: train, test." in page.text
 
 
+def test_weights_of_the_package_have_no_folder(tmp_path):
+    text = read_page(write_report("ka-t0.44-tau", tmp_path / "r.html")).text
+    assert "ka-t0.44-tau, which comes with botan_fast" in text
+    assert str(tmp_path) not in text.split("This page:")[0]
+
+
 def test_a_run_that_is_not_finished_says_so(tiny_data, tmp_path):
     files = str(tiny_data / "train/*.npz"), str(tiny_data / "test/*.npz")
     bf.train(*files, epochs=1, output=tmp_path / "run", **FAST)

@@ -92,7 +92,7 @@ def score_table(scores: Mapping[str, Any]) -> Table:
         rows.append((label, [Cell.of(row.get(name), intervals.get(name), digits) for _, name, digits in measures]))
     some = any(cell.interval for _, cells in rows for cell in cells)
     caption += "; below each, its 95 % interval over configurations" if some else ""
-    caption += ". MSE is the mean squared error" if any(name == "loss" for _, name, _ in measures) else ""
+    caption += "; MSE: the mean squared error" if any(name == "loss" for _, name, _ in measures) else ""
     return Table(caption, [head for head, *_ in measures], rows)
 
 

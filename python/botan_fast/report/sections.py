@@ -16,7 +16,7 @@ from .scores import COEFFICIENT, UNKNOWN, Cell, ceiling_note, condition_table, h
 
 __all__ = ["section"]
 
-_KINDS = {"train": "network", "baseline": "linear baseline", "model": "model file"}
+_KINDS = {"train": "network", "baseline": "linear baseline", "model": "model"}
 _LONGEST = 2000  # letters of a value that is shown; run.toml has the whole
 
 
@@ -94,7 +94,11 @@ def _notes(run: Run, results: Results | None) -> list[str]:
 
 def _facts(run: Run, results: Results | None) -> list[tuple[str, str]]:
     card = run.model.card
-    facts = [("folder", printable(run.path.absolute(), _LONGEST)), ("kind", _KINDS[run.kind])]
+    if run.path.exists():
+        place = ("folder" if run.path.is_dir() else "file", printable(run.path.absolute(), _LONGEST))
+    else:
+        place = ("model", f"{printable(run.name)}, which comes with botan_fast")
+    facts = [place, ("kind", _KINDS[run.kind])]
     facts += [("model card", "none: nobody says what it was trained for")] if card is None else card.describe()
     for part in ("train", "test"):
         if (said := _data(run, part)) is not None:
@@ -169,7 +173,8 @@ def _view(run: Run, results: Results) -> dict[str, Any]:
     known = any(field["actual"] is not None for field in view["fields"])
     choices = [("predicted", "predicted"), *([("actual", "actual"), ("error", "error")] if known else [])]
     name, total = printable(prediction.name, 200), view["total"]
-    caption = f"{total} particles of {name}, coloured by {word} {letter}."
+    number = f"{total:,}".replace(",", "\u00a0")
+    caption = f"{number} particles of {name}, coloured by {word} {letter}."
     if view["slab"] < 1:
         caption += f" Of them, those in the lowest {100 * view['slab']:.2g} % of the box are here."
     caption += " The scale ends at the 1st and the 99th per cent of the values."
