@@ -68,6 +68,15 @@ def test_data_without_runs_say_why_there_is_no_ceiling(tiny_data, tiny_model_fil
     assert "no ceiling: the data hold targets and not the runs behind them" in capsys.readouterr().out
 
 
+def test_one_configuration_has_no_interval_and_says_so(tiny_data, tiny_model_file, capsys):
+    command = ["evaluate", "--model", str(tiny_model_file), "--data", str(tiny_data / "test/conf_20.npz"), "--quiet"]
+    assert main(command) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "1 configuration" in lines
+    assert "no intervals: they are over configurations, and need two of them" in lines
+    assert not any("[" in line for line in lines)
+
+
 def test_seeds_are_scored_alone(tiny_data, tmp_path, capsys):
     files = [str(tmp_path / f"{seed}.safetensors") for seed in range(3)]
     for file in files:

@@ -27,7 +27,7 @@ def scores_table(scores: Mapping[str, Any]) -> str:
     for label, mean, pooled in _FIRST:
         cells = f"{_cell(scores[mean]):>16}{_cell(scores[pooled]) if pooled else '':>10}"
         lines.append(f"{label:42}{cells}".rstrip())
-    lines.append(f"{scores['num_configurations']} configurations")
+    lines.append(_number(scores["num_configurations"], "configuration"))
     lines += _of_seeds(scores)
     lines += _of_members(scores)
     rows = scores.get("conditions") or scores.get("times", [])
@@ -53,6 +53,8 @@ def one_by_one(scores: Mapping[str, Any], where: str = "") -> list[str]:
     head = f"{'':{size}}{'Pearson':>8}{'95 % interval':>19}{'ceiling':>8}{'Spearman':>9}{'slope':>9}{'loss':>10}"
     lines = ["", f"one by one{where}", head] if where else ["", head]
     lines += [f"{label:{size}}{_line(found)}" for label, found in groups.items()]
+    if all(found["num_configurations"] == 1 for found in groups.values()):
+        lines.append("no intervals: they are over configurations, and need two of them")
     if scores["ceiling_reason"] is not None:
         lines += textwrap.wrap(f"no ceiling: {scores['ceiling_reason']}", WIDTH)
     elif scores["ceiling"] is not None:
@@ -96,7 +98,8 @@ def _of_seeds(scores: Mapping[str, Any]) -> list[str]:
     """Of trainings that differ in their seed: how far the scores scatter, and each of them."""
     if "seeds" not in scores:
         return []
-    lines = ["", f"{len(scores['seeds'])} seeds; above are medians", f"{'':30}{'median':>10}{'best':>10}{'worst':>10}"]
+    lines = ["", f"{_number(len(scores['seeds']), 'seed')}; above are medians"]
+    lines.append(f"{'':30}{'median':>10}{'best':>10}{'worst':>10}")
     for name, found in scores["range"].items():
         if found is not None:
             cells = "".join(f"{found[key]:>10.5f}" for key in ("median", "best", "worst"))
@@ -169,6 +172,10 @@ def _transfer(name: str, rows: Sequence[Mapping[str, Any]], times: Sequence[Any]
             cells = "".join(f"{_cell(value):>12}" for value in row.get(f"{name}_transfer", ())[chosen])
             lines.append(f"{_value(row.get('temperature')):>11}{_value(row['time']):>12}{cells}")
     return lines
+
+
+def _number(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"
 
 
 def _cell(value: float | None) -> str:

@@ -93,14 +93,14 @@ def evaluate_seeds(models: Sequence[Any], data: Data, **options: Any) -> dict[st
                 f"{seeds[0]['model']} and {one['model']} are scored at different temperatures or times, those of their "
                 "training; choose with temperature= and time="
             )
-    result = _median(seeds) | {"num_configurations": seeds[0]["num_configurations"]}
+    common = ("temperature", "time", "num_configurations")  # the first two where the data are of one state
+    result = _median(seeds) | {name: seeds[0][name] for name in common if name in seeds[0]}
     if "outputs" in seeds[0]:
         result["outputs"] = seeds[0]["outputs"]
     for key in ("times", "conditions"):
         if all(key in scores for scores in seeds):
             rows = zip(*(scores[key] for scores in seeds), strict=True)
-            where = ("temperature", "time", "num_configurations")
-            result[key] = [{k: row[0][k] for k in where if k in row[0]} | _median(row) for row in rows]
+            result[key] = [{k: row[0][k] for k in common if k in row[0]} | _median(row) for row in rows]
     return result | {"seeds": seeds}
 
 

@@ -62,7 +62,6 @@ def spatial_correlation(
     """
     r = numbers("r", r)
     ax = panel(ax)
-    ax.axhline(0, color="0.7", linewidth=0.6, zorder=0)
     for name, values, label, color, marker, line in (
         ("actual", actual, "simulation", "C0", "o", "-"),
         ("predicted", predicted, "model", "C1", "s", "--"),
@@ -74,6 +73,7 @@ def spatial_correlation(
         rows = table(name, [{"r": x, name: y} for x, y in zip(r, values, strict=True)], "r", name)
         x, y = [row["r"] for row in rows], [row[name] for row in rows]
         ax.plot(x, y, label=label, color=color, marker=marker, linestyle=line, markersize=3)
+    ax.axhline(0, color="0.7", linewidth=0.6, zorder=0)
     ax.set(xlabel=r"$r_{ij}(0)\,/\,\sigma_{AA}$", ylabel=r"$G(r)$")
     say(ax, title, setting(temperature, time, number))
     ax.legend()

@@ -60,7 +60,7 @@ def _agreements(results: Results) -> Iterator[Picture]:
             continue
         pearson = np.corrcoef(actual, predicted)[0, 1]
         letter = results.predictions[0].node_target if kind == "node" else "E"
-        of = "particles of type A" if kind == "node" else f"A-A pairs with r < {FIRST_SHELL:g}, both directions"
+        of = "particles of type A" if kind == "node" else f"A-A pairs with r < {FIRST_SHELL:g} σ, both directions,"
         several = f"the {len(pairs)} test configurations together" if len(pairs) > 1 else "the test configuration"
         yield picture(
             actual_against_predicted(actual, predicted, name=_symbol(letter), **_told(results)),

@@ -1,5 +1,6 @@
 """The page: from what is known of the runs to HTML, by the template."""
 
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -75,7 +76,7 @@ def page(
 
     >>> from botan_fast.report.page import Section, page
     >>> made = page("<b>", [Section("a & b")], [("botan_fast", "0.1.0")])
-    >>> "<h1>&lt;b&gt;</h1>" in made, "a &amp; b</h2>" in made
+    >>> "<h1>&lt;b&gt;</h1>" in made, 'aria-label="a &amp; b"' in made
     (True, True)
     """
     import jinja2
@@ -89,6 +90,7 @@ def page(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["joined"] = _joined
     style, script = _file("style.css"), _file("view.js")
     return environment.get_template("report.html").render(
         title=title,
@@ -102,6 +104,11 @@ def page(
         script=Markup(script),
         colours=colours() if any(run.view for run in runs) else None,
     )
+
+
+def _joined(text: str) -> str:
+    """A sentence in which no line ends between a number and its unit."""
+    return re.sub(r" (?=[%σ=<≤])|(?<=[=<≤]) (?=\S)", "\u00a0", text)
 
 
 @cache

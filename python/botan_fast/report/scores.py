@@ -18,7 +18,7 @@ __all__ = [
 
 _FIRST = (
     ("particles of type A", "node_pearson", "node_pearson_pooled", "node_loss"),
-    ("A-A pairs, r < 1.35", "edge_pearson", "edge_pearson_pooled", "edge_loss"),
+    ("A-A pairs, r < 1.35 σ", "edge_pearson", "edge_pearson_pooled", "edge_loss"),
 )
 _MEASURES = (
     ("Pearson", "pearson"),
@@ -26,11 +26,11 @@ _MEASURES = (
     ("pooled", "pearson_pooled"),
     ("Spearman", "spearman"),
     ("slope", "slope"),
-    ("mean squared error", "loss"),
+    ("mean squared error / σ²", "loss"),
 )
 
 
-_MAIN = ("particles of type A", "ceiling", "A-A pairs, r < 1.35", "ceiling")
+_MAIN = ("particles of type A", "ceiling", "A-A pairs, r < 1.35 σ", "ceiling")
 UNKNOWN = "–"
 
 
@@ -50,11 +50,13 @@ class Cell:
 
     @classmethod
     def of(cls, value: Any, interval: Any = None) -> "Cell":
-        """A number with three digits behind the point, or three in all where it is small."""
+        """A number with three digits, small ones too; the ends of its interval have as many behind the point."""
         if not _known(value):
             return cls(UNKNOWN)
+        digits = _digits(value)
         between = isinstance(interval, Sequence) and len(interval) == 2 and all(map(_known, interval))
-        return cls(_number(value), f"{_number(interval[0])} to {_number(interval[1])}" if between else "")
+        ends = [_number(end, digits) for end in interval] if between else []
+        return cls(_number(value, digits), " to ".join(ends))
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def score_table(scores: Mapping[str, Any]) -> Table:
     >>> from botan_fast.report.scores import score_table
     >>> table = score_table({"node_pearson": 0.5, "node_loss": 0.01, "num_configurations": 2})
     >>> table.heads, [name for name, cells in table.rows]
-    (['Pearson', 'pooled', 'mean squared error'], ['particles of type A'])
+    (['Pearson', 'pooled', 'mean squared error / σ²'], ['particles of type A'])
     """
     number = scores.get("num_configurations", 0)
     caption = f"Means over {number} configuration{'' if number == 1 else 's'}"
@@ -81,7 +83,7 @@ def score_table(scores: Mapping[str, Any]) -> Table:
     for name, whole in scores.get("pairs", {}).items():
         detailed += [(_pairs(name, row), row) for row in (whole, *whole.get("bins", ()))]
     if not detailed:
-        return Table(caption, ["Pearson", "pooled", "mean squared error"], _first_rows(scores))
+        return Table(caption, ["Pearson", "pooled", "mean squared error / σ²"], _first_rows(scores))
     measures = [(head, name) for head, name in _MEASURES if any(_known(row.get(name)) for _, row in detailed)]
     rows = []
     for label, row in detailed:
@@ -117,7 +119,7 @@ def heterogeneity_table(scores: Mapping[str, Any]) -> Table | None:
     >>> chi = {"actual": 2.0, "predicted": 1.5, "interval": {"actual": [1.0, 3.0], "predicted": None}}
     >>> made = heterogeneity_table({"heterogeneity": {"species": "A", "length": 0.1, "chi_4": chi}})
     >>> made.rows[0][1][0]
-    Cell(text='2.000', interval='1.000 to 3.000')
+    Cell(text='2.00', interval='1.00 to 3.00')
     """
     held = scores.get("heterogeneity") or {}
     found = held.get("chi_4")
@@ -126,7 +128,7 @@ def heterogeneity_table(scores: Mapping[str, Any]) -> Table | None:
     cells = [Cell.of(found[name], (found.get("interval") or {}).get(name)) for name in ("actual", "predicted")]
     caption = (
         f"Dynamic heterogeneity: fluctuations between configurations of the number of particles of type "
-        f"{held['species']} that have moved less than the median, {_number(held['length'])} σ"
+        f"{held['species']} that have moved less than the median, {Cell.of(held['length']).text} σ"
     )
     return Table(caption, ["simulation", "model"], [("χ₄", cells)])
 
@@ -189,12 +191,18 @@ def _pairs(name: str, row: Mapping[str, Any]) -> str:
 
 def _window(window: Sequence[float]) -> str:
     low, high = window
-    return f"r < {high:g}" if low == 0 else f"{low:g} ≤ r < {high:g}"
+    return f"r < {high:g} σ" if low == 0 else f"{low:g} ≤ r < {high:g} σ"
 
 
 def _known(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _number(value: float) -> str:
-    return f"{value:.3f}" if abs(value) >= 0.1 or value == 0 else f"{value:.3g}"
+def _digits(value: float) -> int:
+    """How many digits behind the point show three of a number."""
+    return min(12, max(0, 2 - math.floor(math.log10(abs(value)))) if value else 3)
+
+
+def _number(value: float, digits: int) -> str:
+    shown = f"{value:.{digits}f}"
+    return shown.replace("-", "−") if float(shown) else "0"

@@ -107,7 +107,7 @@ def _facts(run: Run, results: Results | None) -> list[tuple[str, str]]:
         facts.append(("epochs", f"{len(run.history)}, {_duration(seconds)}"))
     parameters = getattr(run.model.model, "parameters", None)
     if parameters is not None and (number := sum(p.numel() for p in parameters())):
-        facts.append(("weights", f"{number:,}".replace(",", " ")))
+        facts.append(("parameters", f"{number:,}".replace(",", " ")))
     return facts
 
 
@@ -177,7 +177,7 @@ def _view(run: Run, results: Results) -> dict[str, Any]:
     if known and np.isfinite(results.scores.get("node_pearson") or np.nan):
         text += f" Over all test data, prediction and simulation correlate by {results.scores['node_pearson']:.2f}."
     return {
-        "view": view | {"quantity": f"{word} {letter}"},
+        "view": view | {"quantity": f"{word} {letter} / σ"},
         "view_choices": choices,
         "view_caption": caption,
         "view_text": text,
