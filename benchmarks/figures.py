@@ -55,9 +55,10 @@ def held_out(study: Path) -> dict[str, np.ndarray]:
     """The configuration of the fifth quench: what the model predicts, the targets, and the field of Eq. (16)."""
     [found] = bf.predict(bf.load_model(study / CURVE), study / SEEN, time=16.5, progress=False)
     once = found.senders < found.receivers
-    back = np.lexsort((found.senders, found.receivers))  # the opposite edges, in the order of the edges
-    assert (found.senders[back] == found.receivers).all()
-    assert (found.receivers[back] == found.senders).all()
+    number = len(found.types)
+    here, there = found.senders * number + found.receivers, found.receivers * number + found.senders
+    order = np.argsort(here)
+    back = order[np.searchsorted(here[order], there)]  # of each edge the opposite one
     runs = []
     for file in sorted((study / f"{SEEN}.work").glob("T*/runs/*/*.npz")):
         with np.load(file) as run:
