@@ -1,5 +1,7 @@
 """The tables of README.md and docs/performance.md from a result file: `python -m benchmarks.report [FILE]`.
 
+Without FILE those of docs/scores.md too, which `benchmarks/scores.py` makes.
+
 With --check, compare only. Without FILE the newest result is written, and the one that each file names is checked.
 README has a few rows, the page all of them. The table of AVX2 is made from a result of `python -m benchmarks.run --simd
 avx2`, or of such a processor.
@@ -13,6 +15,7 @@ import re
 import sys
 from pathlib import Path
 
+from benchmarks import scores
 from benchmarks.gpu import table as gpu
 from benchmarks.machine import RESULTS, ROOT
 from botan_fast.bench.table import duration, three_digits
@@ -290,6 +293,9 @@ def main(arguments=None):
     if of_gpu or options.file is None:
         measured = options.file or gpu.choose((options.root / "README.md").read_text(), RESULTS, options.check)
         settle(options, "README.md", {gpu.MARKER: gpu.block(measured)}, measured)
+    of_models = RESULTS / scores.PLACE
+    if options.file is None and of_models.is_file() and (options.root / scores.PAGE).is_file():
+        settle(options, scores.PAGE, scores.blocks(of_models), of_models)
 
 
 def settle(options, file: str, marked: dict[str, str], path: Path | None):

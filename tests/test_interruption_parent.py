@@ -70,6 +70,24 @@ def test_the_child_ends_at_once_where_nothing_is_to_be_tidied_up():
     assert (child.returncode, out, error) == (143, "", "botan-fast: interrupted\n")
 
 
+def test_a_child_that_fell_asleep_as_the_signal_came_is_told_again():
+    code = """
+    import signal, time
+    from botan_fast.interruption import install
+    kill, told = signal.pthread_kill, []
+    def lost_at_first(*which):
+        told.append(which)
+        if len(told) > 1:
+            kill(*which)
+    signal.pthread_kill = lost_at_first
+    install()
+    time.sleep(60)
+    """
+    child = start(code, BOTAN_FAST_PARENT="1")
+    out, error = child.communicate(timeout=50)
+    assert (child.returncode, out, error) == (143, "", "botan-fast: interrupted\n")
+
+
 def test_what_the_child_starts_is_its_own():
     code = f"import os\nfrom botan_fast.interruption import *\ninstall()\nprint({PARENT!r} in os.environ, has_worker())"
     child = start(code, BOTAN_FAST_PARENT=str(os.getpid()))

@@ -30,7 +30,7 @@ ROOMS = {
     "bench": {"ops", "graph", "physics", "model"},
     "training": {"ops", "graph", "physics", "model", "data", "evaluation", "figures"},
     "figures": set(),
-    "report": {"model", "data", "evaluation", "training", "figures"},
+    "report": {"physics", "model", "data", "evaluation", "training", "figures"},
     "sweep": {"data", "evaluation", "simulation", "training"},
 }
 DOORS = {"__init__", "__main__", "callbacks"}  # of the package: names on first use, and `python -m botan_fast`

@@ -113,7 +113,11 @@ def _watch_parent() -> None:
 def _end_with(parent: int, main: int) -> None:
     while os.getppid() == parent:
         sleep(_EVERY)
-    signal.pthread_kill(main, signal.SIGTERM)
+    while True:  # a signal that comes while the main thread is about to fall asleep does not wake it: look, and again
+        signal.pthread_kill(main, signal.SIGTERM)
+        sleep(_EVERY)
+        if _first is not None or _finished:
+            return
 
 
 def has_worker() -> bool:

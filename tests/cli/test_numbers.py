@@ -6,6 +6,7 @@ import warnings
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from botan_fast.cli import entry, main
 from botan_fast.sweep.manifest import Manifest
@@ -46,8 +47,14 @@ def test_any_number(command, option, tiny_data, tiny_model_file, tmp_path, monke
         "evaluate": ["--model", str(tiny_model_file), "--data", data, "--quiet"],
         "predict": ["--model", str(tiny_model_file), "--data", data, "-o", "out", "--force", "--quiet"],
         "convert": [data, "-o", "a.h5", "--force", "--quiet"],
+        "figures": ["out/conf_1.npz", "--data", data, "-o", "figures", "--formats", "png", "--force"],
+        "report": [str(tiny_model_file), "--data", data, "-o", "a.html", "--force", "--quiet"],
         "sweep": ["-o", "sweep", "--quiet"],
     }
+    if command == "figures":
+        assert main(["predict", *lines["predict"]]) == 0
+        monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: path.write_bytes(b""))  # which takes the time
+        capfd.readouterr()
     (tmp_path / "sweep").mkdir()
     Manifest([]).write(tmp_path / "sweep")
     try:

@@ -38,6 +38,18 @@ def test_a_lammps_file_and_its_dumps(arguments, tmp_path, ending, capsys):
     assert f"\n{near} bonds\n" in output.read_text()
 
 
+@pytest.mark.parametrize("ending", [".pdb", ".XYZ", ".h5", ".exyz"])
+def test_an_ending_that_is_none_becomes_no_folder(arguments, tmp_path, ending, capsys):
+    out = tmp_path / f"a{ending}"
+    line = error_line([*arguments, out], capsys)
+    assert f"ends in '{ending}', as files do that predict does not write; name a folder" in line
+    assert not out.exists()
+    out.mkdir()
+    assert main([*arguments, str(out)]) == 0
+    assert main([*arguments, str(tmp_path / "T0.44")]) == 0
+    assert len(list(out.iterdir())) == len(list((tmp_path / "T0.44").iterdir())) == 2
+
+
 def test_formats_of_a_folder(arguments, tmp_path):
     out = tmp_path / "out"
     assert main([*arguments, str(out), "--formats", "xyz", "lammps"]) == 0

@@ -34,5 +34,5 @@ def test_a_mistake_is_one_line(run_folder, tmp_path, capsys, monkeypatch):
     )
     (tmp_path / "notes.html").write_text("mine")
     line = error_line(["report", str(run_folder), "-o", "notes.html"], capsys)
-    assert "no report of botan_fast; name another file, or overwrite it with --force" in line
+    assert "no report of botan_fast; name another file, or overwrite it with force=True (--force)" in line
     assert "'runs/none' does not exist" in error_line(["report", "runs/none"], capsys)

@@ -1,5 +1,10 @@
 """What OVITO makes of the files, by its Python package without a screen: the properties, colours, a picture."""
 
+import contextlib
+import re
+import textwrap
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -149,17 +154,24 @@ def test_session(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.ovito", "a.xyz"]
 
 
+@contextlib.contextmanager
+def drawing():
+    """Skips where the system has no driver to draw with, which is not a matter of OVITO's package."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "Vulkan" not in str(error):
+            raise
+        pytest.skip("OVITO has no Vulkan driver to draw with (Debian: libvulkan1 and mesa-vulkan-drivers)")
+
+
 def picture(path):
     """RGB of a view along z, without shadows, (H, W, 3) floats."""
     viewport = Viewport(type=Viewport.Type.Ortho, camera_dir=(0, 0, -1))
     viewport.zoom_all(size=(300, 300))
     renderer = TachyonRenderer(ambient_occlusion=False, shadows=False, antialiasing=False)
-    try:
+    with drawing():
         image = viewport.render_image(size=(300, 300), renderer=renderer, filename=str(path))
-    except RuntimeError as error:  # the system has no driver, which is not OVITO's package
-        if "Vulkan" not in str(error):
-            raise
-        pytest.skip("OVITO has no Vulkan driver to draw with (Debian: libvulkan1 and mesa-vulkan-drivers)")
     bits = image.convertToFormat(image.Format.Format_RGB888)
     rows = np.frombuffer(bits.constBits(), np.uint8).reshape(bits.height(), bits.bytesPerLine())
     return rows[:, : 3 * bits.width()].reshape(bits.height(), bits.width(), 3) / 255
@@ -188,3 +200,31 @@ def test_a_picture_has_the_colours(tmp_path, kind):
     left, right = (image[:, part][colored[:, part]].mean(0) for part in (slice(0, middle), slice(middle, None)))
     assert left[2] > left[1]  # (0.27, 0.00, 0.33)
     assert right[1] > 2 * right[2]  # (0.99, 0.91, 0.14)
+
+
+def test_bonds_of_a_session_have_their_own_colours(tmp_path):
+    """Two pairs, one that comes closer and one that parts: the blue and the red end of coolwarm between grey ends."""
+    p = full_prediction(number=4, propensity=np.float32([0.5] * 4), target_propensity=None)
+    p.positions = np.array([[1.0, 3.0, 3.5], [2.2, 3.0, 3.5], [1.0, 1.0, 3.5], [2.2, 1.0, 3.5]])
+    p.senders, p.receivers = np.int32([1, 0, 3, 2]), np.int32([0, 1, 2, 3])
+    p.distance, p.target_pair_change = np.full(4, 1.2, np.float32), None
+    p.pair_change = np.float32([-0.2, -0.2, 0.2, 0.2])
+    write_ovito(p, tmp_path / "a.ovito")
+    ovito.scene.load(str(tmp_path / "a.ovito"))
+    image = picture(tmp_path / "a.png")
+    blue = (image[..., 2] - image[..., 0] > 0.3) & (image[..., 1] > 0.1)  # (0.23, 0.30, 0.75), not viridis' middle
+    red = image[..., 0] - image[..., 2] > 0.3  # (0.71, 0.02, 0.15)
+    assert blue.any()
+    assert red.any()
+    assert np.nonzero(blue)[0].mean() < np.nonzero(red)[0].mean()  # the upper pair is the blue one
+
+
+def test_the_picture_of_the_how_to(tmp_path, monkeypatch):
+    """The program of docs/howto/ovito.md, as it stands there."""
+    monkeypatch.chdir(tmp_path)
+    write_ovito(full_prediction(), "glass.ovito")
+    page = (Path(__file__).parents[2] / "docs/howto/ovito.md").read_text()
+    [program] = [part for part in re.findall(r"(?m)(?:^(?: {4}.*)?\n)+", page) if "import ovito" in part]
+    with drawing():
+        exec(compile(textwrap.dedent(program), "docs/howto/ovito.md", "exec"), {})
+    assert Path("glass.png").stat().st_size > 1000

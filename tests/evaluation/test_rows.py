@@ -55,10 +55,18 @@ def test_states_and_models_have_their_rows(tiny_data):
     models = [bf.BOTAN(**TINY) for _ in range(2)]
     one = score_rows(bf.evaluate(models[0], samples))
     assert [row["temperature"] for row in one] == [0.44] * 5 + [0.54] * 5
-    both = score_rows(evaluate_seeds(models, samples))
-    assert len(both) == 20
+    scores = evaluate_seeds(models, samples)
+    both = score_rows(scores)
     assert [{k: v for k, v in row.items() if k != "model"} for row in both[:10]] == one
     assert set().union(*both) <= set(COLUMNS)
+    other, over = both[10:20], both[20:]
+    assert [row["model"] for row in over] == ["median"] * 10 + ["best"] * 10 + ["worst"] * 10
+    for first, second, median, best, worst in zip(one, other, over[:10], over[10:20], over[20:], strict=True):
+        where = ("temperature", "time", "of", "group", "window_high", "num_configurations")
+        assert [median.get(name) for name in where] == [first.get(name) for name in where]
+        values = first["pearson"], second["pearson"]
+        assert (median["pearson"], best["pearson"], worst["pearson"]) == (np.mean(values), max(values), min(values))
+        assert best["loss"] == min(first["loss"], second["loss"])
 
 
 @pytest.mark.parametrize("scores", [{"species": {}, "pairs": {}}, {"species": {}}])

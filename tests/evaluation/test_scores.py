@@ -187,7 +187,8 @@ def test_xyz_in_three_dimensions(tiny_data, tiny_model, tmp_path):
     lattice, periodic, columns = parse_xyz(tmp_path / "a.xyz")
     np.testing.assert_array_equal(lattice, np.diag(p.box))
     assert periodic == "T T T"
-    assert list(columns) == ["species", "pos", "propensity", "target_propensity", "id", "radius"]
+    names = ["species", "pos", "propensity", "target_propensity", "propensity_error", "id", "radius", "Color"]
+    assert list(columns) == names
     assert columns["species"] == ["AB"[t] for t in p.types]
     np.testing.assert_allclose(columns["pos"], p.positions, rtol=1e-15)
     np.testing.assert_array_equal(np.float32(columns["propensity"])[:, 0], p.propensity)

@@ -10,7 +10,7 @@ import torch
 
 import botan_fast as bf
 from botan_fast.errors import InputError
-from botan_fast.evaluation.seeds import RANGED, evaluate_seeds, over_seeds
+from botan_fast.evaluation.seeds import RANGED, RANGED_OF_GROUPS, evaluate_seeds, over_seeds
 from tests.helpers.tiny_data import TINY
 
 
@@ -41,6 +41,43 @@ def test_median_best_and_worst_of_models_alone(seeds, tiny_data):
         assert {name: one[name] for name in expected} == expected
     assert scores["num_configurations"] == 2
     assert bf.evaluate(seeds, data)["node_pearson"] != scores["node_pearson"]  # that is an ensemble
+
+
+def test_species_and_pairs_have_ranges(seeds, tiny_data):
+    data, windows = tiny_data / "test/*.npz", [0, 1.35, 2]
+    found = evaluate_seeds(seeds, data, windows=windows)["range_of_groups"]
+    alone = [bf.evaluate(path, data, windows=windows) for path in seeds]
+    assert list(found["species"]) == ["A", "B"]
+    assert list(found["pairs"]) == ["A-A", "A-B", "B-B"]
+    groups = [(found["species"]["B"], [one["species"]["B"] for one in alone])]
+    groups.append((found["pairs"]["A-B"], [one["pairs"]["A-B"] for one in alone]))
+    groups.append((found["pairs"]["A-B"]["bins"][1], [one["pairs"]["A-B"]["bins"][1] for one in alone]))
+    for ranges, of_seeds in groups:
+        for name, largest in RANGED_OF_GROUPS.items():
+            values = sorted(one[name] for one in of_seeds)
+            best, worst = (values[2], values[0]) if largest else (values[0], values[2])
+            assert ranges[name] == {"median": values[1], "best": best, "worst": worst}
+    assert found["pairs"]["A-B"]["bins"][1]["window"] == [1.35, 2.0]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_one_and_an_even_number_of_seeds(seeds, tiny_data, number):
+    """The median of two lies between them, and of one model all three are its score."""
+    found = evaluate_seeds(seeds[:number], tiny_data / "test/*.npz")
+    values = [one["node_pearson"] for one in found["seeds"]]
+    assert found["range"]["node_pearson"] == {"median": np.mean(values), "best": max(values), "worst": min(values)}
+
+
+def test_outputs_have_ranges_at_each_time(tmp_path, tiny_data):
+    path = bf.convert(tiny_data / "test/*.npz", tmp_path / "a.h5", time=1.0, temperature=0.5)
+    bf.convert(tiny_data / "test/*.npz", path, time=13.0, temperature=0.5, append=True)
+    models = [bf.train(path, time=[1.0, 13.0], epochs=1, seed=k, progress=False, **TINY).model for k in range(3)]
+    found = evaluate_seeds(models, path)
+    assert [row["time"] for row in found["times"]] == [1.0, 13.0]
+    for k, row in enumerate(found["times"]):
+        values = sorted(bf.evaluate(model, path)["times"][k]["node_pearson"] for model in models)
+        assert row["range"]["node_pearson"] == {"median": values[1], "best": values[2], "worst": values[0]}
+        assert row["range_of_groups"]["species"]["A"]["pearson"] == row["range"]["node_pearson"]
 
 
 def test_each_temperature_has_a_range(seeds, tiny_data):

@@ -93,7 +93,10 @@ def test_transfer_is_the_median_over_seeds():
     matrix, sources, targets = transfer_of([*far, *own, *wrong])
     assert (sources, targets) == ([1, 2], [1, 2])
     np.testing.assert_allclose(matrix, [[0.25, 2.1], [2.1, 0.5]])
-    ax = transfer_matrix([[0.25, None]], [1], [1, 2])
+    near = [far[0] | {"temperature": 1, "node_pearson": value} for value in (0.4, 0.6, 0.7)]
+    assert transfer_of([*far, *own, *near])[0][0] == pytest.approx([0.6, 2.1])  # evaluated like the others
+    ax = transfer_matrix([[0.25, None]], [1], [1, 2], temperature=0.44, number=4096)
+    assert ax.get_title(loc="left") == "$T = 0.44$, $N = 4096$"
     assert [text.get_text() for text in ax.texts] == ["0.25"]
     with pytest.raises(InputError, match=r"matrix has shape \(1, 2\); 2 rows and 2 columns need"):
         transfer_matrix([[0.25, None]], [1, 2], [1, 2])

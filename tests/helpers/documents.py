@@ -167,6 +167,9 @@ def run_botan_fast(arguments: list[str]) -> str:
     if "wandb" in arguments and not importlib.util.find_spec("wandb"):  # no part of the tests' extra
         check_options(arguments)
         return ""
+    if any(word.endswith("ovito") for word in arguments) and not importlib.util.find_spec("ovito"):  # nor is this
+        check_options(arguments)
+        return ""
     names = (" ".join(arguments[:number]) for number in (3, 2, 1))
     sizes = next((SIZES[name] for name in names if name in SIZES), "").split()
     if "--init" in arguments:  # the weights say how large the network is

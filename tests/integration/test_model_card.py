@@ -144,7 +144,8 @@ def test_files_of_predict(runs, tiny_data, tmp_path, capsys):
         assert "propensity" not in file
         assert {"pair_change", "target_propensity", "target_pair_change"} <= set(file)
     comment = (tmp_path / "out/conf_20.xyz").read_text().splitlines()[1]
-    assert "Properties=species:S:1:pos:R:3:target_propensity:R:1:id:I:1:radius:R:1 " in comment
+    assert "Properties=species:S:1:pos:R:3:target_propensity:R:1:id:I:1:radius:R:1:Color:R:3 " in comment
+    assert "ColorBy=target_propensity " in comment
 
 
 def test_paths_in_place_of_models(runs, tiny_data):

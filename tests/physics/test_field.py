@@ -164,5 +164,31 @@ def test_what_a_slice_refuses(change, message):
         bf.field_in_slice(**(arguments | change))
 
 
+def test_blas_has_one_thread_while_simplices_are_solved_and_its_own_afterwards(monkeypatch):
+    """SciPy solves a tiny system for each simplex; with several threads each of them waits for the busiest core."""
+    import scipy.spatial
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    def threads():
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    met = []
+
+    class Delaunay(scipy.spatial.Delaunay):
+        @property
+        def transform(self):
+            met.append(threads())
+            return super().transform
+
+    monkeypatch.setattr(scipy.spatial, "Delaunay", Delaunay)
+    _, positions, rng = case(BOXES[2])
+    with threadpool_limits(2, user_api="blas"):
+        before = threads()
+        bf.interpolate_field(positions, rng.random(150), BOXES[2], rng.random((5, 3)))
+        assert threads() == before
+    assert met
+    assert all(found <= {1} for found in met)
+
+
 def test_no_points_no_values():
     assert bf.interpolate_field(np.eye(5, 3), np.zeros((5, 2)), 4.0, np.zeros((0, 3))).shape == (0, 2)

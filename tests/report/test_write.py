@@ -10,6 +10,9 @@ import pytest
 
 import botan_fast as bf
 from botan_fast.errors import BotanFastError, InputError
+from botan_fast.report.drawings import drawings
+from botan_fast.report.results import results_of
+from botan_fast.report.runs import read_run
 from botan_fast.report.write import write_report
 from tests.helpers.pages import read_page
 from tests.helpers.runs import FAST
@@ -21,12 +24,44 @@ def page(report_file):
     return read_page(report_file)
 
 
+def shown(number):
+    """With three digits, as the page has it."""
+    return f"{number:#.3g}".replace("-", "−")
+
+
 def test_scores_are_those_of_evaluate(page, run_folder, tiny_data):
     scores = bf.evaluate(run_folder, str(tiny_data / "test/*.npz"))
     for name in ("node_pearson", "edge_pearson"):
-        value = scores[name]
-        assert (f"{value:.3f}" if abs(value) >= 0.1 else f"{value:.3g}") in page.text
+        assert shown(scores[name]) in page.text
     assert "Means over 2 configurations" in page.text
+
+
+def test_ceiling_and_heterogeneity_are_there(page, run_folder, tiny_data):
+    scores = bf.evaluate(run_folder, str(tiny_data / "test/*.npz"))
+    assert f"ceiling {shown(scores['ceiling']['node'])}" in page.text
+    assert f"means over {scores['ceiling']['runs']} runs" in page.text
+    assert shown(scores["heterogeneity"]["chi_4"]["actual"]) in page.text
+    assert any("correlation of S of two particles" in image["alt"] for image in page.all("img"))
+
+
+def test_windows_have_rows(run_folder, tmp_path):
+    page = read_page(write_report(run_folder, tmp_path / "r.html", windows=[0, 1.1, 1.35]))
+    assert "A-A pairs, 1.1 ≤ r < 1.35 σ" in page.text
+    assert "--windows 0 1.1 1.35" in page.text
+
+
+def test_arrows_are_the_field_of_the_runs(run_folder, tiny_data, tmp_path):
+    """Where the files hold runs; a data set does not."""
+    results = results_of(read_run(run_folder))
+    file = np.load(tiny_data / "test/conf_20.npz")
+    graph = results.samples[0].graph
+    runs = bf.local_displacement_field(file["initial_positions"], file["positions"], graph)
+    np.testing.assert_allclose(results.field, runs.mean(0), atol=1e-6)
+    [text] = [p.caption for p in drawings(read_run(run_folder), results) if p.title == "Propensity in a slice"]
+    assert "local displacement field" in text
+    bf.convert(str(tiny_data / "test/*.npz"), tmp_path / "test.h5", time=1.0, progress=False)
+    assert results_of(read_run(run_folder), tmp_path / "test.h5").field is None
+    assert results_of(read_run(run_folder), results.samples).field is None
 
 
 def test_it_says_what_was_trained_on_what(page, run_folder, tiny_data):
@@ -103,7 +138,7 @@ def test_several_runs_are_compared(run_folder, tiny_data, tmp_path):
     )
     page = read_page(write_report([run_folder, tmp_path / "linear"], tmp_path / "report.html"))
     assert "Pearson of each run" in page.text
-    assert f"linear {fit.scores['node_pearson']:.3f}" in page.text
+    assert f"linear {shown(fit.scores['node_pearson'])}" in page.text
     assert [a["href"] for a in page.all("a")] == ["#content", "#run-1", "#run-2"]
     assert len(page.all("canvas")) == 2
 
@@ -163,14 +198,14 @@ def test_test_data_that_are_gone(tiny_data, tmp_path):
     assert write_report(tmp_path / "run", tmp_path / "report.html", data=str(tiny_data / "test/*.npz")).exists()
 
 
-def test_only_a_report_is_written_over(run_folder, tmp_path):
+def test_only_a_report_is_written_over(tmp_path):
     other = tmp_path / "index.html"
     other.write_text("<p>mine</p>")
     with pytest.raises(InputError, match="exists and is no report of botan_fast"):
-        write_report(run_folder, other)
+        write_report("ka-t0.44-tau", other)
     assert other.read_text() == "<p>mine</p>"
-    write_report(run_folder, other, force=True)
-    write_report(run_folder, other)  # now it is one
+    write_report("ka-t0.44-tau", other, force=True)
+    write_report("ka-t0.44-tau", other)  # now it is one
 
 
 @pytest.mark.parametrize(

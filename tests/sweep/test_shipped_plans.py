@@ -1,6 +1,7 @@
 """The plans that come with the package: how many tasks they are, by arithmetic, and that the commands take them."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from botan_fast.simulation.protocol import Protocol
 from botan_fast.sweep.expansion import expand
 from botan_fast.sweep.plan import FOLDER, Plan, read_plan, shipped_plans
 
+FIGURES = str(Path(__file__).parents[2] / "benchmarks/plans/figures.toml")
 SEEDS = 5
 PAIRS = sum(len(times_of(temperature)) for temperature in TAU_ALPHA)  # 10 + 10 + 9: times of Table I
 EXPECTED = {
@@ -16,7 +18,7 @@ EXPECTED = {
     "simulated_test": 3 * 100,
     "train": 3,
     "test": 3,
-    "pretrain": SEEDS,
+    "pretrain": 3 * SEEDS,
     "botan": PAIRS * 3 * SEEDS,
     "node": PAIRS * 3 * SEEDS,
     "scan_p": 9 * SEEDS,
@@ -39,7 +41,7 @@ def test_there_are_two():
 def test_the_paper_is_as_many_tasks_as_arithmetic_says(paper):
     assert PAIRS == 29
     assert Counter(task.stage for task in paper.values()) == EXPECTED
-    assert len(paper) == sum(EXPECTED.values()) == 2575
+    assert len(paper) == sum(EXPECTED.values()) == 2585
 
 
 def test_tasks_come_after_what_they_need(paper):
@@ -55,7 +57,7 @@ def test_what_a_run_of_the_paper_is(paper):
         "train": ["../../data/train-T0.44.h5"],
         "test": ["../../data/test-T0.44.h5"],
         "recipe": "paper",
-        "init": "../../runs/pretrain-seed3",
+        "init": "../../runs/pretrain-R-seed3",
         "p": 0.4,
         "temperature": [0.44],
         "time": [4120.0],
@@ -63,8 +65,8 @@ def test_what_a_run_of_the_paper_is(paper):
         "seed": 3,
         "output": "../../runs/botan-T0.44-t4120-R-seed3",
     }
-    assert run.needs == ("train-T0.44", "test-T0.44", "pretrain-seed3")
-    assert paper["pretrain-seed3"].options["epochs"] == 2000
+    assert run.needs == ("train-T0.44", "test-T0.44", "pretrain-R-seed3")
+    assert paper["pretrain-R-seed3"].options["epochs"] == 2000
     assert "init" not in paper["node-T0.44-t4120-R-seed3"].options
     scan = paper["scan_n-T0.44-t4120-n3-seed2"]
     assert scan.options["init"] == "../../runs/pretrain_n-n3-seed2"
@@ -72,6 +74,17 @@ def test_what_a_run_of_the_paper_is(paper):
     assert across["model"] == ["../../runs/botan-T0.44-t4120-S-seed1"]
     assert (across["data"], across["temperature"], across["time"]) == (["../../data/test-T0.5.h5"], [0.5], [217.0])
     assert len(paper["train-T0.64"].options["inputs"]) == 400
+
+
+@pytest.mark.parametrize("plan", [*shipped_plans(), FIGURES], ids=lambda plan: Path(plan).stem)
+def test_weights_to_start_from_are_of_the_same_node_target(plan, tmp_path):
+    """`train` refuses others, and would do so after the pretraining."""
+    tasks = {f"../../runs/{task.name}": task for task in expand(read_plan(plan), tmp_path)}
+    started = [task for task in tasks.values() if "init" in task.options]
+    assert started
+    for task in started:
+        target = tasks[task.options["init"]].options.get("node_target", "S")
+        assert task.options.get("node_target", "S") == target, task.name
 
 
 def test_simulated_data_have_exactly_the_times_that_are_trained_on(paper):
@@ -100,7 +113,7 @@ def test_from_the_files_of_the_authors_by_one_table(tmp_path):
         assert f"/{part}/*.npz" in (FOLDER / "paper.toml").read_text()  # the comment says the same
     (tmp_path / "mine.toml").write_text(text)
     tasks = expand(read_plan(tmp_path / "mine.toml"), tmp_path / "sweep")
-    assert len(tasks) == 2575 - 1500
+    assert len(tasks) == 2585 - 1500
     assert next(task for task in tasks if task.name == "train-T0.5").options["inputs"] == ["../../../T0.50/train/*.npz"]
 
 

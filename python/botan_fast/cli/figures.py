@@ -39,6 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     unknown = next((kind for kind in formats if kind not in FORMATS), None)
     if unknown is not None:
         raise InputError(f"--formats = {unknown!r} is none of {', '.join(FORMATS)}; give one or more of them")
+    if arguments.axis not in range(3):
+        raise InputError(f"--axis = {arguments.axis} is no direction of a box; give 0, 1 or 2")
     runs = [arguments.runs] if isinstance(arguments.runs, str) else arguments.runs
     found = [find(path) for path in runs]
     gallery = Gallery()

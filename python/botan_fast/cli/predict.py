@@ -54,6 +54,11 @@ def run(arguments: argparse.Namespace) -> int:
     one_file = output.suffix in _FORMATS and not output.is_dir()
     if not one_file and output.exists() and not output.is_dir():
         raise InputError(f"OUT = '{output}' is a file; name a folder, or {_ENDINGS}")
+    if not one_file and not output.exists() and _means_a_file(output):
+        raise InputError(
+            f"OUT = '{output}' ends in '{output.suffix}', as files do that predict does not write; name a folder (one "
+            f"of that name may be there before), or {_ENDINGS}"
+        )
     _check_writable(output.parent if one_file else output)  # before the work
     formats = [_FORMATS[output.suffix]] if one_file else list(dict.fromkeys(arguments.formats))
     if "ovito" in formats and importlib.util.find_spec("ovito") is None:
@@ -67,6 +72,11 @@ def run(arguments: argparse.Namespace) -> int:
     more = len(written) - 1
     print(f"wrote {written[0]}" + (f" and {more} more file{'s' if more > 1 else ''}" if more else ""))
     return 0
+
+
+def _means_a_file(output: Path) -> bool:
+    """Does a name that would become a folder look like one of a file? Folders are named T0.44, or run.2."""
+    return output.suffix[1:].isalpha() or output.suffix == ".h5"
 
 
 def _configurations(

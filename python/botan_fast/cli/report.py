@@ -31,6 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
         title=arguments.title,
         force=arguments.force,
         **data_options(arguments),
+        windows=arguments.windows,
         device=choose_device(arguments.device),
         precision=arguments.precision,
         progress=not arguments.quiet,

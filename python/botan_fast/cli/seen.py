@@ -122,23 +122,7 @@ def _seen(arrays: dict[str, Any], told: dict[str, float | None]) -> Seen:
 
 
 def field_of(seen: Seen, data: Any) -> np.ndarray | None:
-    """The local displacement field (N, D) of Eq. (16), averaged over the runs in the files; None where they have none.
+    """The local displacement field (N, D) of Eq. (16), a mean over the runs in the files; None where they have none."""
+    from ..data.field import field_of
 
-    A data set keeps no trajectories.
-    """
-    from ..data.sources import open_sources
-    from ..formats.reading import iterate
-    from ..graph.build import build_graph
-    from ..physics.targets import local_displacement_field
-    from ..quantities import FIRST_SHELL
-
-    for source in open_sources(data):
-        if not isinstance(source, Path):
-            continue
-        for configuration in iterate(source, skip=lambda name: name != seen.name):
-            same = configuration.name == seen.name and configuration.time in (None, seen.time)
-            if same and configuration.trajectories is not None:
-                graph = build_graph(configuration.positions, configuration.types, seen.box, FIRST_SHELL)
-                runs = local_displacement_field(configuration.positions, configuration.trajectories, graph)
-                return runs.mean(0).numpy()
-    return None
+    return field_of(data, seen.name, seen.box, seen.time)

@@ -9,6 +9,7 @@ selection   one temperature and time out of several
 loading     load_samples
 times       samples at several times become one
 frames      every frame of a trajectory as a sample
+field       the local displacement field of runs in files
 extras      the inherent structure and the arrays of a configuration
 structure   Structure, with_structure: what a model reads besides types and vectors
 making      what makes a graph with structure, and remembers what took long

@@ -1,5 +1,6 @@
 """Predictions in the formats of LAMMPS: a data file with bonds, and dumps of the numbers of particles and bonds."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -15,6 +16,7 @@ from .prediction import ConfigurationPrediction
 __all__ = ["DATA_ENDINGS", "lammps_files", "write_lammps"]
 
 DATA_ENDINGS = (".data", ".lmp")
+_ROWS = 65536  # that are made to text at once
 
 
 def lammps_files(path: FilePath) -> tuple[Path, Path, Path]:
@@ -178,9 +180,9 @@ def _write_particles(file: TextIO, system: _System, columns: dict[str, np.ndarra
     numbers, names = _numbers(columns, scale, len(s.places))
     _write_head(file, s, "ATOMS", len(s.places))
     file.write(f"ITEM: ATOMS id type x y z ix iy iz radius{names}\n")
-    for k, (place, image) in enumerate(zip(s.places, s.images, strict=True)):
+    for k, (place, image, rest) in enumerate(zip(s.places, s.images, numbers, strict=True)):
         where, turns = " ".join(f"{x:.16g}" for x in place), " ".join(map(str, image))
-        file.write(f"{k + 1} {s.types[k]} {where} {turns} {s.radii[k]:g}{numbers[k]}\n")
+        file.write(f"{k + 1} {s.types[k]} {where} {turns} {s.radii[k]:g}{rest}\n")
 
 
 def _write_bonds(file: TextIO, system: _System, scale: Scale | None) -> None:
@@ -188,19 +190,26 @@ def _write_bonds(file: TextIO, system: _System, scale: Scale | None) -> None:
     numbers, names = _numbers(s.bonds.columns, scale, len(s.bonds.pairs))
     _write_head(file, s, "BONDS", len(s.bonds.pairs))
     file.write(f"ITEM: BONDS batom1 batom2 btype{names}\n")
-    for (i, j), kind, text in zip(s.bonds.pairs, s.bond_types, numbers, strict=True):
-        file.write(f"{i + 1} {j + 1} {kind}{text}\n")
+    for (i, j), kind, rest in zip(s.bonds.pairs, s.bond_types, numbers, strict=True):
+        file.write(f"{i + 1} {j + 1} {kind}{rest}\n")
 
 
-def _numbers(columns: dict[str, np.ndarray], scale: Scale | None, number: int) -> tuple[list[str], str]:
-    """The rest of each line, and the names of what stands there: the columns and the colours."""
-    names = list(columns)
-    rows = [[f"{x:.9g}" for x in values] for values in columns.values()]
+def _numbers(columns: dict[str, np.ndarray], scale: Scale | None, number: int) -> tuple[Iterator[str], str]:
+    """The rest of each line, one after the other, and the names of what stands there: the columns and the colours."""
+    names, arrays = list(columns), list(columns.values())
+    colors: list[np.ndarray] = []
     if scale is not None:
         names += ["Color.R", "Color.G", "Color.B"]
-        rows += [[f"{x:.4f}" for x in values] for values in scale.colors(columns[scale.column]).T]
-    lines = ["".join(f" {text}" for text in texts) for texts in zip(*rows, strict=True)]
-    return lines or [""] * number, "".join(f" {name}" for name in names)
+        colors = list(scale.colors(columns[scale.column]).T)
+
+    def lines() -> Iterator[str]:
+        for first in range(0, number, _ROWS):  # a liquid of 10^5 particles has 10^6 bonds, whose texts fill a memory
+            rows = slice(first, min(first + _ROWS, number))
+            texts = [[f" {x:.9g}" for x in values[rows].tolist()] for values in arrays]
+            texts += [[f" {x:.4f}" for x in values[rows].tolist()] for values in colors]
+            yield from map("".join, zip(*texts, strict=True)) if texts else [""] * (rows.stop - first)
+
+    return lines(), "".join(f" {name}" for name in names)
 
 
 def _write_head(file: TextIO, system: _System, what: str, number: int) -> None:

@@ -6,7 +6,7 @@ from ..data.options import DATA, FORCE, QUIET, READING, THREADS
 from ..option import Option
 from ..quantities import FIRST_SHELL
 
-__all__ = ["DEVICE", "EVALUATE", "FORMATS", "JSON", "MODEL", "PRECISION", "PREDICT", "is_shipped"]
+__all__ = ["DEVICE", "EVALUATE", "FORMATS", "JSON", "MODEL", "PRECISION", "PREDICT", "WINDOWS", "is_shipped"]
 
 
 def is_shipped(name: str) -> bool:
@@ -28,6 +28,13 @@ MODEL = Option(
 PRECISION = Option("precision", "text", "matrix products: fp32, bf16, tf32; auto: bf16 where faster", default="fp32")
 DEVICE = Option("device", "text", "cpu, cuda, ... (default: cuda where torch finds it)")
 _ROTATIONS = Option("rotations", "integer", "mean over R random rotations of the data", default=0, metavar="R")
+WINDOWS = Option(
+    "windows",
+    "number",
+    "edges of the windows of r_ij(0) of the pairs that are scored (default: 0 1.35)",
+    several=True,
+    metavar="R",
+)
 JSON = Option("json", "switch", "print one JSON object", default=False)
 
 FORMATS = ("npz", "xyz", "lammps", "ovito")  # kinds of files that predict writes
@@ -42,13 +49,7 @@ EVALUATE = (
     replace(FORCE, help="overwrite FILE"),
     PRECISION,
     *READING,
-    Option(
-        "windows",
-        "number",
-        "edges of the windows of r_ij(0) of the pairs that are scored (default: 0 1.35)",
-        several=True,
-        metavar="R",
-    ),
+    WINDOWS,
     DEVICE,
     THREADS,
     QUIET,

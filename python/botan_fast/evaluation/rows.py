@@ -22,9 +22,10 @@ COLUMNS = (
 def score_rows(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
     """A row for each group of particles ("node": A, B, ...) and of pairs ("edge": A-A, ..., and window of r_ij(0)).
 
-    Of data at several temperatures or times the rows of each, and of several seeds those of each model. Keys are of
-    `COLUMNS`, and those without a value are left out; `chi_4` is in the row of the node target of type A. What a table
-    cannot hold, the spatial correlation and the transfer between times, is in the dict alone.
+    Of data at several temperatures or times the rows of each. Of several seeds the rows of each model, and behind them
+    those of `model` "median", "best" and "worst", of each coefficient by itself. Keys are of `COLUMNS`, and those
+    without a value are left out; `chi_4` is in the row of the node target of type A. What a table cannot hold, the
+    spatial correlation and the transfer between times, is in the dict alone.
 
     >>> from botan_fast.evaluation.rows import score_rows
     >>> interval = {"pearson": [0.6, 0.8]}
@@ -33,12 +34,9 @@ def score_rows(scores: Mapping[str, Any]) -> list[dict[str, Any]]:
     0.6
     """
     if "seeds" in scores:
-        return [{"model": one["model"], **row} for one in scores["seeds"] for row in score_rows(one)]
-    result = []
-    for state in scores.get("conditions") or scores.get("times") or [scores]:
-        where = {name: state[name] for name in ("temperature", "time") if state.get(name) is not None}
-        result += [where | row for row in _groups(state)]
-    return result
+        each = [{"model": one["model"], **row} for one in scores["seeds"] for row in score_rows(one)]
+        return each + [row for key in ("median", "best", "worst") for row in _over_seeds(scores, key)]
+    return [where | row for state, where in _states(scores) for row in _groups(state)]
 
 
 def scores_csv(scores: Mapping[str, Any]) -> str:
@@ -57,6 +55,29 @@ def scores_csv(scores: Mapping[str, Any]) -> str:
         known = {key: value for key, value in row.items() if not isinstance(value, float) or math.isfinite(value)}
         writer.writerow(known)
     return text.getvalue()
+
+
+def _states(scores: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], dict[str, Any]]]:
+    """The scores of each temperature and time, and the columns that say which."""
+    for state in scores.get("conditions") or scores.get("times") or [scores]:
+        yield state, {name: state[name] for name in ("temperature", "time") if state.get(name) is not None}
+
+
+def _over_seeds(scores: Mapping[str, Any], key: str) -> Iterator[dict[str, Any]]:
+    """Rows of the "median", "best" or "worst" of the seeds."""
+    for state, where in _states(scores):
+        of_groups = state.get("range_of_groups", {})
+        for kind, of in (("species", "node"), ("pairs", "edge")):
+            for name, whole in of_groups.get(kind, {}).items():
+                for found in (whole, *whole.get("bins", ())):
+                    row = {"model": key, **where, "of": of, "group": name}
+                    if "window" in found:
+                        row["window_low"], row["window_high"] = found["window"]
+                    known = {score: value for score, value in found.items() if isinstance(value, Mapping)}
+                    yield row | {
+                        "num_configurations": state["num_configurations"],
+                        **{score: value[key] for score, value in known.items()},
+                    }
 
 
 def _groups(state: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

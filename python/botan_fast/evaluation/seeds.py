@@ -16,13 +16,15 @@ from ..files import printable
 from .forward import named_model
 from .scores import evaluate
 
-__all__ = ["RANGED", "evaluate_seeds", "over_seeds"]
+__all__ = ["RANGED", "RANGED_OF_GROUPS", "evaluate_seeds", "over_seeds"]
 
 # The scores that have a range, and whether the largest is the best.
 RANGED = {
     **dict.fromkeys(("node_pearson", "edge_pearson", "node_pearson_pooled", "edge_pearson_pooled"), True),
     **dict.fromkeys(("node_loss", "edge_loss"), False),
 }
+# The same of a group of particles or pairs. Of slopes neither the largest nor the smallest is the best.
+RANGED_OF_GROUPS = {"pearson": True, "spearman": True, "pearson_pooled": True, "spearman_pooled": True, "loss": False}
 
 
 def evaluate_seeds(models: Sequence[Any], data: Data, **options: Any) -> dict[str, Any]:
@@ -44,8 +46,10 @@ def evaluate_seeds(models: Sequence[Any], data: Data, **options: Any) -> dict[st
     dict
         `node_pearson`, `edge_pearson`, `node_pearson_pooled`, `edge_pearson_pooled`, `node_loss`, `edge_loss`: medians
         over the seeds; `num_configurations`; `range`: for each of the six `median`, `best` and `worst` (None where a
-        model has no such score); `seeds`: for each model its scores and `model`, its name. Where `evaluate` has
-        `conditions` or `times`, they are here too, with medians and `range` for each temperature and time.
+        model has no such score); `range_of_groups`: the same one by one, `species` ("A", "B", ...) and `pairs` ("A-A",
+        ..., with `bins` where there are several windows), a dict each of `pearson`, `spearman`, their `_pooled` and
+        `loss`; `seeds`: for each model its scores and `model`, its name. Where `evaluate` has `conditions` or `times`,
+        they are here too, with medians, `range` and `range_of_groups` for each temperature and time.
 
     Raises
     ------
@@ -89,14 +93,14 @@ def evaluate_seeds(models: Sequence[Any], data: Data, **options: Any) -> dict[st
                 f"{seeds[0]['model']} and {one['model']} are scored at different temperatures or times, those of their "
                 "training; choose with temperature= and time="
             )
-    result = _median(seeds) | {"num_configurations": seeds[0]["num_configurations"]}
+    common = ("temperature", "time", "num_configurations")  # the first two where the data are of one state
+    result = _median(seeds) | {name: seeds[0][name] for name in common if name in seeds[0]}
     if "outputs" in seeds[0]:
         result["outputs"] = seeds[0]["outputs"]
     for key in ("times", "conditions"):
         if all(key in scores for scores in seeds):
             rows = zip(*(scores[key] for scores in seeds), strict=True)
-            where = ("temperature", "time", "num_configurations")
-            result[key] = [{k: row[0][k] for k in where if k in row[0]} | _median(row) for row in rows]
+            result[key] = [{k: row[0][k] for k in common if k in row[0]} | _median(row) for row in rows]
     return result | {"seeds": seeds}
 
 
@@ -154,10 +158,24 @@ def _median(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The medians of the scores, and `range`, of the same thing by several models."""
     ranges = {name: _range(name, rows) for name in RANGED}
     medians = {name: None if found is None else found["median"] for name, found in ranges.items()}
-    return medians | {"range": ranges}
+    of_groups = {
+        kind: {name: _of_group([row[kind][name] for row in rows]) for name in rows[0][kind]}
+        for kind in ("species", "pairs")
+        if all(kind in row for row in rows)
+    }
+    return medians | {"range": ranges, "range_of_groups": of_groups}
 
 
-def _range(name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
+def _of_group(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Of one group of particles or pairs, the same for all models since they read the same graphs."""
+    result: dict[str, Any] = {"window": rows[0]["window"]} if "window" in rows[0] else {}
+    result |= {name: _range(name, rows, largest) for name, largest in RANGED_OF_GROUPS.items()}
+    if "bins" in rows[0]:
+        result["bins"] = [_of_group(held) for held in zip(*(row["bins"] for row in rows), strict=True)]
+    return result
+
+
+def _range(name: str, rows: Sequence[Mapping[str, Any]], largest: bool | None = None) -> dict[str, float] | None:
     """Median, best and worst of what is known of a score; nan has no place among numbers, and makes all of them nan."""
     try:
         values = [float(row[name]) for row in rows if row.get(name) not in (None, "")]
@@ -167,7 +185,7 @@ def _range(name: str, rows: Sequence[Mapping[str, Any]]) -> dict[str, float] | N
         return None
     if any(math.isnan(value) for value in values):
         return dict.fromkeys(("median", "best", "worst"), math.nan)
-    best, worst = (max, min) if RANGED[name] else (min, max)
+    best, worst = (max, min) if (RANGED[name] if largest is None else largest) else (min, max)
     return {"median": float(np.median(values)), "best": best(values), "worst": worst(values)}
 
 

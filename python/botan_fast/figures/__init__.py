@@ -16,6 +16,7 @@ pair_change  Fig. 6, E_ij against r_ij(0)
 propensity   Fig. 7, particles coloured by S_i, with the local displacement field
 transfer     what was trained for one temperature or time, at another
 agreement    actual against predicted values
+correlation  G(r), how far together particles are fast or slow
 tables       which rows of a table belong into one figure
 learning     scores against the number of training configurations
 options      of `botan-fast figures`
@@ -49,6 +50,7 @@ _PUBLIC = {
     "scattering": "relaxation",
     "score_curves": "curves",
     "score_label": "pearson",
+    "spatial_correlation": "correlation",
     "style": "appearance",
     "training_curves": "curves",
     "transfer_matrix": "transfer",
@@ -64,6 +66,7 @@ if TYPE_CHECKING:  # the same names for type checkers, to which __getattr__ woul
     from .appearance import save_both as save_both
     from .appearance import save_figure as save_figure
     from .appearance import style as style
+    from .correlation import spatial_correlation as spatial_correlation
     from .curves import score_curves as score_curves
     from .curves import training_curves as training_curves
     from .history import losses as losses

@@ -48,14 +48,29 @@ def style() -> AbstractContextManager[None]:
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """A function that draws, in `style`."""
+    """A function that draws, in `style`; its axes keep their colours where they are shown outside of it."""
 
     @wraps(draw)
     def in_style(*args: P.args, **kwargs: P.kwargs) -> R:
         with style():
-            return draw(*args, **kwargs)
+            drawn = draw(*args, **kwargs)
+            _settle(drawn)
+        return drawn
 
     return in_style
+
+
+def _settle(drawn: Any) -> None:
+    """Give lines the colours that "C0", "C1", ... are in this style: matplotlib looks them up when it draws."""
+    from matplotlib.colors import to_hex
+    from matplotlib.lines import Line2D
+
+    for axes in drawn if isinstance(drawn, tuple) else (drawn,):
+        for line in axes.findobj(Line2D):
+            for part in ("color", "markerfacecolor", "markeredgecolor"):
+                held = getattr(line, f"get_{part}")()
+                if isinstance(held, str) and held[0] == "C":
+                    getattr(line, f"set_{part}")(to_hex(held))
 
 
 def panel(ax: Axes | None, width: float = COLUMN, height: float = 2.5) -> Axes:

@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 _MARKERS = "osD^v<>"
+_STYLES = ("-", "--", "-.", ":")  # colours alone do not tell lines apart for everybody, nor on grey paper
 _AXES = {
     "time": (r"$t$", "log"),
     "num_steps": r"number of message-passing steps $n$",
@@ -203,6 +204,7 @@ def _line(ax: Axes, rows: Sequence[Mapping], x: str, score: str, number: int, to
     drawn = ax.errorbar(
         at, middle, [middle - low, high - middle] if ranges else None, color=f"C{number % 7}", label=label,
         marker=_MARKERS[number % len(_MARKERS)], markerfacecolor="white", elinewidth=0.8,
+        linestyle=_STYLES[number % len(_STYLES)],
     )  # fmt: skip
     if total > 1:
         for part in (drawn[0], *drawn[1], *drawn[2]):

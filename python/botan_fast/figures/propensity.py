@@ -158,7 +158,7 @@ def propensity_compared(
     both = limits_of(limits, actual[inside], predicted[inside])
     error = predicted - actual
     most = float(np.percentile(np.abs(error[inside]), 99)) or 1.0
-    axes = panels(3, PAGE, 3.55, sharex=True, sharey=True)
+    axes = panels(3, PAGE, 3.35, sharex=True, sharey=True)
     drawn = []
     for ax, values, span, cmap in zip(
         axes, (predicted, actual, error), (both, both, (-most, most)), ("viridis", "viridis", "RdBu_r"), strict=True

@@ -122,7 +122,7 @@ def bonds_compared(
     predicted = numbers("predicted", predicted, size, "one of each pair")
     seen, chosen, segments = cut_pairs(positions, box, pairs, axis, slab)
     span = _limits(limits, np.concatenate([actual[chosen], predicted[chosen]]))
-    axes = panels(2, PAGE, 4.45, sharex=True, sharey=True)
+    axes = panels(2, PAGE, 4.65, sharex=True, sharey=True)
     for ax, values in zip(axes, (predicted, actual), strict=True):
         lines = _segments(ax, seen, segments, values[chosen], span, cmap)
         _dots(ax, seen, types)

@@ -42,8 +42,9 @@ def transfer_of(
 ) -> tuple[list[list[float | None]], list[float], list[float]]:
     """The transfer matrix of a sweep: (matrix, temperatures of training, temperatures of the data); medians over seeds.
 
-    Off the diagonal the rows with `source`, the temperature of the training, as the plan `paper` names it; on it the
-    runs themselves: rows of `train` with that temperature, and with the `source_time` of the others where they have it.
+    The rows with `source`, the temperature of the training, as the plan `paper` names it. Where none of them is on data
+    of the own temperature, the diagonal is of the runs themselves: rows of `train` with that temperature, and with the
+    `source_time` of the others where they have it.
     Three empty lists where no row has a source.
 
     >>> from botan_fast.figures.tables import transfer_of
@@ -60,10 +61,13 @@ def transfer_of(
     for row in table("rows", moved, "source", "temperature", score):
         cells.setdefault((row["source"], row["temperature"]), []).append(row[score])
         times.setdefault(row["source"], set()).add(_number(row.get("source_time")))
+    evaluated = set(cells)
     for each in rows:
         own = _number(each.get("temperature"))
         p, value = _number(each.get("p")), _number(each.get(score))
         if own is None or own not in times or value is None or each.get("command") != "train" or p in (0, 1):
+            continue
+        if (own, own) in evaluated:
             continue
         if (each.get("node_target") or "S") == "S" and times[own] & {None, _number(each.get("time"))}:
             cells.setdefault((own, own), []).append(value)

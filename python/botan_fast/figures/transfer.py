@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import InputError
-from .appearance import COLUMN, panel, styled
+from .appearance import COLUMN, panel, setting, styled
+from .colors import say
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +28,9 @@ def transfer_matrix(
     label: str = r"Pearson of $\mathcal{S}_i$ (type A)",
     limits: tuple[float, float] | None = None,
     title: str = "",
+    temperature: float | None = None,
+    time: float | None = None,
+    number: int | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Scores as a matrix of colours with their numbers: what was trained in the rows, what it was tested on below.
@@ -38,6 +42,7 @@ def transfer_matrix(
     rows_are, columns_are : what they are; label : what the scores are
     limits : of the colours; by default 0, or a lower score, to the largest
     title : what is shown
+    temperature, time : said in the figure where all scores have the same; number : of particles, likewise
     ax : the axes to draw into; by default those of a new figure, one column wide
 
     Returns
@@ -79,7 +84,7 @@ def transfer_matrix(
     if len(columns) > 6:
         ax.tick_params(axis="x", rotation=45)
     ax.set(xlabel=columns_are, ylabel=rows_are)
-    ax.set_title(title, loc="left")
+    say(ax, title, setting(temperature, time, number))
     bar = ax.figure.colorbar(image, ax=ax, label=label, pad=0.02, aspect=20)
     bar.ax.tick_params(direction="out", left=False)
     return ax

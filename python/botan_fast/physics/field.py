@@ -67,7 +67,12 @@ def interpolate_field(positions: Array, values: Array, box: Array, points: Array
     cell = reduce_cell(check_box(box, dimensions)[1])
     if len(points) == 0:
         return np.empty((0, *known.shape[1:]))
-    return _interpolate(array, known, cell, points)
+    from threadpoolctl import threadpool_limits
+
+    # SciPy solves a small system of equations for each simplex, and OpenBLAS wakes all of its threads for each of them:
+    # beside other programs a fifth of a second becomes minutes.
+    with threadpool_limits(1, user_api="blas"):
+        return _interpolate(array, known, cell, points)
 
 
 def _interpolate(positions: np.ndarray, values: np.ndarray, cell: np.ndarray, points: np.ndarray) -> np.ndarray:

@@ -5,20 +5,29 @@ from typing import Any
 
 import numpy as np
 
+from ..evaluation.columns import bonds_of
 from ..evaluation.prediction import ConfigurationPrediction
-from ..figures import actual_against_predicted, bonds_compared, propensity_compared, training_curves, transfer_matrix
+from ..figures import (
+    actual_against_predicted,
+    bonds_compared,
+    propensity_compared,
+    spatial_correlation,
+    training_curves,
+    transfer_matrix,
+)
 from ..files import printable
+from ..physics.field import field_in_slice
 from ..quantities import FIRST_SHELL, NODE_TARGETS
 from .pictures import Picture, picture
-from .results import Results
+from .results import Results, shown_of
 from .runs import Run
 
 __all__ = ["drawings"]
 
 
 def drawings(run: Run, results: Results | None) -> list[Picture]:
-    """Curves of the training; values of the test data against each other; the first configuration in a slice; and of a
-    model with several times, each against the data of each.
+    """Curves of the training; values of the test data against each other; the spatial correlation; the first
+    configuration in a slice; and of a model with several times, each against the data of each.
 
     Slices are left out for triclinic boxes, which the figures do not cut.
 
@@ -29,7 +38,7 @@ def drawings(run: Run, results: Results | None) -> list[Picture]:
     """
     made = [] if not run.history else [_curves(run)]
     if results is not None:
-        made += [*_agreements(results), *_slices(results), *_transfers(results)]
+        made += [*_agreements(results), *_correlation(results), *_slices(results), *_transfers(results)]
     return made
 
 
@@ -51,14 +60,37 @@ def _agreements(results: Results) -> Iterator[Picture]:
             continue
         pearson = np.corrcoef(actual, predicted)[0, 1]
         letter = results.predictions[0].node_target if kind == "node" else "E"
-        of = "particles of type A" if kind == "node" else f"A-A pairs with r < {FIRST_SHELL:g}, both directions"
-        name = rf"${letter}_{'i' if kind == 'node' else '{ij}'}$"
+        of = "particles of type A" if kind == "node" else f"A-A pairs with r < {FIRST_SHELL:g} σ, both directions,"
+        several = f"the {len(pairs)} test configurations together" if len(pairs) > 1 else "the test configuration"
         yield picture(
-            actual_against_predicted(actual, predicted, name=name),
+            actual_against_predicted(actual, predicted, name=_symbol(letter), **_told(results)),
             f"{letter}, actual against predicted",
             f"{len(actual)} values of {letter}, actual against predicted, with a correlation of {pearson:.2f}.",
-            f"All {of} of the {len(pairs)} test configurations together.",
+            f"All {of} of {several}.",
         )
+
+
+def _told(results: Results) -> dict[str, Any]:
+    """T, t and N where the test data have one of each."""
+    sets = {name: {getattr(sample, name) for sample in results.samples} for name in ("temperature", "time")}
+    found: dict[str, Any] = {name: values.pop() for name, values in sets.items() if len(values) == 1}
+    numbers = {len(sample.types) for sample in results.samples}
+    return found | ({"number": numbers.pop()} if len(numbers) == 1 else {})
+
+
+def _correlation(results: Results) -> Iterator[Picture]:
+    """G(r) of the actual and the predicted node target, of data of one state."""
+    found = (results.scores.get("heterogeneity") or {}).get("correlation")
+    if found is None or not any(value is not None for value in found["actual"]):
+        return
+    letter = results.predictions[0].node_target
+    known = [r for r, value in zip(found["r"], found["actual"], strict=True) if value is not None]
+    yield picture(
+        spatial_correlation(found["r"], found["actual"], found["predicted"], **_told(results)),
+        "Spatial correlation",
+        f"The correlation of {letter} of two particles, actual and predicted, at distances up to {known[-1]:.3g}.",
+        f"How far together particles of type A are fast or slow: correlation of their {letter} against their distance.",
+    )
 
 
 def _values(p: ConfigurationPrediction, kind: str) -> tuple[np.ndarray, np.ndarray] | None:
@@ -77,47 +109,41 @@ def _values(p: ConfigurationPrediction, kind: str) -> tuple[np.ndarray, np.ndarr
 
 def _slices(results: Results) -> Iterator[Picture]:
     """The first configuration in a slice: S, or the other node target, and E."""
-    p, sample = results.predictions[0], results.samples[0]
+    p, time = shown_of(results)
     box = _edges(p.box)
     if box is None:
         return
-    where: dict[str, Any] = {"temperature": sample.temperature}
-    if p.positions.shape[1] == 3:
-        where["slab"] = (0.5 * box[2] - 0.5, 0.5 * box[2] + 0.5)
+    where: dict[str, Any] = {"temperature": results.samples[0].temperature, "time": time}
+    flat = p.positions.shape[1] == 2
+    where["slab"] = None if flat else (box[2] / 2 - 0.5, box[2] / 2 + 0.5)
     name = printable(p.name, 200)
-    time, node = _at_one_time(p, p.target_propensity, p.propensity, sample.time)
-    if node is not None and np.ptp(node[0]) > 0:
+    place = name if flat else f"{name}, 1 σ thick, in the middle of the box"
+    actual, predicted = p.target_propensity, p.propensity
+    if actual is not None and predicted is not None and np.ptp(actual) > 0:
         word = NODE_TARGETS[p.node_target].replace("_", " ")
-        axes = propensity_compared(
-            p.positions, p.types, box, *node, label=rf"{word} ${p.node_target}_i$", time=time, **where
-        )
-        text = f"A slice through {name}: {word} of the simulation, of the model, and the error."
-        yield picture(axes, f"{word} in a slice", text, f"{name}, 1 thick, in the middle of the box.")
-    time, pairs = _at_one_time(p, p.target_pair_change, p.pair_change, sample.time)
-    near = (p.distance < FIRST_SHELL) & (p.senders < p.receivers)
-    if pairs is not None:
-        near &= np.isfinite(pairs[0])
-    if pairs is not None and near.any():
-        actual, predicted = (values[near] for values in pairs)
-        ends = np.stack((p.senders[near], p.receivers[near]))
-        panels = bonds_compared(p.positions, p.types, box, ends, actual, predicted, time=time, **where)
-        text = f"A slice through {name}: changes of pair distances of the simulation and of the model, as segments."
-        yield picture(panels, "Pairs in a slice", text, f"Pairs of {name} with r < {FIRST_SHELL:g}; E as colour.")
+        options = where | {"label": f"{word} {_symbol(p.node_target)}"}
+        text = f"A slice through {name}: {word} of the model, of the simulation, and the error."
+        caption = f"{place}."
+        if results.field is not None:
+            options["field"] = field_in_slice(p.positions, results.field, box)
+            caption += " Arrows: the local displacement field of the simulation, mean over its runs."
+        axes = propensity_compared(p.positions, p.types, box, actual, predicted, **options)
+        yield picture(axes, f"{word.capitalize()} in a slice", text, caption)
+    if p.pair_change is None or p.target_pair_change is None:
+        return
+    bonds = bonds_of(p)
+    known = np.isfinite(bonds.columns["target_pair_change"])
+    if known.any():
+        actual, predicted = (bonds.columns[column][known] for column in ("target_pair_change", "pair_change"))
+        panels = bonds_compared(p.positions, p.types, box, bonds.pairs[known].T, actual, predicted, **where)
+        text = f"A slice through {name}: changes of pair distances of the model and of the simulation, as segments."
+        caption = f"{place}: pairs with r < {FIRST_SHELL:g} σ. Blue ones come nearer, red ones part."
+        yield picture(panels, "Pairs in a slice", text, caption)
 
 
-def _at_one_time(
-    p: ConfigurationPrediction, actual: np.ndarray | None, predicted: np.ndarray | None, time: float | None
-) -> tuple[float | None, tuple[np.ndarray, np.ndarray] | None]:
-    """Values at one time: of a model with several, the latest that is known."""
-    if actual is None or predicted is None:
-        return time, None
-    if predicted.ndim == 1:
-        return time, (actual, predicted)
-    known = [k for k in range(predicted.shape[1]) if not np.isnan(actual[:, k]).all()]
-    if not known:
-        return time, None
-    k = known[-1]
-    return (p.times[k] if p.times else None), (actual[:, k], predicted[:, k])
+def _symbol(letter: str) -> str:
+    """A target in a figure, with its unit."""
+    return rf"$\mathcal{{{letter}}}_{{{'ij' if letter == 'E' else 'i'}}}\,/\,\sigma_{{AA}}$"
 
 
 def _edges(box: np.ndarray) -> np.ndarray | None:

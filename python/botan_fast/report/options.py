@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from ..data.options import DATA, FORCE, QUIET, READING, THREADS
-from ..evaluation.options import DEVICE, PRECISION, is_shipped
+from ..evaluation.options import DEVICE, PRECISION, WINDOWS, is_shipped
 from ..option import Option
 
 __all__ = ["DEFAULT_OUTPUT", "REPORT"]
@@ -27,6 +27,7 @@ REPORT = (
     replace(FORCE, help="overwrite a file that is no report of botan_fast"),
     PRECISION,
     *READING,
+    WINDOWS,
     DEVICE,
     THREADS,
     QUIET,

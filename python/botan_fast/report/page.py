@@ -1,5 +1,6 @@
 """The page: from what is known of the runs to HTML, by the template."""
 
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,9 +14,18 @@ from .particles import colours
 from .pictures import Picture
 from .scores import Table
 
-__all__ = ["GENERATOR", "Section", "page"]
+__all__ = ["GENERATOR", "Headline", "Section", "page"]
 
 GENERATOR = "botan_fast"  # by which a page of ours is known, before it is written over
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A number that is read first, what it is, and a remark on it."""
+
+    number: str
+    what: str
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -24,8 +34,9 @@ class Section:
 
     heading       name of the run
     summary       a sentence: what was trained on what
+    headlines     the scores that are read first
     notes         what a reader must know first, such as data that lack
-    tables        scores
+    tables        scores; scores_note says what their ceiling is
     view          what the view that turns draws (`particles.packed`), or None; with the choices of its colours, each a
                   word of the script and a label, its caption, and what it shows for those who do not see it
     pictures      figures
@@ -36,8 +47,10 @@ class Section:
 
     heading: str
     summary: str = ""
+    headlines: Sequence[Headline] = ()
     notes: Sequence[str] = ()
     tables: Sequence[Table] = ()
+    scores_note: str = ""
     view: dict[str, Any] | None = None
     view_choices: Sequence[tuple[str, str]] = ()
     view_caption: str = ""
@@ -63,7 +76,7 @@ def page(
 
     >>> from botan_fast.report.page import Section, page
     >>> made = page("<b>", [Section("a & b")], [("botan_fast", "0.1.0")])
-    >>> "<h1>&lt;b&gt;</h1>" in made, "a &amp; b</h2>" in made
+    >>> "<h1>&lt;b&gt;</h1>" in made, 'aria-label="a &amp; b"' in made
     (True, True)
     """
     import jinja2
@@ -77,6 +90,7 @@ def page(
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.filters["joined"] = _joined
     style, script = _file("style.css"), _file("view.js")
     return environment.get_template("report.html").render(
         title=title,
@@ -90,6 +104,11 @@ def page(
         script=Markup(script),
         colours=colours() if any(run.view for run in runs) else None,
     )
+
+
+def _joined(text: str) -> str:
+    """A sentence in which no line ends between a number and its unit."""
+    return re.sub(r" (?=[%σ=<≤])|(?<=[=<≤]) (?=\S)", "\u00a0", text)
 
 
 @cache

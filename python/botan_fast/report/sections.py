@@ -8,11 +8,11 @@ import numpy as np
 from ..files import printable
 from ..quantities import NODE_TARGETS
 from .drawings import drawings
-from .page import Section
+from .page import Headline, Section
 from .particles import packed
 from .results import Results
 from .runs import Run
-from .scores import Cell, condition_table, score_table
+from .scores import UNKNOWN, Cell, ceiling_note, condition_table, heterogeneity_table, score_table
 
 __all__ = ["section"]
 
@@ -31,7 +31,7 @@ def section(run: Run, heading: str, results: Results | None, command: str | None
     """
     own: dict[str, Any] = {
         "heading": heading,
-        "summary": _summary(run, results),
+        "summary": _summary(run),
         "notes": _notes(run, results),
         "pictures": drawings(run, results),
         "facts": _facts(run, results),
@@ -39,33 +39,42 @@ def section(run: Run, heading: str, results: Results | None, command: str | None
         "run_file": run.run_file,
     }
     if results is not None:
-        by_condition = condition_table(results.scores)
-        own["tables"] = [score_table(results.scores), *([] if by_condition is None else [by_condition])]
+        others = (condition_table(results.scores), heterogeneity_table(results.scores))
+        own["tables"] = [score_table(results.scores), *(table for table in others if table is not None)]
+        own["headlines"] = _headlines(results)
+        own["scores_note"] = ceiling_note(results.scores)
         own |= _view(run, results)
     return Section(**own, **_repeated(run, command))
 
 
-def _summary(run: Run, results: Results | None) -> str:
+def _summary(run: Run) -> str:
     card = run.model.card
-    trained = "" if card is None else f" for {card.trained_for}"
-    if card is not None and card.num_configurations:
-        trained += f", on {card.num_configurations} configurations"
-    if card is not None and len(card.temperatures) == 1:
-        trained += f" at T = {card.temperatures[0]:g}"
-    if card is not None and len(card.times) == 1:
-        trained += f", time {card.times[0]:g}"
-    text = f"A {_KINDS[run.kind]}, trained{trained}." if trained else f"A {_KINDS[run.kind]}."
-    if results is None:
-        return text
+    text = _KINDS[run.kind].capitalize()
+    if card is not None:
+        text += f", trained for {card.trained_for}"
+        if card.num_configurations:
+            text += f", on {card.num_configurations} configuration{'' if card.num_configurations == 1 else 's'}"
+        text += f" at T = {card.temperatures[0]:g}" if len(card.temperatures) == 1 else ""
+        text += f", t = {card.times[0]:g}" if len(card.times) == 1 else ""
+    return f"{text}."
+
+
+def _headlines(results: Results) -> list[Headline]:
+    """The scores of the paper, in large."""
     scores = results.scores
-    parts = [
-        f"{Cell.of(scores[name]).text} for {what}"
-        for name, what in (("node_pearson", "particles of type A"), ("edge_pearson", "A-A pairs"))
-        if scores.get(name) is not None
-    ]
     number = scores["num_configurations"]
-    tested = f"{number} test configuration{'' if number == 1 else 's'}"
-    return f"{text} Pearson's correlation on {tested}: {' and '.join(parts)}." if parts else text
+    of = f"{number} test configuration{'' if number == 1 else 's'}"
+    found = []
+    for kind, what in (("node", "particles of type A"), ("edge", "A-A pairs, r < 1.35 σ")):
+        name = f"{kind}_pearson"
+        cell = Cell.of(scores.get(name), (scores.get("intervals") or {}).get(name))
+        if cell.text == UNKNOWN:
+            continue
+        ceiling = Cell.of((scores.get("ceiling") or {}).get(kind)).text
+        remarks = [f"95 % interval {cell.interval}"] if cell.interval else []
+        remarks += [f"ceiling {ceiling}"] if ceiling != UNKNOWN else []
+        found.append(Headline(cell.text, f"Pearson of {what}, {of}", "; ".join(remarks)))
+    return found
 
 
 def _notes(run: Run, results: Results | None) -> list[str]:
@@ -75,8 +84,6 @@ def _notes(run: Run, results: Results | None) -> list[str]:
         if "test" in run.objects:
             lack = "they were objects in Python, which run.toml cannot hold"
         notes.append(f"No test data: {lack}. Give them with --data to get scores, figures and particles.")
-    elif results.scores.get("ceiling_reason"):
-        notes.append(str(results.scores["ceiling_reason"]))
     epochs = run.config.get("settings", {}).get("epochs") if isinstance(run.config.get("settings"), dict) else None
     if run.stopped:
         notes.append(f"The run ended after {len(run.history)} epochs: {printable(run.stopped)}.")
@@ -100,7 +107,7 @@ def _facts(run: Run, results: Results | None) -> list[tuple[str, str]]:
         facts.append(("epochs", f"{len(run.history)}, {_duration(seconds)}"))
     parameters = getattr(run.model.model, "parameters", None)
     if parameters is not None and (number := sum(p.numel() for p in parameters())):
-        facts.append(("weights", f"{number:,}".replace(",", " ")))
+        facts.append(("parameters", f"{number:,}".replace(",", " ")))
     return facts
 
 
@@ -170,7 +177,7 @@ def _view(run: Run, results: Results) -> dict[str, Any]:
     if known and np.isfinite(results.scores.get("node_pearson") or np.nan):
         text += f" Over all test data, prediction and simulation correlate by {results.scores['node_pearson']:.2f}."
     return {
-        "view": view | {"quantity": f"{word} {letter}"},
+        "view": view | {"quantity": f"{word} {letter} / σ"},
         "view_choices": choices,
         "view_caption": caption,
         "view_text": text,

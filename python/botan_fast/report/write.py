@@ -41,6 +41,7 @@ def write_report(
     temperature: Numbers = None,
     time: Numbers = None,
     species: Sequence[str] | None = None,
+    windows: float | Sequence[float] | None = None,
     device: Device = None,
     precision: str = "fp32",
     progress: bool = False,
@@ -68,7 +69,7 @@ def write_report(
         Overwrite a file that is no report of botan_fast.
     box, density, temperature, time, species
         As in `evaluate`; by default as in each run.
-    device, precision, progress
+    windows, device, precision, progress
         As in `evaluate`.
 
     Returns
@@ -97,7 +98,7 @@ def write_report(
     read = [read_run(path) for path in paths]
     headings = _headings(read)
     reading: dict[str, Any] = {"box": box, "density": density, "temperature": temperature, "time": time}
-    held: dict[str, Any] = {"device": device, "precision": precision, "progress": progress}
+    held: dict[str, Any] = {"windows": windows, "device": device, "precision": precision, "progress": progress}
     sections: list[Section] = []
     scores = []
     for run, heading in zip(read, headings, strict=True):
@@ -110,7 +111,7 @@ def write_report(
         sections,
         _versions(read),
         comparison(scores) if len(read) > 1 else None,
-        None if command else _own_command(paths, output, data, reading | {"species": species}),
+        None if command else _own_command(paths, output, data, reading | {"species": species, "windows": windows}),
     )
     write_bytes(output, text.encode())
     return output
@@ -166,5 +167,5 @@ def _own_command(paths: Sequence[FilePath], output: Path, data: Data | None, rea
             values = np.atleast_1d(np.asarray(value))
             if values.ndim > 1:
                 return None
-            words += [f"--{name}", *map(str, values.tolist())]
+            words += [f"--{name}", *(str(x).removesuffix(".0") for x in values.tolist())]
     return printable(shlex.join([*words, "-o", str(output)]), 5000)

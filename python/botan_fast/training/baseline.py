@@ -3,7 +3,7 @@
 import contextlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -165,7 +165,8 @@ def train_baseline(
             run.write_options()
         model = LinearBaseline(**{name: value for name, value in config.items() if name != "kind"})
         penalties = fit(model, samples, penalty, progress)
-        model.card = training_card(0.5 if edges else 1.0, model.config, samples)
+        card = training_card(0.5 if edges else 1.0, model.config, samples)
+        model.card = replace(card, p=None)  # particles and pairs are fitted apart: no weight joins them
         seconds = {"fit": perf_counter() - start}
         scores: dict[str, Any] = score(model, tests, progress=progress) if tests else {}
         seconds["scores"] = perf_counter() - start - seconds["fit"]

@@ -101,8 +101,11 @@ class LiveCurve(Callback):
     def _show(self, figure: Figure) -> None:
         from IPython.display import Image, display
 
+        from ..figures import style
+
         content = io.BytesIO()
-        figure.savefig(content, format="png", dpi=110)
+        with style():
+            figure.savefig(content, format="png", dpi=110)
         image = Image(data=content.getvalue(), format="png")
         if self._shown is None:
             self._shown = display(image, display_id=True)
