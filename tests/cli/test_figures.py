@@ -139,13 +139,21 @@ def test_refusals(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     (tmp_path / "a.txt").write_text("")
     (tmp_path / "a.csv").write_text("")
+    (tmp_path / "a.json").write_text('{"a":')
+    (tmp_path / "list.json").write_text("[1]")
+    (tmp_path / "a.npz").write_bytes(b"\0\xff")
     for run, message in (
         ("missing", "does not exist"),
         ("empty", "is a folder without a run"),
         ("a.txt", "is none of .json, .csv, .npz and .h5"),
         ("a.csv", "holds no table"),
+        ("a.json", "cannot be read"),
+        ("list.json", "holds no object"),
+        ("a.npz", "'{folder}/a.npz' cannot be read (it is no archive of arrays); give an npz of botan-fast predict"),
     ):
-        assert message in error_line(["figures", tmp_path / run], capsys)
+        line = error_line(["figures", tmp_path / run, "-o", tmp_path / "none"], capsys)
+        assert message.format(folder=tmp_path) in line
+        assert "done.json" not in line  # of a sweep, which this is not
     assert "is not the name of a folder" in error_line(["figures", "x", "-o", tmp_path / "a.txt"], capsys)
     line = error_line(["figures", "x", "--formats", "jpeg"], capsys)
     assert "--formats = 'jpeg' is none of pdf, png, svg" in line

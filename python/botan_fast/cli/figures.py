@@ -59,7 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not to_see:
         gallery.leave_out("propensity, bonds, pair-change, agreement", "no RUN is a run folder or predictions")
     if not gallery.drawn:
-        raise InputError(f"there is nothing to draw: {'; '.join(gallery.left_out)}")
+        of_predictions = [line for line in gallery.left_out if line.startswith("predictions of")]
+        raise InputError(f"there is nothing to draw: {'; '.join(of_predictions or gallery.left_out)}")
     for path in gallery.write():
         print(path)
     for line in (*(line for one in found for line in one.missing), *gallery.left_out):
