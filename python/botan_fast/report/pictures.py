@@ -81,7 +81,7 @@ def _marks(figure: Figure) -> int:
     """How many discs, arrows and segments there are: each has a place of its own in an SVG."""
     from matplotlib.collections import Collection
 
-    found = [part for part in figure.findobj(Collection) if not part.get_rasterized()]
+    found: Any = figure.findobj(lambda part: isinstance(part, Collection) and not part.get_rasterized())
     return sum(max(len(part.get_offsets()), len(part.get_paths())) for part in found)
 
 
