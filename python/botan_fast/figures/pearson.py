@@ -175,7 +175,7 @@ def pearson_of_targets(
         pearson_against(own, "time", score=score, series=series, order=order, target=letter, ceiling=most, ax=ax)
     shown = max(axes, key=lambda ax: len(ax.get_legend_handles_labels()[1]))  # the first with most lines
     for ax in axes:
-        if ax is not axes[0]:
+        if ax is not axes[0] and ax.get_title(loc="left") == axes[0].get_title(loc="left"):
             ax.set_title("", loc="left")  # that of the first is of all
         if ax is not shown and (legend := ax.get_legend()) is not None:
             legend.remove()
