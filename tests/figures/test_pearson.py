@@ -115,6 +115,13 @@ def test_a_scan_differs_in_one_thing():
     assert scans(rows, "time", "edge_pearson") == []
 
 
+def test_a_longer_run_is_another_setting_but_of_fewer_configurations():
+    rows = [{"p": p, "num_train": n, "epochs": 60 // n, "node_pearson": 0.5} for p in (0.4, 1) for n in (5, 15)]
+    longer = {"p": 0.4, "num_train": 15, "epochs": 400, "node_pearson": 0.9}
+    assert len(scans([*rows, longer], "p", "node_pearson")) == 4
+    assert len(scans(rows, "num_train", "node_pearson")) == 4
+
+
 def test_transfer_is_the_median_over_seeds():
     far = [{"command": "evaluate", "source": a, "source_time": a * 10, "temperature": b, "node_pearson": a * b + s}
            for a, b in ((1, 2), (2, 1)) for s in (0, 0.1, 0.5)]  # fmt: skip

@@ -12,7 +12,18 @@ from .inputs import table
 __all__ = ["plain", "scans", "transfer_of"]
 
 # What makes two results incomparable, beside what the figure is against. Seeds are the spread that a figure shows.
-_SETTINGS = ("command", "recipe", "node_target", "temperature", "time", "p", "num_steps", "num_train", "source")
+_SETTINGS = (
+    "command",
+    "recipe",
+    "node_target",
+    "temperature",
+    "time",
+    "p",
+    "num_steps",
+    "num_train",
+    "source",
+    "epochs",
+)
 
 
 def scans(rows: Sequence[Mapping[str, Any]], x: str, score: str) -> list[dict[str, Any]]:
@@ -29,9 +40,11 @@ def scans(rows: Sequence[Mapping[str, Any]], x: str, score: str) -> list[dict[st
     known = [row for row in rows if _number(row.get(x)) is not None and _number(row.get(score)) is not None]
     if not known:
         return []
+    # With fewer configurations a run of as many steps has more epochs.
+    settings = [name for name in _SETTINGS if name != x and (x, name) != ("num_train", "epochs")]
     groups: dict[tuple, list[dict[str, Any]]] = {}
     for row in table("rows", known, x, score):
-        groups.setdefault(tuple(plain(row.get(name)) for name in _SETTINGS if name != x), []).append(row)
+        groups.setdefault(tuple(plain(row.get(name)) for name in settings), []).append(row)
     sizes = {key: len({row[x] for row in own}) for key, own in groups.items()}
     least = max(2, max(sizes.values()) // 2 + 1)
     return [row for key, own in groups.items() if sizes[key] >= least for row in own]
