@@ -21,7 +21,7 @@ from botan_fast.sweep.table import Table, collect
 
 FOLDER = machine.RESULTS / "figures"
 COLUMNS = ("stage", "command", "temperature", "time", "seed", "p", "num_steps", "node_target", "source", "node_pearson",
-           "edge_pearson", "num_train", "epochs", "seconds")  # fmt: skip
+           "edge_pearson", "num_train", "pretrained", "epochs", "seconds")  # fmt: skip
 CURVE, SEEN, TEST = "runs/curve", "data/seen.h5", "data/test.h5"
 
 

@@ -122,6 +122,16 @@ def test_a_longer_run_is_another_setting_but_of_fewer_configurations():
     assert len(scans(rows, "num_train", "node_pearson")) == 4
 
 
+def test_a_scan_of_p_does_not_mix_pretrained_runs_with_others():
+    rows = [{"p": p, "pretrained": int(p < 1), "node_pearson": 0.4} for p in (0, 0.4, 0.8, 1)]
+    anew = {"p": 0.5, "pretrained": "0", "node_pearson": 0.9}
+    assert [row["p"] for row in scans([anew, *rows], "p", "node_pearson")] == [0, 0.4, 0.8, 1]
+    steps = [
+        {"num_steps": n, "pretrained": start, "node_pearson": 0.4} for n in (1, 2, 3) for start in ([1], [0])[n == 3]
+    ]
+    assert [row["num_steps"] for row in scans(steps, "num_steps", "node_pearson")] == [1, 2]
+
+
 def test_transfer_is_the_median_over_seeds():
     far = [{"command": "evaluate", "source": a, "source_time": a * 10, "temperature": b, "node_pearson": a * b + s}
            for a, b in ((1, 2), (2, 1)) for s in (0, 0.1, 0.5)]  # fmt: skip
