@@ -21,7 +21,7 @@ from botan_fast.sweep.table import Table, collect
 
 FOLDER = machine.RESULTS / "figures"
 COLUMNS = ("stage", "command", "temperature", "time", "seed", "p", "num_steps", "node_target", "source", "node_pearson",
-           "edge_pearson", "num_train", "pretrained", "epochs", "seconds")  # fmt: skip
+           "edge_pearson", "num_train", "pretrained", "epochs")  # fmt: skip
 CURVE, SEEN, TEST = "runs/curve", "data/seen.h5", "data/test.h5"
 
 
@@ -102,7 +102,6 @@ def main() -> None:
         "plan": "benchmarks/plans/figures.toml",
         "scattering": scattering(study),
         "correlation": scores["heterogeneity"]["correlation"],
-        "core_seconds": round(sum(row.get("seconds") or 0 for row in table.rows)),
     }
     (FOLDER / "record.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
