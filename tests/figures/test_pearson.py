@@ -1,7 +1,10 @@
 """Medians, ranges and lines of the scores, and which rows belong into a figure."""
 
+import itertools
+
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from botan_fast.errors import InputError
 from botan_fast.figures import (
@@ -52,6 +55,35 @@ def test_a_panel_for_each_target():
     axes = pearson_of_targets(rows)
     assert [len(lines(ax)[0][1]) for ax in axes] == [1, 1]
     assert axes[0].get_ylim() == axes[1].get_ylim()
+
+
+def test_a_model_looks_the_same_in_every_panel():
+    both = [{"time": t, "p": p, "node_target": "S", "node_pearson": 0.5} for p in (0.4, 1) for t in (1, 10)]
+    other = [row | {"node_target": "R"} for row in both]
+    node = slice(2, None)  # without BOTAN
+    for rows in ([*both, *other[node]], [*both[node], *other]):
+        looks = {}
+        for ax in pearson_of_targets(rows):
+            for line in ax.containers:
+                drawn = line.lines[0]
+                look = (drawn.get_color(), drawn.get_marker(), drawn.get_linestyle())
+                looks.setdefault(line.get_label(), set()).add(look)
+        assert sorted(looks) == ["BOTAN", "node-targeting"]
+        assert all(len(found) == 1 for found in looks.values())
+        assert len(set.union(*looks.values())) == 2
+        legends = [ax.get_legend() for ax in pearson_of_targets(rows) if ax.get_legend()]
+        assert [len(legend.get_texts()) for legend in legends] == [2]
+
+
+@pytest.mark.parametrize("last", [3, 52, 1e4])
+def test_marks_of_a_logarithmic_axis_keep_clear(last):
+    ax = pearson_against([{"time": t, "node_pearson": 0.5} for t in (1.65, last)], "time")
+    FigureCanvasAgg(ax.figure).draw()
+    shown = [tick.get_window_extent() for tick in ax.xaxis.get_ticklabels(which="both") if tick.get_text()]
+    low, high = ax.transAxes.transform([(0, 0), (1, 1)])[:, 0]
+    boxes = sorted((box for box in shown if low <= (box.x0 + box.x1) / 2 <= high), key=lambda box: box.x0)
+    assert boxes
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
 
 
 def test_the_title_says_what_all_rows_share():
