@@ -25,7 +25,7 @@ def test_demo(tmp_path, capsys):
         assert line.endswith(f"{after[name]:10.3f}")
     assert (output / "propensity.png").stat().st_size > 1000
     page = (output / "report.html").read_text()
-    assert f"<b>{after['node_pearson']:#.3g}</b>".replace("-", "−") in page
+    assert f"<b>{after['node_pearson']:.3f}</b>".replace("-", "−") in page
     assert "botan-fast demo --time 4 --epochs 1" in page
     assert len(list((output / "predictions").glob("*.npz"))) == len(held_out)
 

@@ -42,18 +42,20 @@ def test_rows_are_species_and_pairs():
         "A-A pairs, r < 1.35 σ",
         "A-B pairs, 1.35 ≤ r < 2 σ",
     ]
-    assert table.heads == [
-        "Pearson",
-        "pooled",
-        "Spearman",
-        "slope",
-        "mean squared error / σ²",
-    ]  # nobody knows a ceiling
+    assert table.heads == ["Pearson", "pooled", "Spearman", "slope", "MSE / σ²"]  # nobody knows a ceiling
     assert ceiling_note(SCORES) == ""
     assert table.rows[0][1][0] == Cell("0.510", "0.400 to 0.600")
     assert table.rows[0][1][4] == Cell("0.00648")
     assert table.rows[1][1][0] == Cell("–")
     assert "95 %" in table.caption
+
+
+def test_coefficients_have_three_digits_behind_the_point():
+    """Those of a column are compared with each other."""
+    rows = {"A": {**MEASURES, "pearson": -0.0597, "slope": -21.63, "interval": {"pearson": [-0.73251, 0.61]}}}
+    [(_, cells)] = score_table({**SCORES, "species": rows, "pairs": {}}).rows
+    assert cells[0] == Cell("−0.060", "−0.733 to 0.610")
+    assert cells[3] == Cell("−21.63")
 
 
 def test_windows_are_rows_below_the_whole():

@@ -24,9 +24,9 @@ def page(report_file):
     return read_page(report_file)
 
 
-def shown(number):
-    """With three digits, as the page has it."""
-    return f"{number:#.3g}".replace("-", "−")
+def shown(number, form=".3f"):
+    """As the page has it."""
+    return f"{number:{form}}".replace("-", "−")
 
 
 def test_scores_are_those_of_evaluate(page, run_folder, tiny_data):
@@ -40,7 +40,7 @@ def test_ceiling_and_heterogeneity_are_there(page, run_folder, tiny_data):
     scores = bf.evaluate(run_folder, str(tiny_data / "test/*.npz"))
     assert f"ceiling {shown(scores['ceiling']['node'])}" in page.text
     assert f"means over {scores['ceiling']['runs']} runs" in page.text
-    assert shown(scores["heterogeneity"]["chi_4"]["actual"]) in page.text
+    assert shown(scores["heterogeneity"]["chi_4"]["actual"], "#.3g") in page.text
     assert any("correlation of S of two particles" in image["alt"] for image in page.all("img"))
 
 
@@ -154,6 +154,12 @@ def test_without_test_data_it_says_so(tiny_data, tmp_path):
     page = read_page(write_report(tmp_path / "memory", tmp_path / "report.html"))
     assert "objects in Python, which run.toml cannot hold" in page.text
     assert "Not in run.toml, to be given besides: train, test." in page.text
+
+
+def test_weights_of_the_package_have_no_folder(tmp_path):
+    text = read_page(write_report("ka-t0.44-tau", tmp_path / "r.html")).text
+    assert "ka-t0.44-tau, which comes with botan_fast" in text
+    assert str(tmp_path) not in text.split("This page:")[0]
 
 
 def test_a_run_that_is_not_finished_says_so(tiny_data, tmp_path):

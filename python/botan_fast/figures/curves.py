@@ -52,6 +52,8 @@ def score_curves(history: Any, *, title: str = "", ax: Axes | None = None) -> Ax
     >>> ax.lines[0].get_xydata().tolist()
     [[0.0, 0.1], [2.0, 0.4]]
     """
+    from matplotlib.ticker import MaxNLocator
+
     rows = table("history", history, "epoch")
     ax = panel(ax)
     for column, label, look in _SCORES:
@@ -63,6 +65,7 @@ def score_curves(history: Any, *, title: str = "", ax: Axes | None = None) -> Ax
         marker: dict[str, Any] = {"marker": "o", "markersize": 2.5} if len(x) < 40 else {}
         ax.plot(x, y, label=label, **look, **marker)
     ax.set(xlabel="epoch", ylabel="Pearson")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_title(title, loc="left")
     if ax.lines:
         ax.legend()

@@ -59,7 +59,7 @@ def losses(history: Any, *, parts: bool = False, title: str = "", ax: Axes | Non
     >>> [line.get_label() for line in ax.lines]
     ['training', 'test']
     """
-    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
     rows = table("history", history, "epoch")
     drawn = []
@@ -85,6 +85,7 @@ def losses(history: Any, *, parts: bool = False, title: str = "", ax: Axes | Non
         ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if several else range(1, 10)))
         ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_title(title, loc="left")
     ax.legend()
     return ax

@@ -24,6 +24,8 @@ from .runs import Run
 
 __all__ = ["drawings"]
 
+_ARROWS = 1.5  # between them: nearer ones would cover the discs at the size of a page
+
 
 def drawings(run: Run, results: Results | None) -> list[Picture]:
     """Curves of the training; values of the test data against each other; the spatial correlation; the first
@@ -118,17 +120,18 @@ def _slices(results: Results) -> Iterator[Picture]:
     where["slab"] = None if flat else (box[2] / 2 - 0.5, box[2] / 2 + 0.5)
     name = printable(p.name, 200)
     place = name if flat else f"{name}, 1 σ thick, in the middle of the box"
+    of_slice, shown = ("", "A configuration,") if flat else (" in a slice", "A slice through")
     actual, predicted = p.target_propensity, p.propensity
     if actual is not None and predicted is not None and np.ptp(actual) > 0:
         word = NODE_TARGETS[p.node_target].replace("_", " ")
         options = where | {"label": f"{word} {_symbol(p.node_target)}"}
-        text = f"A slice through {name}: {word} of the model, of the simulation, and the error."
+        text = f"{shown} {name}: {word} of the model, of the simulation, and the error."
         caption = f"{place}."
         if results.field is not None:
-            options["field"] = field_in_slice(p.positions, results.field, box)
+            options["field"] = field_in_slice(p.positions, results.field, box, spacing=_ARROWS)
             caption += " Arrows: the local displacement field of the simulation, mean over its runs."
         axes = propensity_compared(p.positions, p.types, box, actual, predicted, **options)
-        yield picture(axes, f"{word.capitalize()} in a slice", text, caption)
+        yield picture(axes, f"{word.capitalize()}{of_slice}", text, caption)
     if p.pair_change is None or p.target_pair_change is None:
         return
     bonds = bonds_of(p)
@@ -136,9 +139,9 @@ def _slices(results: Results) -> Iterator[Picture]:
     if known.any():
         actual, predicted = (bonds.columns[column][known] for column in ("target_pair_change", "pair_change"))
         panels = bonds_compared(p.positions, p.types, box, bonds.pairs[known].T, actual, predicted, **where)
-        text = f"A slice through {name}: changes of pair distances of the model and of the simulation, as segments."
+        text = f"{shown} {name}: changes of pair distances of the model and of the simulation, as segments."
         caption = f"{place}: pairs with r < {FIRST_SHELL:g} σ. Blue ones come nearer, red ones part."
-        yield picture(panels, "Pairs in a slice", text, caption)
+        yield picture(panels, f"Pairs{of_slice}", text, caption)
 
 
 def _symbol(letter: str) -> str:

@@ -22,7 +22,7 @@ INK = "#e8e6e3"  # of texts and lines on dark screens, as the page's own text th
 PAPER, NIGHT = "#ffffff", "#16181c"  # the page itself, light and dark
 _MOST_MARKS = 300  # of an SVG; thousands of discs are smaller as WebP
 _WIDE = 5.0  # inches
-_DPI = 200  # twice the dots of a common screen
+_DPI = 160  # a wide one has a dot and a fifth for each of a common screen, and one for each of a telephone's
 _DARK = 0.35  # luminance below which ink would vanish on a dark page
 
 

@@ -16,17 +16,18 @@ __all__ = [
     "score_table",
 ]
 
+COEFFICIENT = 3  # digits behind the point
 _FIRST = (
     ("particles of type A", "node_pearson", "node_pearson_pooled", "node_loss"),
     ("A-A pairs, r < 1.35 σ", "edge_pearson", "edge_pearson_pooled", "edge_loss"),
 )
 _MEASURES = (
-    ("Pearson", "pearson"),
-    ("ceiling", "ceiling"),
-    ("pooled", "pearson_pooled"),
-    ("Spearman", "spearman"),
-    ("slope", "slope"),
-    ("mean squared error / σ²", "loss"),
+    ("Pearson", "pearson", COEFFICIENT),
+    ("ceiling", "ceiling", COEFFICIENT),
+    ("pooled", "pearson_pooled", COEFFICIENT),
+    ("Spearman", "spearman", COEFFICIENT),
+    ("slope", "slope", 2),
+    ("MSE / σ²", "loss", None),
 )
 
 
@@ -49,11 +50,11 @@ class Cell:
     interval: str = ""
 
     @classmethod
-    def of(cls, value: Any, interval: Any = None) -> "Cell":
-        """A number with three digits, small ones too; the ends of its interval have as many behind the point."""
+    def of(cls, value: Any, interval: Any = None, digits: int | None = None) -> "Cell":
+        """A number with so many digits behind the point, by default with three in all; its interval has as many."""
         if not _known(value):
             return cls(UNKNOWN)
-        digits = _digits(value)
+        digits = _digits(value) if digits is None else digits
         between = isinstance(interval, Sequence) and len(interval) == 2 and all(map(_known, interval))
         ends = [_number(end, digits) for end in interval] if between else []
         return cls(_number(value, digits), " to ".join(ends))
@@ -74,7 +75,7 @@ def score_table(scores: Mapping[str, Any]) -> Table:
     >>> from botan_fast.report.scores import score_table
     >>> table = score_table({"node_pearson": 0.5, "node_loss": 0.01, "num_configurations": 2})
     >>> table.heads, [name for name, cells in table.rows]
-    (['Pearson', 'pooled', 'mean squared error / σ²'], ['particles of type A'])
+    (['Pearson', 'pooled', 'MSE / σ²'], ['particles of type A'])
     """
     number = scores.get("num_configurations", 0)
     caption = f"Means over {number} configuration{'' if number == 1 else 's'}"
@@ -83,15 +84,16 @@ def score_table(scores: Mapping[str, Any]) -> Table:
     for name, whole in scores.get("pairs", {}).items():
         detailed += [(_pairs(name, row), row) for row in (whole, *whole.get("bins", ()))]
     if not detailed:
-        return Table(caption, ["Pearson", "pooled", "mean squared error / σ²"], _first_rows(scores))
-    measures = [(head, name) for head, name in _MEASURES if any(_known(row.get(name)) for _, row in detailed)]
+        return Table(caption, ["Pearson", "pooled", "MSE / σ²"], _first_rows(scores))
+    measures = [one for one in _MEASURES if any(_known(row.get(one[1])) for _, row in detailed)]
     rows = []
     for label, row in detailed:
         intervals = row.get("interval") or {}
-        rows.append((label, [Cell.of(row.get(name), intervals.get(name)) for _, name in measures]))
+        rows.append((label, [Cell.of(row.get(name), intervals.get(name), digits) for _, name, digits in measures]))
     some = any(cell.interval for _, cells in rows for cell in cells)
     caption += "; below each, its 95 % interval over configurations" if some else ""
-    return Table(caption, [head for head, _ in measures], rows)
+    caption += "; MSE: the mean squared error" if any(name == "loss" for _, name, _ in measures) else ""
+    return Table(caption, [head for head, *_ in measures], rows)
 
 
 def ceiling_note(scores: Mapping[str, Any]) -> str:
@@ -160,7 +162,10 @@ def _main_cells(scores: Mapping[str, Any]) -> list[Cell]:
     cells = []
     for kind in ("node", "edge"):
         name = f"{kind}_pearson"
-        cells += [Cell.of(scores.get(name), intervals.get(name)), Cell.of(ceiling.get(kind))]
+        cells += [
+            Cell.of(scores.get(name), intervals.get(name), COEFFICIENT),
+            Cell.of(ceiling.get(kind), digits=COEFFICIENT),
+        ]
     return cells
 
 
@@ -180,7 +185,9 @@ def _first_rows(scores: Mapping[str, Any]) -> list[tuple[str, list[Cell]]]:
     rows = []
     for label, *names in _FIRST:
         if any(scores.get(name) is not None for name in names):
-            rows.append((label, [Cell.of(scores.get(name), intervals.get(name)) for name in names]))
+            digits = [None if name.endswith("loss") else COEFFICIENT for name in names]
+            cells = [Cell.of(scores.get(n), intervals.get(n), d) for n, d in zip(names, digits, strict=True)]
+            rows.append((label, cells))
     return rows
 
 

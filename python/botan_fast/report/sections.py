@@ -12,11 +12,11 @@ from .page import Headline, Section
 from .particles import packed
 from .results import Results
 from .runs import Run
-from .scores import UNKNOWN, Cell, ceiling_note, condition_table, heterogeneity_table, score_table
+from .scores import COEFFICIENT, UNKNOWN, Cell, ceiling_note, condition_table, heterogeneity_table, score_table
 
 __all__ = ["section"]
 
-_KINDS = {"train": "network", "baseline": "linear baseline", "model": "model file"}
+_KINDS = {"train": "network", "baseline": "linear baseline", "model": "model"}
 _LONGEST = 2000  # letters of a value that is shown; run.toml has the whole
 
 
@@ -67,10 +67,10 @@ def _headlines(results: Results) -> list[Headline]:
     found = []
     for kind, what in (("node", "particles of type A"), ("edge", "A-A pairs, r < 1.35 σ")):
         name = f"{kind}_pearson"
-        cell = Cell.of(scores.get(name), (scores.get("intervals") or {}).get(name))
+        cell = Cell.of(scores.get(name), (scores.get("intervals") or {}).get(name), COEFFICIENT)
         if cell.text == UNKNOWN:
             continue
-        ceiling = Cell.of((scores.get("ceiling") or {}).get(kind)).text
+        ceiling = Cell.of((scores.get("ceiling") or {}).get(kind), digits=COEFFICIENT).text
         remarks = [f"95 % interval {cell.interval}"] if cell.interval else []
         remarks += [f"ceiling {ceiling}"] if ceiling != UNKNOWN else []
         found.append(Headline(cell.text, f"Pearson of {what}, {of}", "; ".join(remarks)))
@@ -94,7 +94,11 @@ def _notes(run: Run, results: Results | None) -> list[str]:
 
 def _facts(run: Run, results: Results | None) -> list[tuple[str, str]]:
     card = run.model.card
-    facts = [("folder", printable(run.path.absolute(), _LONGEST)), ("kind", _KINDS[run.kind])]
+    if run.path.exists():
+        place = ("folder" if run.path.is_dir() else "file", printable(run.path.absolute(), _LONGEST))
+    else:
+        place = ("model", f"{printable(run.name)}, which comes with botan_fast")
+    facts = [place, ("kind", _KINDS[run.kind])]
     facts += [("model card", "none: nobody says what it was trained for")] if card is None else card.describe()
     for part in ("train", "test"):
         if (said := _data(run, part)) is not None:
@@ -169,7 +173,8 @@ def _view(run: Run, results: Results) -> dict[str, Any]:
     known = any(field["actual"] is not None for field in view["fields"])
     choices = [("predicted", "predicted"), *([("actual", "actual"), ("error", "error")] if known else [])]
     name, total = printable(prediction.name, 200), view["total"]
-    caption = f"{total} particles of {name}, coloured by {word} {letter}."
+    number = f"{total:,}".replace(",", "\u00a0")
+    caption = f"{number} particles of {name}, coloured by {word} {letter}."
     if view["slab"] < 1:
         caption += f" Of them, those in the lowest {100 * view['slab']:.2g} % of the box are here."
     caption += " The scale ends at the 1st and the 99th per cent of the values."

@@ -75,7 +75,7 @@
     const [c, s, e, f] = [Math.cos(dx), Math.sin(dx), Math.cos(dy), Math.sin(dy)];
     return multiply([1, 0, 0, 0, e, -f, 0, f, e], multiply([c, 0, s, 0, 1, 0, -s, 0, c], turn));
   }
-  const first = () => turned(START, -0.5, 0.35);
+  const first = (data) => (data.dimensions === 2 ? START : turned(START, -0.5, 0.35));
 
   // ---- two ways to draw ---------------------------------------------------------------------------------------------
 
@@ -219,7 +219,7 @@
     const held = { types: form.types };
     const find = (selector) => figure.querySelector(selector);
     let canvas = find("canvas");
-    const state = { turn: first(), zoom: 1, field: 0, share: 100, species: data.species.map(() => true), shown: "predicted" };
+    const state = { turn: first(data), zoom: 1, field: 0, share: 100, species: data.species.map(() => true), shown: "predicted" };
     state.field = data.fields.length - 1;
     for (const part of [canvas, find(".controls"), find(".bar")]) part.hidden = false;
     let way = withWebGL(canvas, form);
@@ -251,7 +251,7 @@
       content = chosen(data, held, state, maps);
       canvas.dataset.visible = content.visible.length;
       const { low, high, map, isError } = content;
-      const digits = (x) => Number(x.toPrecision(3)).toString();
+      const digits = (x) => Number(x.toPrecision(3)).toString().replace("-", "\u2212");
       find(".bar .low").textContent = digits(low);
       find(".bar .high").textContent = digits(high);
       find(".bar .of").textContent = isError ? `${data.quantity}, predicted − actual` : `${data.quantity}, ${state.shown}`;
@@ -261,7 +261,7 @@
       redraw();
     };
     const reset = () => {
-      Object.assign(state, { turn: first(), zoom: 1 });
+      Object.assign(state, { turn: first(data), zoom: 1 });
       redraw();
     };
     const zoom = (factor) => {
