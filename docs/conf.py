@@ -44,6 +44,7 @@ nitpick_ignore_regex = [
     ("py:class", r"botan_fast\.(model\.slabs\.Slabs|ops\.packing\.Packed)"),
 ]
 
+highlight_language = "text"  # of blocks without one: equations and tables in docstrings; `>>>` is Python anyway
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath"]
 myst_heading_anchors = 4
 myst_links_external_new_tab = False

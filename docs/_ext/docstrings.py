@@ -7,9 +7,10 @@ They are written to be read in a terminal. What a line means there needs no mark
     Returns a `Graph`. ...                prose after "Parameters" that belongs to no parameter
     >>> first example                     the section "Examples"
     |r_ij|                                bars, not a substitution
+    docs/PAGE.md                          a link to the page
         e = ...                           an indented paragraph: an equation or a text, line by line
 
-Docstrings that name all of their sections (numpydoc) keep them; only bars change.
+Docstrings that name all of their sections (numpydoc) keep them; only bars and pages change.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any
 HEADER = re.compile(r"^-{3,}$")
 ITEM = re.compile(r"^(?P<name>[\w(`\"][^:]{0,70}?) : (?P<text>\S.*)$")
 COLUMNS = re.compile(r"^(?P<name>[\w`.][\w`., ()-]{0,40}?) {2,}(?P<text>\S.*)$")
+PAGE = re.compile(r"\bdocs/([\w/-]+)\.md\b")
 CLOSING = ("Returns", "Raises", "Warns", "Yields", "Source", "Sources")
 
 
@@ -35,9 +37,10 @@ def paragraphs(lines: list[str]) -> list[list[str]]:
 
 
 def escaped(line: str) -> str:
-    """A line whose bars outside ``code`` and `names` are bars."""
+    """A line whose bars outside ``code`` and `names` are bars, and whose pages are links."""
     parts = re.split(r"(``.*?``|`[^`]*`)", line)
-    return "".join(part if part.startswith("`") else part.replace("|", r"\|") for part in parts)
+    marked = [part if part.startswith("`") else part.replace("|", r"\|") for part in parts]
+    return "".join(part if part.startswith("`") else PAGE.sub(r":doc:`/\1`", part) for part in marked)
 
 
 def items(paragraph: list[str], pattern: re.Pattern[str]) -> list[str] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from typing import Any
 from xml.etree import ElementTree
 
@@ -15,7 +17,10 @@ ACCENTS = set("ˆˉ˜˙¨→")  # of \hat, \bar, \tilde, \dot, \ddot, \vec
 def mathml(text: str, as_block: bool = False) -> str:
     r"""The MathML of docutils, with the index of a letter with an accent beside it: of \hat{S}_i it sets it below."""
     ElementTree.register_namespace("", MATHML)
-    root = ElementTree.fromstring(latex2mathml.tex2mathml(text, as_block=as_block))
+    made = latex2mathml.tex2mathml(text, as_block=as_block)
+    entity = re.compile(r"&(?!lt;|gt;|amp;|quot;|#)\w+;")  # those that HTML has and XML has not
+    made = entity.sub(lambda found: html.unescape(found[0]), made)
+    root = ElementTree.fromstring(made)
     for element in root.iter(f"{{{MATHML}}}munderover"):
         base, index, over = element
         if over.text in ACCENTS:

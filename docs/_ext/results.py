@@ -1,72 +1,40 @@
-"""Results for the figures of the gallery: small models of the data that come with botan_fast, fitted in seconds."""
+"""Results for the figures of the gallery; `python -m benchmarks.figures` wrote them into benchmarks/results/figures."""
 
-from dataclasses import dataclass
-from functools import lru_cache
+import csv
+import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
-import botan_fast as bf
-from botan_fast.cli.demo import demo_data
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks/results/figures"
 
-TEMPERATURE, TIMES = 0.64, (0.13, 4.0, 16.5)
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """A configuration that the model has not seen: what the simulation says of it, and what the model."""
-
-    positions: np.ndarray
-    types: np.ndarray
-    box: np.ndarray
-    actual: np.ndarray  # S_i
-    predicted: np.ndarray
-    pairs: np.ndarray  # (2, E), both directions
-    distances: np.ndarray  # |r_ij(0)|
-    actual_pairs: np.ndarray  # E_ij
-    predicted_pairs: np.ndarray
+# Scattering functions, a correlation function, and the machine, versions and commit of all of them.
+RECORD = json.loads((FOLDER / "record.json").read_text(encoding="utf-8"))
+# Of all results T = 0.64, N = 1,000; of predictions the time is that at which F_s has fallen to about 0.3.
+TOLD = {"temperature": 0.64, "time": 16.5}
+NUMBER = 1000
 
 
-@lru_cache
-def split(time: float, seed: int = 0) -> tuple[bf.Dataset, bf.Dataset]:
-    """Eight configurations for training and two for the test, at one time."""
-    return bf.Dataset(demo_data()).select(time=time).train_test_split(test=0.2, seed=seed)
+def table(*stages: str) -> list[dict[str, str]]:
+    """Rows of the table of `botan-fast collect`: of these stages of the plan, or all."""
+    with open(FOLDER / "table.csv", newline="", encoding="utf-8") as file:
+        return [row for row in csv.DictReader(file) if not stages or row["stage"] in stages]
 
 
-@lru_cache
-def held_out(time: float = 16.5) -> HeldOut:
-    """The first test configuration with the prediction of a linear model of its structure."""
-    train, test = split(time)
-    model = bf.train_baseline(train, descriptors={"smear_radius": 4.5}, progress=False).model
-    found = next(iter(bf.predict(model, test, progress=False)))
-    return HeldOut(
-        found.positions,
-        found.types,
-        found.box,
-        found.target_propensity,
-        found.propensity,
-        np.stack([found.senders, found.receivers]),
-        found.distance,
-        found.target_pair_change,
-        found.pair_change,
-    )
+def history() -> list[dict[str, str]]:
+    """The epochs of one run, as in its history.csv."""
+    with open(FOLDER / "history.csv", newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
-@lru_cache
-def quick_fit(time: float, seed: int = 0, number: int = 8, target: str = "S") -> bf.LinearBaseline:
-    """A linear model of forces and distances alone, of `number` configurations; no energy is minimised for it."""
-    train, _ = split(time, seed)
-    fit = bf.train_baseline(
-        train[:number],
-        node_inputs=("force", "thermal_energy"),
-        edge_inputs=("radial",),
-        node_target=target,
-        progress=False,
-    )
-    return fit.model
+def held_out() -> SimpleNamespace:
+    """A configuration that the model has not seen: what the simulation says of it, and what the model.
 
-
-@lru_cache
-def quick_scores(time: float, seed: int = 0, number: int = 8, tested_at: float | None = None) -> dict[str, float]:
-    """Its scores on the two other configurations, at the same time or another."""
-    _, test = split(time if tested_at is None else tested_at, seed)
-    return bf.evaluate(quick_fit(time, seed, number), test, progress=False)
+    `positions`, `types`, `box`; `actual` and `predicted` S_i; `field`, the local displacement field of each particle;
+    `pairs` (2, P) with i < j and r_ij(0) < 1.5, their `distances`, `actual_pairs` and `predicted_pairs`, E_ij.
+    """
+    with np.load(FOLDER / "held_out.npz") as file:
+        return SimpleNamespace(
+            **{name: file[name].astype(np.int64 if name == "pairs" else file[name].dtype) for name in file}
+        )

@@ -2,13 +2,18 @@
 Fig. 3: losses
 ==============
 
-Training and test loss against the epoch, from the history of a run. `history.csv` of a run folder has the same columns.
+Training and test loss against the epoch, from `history.csv` of a run: 15 configurations, weights that were pretrained
+on edges, 40 epochs.
+
+Made by: the stage ``curve`` of the plan; ``botan-fast figures study/runs/curve`` draws it.
 """
 
-import botan_fast as bf
 from botan_fast import figures
-from results import split
+from results import history
 
-train, test = split(4.0)
-result = bf.train(train, test, epochs=15, hidden_size=16, num_steps=2, cutoff=1.5, learning_rate=3e-3, progress=False)
-figure = figures.losses(result.history).figure
+figure = figures.losses(history(), title="$T = 0.64$, $t = 16.5$, 15 training configurations").figure
+
+# %%
+# With the errors of particles and of pairs alone, of which the loss is the weighted sum:
+
+figure = figures.losses(history(), parts=True, title="$T = 0.64$, $t = 16.5$, $p = 0.4$").figure

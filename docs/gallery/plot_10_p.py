@@ -2,30 +2,19 @@
 Fig. 10: weight of the node loss
 ================================
 
-Scores of networks that differ in p, the weight of particles in the loss, and in their seeds. The networks are of a few
-seconds: what they say of p means nothing.
+Scores of networks that differ in p, the weight of the particles in the loss, and in their seeds. p = 1 is the
+node-targeting model, which has no output for pairs and is not pretrained.
+
+Made by: the stages ``scan_p``, ``botan`` and ``node`` of the plan; ``botan-fast figures study`` draws it.
 """
 
-import botan_fast as bf
 from botan_fast import figures
-from results import split
+from results import table
 
-train, test = split(4.0)
-rows = []
-for p in (0.2, 0.4, 0.8):
-    for seed in (0, 1):
-        result = bf.train(
-            train,
-            test,
-            p=p,
-            epochs=6,
-            hidden_size=16,
-            num_steps=2,
-            cutoff=1.5,
-            learning_rate=3e-3,
-            seed=seed,
-            evaluate_every=6,
-            progress=False,
-        )
-        rows.append({"p": p, "seed": seed, **result.history[-1]})
+rows = [row for row in table("scan_p", "botan", "node") if row["time"] == "16.5"]
+figure = figures.pearson_against_p([row for row in rows if float(row["p"]) > 0]).figure
+
+# %%
+# Of the pairs:
+
 figure = figures.pearson_against_p(rows, score="edge_pearson").figure

@@ -36,12 +36,17 @@ def test_a_run_is_drawn_on_its_test_data(tiny_data, tmp_path, capsys):
     assert "scattering: no RUN is a data set of simulate whose .work folder is there" in left_out
     assert "pearson-node-p, pearson-edge-p: no two results differ in p and in nothing else but seeds" in left_out
 
-    more, _ = drawn([run, "--data", tiny_data / "train/*.npz", "--formats", "svg"], capsys, tmp_path / "more")
-    assert more == sorted(f"{name}.svg" for name in names)
-    before = {path.name: path.read_bytes() for path in (tmp_path / "more").iterdir()}
-    line = error_line(["figures", run, "-o", tmp_path / "more", "--formats", "pdf", "svg", "--quiet"], capsys)
-    assert ".svg' exists; choose another --output, or overwrite with --force" in line
-    assert {path.name: path.read_bytes() for path in (tmp_path / "more").iterdir()} == before
+    before = {path.name: path.read_bytes() for path in (tmp_path / "figures").iterdir()}
+    again = ["figures", run, "-o", tmp_path / "figures", "--formats", "svg", "pdf", "--quiet"]
+    line = error_line(again, capsys)
+    assert ".pdf' exists; choose another --output, or overwrite with --force" in line
+    assert {path.name: path.read_bytes() for path in (tmp_path / "figures").iterdir()} == before
+
+    (tmp_path / "figures/losses-mine.pdf").write_text("older")
+    arguments = ["--data", tiny_data / "train/conf_1.npz", "--formats", "pdf", "--force"]
+    assert drawn([run, *arguments], capsys, tmp_path / "figures")[0] == files
+    assert (tmp_path / "figures/losses-mine.pdf").read_bytes() == before["losses-mine.pdf"]
+    assert (tmp_path / "figures/propensity.pdf").read_bytes() != before["propensity.pdf"]  # of other data
 
 
 def test_predictions_in_files(tiny_data, tiny_model_file, tmp_path, capsys):
@@ -134,13 +139,21 @@ def test_refusals(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     (tmp_path / "a.txt").write_text("")
     (tmp_path / "a.csv").write_text("")
+    (tmp_path / "a.json").write_text('{"a":')
+    (tmp_path / "list.json").write_text("[1]")
+    (tmp_path / "a.npz").write_bytes(b"\0\xff")
     for run, message in (
         ("missing", "does not exist"),
         ("empty", "is a folder without a run"),
         ("a.txt", "is none of .json, .csv, .npz and .h5"),
         ("a.csv", "holds no table"),
+        ("a.json", "cannot be read"),
+        ("list.json", "holds no object"),
+        ("a.npz", "'{folder}/a.npz' cannot be read (it is no archive of arrays); give an npz of botan-fast predict"),
     ):
-        assert message in error_line(["figures", tmp_path / run], capsys)
+        line = error_line(["figures", tmp_path / run, "-o", tmp_path / "none"], capsys)
+        assert message.format(folder=tmp_path) in line
+        assert "done.json" not in line  # of a sweep, which this is not
     assert "is not the name of a folder" in error_line(["figures", "x", "-o", tmp_path / "a.txt"], capsys)
     line = error_line(["figures", "x", "--formats", "jpeg"], capsys)
     assert "--formats = 'jpeg' is none of pdf, png, svg" in line

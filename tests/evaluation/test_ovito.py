@@ -18,7 +18,7 @@ from botan_fast.evaluation.prediction import FramePrediction
 from botan_fast.evaluation.writing import write_trajectory, write_xyz
 from tests.helpers.predictions import CELLS, full_prediction
 
-ovito = pytest.importorskip("ovito")
+ovito = pytest.importorskip("ovito", exc_type=ImportError)  # it also wants libEGL of the system
 
 from ovito.io import import_file  # noqa: E402
 from ovito.modifiers import LoadTrajectoryModifier  # noqa: E402

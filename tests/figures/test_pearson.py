@@ -1,7 +1,10 @@
 """Medians, ranges and lines of the scores, and which rows belong into a figure."""
 
+import itertools
+
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from botan_fast.errors import InputError
 from botan_fast.figures import (
@@ -54,6 +57,35 @@ def test_a_panel_for_each_target():
     assert axes[0].get_ylim() == axes[1].get_ylim()
 
 
+def test_a_model_looks_the_same_in_every_panel():
+    both = [{"time": t, "p": p, "node_target": "S", "node_pearson": 0.5} for p in (0.4, 1) for t in (1, 10)]
+    other = [row | {"node_target": "R"} for row in both]
+    node = slice(2, None)  # without BOTAN
+    for rows in ([*both, *other[node]], [*both[node], *other]):
+        looks = {}
+        for ax in pearson_of_targets(rows):
+            for line in ax.containers:
+                drawn = line.lines[0]
+                look = (drawn.get_color(), drawn.get_marker(), drawn.get_linestyle())
+                looks.setdefault(line.get_label(), set()).add(look)
+        assert sorted(looks) == ["BOTAN", "node-targeting"]
+        assert all(len(found) == 1 for found in looks.values())
+        assert len(set.union(*looks.values())) == 2
+        legends = [ax.get_legend() for ax in pearson_of_targets(rows) if ax.get_legend()]
+        assert [len(legend.get_texts()) for legend in legends] == [2]
+
+
+@pytest.mark.parametrize("last", [3, 52, 1e4])
+def test_marks_of_a_logarithmic_axis_keep_clear(last):
+    ax = pearson_against([{"time": t, "node_pearson": 0.5} for t in (1.65, last)], "time")
+    FigureCanvasAgg(ax.figure).draw()
+    shown = [tick.get_window_extent() for tick in ax.xaxis.get_ticklabels(which="both") if tick.get_text()]
+    low, high = ax.transAxes.transform([(0, 0), (1, 1)])[:, 0]
+    boxes = sorted((box for box in shown if low <= (box.x0 + box.x1) / 2 <= high), key=lambda box: box.x0)
+    assert boxes
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes))
+
+
 def test_the_title_says_what_all_rows_share():
     rows = [{"num_steps": n, "seed": s, "temperature": [0.44], "time": 4120, "node_pearson": 0.5}
             for n in (1, 2) for s in (0, 1)]  # fmt: skip
@@ -81,6 +113,23 @@ def test_a_scan_differs_in_one_thing():
     assert {row["p"] for row in scans(rows, "time", "node_pearson")} == {0.4, 1}
     assert scans(rows, "num_steps", "node_pearson") == []
     assert scans(rows, "time", "edge_pearson") == []
+
+
+def test_a_longer_run_is_another_setting_but_of_fewer_configurations():
+    rows = [{"p": p, "num_train": n, "epochs": 60 // n, "node_pearson": 0.5} for p in (0.4, 1) for n in (5, 15)]
+    longer = {"p": 0.4, "num_train": 15, "epochs": 400, "node_pearson": 0.9}
+    assert len(scans([*rows, longer], "p", "node_pearson")) == 4
+    assert len(scans(rows, "num_train", "node_pearson")) == 4
+
+
+def test_a_scan_of_p_does_not_mix_pretrained_runs_with_others():
+    rows = [{"p": p, "pretrained": int(p < 1), "node_pearson": 0.4} for p in (0, 0.4, 0.8, 1)]
+    anew = {"p": 0.5, "pretrained": "0", "node_pearson": 0.9}
+    assert [row["p"] for row in scans([anew, *rows], "p", "node_pearson")] == [0, 0.4, 0.8, 1]
+    steps = [
+        {"num_steps": n, "pretrained": start, "node_pearson": 0.4} for n in (1, 2, 3) for start in ([1], [0])[n == 3]
+    ]
+    assert [row["num_steps"] for row in scans(steps, "num_steps", "node_pearson")] == [1, 2]
 
 
 def test_transfer_is_the_median_over_seeds():

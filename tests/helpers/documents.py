@@ -1,12 +1,16 @@
 """The fenced blocks of README.md and docs/**/*.md as examples that run: Python, shell, TOML, cells of notebooks."""
 
+import atexit
 import gzip
 import importlib.util
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+import tempfile
+from functools import lru_cache
 from pathlib import Path
 from unittest import mock
 
@@ -168,6 +172,12 @@ def run_botan_fast(arguments: list[str]) -> str:
         return ""
     names = (" ".join(arguments[:number]) for number in (3, 2, 1))
     sizes = next((SIZES[name] for name in names if name in SIZES), "").split()
+    if "--init" in arguments:  # the weights say how large the network is
+        sizes = []
+    if arguments == ["demo"]:
+        printed, folder = demo()
+        shutil.copytree(folder, "botan-fast-demo", dirs_exist_ok=True)
+        return printed
     for option in [word for word in sizes if word.startswith("--")]:
         while option in arguments:  # argparse would take the last one; a list of values needs it removed
             start = arguments.index(option)
@@ -182,6 +192,17 @@ def run_botan_fast(arguments: list[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
     assert done.returncode == 0, f"{shlex.join(arguments)}\n{done.stderr}"
     return done.stdout
+
+
+@lru_cache
+def demo() -> tuple[str, Path]:
+    """What the demo prints, and the folder that it leaves: once for all the documents that show it."""
+    place = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    command = [sys.executable, "-m", "botan_fast", "demo", *SIZES["demo"].split()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, cwd=place)
+    assert done.returncode == 0, f"demo\n{done.stderr}"
+    return done.stdout, place / "botan-fast-demo"
 
 
 def run_torchrun(words: list[str]) -> None:

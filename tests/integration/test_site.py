@@ -88,6 +88,12 @@ def test_bars_are_no_substitutions_but_stay_in_code():
     assert converted("As follows::\n\n    S = <|u|>") == "As follows::\n\n    S = <|u|>\n"
 
 
+def test_pages_that_docstrings_name_are_links():
+    assert converted("As |x| (docs/models.md), not `docs/models.md`.") == (
+        "As \\|x\\| (:doc:`/models`), not `docs/models.md`.\n"
+    )
+
+
 def test_links_lead_to_pages_files_and_folders():
     links, root = extension("repository_links"), DOCS.parent
     text = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,8 +28,15 @@ PAPER_SLAB = (11.1, 11.9)
 
 @dataclass
 class Gallery:
-    """Figures by the names of their files, and a line for each that is left out. Nothing is written before `write`."""
+    """Figures by the names of their files, and a line for each that is left out. Nothing is written before `write`.
 
+    `folder`, `formats` and `force` are where and how they will be written: a file that is there and may not be
+    overwritten is refused before its figure is drawn.
+    """
+
+    folder: Path
+    formats: Sequence[str] = ("pdf", "png")
+    force: bool = False
     drawn: dict[str, Any] = field(default_factory=dict)
     reasons: dict[str, list[str]] = field(default_factory=dict)  # why, and what is left out for it
 
@@ -39,7 +46,11 @@ class Gallery:
         return [f"{', '.join(names)}: {reason}" for reason, names in self.reasons.items()]
 
     def draw(self, name: str, make: Callable[..., Axes | Sequence[Axes]], /, *arrays: Any, **options: Any) -> None:
-        """Make a figure; what does not allow it becomes the reason why it is left out."""
+        """Make a figure; what does not allow it becomes the reason why it is left out.
+
+        InputError where its file exists and `force` is not given.
+        """
+        self._refuse_to_overwrite(file_name(name))
         try:
             self.drawn[file_name(name)] = make(*arrays, **options)
         except BotanFastError as error:
@@ -49,17 +60,23 @@ class Gallery:
         """Say that there is no figure of this name."""
         self.reasons.setdefault(reason, []).append(name)
 
-    def write(self, folder: Path, formats: Iterable[str], force: bool) -> list[Path]:
-        """Write all figures; InputError before the first one where a file is there and may not be overwritten."""
-        paths = {name: [folder / f"{name}.{kind}" for kind in dict.fromkeys(formats)] for name in self.drawn}
-        there = [path for several in paths.values() for path in several if path.exists()]
-        if there and not force:
-            raise InputError(f"'{there[0]}' exists; choose another --output, or overwrite with --force")
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, several in paths.items():
-            for path in several:
-                figures.save_figure(self.drawn[name], path)
-        return [path for several in paths.values() for path in several]
+    def write(self) -> list[Path]:
+        """Write all figures, and return their paths; InputError before the first where one appeared meanwhile."""
+        for name in self.drawn:
+            self._refuse_to_overwrite(name)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for name, drawn in self.drawn.items():
+            for path in self._paths(name):
+                figures.save_figure(drawn, path)
+        return [path for name in self.drawn for path in self._paths(name)]
+
+    def _paths(self, name: str) -> list[Path]:
+        return [self.folder / f"{name}.{kind}" for kind in dict.fromkeys(self.formats)]
+
+    def _refuse_to_overwrite(self, name: str) -> None:
+        there = next((path for path in self._paths(name) if path.exists()), None)
+        if there is not None and not self.force:
+            raise InputError(f"'{there}' exists; choose another --output, or overwrite with --force")
 
 
 def draw_runs(gallery: Gallery, found: Sequence[Found]) -> None:

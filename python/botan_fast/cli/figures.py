@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"--axis = {arguments.axis} is no direction of a box; give 0, 1 or 2")
     runs = [arguments.runs] if isinstance(arguments.runs, str) else arguments.runs
     found = [find(path) for path in runs]
-    gallery = Gallery()
+    gallery = Gallery(output, formats, arguments.force)
     draw_runs(gallery, found)
     draw_tables(gallery, [row for one in found for row in one.rows])
     to_see = [one for one in found if one.model is not None or one.predictions]
@@ -59,8 +59,9 @@ def run(arguments: argparse.Namespace) -> int:
     if not to_see:
         gallery.leave_out("propensity, bonds, pair-change, agreement", "no RUN is a run folder or predictions")
     if not gallery.drawn:
-        raise InputError(f"there is nothing to draw: {'; '.join(gallery.left_out)}")
-    for path in gallery.write(output, formats, arguments.force):
+        of_predictions = [line for line in gallery.left_out if line.startswith("predictions of")]
+        raise InputError(f"there is nothing to draw: {'; '.join(of_predictions or gallery.left_out)}")
+    for path in gallery.write():
         print(path)
     for line in (*(line for one in found for line in one.missing), *gallery.left_out):
         say(f"botan-fast: left out: {line}")

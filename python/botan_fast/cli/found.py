@@ -91,7 +91,9 @@ def _sweep(found: Found, path: Path) -> None:
 
     table = collect(path)
     found.rows = table.rows
-    found.missing = [f"{line} (of the sweep)" for line in table.missing]
+    if table.missing:
+        more = f", and {len(table.missing) - 1} more" if len(table.missing) > 1 else ""
+        found.missing = [f"tasks of the sweep without a result: {table.missing[0]}{more}"]
 
 
 def _run(found: Found, path: Path) -> None:
@@ -116,8 +118,15 @@ def _run(found: Found, path: Path) -> None:
 def _scores(found: Found, path: Path) -> None:
     from ..sweep.results import evaluate_rows
 
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("it holds no object")
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"RUN = '{path}' cannot be read ({printable(error)}); give the scores of botan-fast evaluate --output"
+        ) from None
     found.rows = [{"command": "evaluate", **row} for row in evaluate_rows(path)]
-    content = json.loads(path.read_text(encoding="utf-8"))
     conditions, outputs = content.get("conditions") or [], content.get("outputs") or []
     for row, whole in zip(found.rows, conditions or content.get("times") or [content], strict=True):
         ceiling = whole.get("ceiling")

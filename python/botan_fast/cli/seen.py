@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import is_zipfile
 
 import numpy as np
 
@@ -87,6 +88,8 @@ def from_files(paths: list[Path], told: dict[str, float | None]) -> Iterator[See
 
     for path in paths:
         try:
+            if not is_zipfile(path):  # numpy would speak of pickles
+                raise ValueError("it is no archive of arrays")
             with np.load(path, allow_pickle=False) as file:
                 arrays: dict[str, Any] = {name: file[name] for name in file.files}
         except (OSError, ValueError, EOFError) as error:

@@ -150,7 +150,7 @@ def _draw(ax: Axes, counts: np.ndarray, edges: tuple, most: float) -> QuadMesh:
 
 def _mean(ax: Axes, r: np.ndarray, values: np.ndarray, edges: np.ndarray) -> None:
     """The mean of E at each distance, in bins of which each has ten pairs or more."""
-    coarse = edges[:: max(len(edges) // 40, 1)]
+    coarse = edges[:: max(len(edges) // 20, 1)]
     which = np.clip(np.digitize(r, coarse) - 1, 0, len(coarse) - 2)
     number = np.bincount(which, minlength=len(coarse) - 1)
     known = number >= 10

@@ -42,6 +42,7 @@ def pearson_against(
     *,
     score: str = "node_pearson",
     series: str | None = None,
+    order: Sequence[Any] | None = None,
     target: str = "S",
     ceiling: tuple[Any, Any] | None = None,
     title: str = "",
@@ -60,6 +61,7 @@ def pearson_against(
     series : a column, such as "temperature" or "seed"; rows of one value are one line. "model" calls rows with p = 1
         the node-targeting model, those of `botan-fast baseline` the linear baseline, and others BOTAN, unless they say
         it themselves. By default "temperature" where there are several, else one line
+    order : values of `series`, whose lines look by their places in it; so several axes agree. By default they rise
     target : letter of the node target, for the name of the axis
     ceiling : x (M,) and y (M,) of the largest coefficient that a finite number of runs allows, a grey line
     title : what is shown
@@ -88,16 +90,16 @@ def pearson_against(
     ax = panel(ax)
     label, *scale = _AXES[x] if isinstance(_AXES.get(x), tuple) else (_AXES.get(x, x),)
     if scale and min(row[x] for row in kept) > 0:
-        ax.set_xscale(scale[0])
+        _logarithmic(ax, [row[x] for row in kept])
     if ceiling is not None:
         where, most = (numbers("ceiling", part) for part in ceiling)
-        order = np.argsort(where)
-        ax.plot(where[order], most[order], color="0.6", linestyle="--", label="ceiling of finite runs", zorder=1)
-    groups: dict[Any, list[Mapping[str, Any]]] = {}
-    for row in kept:
-        groups.setdefault(None if series is None else _of(row, series), []).append(row)
-    for number, (name, own) in enumerate(sorted(groups.items(), key=lambda item: _order(item[0]))):
-        _line(ax, own, x, score, number, len(groups), None if series is None else _called(series, name))
+        rising = np.argsort(where)
+        ax.plot(where[rising], most[rising], color="0.6", linestyle="--", label="ceiling of finite runs", zorder=1)
+    groups = _groups(kept, series)
+    names = [*dict.fromkeys([*(order or ()), *groups])]
+    for name, own in groups.items():
+        called = None if series is None else _called(series, name)
+        _line(ax, own, x, score, names.index(name), len(names), called)
     if x in ("num_steps", "num_train"):
         _ticks(ax, sorted({row[x] for row in kept}))
     ax.set(xlabel=label, ylabel=score_label(score, target))
@@ -167,12 +169,15 @@ def pearson_of_targets(
     held = {letter: own for letter, own in held.items() if own} or {"S": kept}
     width = COLUMN if len(held) == 1 else PAGE
     axes = panels(len(held), width, 2.5, sharex=True, sharey=True)
+    order = [*_groups([row for own in held.values() for row in own], series)]
     for ax, (letter, own) in zip(axes, held.items(), strict=True):
         most = ceiling if ax is axes[0] else None
-        pearson_against(own, "time", score=score, series=series, target=letter, ceiling=most, ax=ax)
-    for ax in axes[1:]:
-        ax.set_title("", loc="left")  # that of the first is of all
-        if (legend := ax.get_legend()) is not None:
+        pearson_against(own, "time", score=score, series=series, order=order, target=letter, ceiling=most, ax=ax)
+    shown = max(axes, key=lambda ax: len(ax.get_legend_handles_labels()[1]))  # the first with most lines
+    for ax in axes:
+        if ax is not axes[0] and ax.get_title(loc="left") == axes[0].get_title(loc="left"):
+            ax.set_title("", loc="left")  # that of the first is of all
+        if ax is not shown and (legend := ax.get_legend()) is not None:
             legend.remove()
     return axes
 
@@ -189,6 +194,14 @@ def score_label(score: str, target: str = "S") -> str:
     if end is None:
         return score.replace("_", " ")
     return f"{'pooled ' if score.endswith('pooled') else ''}Pearson of {words[end]}"
+
+
+def _groups(rows: Sequence[Mapping[str, Any]], series: str | None) -> dict[Any, list[Mapping[str, Any]]]:
+    """The rows of each line, in rising order."""
+    groups: dict[Any, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(None if series is None else _of(row, series), []).append(row)
+    return dict(sorted(groups.items(), key=lambda item: _order(item[0])))
 
 
 def _line(ax: Axes, rows: Sequence[Mapping], x: str, score: str, number: int, total: int, label: str | None) -> None:
@@ -257,6 +270,17 @@ def _common(rows: Sequence[Mapping[str, Any]], x: str, series: str | None) -> st
     if len(seeds) > 1 and series != "seed":
         said.append(f"median and range of {len(seeds)} seeds")
     return ", ".join(said)
+
+
+def _logarithmic(ax: Axes, values: Sequence[float]) -> None:
+    """A logarithmic axis; where it has few powers of ten, with marks between them, as numbers that keep clear."""
+    from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+
+    ax.set_xscale("log")
+    if max(values) < 200 * min(values):
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _ticks(ax: Axes, values: Sequence[float]) -> None:

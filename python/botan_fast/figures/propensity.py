@@ -169,7 +169,8 @@ def propensity_compared(
     for ax in axes[1:]:
         ax.set_ylabel("")
     color_bar(drawn[1], list(axes[:2]), label, np.concatenate([actual[inside], predicted[inside]]), both)
-    color_bar(drawn[2], [axes[2]], r"error$\,/\,\sigma_{AA}$", error[inside], (-most, most))
+    said = r"error$\,/\,\sigma_{AA}$" if label == _LABEL else f"error of {label}"
+    color_bar(drawn[2], [axes[2]], said, error[inside], (-most, most))
     say(axes[0], *_agreement(actual, predicted, kinds == 0))
     say(axes[1], "simulation", setting(temperature, time, number))
     say(axes[2], "error, BOTAN $-$ simulation", seen.text)

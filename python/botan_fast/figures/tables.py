@@ -12,7 +12,8 @@ from .inputs import table
 __all__ = ["plain", "scans", "transfer_of"]
 
 # What makes two results incomparable, beside what the figure is against. Seeds are the spread that a figure shows.
-_SETTINGS = ("command", "recipe", "node_target", "temperature", "time", "p", "num_steps", "num_train", "source")
+_SETTINGS = ("command", "recipe", "node_target", "temperature", "time", "p", "num_steps", "num_train", "source",
+             "pretrained", "epochs")  # fmt: skip
 
 
 def scans(rows: Sequence[Mapping[str, Any]], x: str, score: str) -> list[dict[str, Any]]:
@@ -29,12 +30,27 @@ def scans(rows: Sequence[Mapping[str, Any]], x: str, score: str) -> list[dict[st
     known = [row for row in rows if _number(row.get(x)) is not None and _number(row.get(score)) is not None]
     if not known:
         return []
+    # With fewer configurations a run of as many steps has more epochs; p = 1 has no edges to be pretrained on.
+    free = {"num_train": ("epochs",), "p": ("pretrained",)}.get(x, ())
+    settings = [name for name in _SETTINGS if name != x and name not in free]
     groups: dict[tuple, list[dict[str, Any]]] = {}
     for row in table("rows", known, x, score):
-        groups.setdefault(tuple(plain(row.get(name)) for name in _SETTINGS if name != x), []).append(row)
+        groups.setdefault(tuple(plain(row.get(name)) for name in settings), []).append(row)
+    if x == "p":
+        groups = {key: _of_one_start(own) for key, own in groups.items()}
     sizes = {key: len({row[x] for row in own}) for key, own in groups.items()}
     least = max(2, max(sizes.values()) // 2 + 1)
     return [row for key, own in groups.items() if sizes[key] >= least for row in own]
+
+
+def _of_one_start(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of rows with p < 1 those that began alike, pretrained or not: as most values of p did."""
+    values: dict[Any, set[float]] = {}
+    for row in rows:
+        if row["p"] < 1:
+            values.setdefault(plain(row.get("pretrained")), set()).add(row["p"])
+    start = max(values, key=lambda one: len(values[one]), default=None)
+    return [row for row in rows if row["p"] == 1 or plain(row.get("pretrained")) == start]
 
 
 def transfer_of(

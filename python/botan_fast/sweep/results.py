@@ -37,6 +37,7 @@ def train_rows(run: Path) -> list[dict[str, Any]]:
     common: dict[str, Any] = {name: settings.get(name) for name in ("seed", "p")}
     common |= {"num_steps": model.get("num_steps"), "node_target": model.get("node_target")}
     common |= {name: row.get(name) for name in TRAIN_COLUMNS}
+    common["pretrained"] = int(bool(config.get("init")))
     common |= {"epoch": int(row["epoch"]), "epochs": len(history)} | _of_card(run)
     times: dict[float, dict[str, Any]] = {}
     for name, value in row.items():

@@ -24,7 +24,7 @@ _LAST = (
     *SCORES,
     *("validation_node_pearson", "validation_edge_pearson"),
     *("train_loss", "train_node_loss", "train_edge_loss", "validation_loss", "test_loss", "node_loss", "edge_loss"),
-    *("num_configurations", "num_train", "epoch", "epochs", "seconds", "host"),
+    *("num_configurations", "num_train", "pretrained", "epoch", "epochs", "seconds", "host"),
 )
 COLUMNS = (*_FIRST, *_LAST)
 _READERS = {"train": train_rows, "baseline": baseline_rows, "evaluate": evaluate_rows}
