@@ -111,6 +111,13 @@ def test_a_slice_has_the_plane_of_its_axis(axis, plane):
     np.testing.assert_array_equal(middle[1], given[1])
 
 
+def test_a_large_box_has_no_more_points_than_a_figure_shows():
+    box = np.array([2000.0, 20.0])
+    _, positions, rng = case(box)
+    points, _ = bf.field_in_slice(positions, rng.standard_normal((150, 2)), box)
+    assert len(points) == 40 * 1  # one of 50 units, which is more than the short edge has
+
+
 def test_a_slice_of_two_dimensions_is_the_plane_itself():
     box = np.array([5.0, 6.0])
     _, positions, rng = case(box)
@@ -155,6 +162,8 @@ def test_what_is_refused(change, message):
         ({"field": np.zeros((5, 2))}, r"field has shape \(5, 2\); positions need \(5, 3\)"),
         ({"axis": 3}, "axis = 3; choose 0, 1 or 2"),
         ({"spacing": 0.0}, "spacing = 0.0 must be positive"),
+        ({"spacing": 1e-5}, "spacing = 1e-05 makes more than 1000000 points in a box of "),
+        ({"spacing": 1e-320}, "makes more than 1000000 points"),
         ({"center": -1.0}, "center = -1.0 must be 0 or positive"),
     ],
 )

@@ -13,6 +13,9 @@ from ..graph.inputs import check_positions
 
 __all__ = ["field_in_slice", "interpolate_field"]
 
+_ALONG_AN_EDGE = 40  # arrows that a figure shows side by side
+_MOST_POINTS = 1_000_000
+
 
 def interpolate_field(positions: Array, values: Array, box: Array, points: Array) -> np.ndarray:
     """Values of particles at other places of the periodic box, interpolated linearly between the particles::
@@ -140,7 +143,7 @@ def field_in_slice(
     *,
     axis: int = 2,
     center: float | None = None,
-    spacing: float = 1.0,
+    spacing: float | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """A vector field of particles on a square grid in a plane through the box: what arrows of a figure need.
 
@@ -150,7 +153,8 @@ def field_in_slice(
     field : (N, D) vectors, such as `local_displacement_field(...).mean(0)`.
     axis : in three dimensions, the direction across the plane; without meaning in two.
     center : where the plane cuts the axis, 0 or more; None: the middle of the box.
-    spacing : distance of neighbouring points, in sigma_AA; it is rounded so that it divides the edges.
+    spacing : distance of neighbouring points, in sigma_AA, rounded so that it divides the edges; None: 1, or more in a
+        large box, so that an edge has 40 points at most. More than a million points are refused.
 
     Returns
     -------
@@ -160,8 +164,8 @@ def field_in_slice(
     Raises
     ------
     InputError
-        As `interpolate_field`; for a box with tilt, an axis that is none, a spacing that is not positive, a
-        negative center.
+        As `interpolate_field`; for a box with tilt, an axis that is none, a spacing that is not positive or
+        so small that there would be too many points, a negative center.
 
     Source: Eq. (16) and Fig. 7 of Shiba et al., J. Chem. Phys. 158, 084503 (2023).
 
@@ -184,13 +188,20 @@ def field_in_slice(
     vectors = as_array("field", field, np.float64)
     if vectors.shape != places.shape:
         raise InputError(f"field has shape {vectors.shape}; positions need {places.shape}")
-    spacing = positive("spacing", spacing)
+    spacing = None if spacing is None else positive("spacing", spacing)
     if axis not in range(3):
         raise InputError(f"axis = {axis!r}; choose 0, 1 or 2")
     plane = [0, 1] if dimensions == 2 else [d for d in range(3) if d != axis]
+    edges = [float(lengths[d]) for d in plane]
+    step = spacing or max(1.0, max(edges) / _ALONG_AN_EDGE)
+    if max(edges[0] / step, 1) * max(edges[1] / step, 1) > _MOST_POINTS:
+        raise InputError(
+            f"spacing = {step:g} makes more than {_MOST_POINTS} points in a box of {edges[0]:g} x {edges[1]:g}; choose "
+            "a larger one"
+        )
     ticks = []
     for d in plane:
-        number = max(1, round(float(lengths[d]) / spacing))
+        number = max(1, round(float(lengths[d]) / step))
         ticks.append((np.arange(number) + 0.5) * lengths[d] / number)  # the middles of cells: none on an edge
     flat = np.stack(np.meshgrid(*ticks, indexing="ij"), -1).reshape(-1, 2)
     points = np.zeros((len(flat), dimensions))

@@ -24,7 +24,8 @@ from .runs import Run
 
 __all__ = ["drawings"]
 
-_ARROWS = 1.5  # between them: nearer ones would cover the discs at the size of a page
+_ARROWS = 1.5  # between them at least: nearer ones would cover the discs at the size of a page
+_MOST_ARROWS = 30  # along an edge
 
 
 def drawings(run: Run, results: Results | None) -> list[Picture]:
@@ -128,7 +129,9 @@ def _slices(results: Results) -> Iterator[Picture]:
         text = f"{shown} {name}: {word} of the model, of the simulation, and the error."
         caption = f"{place}."
         if results.field is not None:
-            options["field"] = field_in_slice(p.positions, results.field, box, spacing=_ARROWS)
+            options["field"] = field_in_slice(
+                p.positions, results.field, box, spacing=max(_ARROWS, float(np.max(box)) / _MOST_ARROWS)
+            )
             caption += " Arrows: the local displacement field of the simulation, mean over its runs."
         axes = propensity_compared(p.positions, p.types, box, actual, predicted, **options)
         yield picture(axes, f"{word.capitalize()}{of_slice}", text, caption)
