@@ -56,5 +56,21 @@ def test_training_result(tmp_path):
     assert right.lines[0].get_xydata().tolist() == [[0, 0.5]]
 
 
+def test_odd_results_are_shown_too():
+    """A notebook must not stop at what it shows."""
+    none = np.empty(0, np.int32)
+    empty = ("", np.zeros((0, 3)), np.zeros(0, int), np.ones(3), None, none, none, np.empty(0, np.float32))
+    for one in (
+        TrainingResult(bf.BOTAN(), [], None),
+        TrainingResult(bf.BOTAN(), [{"epoch": 7, "train_loss": 0.1}], None, epoch=7),
+        TrainingResult(bf.BOTAN(), [{"epoch": 0, "train_loss": "nan"}], None),
+        bf.Prediction(torch.full((3,), torch.nan), torch.zeros(0)),
+        bf.build_graph(np.zeros((0, 3)), np.zeros(0, int), [5.0, 5.0, 5.0]),
+        ConfigurationPrediction(*empty),
+    ):
+        assert len(repr(one)) < 200
+        assert one._repr_html_().startswith("<table>")
+
+
 def test_tables_escape_names_and_values():
     assert "<i>" not in html_table("<i>", [("<i>", "<i>")])

@@ -53,9 +53,10 @@ class TrainingResult:
         return html_table("TrainingResult", rows)
 
     def _numbers(self) -> list[tuple[str, str]]:
-        """The scores of the model, those that there are."""
-        last = self.history[self.epoch] if self.history else {}
-        return [(name, f"{last[name]:.4g}") for name in _SHOWN if last.get(name) is not None]
+        """The scores of the model, those that there are; nothing of a result that somebody has put together oddly."""
+        there = -len(self.history) <= self.epoch < len(self.history)
+        known = self.history[self.epoch] if there else {}
+        return [(name, f"{known[name]:.4g}") for name in _SHOWN if isinstance(known.get(name), (int, float))]
 
     def plot(self, axes: Sequence[Axes] | None = None) -> tuple[Axes, Axes]:
         """Draw the losses and the scores of the run against the epoch.
