@@ -49,6 +49,16 @@ def test_a_run_is_drawn_on_its_test_data(tiny_data, tmp_path, capsys):
     assert (tmp_path / "figures/propensity.pdf").read_bytes() != before["propensity.pdf"]  # of other data
 
 
+def test_a_model_is_drawn_on_data(tiny_data, tiny_model_file, tmp_path, capsys):
+    arguments = [tiny_model_file, "--data", tiny_data / "test/*.npz", "--formats", "svg"]
+    files, left_out = drawn(arguments, capsys, tmp_path / "figures")
+    assert files == [f"{name}.svg" for name in PREDICTED]
+    assert "losses: no RUN is the folder of a training, or its history.csv" in left_out
+    assert find("ka-t0.44-tau").model == "ka-t0.44-tau"
+    line = error_line(["figures", tiny_model_file, "-o", tmp_path / "none"], capsys)
+    assert "its test data are not known; name data with --data" in line
+
+
 def test_predictions_in_files(tiny_data, tiny_model_file, tmp_path, capsys):
     arguments = ["predict", "--model", str(tiny_model_file), "--quiet", "--data", str(tiny_data / "test/*.npz")]
     assert main([*arguments, "-o", str(tmp_path / "out")]) == 0
@@ -145,7 +155,7 @@ def test_refusals(tmp_path, capsys):
     for run, message in (
         ("missing", "does not exist"),
         ("empty", "is a folder without a run"),
-        ("a.txt", "is none of .json, .csv, .npz and .h5"),
+        ("a.txt", "is none of .json, .csv, .npz, .h5, .safetensors and .pth"),
         ("a.csv", "holds no table"),
         ("a.json", "cannot be read"),
         ("list.json", "holds no object"),

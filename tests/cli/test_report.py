@@ -36,3 +36,6 @@ def test_a_mistake_is_one_line(run_folder, tmp_path, capsys, monkeypatch):
     line = error_line(["report", str(run_folder), "-o", "notes.html"], capsys)
     assert "no report of botan_fast; name another file, or overwrite it with force=True (--force)" in line
     assert "'runs/none' does not exist" in error_line(["report", "runs/none"], capsys)
+    (tmp_path / "network").mkdir()
+    line = error_line(["report", tmp_path / "netwerk"], capsys)
+    assert f"did you mean {tmp_path / 'network'}?" in line

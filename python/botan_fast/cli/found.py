@@ -37,7 +37,7 @@ class Found:
     history      rows of epochs
     rows         scores, as `collect` gives them; those of `evaluate` with `node_ceiling` and `edge_ceiling`
     transfer     by "node" and "edge": matrix, times of the outputs, times of the data, for a model of several times
-    model        of a run folder, with `data`, its test data, and `reading`, what it was told of them
+    model        of a run folder, with `data`, its test data, and `reading`, what it was told of them; or a file or name
     predictions  files of `predict`
     simulated    checks of simulations, of each temperature
     missing      what could not be read of it, in a line each
@@ -47,7 +47,7 @@ class Found:
     history: list[dict[str, Any]] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
     transfer: dict[str, tuple[list, list, list]] = field(default_factory=dict)
-    model: Path | None = None
+    model: Path | str | None = None
     data: Any = None
     reading: dict[str, Any] = field(default_factory=dict)
     predictions: list[Path] = field(default_factory=list)
@@ -57,6 +57,8 @@ class Found:
 
 def find(run: str) -> Found:
     """What the path of a RUN holds; InputError where it is none of the kinds that there are."""
+    from ..model.shipped import shipped_models
+
     path = Path(run)
     found = Found(path.resolve().name if path.is_dir() else path.stem)
     if path.is_dir():
@@ -71,6 +73,8 @@ def find(run: str) -> Found:
                 f"RUN = '{run}' is a folder without a run (history.csv, baseline.json), a sweep (manifest.json) or "
                 "predictions (.npz); name one of these"
             )
+    elif run in shipped_models():
+        found.model, found.name = run, run
     elif not is_file(path):
         raise InputError(f"RUN = '{run}' does not exist{near_matches(path)}")
     elif path.suffix == ".json":
@@ -81,8 +85,12 @@ def find(run: str) -> Found:
         found.predictions = [path]
     elif path.suffix in (".h5", ".hdf5"):
         _simulation(found, path)
+    elif path.suffix in (".safetensors", ".pth"):
+        found.model = path
     else:
-        raise InputError(f"RUN = '{run}' is none of .json, .csv, .npz and .h5, nor a folder; name one of these")
+        raise InputError(
+            f"RUN = '{run}' is none of .json, .csv, .npz, .h5, .safetensors and .pth, nor a folder; name one of these"
+        )
     return found
 
 

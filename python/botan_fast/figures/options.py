@@ -10,8 +10,8 @@ FIGURES = (
     Option(
         "runs",
         "data",
-        "run folder, folder of a sweep, scores of evaluate (.json), table of collect or history of a run (.csv), "
-        "predictions (.npz, or their folder), data set of simulate (.h5)",
+        "run folder, model file, folder of a sweep, scores of evaluate (.json), table of collect or history of a run "
+        "(.csv), predictions (.npz, or their folder), data set of simulate (.h5)",
         several=True,
         metavar="RUN",
         required=True,

@@ -10,7 +10,7 @@ from typing import Any
 from ..data.loading import Data
 from ..errors import CheckpointError, InputError
 from ..evaluation.forward import NamedModel, named_model
-from ..files import FilePath, is_file, printable
+from ..files import FilePath, is_file, near_matches, printable
 from ..model.shipped import shipped_models
 from ..option import OBJECTS, check_table, read_toml
 from ..training.options import BASELINE, TRAIN
@@ -92,7 +92,8 @@ def read_run(path: FilePath) -> Run:
         return Run(text, Path(text), "model", named_model(text))
     folder = Path(path)
     if not text or not folder.exists():
-        raise InputError(f"runs: '{printable(text)}' does not exist; give a run folder, or a model file")
+        near = near_matches(folder) if text else ""
+        raise InputError(f"runs: '{printable(text)}' does not exist{near or '; give a run folder, or a model file'}")
     name = folder.resolve().name or text
     model = named_model(path)
     if not folder.is_dir():
