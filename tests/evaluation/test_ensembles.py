@@ -9,6 +9,7 @@ import torch
 import botan_fast as bf
 from botan_fast.cli import main
 from botan_fast.evaluation.ensembles import calibration
+from botan_fast.evaluation.forward import named_model
 from tests.helpers.structured import several
 
 
@@ -106,3 +107,10 @@ def test_the_commands(tiny_data, tmp_path, capsys):
     assert "does not exist" in capsys.readouterr().err
     assert main(["evaluate", "--model", *paths, "--data", data, "--rotations", "-1"]) == 2
     assert "--rotations = -1" in capsys.readouterr().err
+
+
+def test_what_figures_call_a_model():
+    linear = bf.LinearBaseline(node_inputs=["species"])
+    bapst = bf.BOTAN(hidden_size=8, num_steps=1, edge_node_skip=True)
+    models = (bf.BOTAN(hidden_size=8, num_steps=1), bapst, linear, [linear, linear])
+    assert [named_model(model).kind for model in models] == ["BOTAN", "network", "linear baseline", "linear baseline"]

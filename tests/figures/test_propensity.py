@@ -62,7 +62,10 @@ def test_the_figure_says_what_it_shows(particles):
     titles = [ax.get_title(loc="left").splitlines() for ax in axes]
     assert titles[0] == [f"BOTAN, Pearson {pearson:.2f} (type A)", f"spread {spread:.2f} of that of the simulation"]
     assert titles[1] == ["simulation", "$T = 0.44$, $t = 4120$, $N = 400$"]
-    assert titles[2][1] == "$3 < z < 4$"
+    assert titles[2] == [r"error, BOTAN $-$ simulation", "$3 < z < 4$"]
+    axes = propensity_compared(positions, types, box, actual, predicted, slab=(3, 4), model="linear baseline")
+    assert [ax.get_title(loc="left").split(",")[0] for ax in axes[::2]] == ["linear baseline", "error"]
+    assert axes[2].get_title(loc="left").startswith(r"error, linear baseline $-$ simulation")
 
 
 def test_arrows_of_the_field(particles):

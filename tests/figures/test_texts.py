@@ -31,7 +31,7 @@ def compared():
     positions, types, box, (actual, predicted), _ = particles()
     arrows = (positions[:50, :2], np.ones((50, 2)))
     return figures.propensity_compared(
-        positions, types, box, actual, predicted, slab=(11.1, 11.9), field=arrows, **TOLD
+        positions, types, box, actual, predicted, slab=(11.1, 11.9), field=arrows, model="linear baseline", **TOLD
     )
 
 

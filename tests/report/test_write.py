@@ -11,6 +11,7 @@ import pytest
 import botan_fast as bf
 from botan_fast.errors import BotanFastError, InputError
 from botan_fast.report.drawings import drawings
+from botan_fast.report.pictures import picture
 from botan_fast.report.results import results_of
 from botan_fast.report.runs import read_run
 from botan_fast.report.write import write_report
@@ -128,7 +129,14 @@ def test_it_is_small(report_file):
     assert report_file.stat().st_size < 3_000_000
 
 
-def test_several_runs_are_compared(run_folder, tiny_data, tmp_path):
+def test_several_runs_are_compared(run_folder, tiny_data, tmp_path, monkeypatch):
+    titles = []
+
+    def kept(drawn, *texts):
+        titles.extend(ax.get_title(loc="left").partition("\n")[0] for ax in (drawn if isinstance(drawn, tuple) else ()))
+        return picture(drawn, *texts)
+
+    monkeypatch.setattr("botan_fast.report.drawings.picture", kept)
     settings = bf.DescriptorSettings(
         groups=["radial"], geometry="thermal", radial_centres=[1.0, 1.3], averages=0, smear_lengths=[]
     )
@@ -141,6 +149,8 @@ def test_several_runs_are_compared(run_folder, tiny_data, tmp_path):
     assert f"linear {shown(fit.scores['node_pearson'])}" in page.text
     assert [a["href"] for a in page.all("a")] == ["#content", "#run-1", "#run-2"]
     assert len(page.all("canvas")) == 2
+    named = [title.split(",")[0] for title in titles if title and title != "simulation" and "error" not in title]
+    assert named == ["BOTAN", "BOTAN", "linear baseline", "linear baseline"]  # S and E in a slice, of each run
 
 
 def test_without_test_data_it_says_so(tiny_data, tmp_path):

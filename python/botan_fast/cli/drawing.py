@@ -192,7 +192,7 @@ def _draw_particles(gallery: Gallery, seen: Sequence[Seen], end: str, data: Any,
         return
     letter = next(letter for letter, quantity in NODE_TARGETS.items() if quantity == first.quantity)
     symbol = rf"$\mathcal{{{letter}}}_i\,/\,\sigma_{{AA}}$"
-    options = where | _told(first) | {"label": f"{first.quantity.replace('_', ' ')} {symbol}"}
+    options = where | _told(first) | {"model": first.model, "label": f"{first.quantity.replace('_', ' ')} {symbol}"}
     options["field"] = _arrows(gallery, first, data, where, names[0])
     particles = (first.positions, first.types, first.box, first.actual_node, first.node)
     gallery.draw(names[0], figures.propensity_compared, *particles, **options)
@@ -213,12 +213,13 @@ def _draw_pairs(gallery: Gallery, seen: Sequence[Seen], end: str, where: dict[st
     told = _told(first) | {"number": len(first.types)}
     pairs, _, predicted, actual = first.pairs(FIRST_SHELL)
     particles = (first.positions, first.types, first.box)
-    gallery.draw(f"bonds{end}", figures.bonds_compared, *particles, pairs, actual, predicted, **where, **_told(first))
+    options = where | _told(first) | {"model": first.model}
+    gallery.draw(f"bonds{end}", figures.bonds_compared, *particles, pairs, actual, predicted, **options)
     _, r, predicted, actual = (
         np.concatenate(part, axis=-1) for part in zip(*(one.pairs(a_alone=True) for one in seen), strict=True)
     )
-    title = _of("A-A", seen)
-    gallery.draw(f"pair-change{end}", figures.pair_change_compared, r, actual, predicted, title=title, **told)
+    options = told | {"title": _of("A-A", seen), "model": first.model}
+    gallery.draw(f"pair-change{end}", figures.pair_change_compared, r, actual, predicted, **options)
     near, title = r < FIRST_SHELL, _of(rf"A-A, $r_{{ij}}(0) < {FIRST_SHELL}$", seen)
     symbol = r"$\mathcal{E}_{ij}\,/\,\sigma_{AA}$"
     options = told | {"name": symbol, "title": title}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import is_zipfile
@@ -37,6 +37,7 @@ class Seen:
     edge: np.ndarray | None
     actual_edge: np.ndarray | None
     quantity: str = "propensity"
+    model: str = "prediction"  # of which model, files do not tell
     temperature: float | None = None
     time: float | None = None
 
@@ -79,7 +80,7 @@ def from_model(found: Found, data: Any, options: dict[str, Any], device: Any, pr
             of_card: tuple[float, ...] = () if card is None else getattr(card, f"{name}s")
             if values is None and len(of_card) == 1:
                 told[name] = of_card[0]
-        yield _seen(vars(prediction) | {"quantity": prediction.quantity}, told)
+        yield replace(_seen(vars(prediction) | {"quantity": prediction.quantity}, told), model=named.kind)
 
 
 def from_files(paths: list[Path], told: dict[str, float | None]) -> Iterator[Seen]:

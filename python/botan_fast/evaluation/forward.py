@@ -20,6 +20,7 @@ from ..errors import InputError, warn
 from ..model.card import ModelCard
 from ..model.checkpoint import load_model
 from ..model.ensemble import Ensemble
+from ..model.linear import LinearBaseline
 from ..model.prediction import Prediction
 from ..terminal import progress_bar
 from .progress import shown_steps
@@ -45,6 +46,16 @@ class NamedModel(NamedTuple):
     model: Model
     name: str
     card: ModelCard | None
+
+    @property
+    def kind(self) -> str:
+        """What figures call it: "linear baseline", "BOTAN", or "network" for one of another layout (Bapst et al.)."""
+        model: Any = self.model
+        if isinstance(model, Ensemble):
+            model = model.members[0]
+        if isinstance(model, LinearBaseline):
+            return "linear baseline"
+        return "network" if model.config.get("edge_node_skip") else "BOTAN"
 
 
 def named_model(model: Any, rotations: int = 0) -> NamedModel:

@@ -85,13 +85,15 @@ def pair_change_compared(
     bins: int = 100,
     limits: Range | None = None,
     title: str = "",
+    model: str = "BOTAN",
     temperature: float | None = None,
     time: float | None = None,
     number: int | None = None,
 ) -> tuple[Axes, Axes]:
     """`pair_change_map` of predicted and actual E_ij, on the same scales, over the width of a page.
 
-    Parameters, errors and source as there, with `actual` and `predicted` (P,) in place of `pair_change`.
+    Parameters, errors and source as there, with `actual` and `predicted` (P,) in place of `pair_change`; `model` is the
+    name of what has predicted.
 
     >>> import numpy as np
     >>> from botan_fast.figures import pair_change_compared
@@ -114,7 +116,7 @@ def pair_change_compared(
     axes[1].set_ylabel("")
     _bar(mesh, list(axes))
     more = f"{title}, {len(r)} pairs" if title else f"{len(r)} pairs"
-    say(axes[0], "BOTAN", more)
+    say(axes[0], model, more)
     say(axes[1], "simulation", setting(temperature, time, number))
     return axes[0], axes[1]
 

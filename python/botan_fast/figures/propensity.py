@@ -111,6 +111,7 @@ def propensity_compared(
     field: tuple[Any, Any] | None = None,
     limits: tuple[float, float] | None = None,
     label: str = _LABEL,
+    model: str = "BOTAN",
     temperature: float | None = None,
     time: float | None = None,
     diameters: Sequence[float] = DIAMETERS,
@@ -127,6 +128,7 @@ def propensity_compared(
         as in `propensity_map`
     actual, predicted : (N,) S_i of the simulation, and of the model
     limits : of the first two panels; by default the range of both in the slab, without the outermost per cents
+    model : what has predicted, as the titles name it
 
     Returns
     -------
@@ -171,9 +173,9 @@ def propensity_compared(
     color_bar(drawn[1], list(axes[:2]), label, np.concatenate([actual[inside], predicted[inside]]), both)
     said = r"error$\,/\,\sigma_{AA}$" if label == _LABEL else f"error of {label}"
     color_bar(drawn[2], [axes[2]], said, error[inside], (-most, most))
-    say(axes[0], *_agreement(actual, predicted, kinds == 0))
+    say(axes[0], *_agreement(model, actual, predicted, kinds == 0))
     say(axes[1], "simulation", setting(temperature, time, number))
-    say(axes[2], "error, BOTAN $-$ simulation", seen.text)
+    say(axes[2], f"error, {model} $-$ simulation", seen.text)
     return axes[0], axes[1], axes[2]
 
 
@@ -239,9 +241,9 @@ def _arrows(ax: Axes, seen: Slab, field: tuple[Any, Any], key: bool = True) -> N
     said.text.set_fontsize(8)
 
 
-def _agreement(actual: np.ndarray, predicted: np.ndarray, chosen: np.ndarray) -> tuple[str, ...]:
+def _agreement(model: str, actual: np.ndarray, predicted: np.ndarray, chosen: np.ndarray) -> tuple[str, ...]:
     actual, predicted = actual[chosen], predicted[chosen]
     if len(actual) < 3 or not actual.std() > 0 or not predicted.std() > 0:
-        return ("BOTAN",)
+        return (model,)
     pearson, spread = np.corrcoef(actual, predicted)[0, 1], predicted.std() / actual.std()
-    return f"BOTAN, Pearson {pearson:.2f} (type A)", f"spread {spread:.2f} of that of the simulation"
+    return f"{model}, Pearson {pearson:.2f} (type A)", f"spread {spread:.2f} of that of the simulation"

@@ -102,12 +102,14 @@ def bonds_compared(
     slab: tuple[float, float] | None = SLAB,
     limits: tuple[float, float] | None = None,
     cmap: str = "coolwarm",
+    model: str = "BOTAN",
     temperature: float | None = None,
     time: float | None = None,
 ) -> tuple[Axes, Axes]:
     """Predicted and actual E_ij of the pairs in a slab on one scale of colours, over the width of a page.
 
-    Parameters, errors and source as `bonds`, with `actual` and `predicted` (P,) in place of `values`.
+    Parameters, errors and source as `bonds`, with `actual` and `predicted` (P,) in place of `values`; `model` is what
+    has predicted, as the title names it.
 
     >>> import numpy as np
     >>> from botan_fast.figures import bonds_compared
@@ -128,7 +130,7 @@ def bonds_compared(
         _dots(ax, seen, types)
     axes[1].set_ylabel("")
     color_bar(lines, list(axes), _LABEL, np.concatenate([actual[chosen], predicted[chosen]]), span)
-    say(axes[0], "BOTAN", seen.text)
+    say(axes[0], model, seen.text)
     say(axes[1], "simulation", setting(temperature, time, number))
     return axes[0], axes[1]
 

@@ -41,7 +41,7 @@ def drawings(run: Run, results: Results | None) -> list[Picture]:
     """
     made = [] if not run.history else [_curves(run)]
     if results is not None:
-        made += [*_agreements(results), *_correlation(results), *_slices(results), *_transfers(results)]
+        made += [*_agreements(results), *_correlation(results), *_slices(results, run.model.kind), *_transfers(results)]
     return made
 
 
@@ -110,13 +110,13 @@ def _values(p: ConfigurationPrediction, kind: str) -> tuple[np.ndarray, np.ndarr
     return actual[known].astype(np.float64), predicted[known].astype(np.float64)
 
 
-def _slices(results: Results) -> Iterator[Picture]:
+def _slices(results: Results, model: str) -> Iterator[Picture]:
     """The first configuration in a slice: S, or the other node target, and E."""
     p, time = shown_of(results)
     box = _edges(p.box)
     if box is None:
         return
-    where: dict[str, Any] = {"temperature": results.samples[0].temperature, "time": time}
+    where: dict[str, Any] = {"temperature": results.samples[0].temperature, "time": time, "model": model}
     flat = p.positions.shape[1] == 2
     where["slab"] = None if flat else (box[2] / 2 - 0.5, box[2] / 2 + 0.5)
     name = printable(p.name, 200)
