@@ -48,20 +48,20 @@ class Seen:
 
         Those with r_ij(0) < `window`, and with `a_alone` of particles of type A.
         """
-        assert self.edge is not None
-        assert self.actual_edge is not None
-        first, second = np.minimum(self.senders, self.receivers), np.maximum(self.senders, self.receivers)
-        keep = (first != second) & np.isfinite(self.actual_edge)
-        if window is not None:
-            keep &= self.distance < window
+        from ..evaluation.columns import bonds_of
+        from ..evaluation.prediction import ConfigurationPrediction
+
+        where = (self.name, self.positions, self.types, self.box)
+        ends = (self.senders, self.receivers, self.distance)
+        prediction = ConfigurationPrediction(
+            *where, None, *ends, pair_change=self.edge, target_pair_change=self.actual_edge
+        )
+        found = bonds_of(prediction, 1 + float(self.distance.max(initial=0)) if window is None else window)
+        keep = np.isfinite(found.columns["target_pair_change"])
         if a_alone:
-            keep &= (self.types[first] == 0) & (self.types[second] == 0)
-        key = first[keep].astype(np.int64) * len(self.types) + second[keep]
-        unique, place = np.unique(key, return_inverse=True)
-        number = np.bincount(place)
-        held = (self.distance[keep], self.edge[keep], self.actual_edge[keep])
-        r, edge, actual = (np.bincount(place, values.astype(np.float64), len(unique)) / number for values in held)
-        return np.stack([unique // len(self.types), unique % len(self.types)]), r, edge, actual
+            keep &= (self.types[found.pairs] == 0).all(axis=1)
+        r, edge, actual = (found.columns[name][keep] for name in ("distance", "pair_change", "target_pair_change"))
+        return found.pairs[keep].T, r, edge, actual
 
 
 def from_model(found: Found, data: Any, options: dict[str, Any], device: Any, progress: bool) -> Iterator[Seen]:

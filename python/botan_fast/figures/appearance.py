@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLUMN", "PAGE", "panel", "panels", "save_both", "save_figure", "setting", "style", "styled"]
+__all__ = ["COLUMN", "PAGE", "figure_of", "panel", "panels", "save_both", "save_figure", "setting", "style", "styled"]
 
 COLUMN = 3.37  # inches: the width of a column
 PAGE = 7.0  # and of both
@@ -108,6 +108,25 @@ def setting(temperature: float | None = None, time: float | None = None, number:
     return ", ".join([*parts, *(text for text in more if text)])
 
 
+def figure_of(drawn: Figure | Axes | Iterable[Axes]) -> Figure:
+    """A figure as it is, or that of axes, or of several axes.
+
+    >>> from botan_fast.figures.appearance import figure_of, panel
+    >>> ax = panel(None)
+    >>> figure_of(ax) is figure_of([ax]) is figure_of(ax.figure)
+    True
+    """
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    if isinstance(drawn, Figure):
+        return drawn
+    axes = drawn if isinstance(drawn, Axes) else next(iter(drawn))
+    figure = axes.figure.figure  # of a part of a figure the whole
+    assert isinstance(figure, Figure)
+    return figure
+
+
 def save_figure(figure: Figure | Axes | Iterable[Axes], path: FilePath) -> None:
     """Write a figure, that of axes, or that of several axes, to `path`, completely or not at all.
 
@@ -120,18 +139,11 @@ def save_figure(figure: Figure | Axes | Iterable[Axes], path: FilePath) -> None:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save_figure(Figure().add_subplot(), folder + "/empty.pdf")
     """
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
     path = Path(path)
     if path.suffix not in _ENDINGS:
         raise InputError(f"path = '{path}' does not end in {', '.join(_ENDINGS)}; name a file with one of them")
-    if not isinstance(figure, Figure):
-        axes = figure if isinstance(figure, Axes) else next(iter(figure))
-        figure = axes.figure.figure  # of a part of a figure the whole
-        assert isinstance(figure, Figure)
     with style(), atomic_write(path) as temporary:
-        figure.savefig(temporary, format=path.suffix[1:], metadata=_WITHOUT_DATE.get(path.suffix))
+        figure_of(figure).savefig(temporary, format=path.suffix[1:], metadata=_WITHOUT_DATE.get(path.suffix))
 
 
 def save_both(figure: Figure | Axes | Iterable[Axes], folder: FilePath, name: str) -> list[Path]:
@@ -143,10 +155,8 @@ def save_both(figure: Figure | Axes | Iterable[Axes], folder: FilePath, name: st
     ...     [path.name for path in save_both(panel(None), folder, "empty")]
     ['empty.pdf', 'empty.png']
     """
-    if not isinstance(figure, Iterable):
-        figure = [figure]  # type: ignore[list-item]
-    held = list(figure)
+    whole = figure_of(figure)
     paths = [Path(folder) / f"{file_name(name)}{ending}" for ending in (".pdf", ".png")]
     for path in paths:
-        save_figure(held[0], path)
+        save_figure(whole, path)
     return paths

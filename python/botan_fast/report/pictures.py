@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..figures import style
+from ..figures.appearance import figure_of, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +55,7 @@ def picture(drawn: Figure | Axes | Iterable[Axes], title: str, text: str, captio
     >>> made.light[:26], made.light == made.dark
     ('data:image/svg+xml;base64,', False)
     """
-    figure = _figure_of(drawn)
+    figure = figure_of(drawn)
     kind = "webp" if _marks(figure) > _MOST_MARKS else "svg"
     for axes in figure.axes:
         axes.patch.set_alpha(0.0)
@@ -63,18 +63,6 @@ def picture(drawn: Figure | Axes | Iterable[Axes], title: str, text: str, captio
     figure.set_layout_engine("none")  # it stands: to lay it out again takes as long as to draw it
     _darken(figure)
     return Picture(title, caption, text, light, _encoded(figure, kind, NIGHT), figure.get_figwidth() > _WIDE)
-
-
-def _figure_of(drawn: Any) -> Figure:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    if isinstance(drawn, Figure):
-        return drawn
-    axes = drawn if isinstance(drawn, Axes) else next(iter(drawn))
-    figure = axes.get_figure(root=True)
-    assert isinstance(figure, Figure)
-    return figure
 
 
 def _marks(figure: Figure) -> int:

@@ -87,14 +87,13 @@ class LiveCurve(Callback):
 
     def _draw(self) -> None:
         from ..figures import save_figure, training_curves
+        from ..figures.appearance import figure_of
 
         axes = training_curves(self._rows)
         if self.path is not None:
             save_figure(axes, self.path)
         if in_notebook():
-            figure = axes[0].get_figure(root=True)
-            assert figure is not None
-            self._show(figure)
+            self._show(figure_of(axes))
         self.drawn += 1
         self._last, self._fresh = monotonic(), False
 
