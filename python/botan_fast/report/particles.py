@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ..evaluation.columns import OTHER_RADIUS, RADII
+from ..data.species import letter
+from ..evaluation.columns import OTHER_RADIUS, RADII, cell_of, places_of
 from ..evaluation.prediction import ConfigurationPrediction
 
 __all__ = ["MOST", "colours", "packed"]
@@ -40,10 +41,8 @@ def packed(prediction: ConfigurationPrediction, species: tuple[str, ...] = (), m
     """
     p = prediction
     number, dimensions = p.positions.shape
-    cell = np.eye(3)
-    cell[:dimensions, :dimensions] = np.diag(p.box) if p.box.ndim == 1 else p.box
-    positions = np.pad(np.asarray(p.positions, dtype=np.float64), ((0, 0), (0, 3 - dimensions)))
-    fractions = positions @ np.linalg.inv(cell)
+    cell = cell_of(p)
+    fractions = places_of(p) @ np.linalg.inv(cell)
     fractions -= np.floor(fractions)
     slab = 1.0
     kept = np.arange(number)
@@ -59,7 +58,7 @@ def packed(prediction: ConfigurationPrediction, species: tuple[str, ...] = (), m
         "cell": cell.round(6).tolist(),
         "dimensions": dimensions,
         "radii": list(RADII[:kinds]) if kinds <= len(RADII) else [OTHER_RADIUS] * kinds,
-        "species": [species[k] if k < len(species) else _letter(k) for k in range(kinds)],
+        "species": [species[k] if k < len(species) else letter(k) for k in range(kinds)],
         "fields": _fields(p, kept),
         "total": number,
         "slab": slab,
@@ -97,10 +96,6 @@ def colours() -> dict[str, str]:
 
     levels = np.linspace(0, 1, 256)
     return {use: _text((colormaps[name](levels)[:, :3] * 255).round().astype("u1")) for use, name in _MAPS.items()}
-
-
-def _letter(k: int) -> str:
-    return chr(ord("A") + k) if k < 26 else str(k)
 
 
 def _text(array: np.ndarray) -> str:
